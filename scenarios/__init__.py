@@ -1,0 +1,1 @@
+"""What is demonstrated: the catalogue of failures, the labs that stage them and the judge."""

@@ -1,0 +1,1 @@
+"""What runs: a producer and a consumer, each alone, against any SQS endpoint."""

@@ -1,0 +1,102 @@
+"""The one place where a service makes its boto3 clients."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from services.errors import ConfigurationError
+
+#: Seconds. A long poll lasts 20 s at most, and its answer must not be taken for a dead connection.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+READ_TIMEOUT = 30
+CONNECT_TIMEOUT = 3
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where AWS is and who asks.
+
+    Attributes:
+        region: None leaves it to the AWS configuration, or to the queue's URL.
+        profile: None leaves it to the AWS configuration.
+        endpoint_url: None is AWS itself.
+        credentials_given: whether the environment names credentials.
+    """
+
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    credentials_given: bool = False
+
+
+class Clients:
+    """Make clients that share a session.
+
+    Raises:
+        ConfigurationError: the profile does not exist, or nothing tells the region.
+    """
+
+    def __init__(self, access: Access) -> None:
+        import boto3  # noqa: PLC0415 - a fifth of a second that a wrong option should not have to wait for
+        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
+
+        self._access = access
+        credentials: dict[str, str] = {}
+        if access.endpoint_url and is_loopback(access.endpoint_url) and not access.credentials_given:
+            # Without this boto3 would look for credentials on the network, and refuse to sign when it finds none.
+            credentials = {"aws_access_key_id": "loopback", "aws_secret_access_key": "loopback"}
+        try:
+            self._session = boto3.session.Session(
+                region_name=access.region, profile_name=access.profile or None, **credentials
+            )
+        except ProfileNotFound:
+            raise ConfigurationError(
+                f"The AWS profile {access.profile!r} does not exist; see `aws configure list-profiles`."
+            ) from None
+        if not self._session.region_name:
+            raise ConfigurationError("No region is configured; set AWS_REGION, for example to us-west-1.")
+
+    def client(self, service: str) -> Any:
+        """Return a client of a service."""
+        from botocore.config import Config  # noqa: PLC0415
+
+        return self._session.client(
+            service,
+            endpoint_url=self._access.endpoint_url,
+            config=Config(
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+            ),
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def checked_queue_url(url: str, option: str) -> str:
+    """Return the URL of a queue.
+
+    Raises:
+        ConfigurationError: it is no such URL.
+    """
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path.strip("/").count("/") == 1
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ConfigurationError(
+            f"{option} is {url!r}, which is no queue URL such as http://127.0.0.1:4566/000000000000/name."
+        )
+    return url

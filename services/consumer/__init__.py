@@ -1,0 +1,1 @@
+"""The consumer: receive, claim, look up, perform, complete, delete."""

@@ -1,0 +1,73 @@
+"""Run one consumer until SIGTERM, SIGINT, its limit or its idle timeout: ``python -m services.consumer``.
+
+Configured by environment variables alone; docs/services.md lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import threading
+import uuid
+
+from services import process, runtime
+from services.consumer.consumer import Consumer
+from services.consumer.settings import ConsumerSettings
+from services.errors import ConfigurationError
+from services.faults import FaultPlan
+from services.operations import OperationFailed
+from services.settings import read_settings
+
+
+def main() -> int:
+    """Consume; return the exit code."""
+    _parser().parse_args()
+    settings = read_settings(ConsumerSettings)
+    process.start_logging(settings.log_level)
+    if not settings.process_name:
+        settings = settings.model_copy(update={"process_name": f"consumer-{os.getpid()}"})
+    # A name may be used again after a crash; the owner of a claim must be this very process.
+    owner = f"{settings.process_name}-{uuid.uuid4().hex[:8]}"
+    consumer = load_consumer(settings.consumer)(settings.options(owner))
+    rng = process.random_source(settings.seed)
+    faults = FaultPlan(settings.all_faults(), crash_rate=settings.crash_rate, rng=rng)
+    wake = threading.Event()
+    tables = (settings.message_status_table, settings.message_side_effects_table)
+    driver = process.build_driver(settings, faults, wake, tables)
+    with runtime.signals_to(consumer.stop, wake):
+        try:
+            runtime.run(consumer.poll(), driver, beside=[consumer.heartbeat()])
+        except OperationFailed as error:
+            raise process.why_unusable(error, settings) from error
+    return 0
+
+
+def load_consumer(spec: str) -> type[Consumer]:
+    """Return the class that ``module:Class`` names.
+
+    Raises:
+        ConfigurationError: there is no such class, or it is no Consumer.
+    """
+    module, _, name = spec.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"CONSUMER is {spec!r}, which cannot be loaded: {error}.") from None
+    if not (isinstance(found, type) and issubclass(found, Consumer)):
+        raise ConfigurationError(f"CONSUMER is {spec!r}, which is no subclass of services.consumer.consumer:Consumer.")
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m services.consumer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="variables: " + ", ".join(name.upper() for name in ConsumerSettings.model_fields),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(process.exit_code_of(main))

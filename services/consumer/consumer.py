@@ -1,0 +1,359 @@
+"""The consumer: what a message goes through, from its receive to its delete, as generators that yield operations.
+
+    receive ─▶ claim ─▶ look up side effect ─▶ perform it ─▶ complete ─▶ delete
+                 │                │
+                 │                └ already there: skip to complete
+                 └ COMPLETED: delete.  Held by another, lease alive: leave it to become visible again
+
+Nothing here does any I/O, reads a clock or knows in which tier it runs. A subclass replaces one step: the naive
+twins in ``services.consumer.naive`` do, and so can a consumer of your own (``CONSUMER=your.module:YourConsumer``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from services.consumer.options import ConsumerOptions
+from services.operations import (
+    AlreadyCompleted,
+    AppendToLog,
+    ChangeVisibility,
+    CheckTables,
+    Claim,
+    Claimed,
+    ClaimResult,
+    Complete,
+    Delete,
+    DescribeQueue,
+    EntryFailure,
+    HeldByAnother,
+    LookUpSideEffect,
+    Message,
+    Note,
+    OperationFailed,
+    PerformSideEffect,
+    QueueFacts,
+    ReadClock,
+    Receive,
+    ReleaseClaim,
+    RenewClaim,
+    Sleep,
+    Task,
+)
+from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
+
+#: A claim made without a lease of its own ends when this part of the visibility timeout is over: a successor that
+#: receives the message the moment it is visible must not find it still held by the dead.
+LEASE_PART = 0.9
+#: Seconds between receives while the queue cannot be reached, doubling up to the last.
+BACKOFF = (0.1, 5.0)
+#: How often an entry that SQS could not delete for a reason of its own is tried in all.
+DELETE_ATTEMPTS = 3
+
+
+class Outcome(StrEnum):
+    """What became of one delivery: what is settled is deleted, the rest is left to become visible again.
+
+    No careful consumer discards; a naive twin does.
+    """
+
+    DONE = "done"
+    DUPLICATE = "duplicate"
+    HELD = "held"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    DISCARDED = "discarded"
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the message is to be deleted."""
+        return self in (Outcome.DONE, Outcome.DUPLICATE, Outcome.DISCARDED)
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A message in hand.
+
+    Attributes:
+        key: the effect key, or the MessageId where there is a complaint.
+        visible_at: the clock's reading at which the queue gives it to others.
+        complaint: why it is to be rejected; empty for a message that can be worked on.
+        claim: the fencing token of our claim, None before it and after it was lost.
+    """
+
+    message: Message
+    payload: dict[str, Any]
+    key: str
+    visible_at: float
+    complaint: str = ""
+    claim: int | None = None
+
+
+class Consumer:
+    """Receive messages and cause each one's side effect once.
+
+    Its tasks are ``poll()``, which returns how many messages were done, and ``heartbeat()``, which runs beside it.
+    ``stop()`` may be called at any time, from a signal handler too.
+    """
+
+    def __init__(self, options: ConsumerOptions) -> None:
+        self.options = options
+        self.stopping = False
+        self.done = 0
+        self._completed: OrderedDict[str, None] = OrderedDict()
+        self._in_hand: list[Delivery] = []
+        self._facts = QueueFacts(visibility_timeout=0, fifo=False)
+
+    def stop(self) -> None:
+        """Ask for the end: what is in hand is finished, what was not begun is made visible again."""
+        self.stopping = True
+
+    # --- the poll loop -------------------------------------------------------------------------------------------
+
+    def poll(self) -> Task[int]:
+        """Receive and handle until told to stop, the limit is reached, or the queue stays empty for too long."""
+        yield from self.prepare()
+        quiet_since = yield ReadClock()
+        backoff = BACKOFF[0]
+        while not self.stopping and self._wanted():
+            try:
+                messages: tuple[Message, ...] = yield Receive(self._wanted(), self.options.wait_seconds)
+            except OperationFailed as error:
+                if not error.transient:
+                    raise
+                yield Note("receive-failed", {"error": error.code, "again_in": backoff}, logging.WARNING)
+                yield Sleep(backoff)
+                backoff = min(2 * backoff, BACKOFF[1])
+                continue
+            backoff = BACKOFF[0]
+            now = yield ReadClock()
+            if messages:
+                yield from self.handle_batch(messages, received_at=now)
+                quiet_since = yield ReadClock()
+            elif 0 < self.options.idle_timeout <= now - quiet_since:
+                break
+        yield Note("stopped", {"done": self.done, "signalled": self.stopping})
+        return self.done
+
+    def prepare(self) -> Task[None]:
+        """Learn what the queue is like, and make sure that the tables are there before a message depends on them."""
+        self._facts = yield DescribeQueue()
+        if self.options.claims or self.options.ledger:
+            yield CheckTables()
+        yield Note("started", {"visibility_timeout": self._facts.visibility_timeout, "fifo": self._facts.fifo})
+
+    def _wanted(self) -> int:
+        """Return how many messages the next receive asks for: none above the limit, so that none is left in hand."""
+        limit = self.options.message_limit
+        return min(self.options.max_messages, limit - self.done) if limit else self.options.max_messages
+
+    # --- a batch -------------------------------------------------------------------------------------------------
+
+    def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
+        """Handle each message on its own; delete what is settled as one batch; release what was not begun."""
+        visible_at = received_at + self._facts.visibility_timeout
+        deliveries = [self.open(message, visible_at) for message in messages]
+        settled: list[Message] = []
+        not_begun: list[Message] = []
+        stopped_groups: set[str | None] = set()
+        self._in_hand = list(deliveries)
+
+        for delivery in deliveries:
+            message = delivery.message
+            if self.stopping or message.group in stopped_groups:
+                self._let_go(delivery)
+                not_begun.append(message)
+                continue
+            outcome = self.reject(delivery) if delivery.complaint else (yield from self.handle(delivery))
+            yield self._handled(delivery, outcome)
+            if outcome.settled:
+                settled.append(message)
+                continue
+            self._let_go(delivery)
+            if self._facts.fifo and self.stops_group(outcome):
+                stopped_groups.add(message.group)
+
+        yield from self.release(not_begun)
+        yield from self.delete(settled)
+        self._in_hand = []
+
+    def open(self, message: Message, visible_at: float) -> Delivery:
+        """Read a message: its payload and key, or the complaint for which it is to be rejected."""
+        if self.options.reject_marker and self.options.reject_marker in message.body:
+            complaint = f"the body contains the marker {self.options.reject_marker!r}"
+            return Delivery(message, {}, message.message_id, visible_at, complaint)
+        try:
+            payload = parse_payload(message.body)
+            key = effect_key(payload, message.message_id, self.options.business_field)
+        except MalformedPayload as error:
+            return Delivery(message, {}, message.message_id, visible_at, str(error))
+        return Delivery(message, payload, key, visible_at)
+
+    def _handled(self, delivery: Delivery, outcome: Outcome) -> Note:
+        self.done += outcome is Outcome.DONE
+        details = {
+            "key": delivery.key,
+            "message_id": delivery.message.message_id,
+            "receive_count": delivery.message.receive_count,
+            "outcome": str(outcome),
+        }
+        if delivery.complaint:
+            details["why"] = delivery.complaint
+        return Note("handled", details, logging.INFO if outcome.settled else logging.WARNING)
+
+    def reject(self, _delivery: Delivery) -> Outcome:
+        """Refuse a message for good: it is not deleted, so the redrive policy takes it to the dead-letter queue."""
+        return Outcome.REJECTED
+
+    def stops_group(self, _outcome: Outcome) -> bool:
+        """Tell whether, on a FIFO queue, the rest of a message group must wait after an outcome that is not settled."""
+        return True
+
+    # --- one message ---------------------------------------------------------------------------------------------
+
+    def handle(self, delivery: Delivery) -> Task[Outcome]:
+        """Take one message through; whatever fails, fails closed: the message stays in the queue."""
+        try:
+            return (yield from self.process(delivery))
+        except OperationFailed as error:
+            yield Note("failed", {"key": delivery.key, "error": str(error)}, logging.WARNING)
+        if delivery.claim is not None:
+            yield from self._release_claim(delivery)
+        return Outcome.FAILED
+
+    def process(self, delivery: Delivery) -> Task[Outcome]:
+        """Claim, look up, perform, complete."""
+        if delivery.key in self._completed:
+            return Outcome.DUPLICATE
+
+        claim = yield from self.claim(delivery)
+        match claim:
+            case AlreadyCompleted():
+                self.remember(delivery.key)
+                return Outcome.DUPLICATE
+            case HeldByAnother():
+                return Outcome.HELD
+
+        # Nothing can have happened before the first claim there ever was. Later, only the ledger knows.
+        done_before = False
+        if self.options.ledger and not claim.first_attempt:
+            done_before = yield LookUpSideEffect(delivery.key)
+        if not done_before:
+            yield from self.perform(delivery)
+
+        if self.options.claims:
+            still_ours = yield Complete(delivery.key, claim.fencing_token)
+            if not still_ours:
+                yield Note("claim-lost", {"key": delivery.key}, logging.WARNING)
+                return Outcome.HELD
+        self.remember(delivery.key)
+        return Outcome.DONE
+
+    def claim(self, delivery: Delivery) -> Task[ClaimResult]:
+        """Take the key for ourselves, for as long as the delivery is ours or as the options say."""
+        if not self.options.claims:
+            return Claimed(fencing_token=0)  # which is no first attempt: without claims the ledger is asked each time
+        lease = self.options.lease_seconds
+        if lease is None:
+            now = yield ReadClock()
+            margin = (1 - LEASE_PART) * self._facts.visibility_timeout
+            lease = delivery.visible_at - margin - now
+            if lease <= 0:
+                return HeldByAnother("the queue: the message is about to become visible again", 0.0)
+        claim: ClaimResult = yield Claim(delivery.key, self.options.owner, lease)
+        if isinstance(claim, Claimed):
+            delivery.claim = claim.fencing_token
+        return claim
+
+    def perform(self, delivery: Delivery) -> Task[None]:
+        """Cause the side effect, and say so in the log file where there is one."""
+        message = delivery.message
+        yield PerformSideEffect(delivery.key, message.message_id, sequence_of(delivery.payload), message.group)
+        if self.options.log_path:
+            yield AppendToLog(self.options.log_path, str(delivery.payload.get(self.options.log_field, "")))
+
+    def remember(self, key: str) -> None:
+        """Keep a completed key in memory, the newest ones only."""
+        if self.options.cache_size:
+            self._completed[key] = None
+            self._completed.move_to_end(key)
+            if len(self._completed) > self.options.cache_size:
+                self._completed.popitem(last=False)
+
+    def _release_claim(self, delivery: Delivery) -> Task[None]:
+        """Let the next attempt begin at once; where even this fails, the lease ends by itself."""
+        try:
+            yield ReleaseClaim(delivery.key, delivery.claim or 0)
+        except OperationFailed as error:
+            yield Note("release-failed", {"key": delivery.key, "error": error.code}, logging.WARNING)
+
+    # --- the queue -----------------------------------------------------------------------------------------------
+
+    def delete(self, messages: Sequence[Message]) -> Task[None]:
+        """Delete as one batch; try again what SQS itself could not do, and say what it would not."""
+        left = tuple(messages)
+        for attempt in range(1, DELETE_ATTEMPTS + 1):
+            if not left:
+                return
+            try:
+                failures: tuple[EntryFailure, ...] = yield Delete(left)
+            except OperationFailed as error:
+                yield Note("delete-failed", {"error": str(error), "messages": len(left)}, logging.WARNING)
+                if not error.transient:
+                    return
+                failures = tuple(EntryFailure(entry, error.code, "", sender_fault=False) for entry in range(len(left)))
+            for failure in failures:
+                # A handle goes stale when the message was delivered again meanwhile; that delivery will be deleted.
+                yield Note(
+                    "stale-receipt-handle" if failure.sender_fault else "delete-failed",
+                    {"message_id": left[failure.entry].message_id, "error": failure.code, "attempt": attempt},
+                    logging.WARNING,
+                )
+            left = tuple(left[failure.entry] for failure in failures if not failure.sender_fault)
+
+    def release(self, messages: Sequence[Message]) -> Task[None]:
+        """Make messages visible again at once; where that fails, the visibility timeout does it later."""
+        if not messages:
+            return
+        try:
+            yield ChangeVisibility(tuple(messages), timeout=0)
+        except OperationFailed as error:
+            yield Note("release-failed", {"messages": len(messages), "error": error.code}, logging.WARNING)
+
+    # --- the heartbeat -------------------------------------------------------------------------------------------
+
+    def heartbeat(self) -> Task[None]:
+        """Extend the visibility and the claim of all that is in hand, until the end; never of what was lost."""
+        if not self.options.heartbeat_seconds:
+            return
+        while (yield Sleep(self.options.heartbeat_seconds)):
+            for delivery in tuple(self._in_hand):
+                try:
+                    yield from self._extend(delivery)
+                except OperationFailed as error:
+                    yield Note("heartbeat-failed", {"key": delivery.key, "error": error.code}, logging.WARNING)
+
+    def _extend(self, delivery: Delivery) -> Task[None]:
+        timeout = self._facts.visibility_timeout
+        if delivery.claim is not None:
+            lease = self.options.lease_seconds or LEASE_PART * timeout
+            if not (yield RenewClaim(delivery.key, delivery.claim, lease)):
+                yield Note("claim-lost", {"key": delivery.key}, logging.WARNING)
+                self._let_go(delivery)
+                return
+        if delivery not in self._in_hand:
+            return  # it was let go while the claim was being renewed
+        now = yield ReadClock()
+        if (yield ChangeVisibility((delivery.message,), timeout)):
+            self._let_go(delivery)
+        else:
+            delivery.visible_at = now + timeout
+
+    def _let_go(self, delivery: Delivery) -> None:
+        if delivery in self._in_hand:
+            self._in_hand.remove(delivery)

@@ -1,0 +1,43 @@
+"""What a consumer is told: the part of its configuration that its decisions depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """A consumer's configuration, without anything that only the outside needs.
+
+    Attributes:
+        owner: the name under which claims are made; unique among the consumers of a queue.
+        wait_seconds: how long a receive waits for its first message, 0 to 20 seconds.
+        max_messages: how many messages a receive asks for, 1 to 10.
+        message_limit: end after this many messages are done; 0 for no limit.
+        idle_timeout: end after this many seconds without a message; 0 for never.
+        cache_size: how many completed keys are remembered in memory; 0 for none.
+        reject_marker: a body that contains this text is rejected; empty for none.
+        business_field: the payload field by which a side effect is known; empty for the message's own id.
+        claims: whether there is a status table.
+        ledger: whether there is a side-effects table.
+        lease_seconds: how long a claim holds, counted from the claim; None lets it end shortly before the message
+            becomes visible again.
+        heartbeat_seconds: how often work in hand is extended; 0 for never.
+        log_path: a file that gets one line a side effect; empty for none.
+        log_field: the payload field that stands in that line.
+    """
+
+    owner: str
+    wait_seconds: int = 10
+    max_messages: int = 1
+    message_limit: int = 0
+    idle_timeout: float = 0.0
+    cache_size: int = 1000
+    reject_marker: str = ""
+    business_field: str = ""
+    claims: bool = True
+    ledger: bool = True
+    lease_seconds: float | None = None
+    heartbeat_seconds: float = 0.0
+    log_path: str = ""
+    log_field: str = "sequence"

@@ -1,0 +1,47 @@
+"""What boto3 raises, as an operation that failed: with AWS's own code, and whether a later try may succeed."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from services.operations import OperationFailed
+
+#: Codes that name a passing state of the service. The rest would fail again.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+TRANSIENT_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "ItemCollectionSizeLimitExceededException",
+        "KmsThrottled",
+        "LimitExceededException",
+        "OverLimit",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+        "TransactionConflictException",
+    }
+)
+#: A status from which on the fault is the service's.
+SERVER_FAULT = 500
+
+
+def as_operation_failed(error: Exception) -> OperationFailed:
+    """Return what a generator is told of an exception that boto3 raised; anything else is a bug and is raised on."""
+    match error:
+        case ClientError():
+            code = error.response.get("Error", {}).get("Code", "Unknown")
+            message = error.response.get("Error", {}).get("Message", "") or str(error)
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return OperationFailed(code, message, transient=code in TRANSIENT_CODES or status >= SERVER_FAULT)
+        case BotoConnectionError() | HTTPClientError():
+            return OperationFailed(type(error).__name__, str(error), transient=True)
+        case BotoCoreError() | OSError():
+            return OperationFailed(type(error).__name__, str(error), transient=False)
+    raise error

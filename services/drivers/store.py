@@ -1,0 +1,174 @@
+"""The store's part of the AWS driver: the status table (claims) and the side-effect ledger, in DynamoDB.
+
+The status table holds one item a key:
+
+    message_id        the effect key (the partition key)
+    status            STARTED or COMPLETED
+    attempts          how often the key was claimed; the newest count is the fencing token
+    owner             who claimed it last
+    lease_expires_at  until when the claim holds, in milliseconds since the epoch
+
+The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from services.operations import (
+    AlreadyCompleted,
+    CheckTables,
+    Claim,
+    Claimed,
+    ClaimResult,
+    Complete,
+    HeldByAnother,
+    LookUpSideEffect,
+    PerformSideEffect,
+    ReleaseClaim,
+    RenewClaim,
+)
+
+#: ``status`` and ``owner`` are reserved words in expressions.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
+NAMES = {"#status": "status", "#owner": "owner"}
+
+
+class Store:
+    """The two tables, either of which may be absent.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        status_table: the status table's name, empty for none.
+        side_effects_table: the ledger's name, empty for none: then side effects leave no trace but the log.
+        now: seconds since the epoch. Leases compare it between
+            machines, so their clocks must agree to well within a lease.
+    """
+
+    def __init__(
+        self, client: Any, status_table: str, side_effects_table: str, now: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._status = status_table
+        self._side_effects = side_effects_table
+        self._now = now
+
+    def check_tables(self, _operation: CheckTables) -> None:
+        """Read a key that nothing has from each table."""
+        for table in filter(None, (self._status, self._side_effects)):
+            self._client.get_item(TableName=table, Key=_key("-"))
+
+    # The time line of a lease. A claim that dies with its owner must not outlive the message's invisibility, or the
+    # next delivery finds it held and is wasted:
+    #
+    #     receive      claim                                lease ends   visible again
+    #        ├───────────┼───────────────────────────────────────┼────────────┤
+    #        owner A:    attempts = 1, fencing token 1            ╎            owner B receives,
+    #                                                             ╎            claims: attempts = 2
+    #        A, if it wakes after that, shows token 1 and is refused: Complete asks for attempts = 1.
+
+    def claim(self, operation: Claim) -> ClaimResult:
+        """Claim by one conditional write: there is no moment between looking and taking."""
+        now = self._milliseconds()
+        never_claimed = "attribute_not_exists(message_id)"
+        lease_is_over = "(#status = :started AND lease_expires_at <= :now)"
+        try:
+            answer = self._client.update_item(
+                TableName=self._status,
+                Key=_key(operation.key),
+                ConditionExpression=f"{never_claimed} OR {lease_is_over}",
+                UpdateExpression="SET #status = :started, #owner = :owner, lease_expires_at = :lease ADD attempts :one",
+                ExpressionAttributeNames=NAMES,
+                ExpressionAttributeValues={
+                    ":started": {"S": "STARTED"},
+                    ":owner": {"S": operation.owner},
+                    ":now": _number(now),
+                    ":lease": _number(now + round(operation.lease_seconds * 1000)),
+                    ":one": _number(1),
+                },
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not _is_refusal(error):
+                raise
+            return self._who_holds(error.response.get("Item", {}), now)
+        return Claimed(int(answer["Attributes"]["attempts"]["N"]))
+
+    def renew(self, operation: RenewClaim) -> bool:
+        """Move the lease's end, if no newer claim exists."""
+        lease = self._milliseconds() + round(operation.lease_seconds * 1000)
+        return self._update_own_claim(operation, "SET lease_expires_at = :lease", {":lease": _number(lease)})
+
+    def release(self, operation: ReleaseClaim) -> bool:
+        """End the lease now, if no newer claim exists."""
+        return self._update_own_claim(operation, "SET lease_expires_at = :lease", {":lease": _number(0)})
+
+    def complete(self, operation: Complete) -> bool:
+        """Mark as completed, if no newer claim exists. Completing twice with one token is the same as once."""
+        return self._update_own_claim(operation, "SET #status = :completed", {":completed": {"S": "COMPLETED"}})
+
+    def look_up_side_effect(self, operation: LookUpSideEffect) -> bool:
+        """Ask the ledger, with a consistent read: a stale answer would cause the effect twice."""
+        if not self._side_effects:
+            return False
+        answer = self._client.get_item(TableName=self._side_effects, Key=_key(operation.key), ConsistentRead=True)
+        return "Item" in answer
+
+    def perform_side_effect(self, operation: PerformSideEffect) -> int:
+        """Add one execution to the ledger, whatever it already holds."""
+        if not self._side_effects:
+            return 1
+        answer = self._client.update_item(
+            TableName=self._side_effects,
+            Key=_key(operation.key),
+            UpdateExpression="SET last_message_id = :message_id ADD executions :one",
+            ExpressionAttributeValues={":message_id": {"S": operation.message_id}, ":one": _number(1)},
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(answer["Attributes"]["executions"]["N"])
+
+    def _update_own_claim(
+        self, operation: RenewClaim | ReleaseClaim | Complete, update: str, values: dict[str, Any]
+    ) -> bool:
+        names = {"#status": "status"} if "#status" in update else {}
+        claim_is_ours = "attempts = :token"
+        try:
+            self._client.update_item(
+                TableName=self._status,
+                Key=_key(operation.key),
+                ConditionExpression=claim_is_ours,
+                UpdateExpression=update,
+                ExpressionAttributeValues={":token": _number(operation.fencing_token), **values},
+                **({"ExpressionAttributeNames": names} if names else {}),
+            )
+        except ClientError as error:
+            if _is_refusal(error):
+                return False
+            raise
+        return True
+
+    def _who_holds(self, item: dict[str, Any], now: int) -> AlreadyCompleted | HeldByAnother:
+        if item.get("status", {}).get("S") == "COMPLETED":
+            return AlreadyCompleted()
+        seconds_left = (int(item.get("lease_expires_at", {}).get("N", now)) - now) / 1000
+        return HeldByAnother(item.get("owner", {}).get("S", "unknown"), seconds_left)
+
+    def _milliseconds(self) -> int:
+        return int(self._now() * 1000)
+
+
+def _key(value: str) -> dict[str, Any]:
+    return {"message_id": {"S": value}}
+
+
+def _number(value: int) -> dict[str, str]:
+    return {"N": str(value)}
+
+
+def _is_refusal(error: ClientError) -> bool:
+    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")

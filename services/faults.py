@@ -1,0 +1,174 @@
+"""Faults: what goes wrong on purpose, where, and how often, as data.
+
+A fault names an operation's kind and strikes at the n-th one that matches. ``FAULTS`` holds them as a JSON list:
+
+    [{"kind": "crash", "operation": "Claim", "point": "after", "nth": 2},
+     {"kind": "delay", "operation": "PerformSideEffect", "nth": 0, "seconds": 2.5},
+     {"kind": "error", "operation": "PerformSideEffect", "where": {"sequence": 3}, "code": "ThrottlingException"}]
+
+``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
+``sequence``, ``group``). A receive that brings nothing is not counted: what a crash after it could teach, it cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from services import operations
+from services.errors import ConfigurationError
+from services.operations import ChangeVisibility, Delete, Message, Operation, Receive
+from services.payload import facts_of_body
+
+Kind = Literal["crash", "error", "delay"]
+Point = Literal["before", "after"]
+
+#: The operations that a fault can name.
+FAULTABLE = tuple(
+    sorted(
+        name
+        for name, value in vars(operations).items()
+        if isinstance(value, type) and issubclass(value, Operation) and value is not Operation and value.recorded
+    )
+)
+#: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
+PATH_LENGTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        kind: ``crash`` (SIGKILL), ``error`` (the operation is not done and fails), ``delay`` (it is done later).
+        operation: the operation's class name.
+        point: for a crash, whether the operation is done (and known to be) or not even begun.
+        nth: counts the operations that match, from 1; 0 for every one.
+        where: facts that a message of the operation must have.
+        seconds: how long a delay lasts.
+        code: the error's code.
+    """
+
+    kind: Kind
+    operation: str
+    point: Point = "after"
+    nth: int = 1
+    where: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    code: str = "ServiceUnavailable"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fault as a history holds it."""
+        return {name: value for name, value in asdict(self).items() if value not in ({}, 0.0) or name == "nth"}
+
+
+class FaultPlan:
+    """Decides, operation by operation, which faults strike. Counts in memory, so it lives as long as its process.
+
+    Args:
+        faults: what to inject.
+        crash_rate: the probability, per received message, of a crash somewhere on that message's way.
+        rng: where chance comes from.
+    """
+
+    def __init__(
+        self, faults: Sequence[Fault] = (), *, crash_rate: float = 0.0, rng: random.Random | None = None
+    ) -> None:
+        self._faults = tuple(faults)
+        self._seen = [0] * len(self._faults)
+        self._crash_rate = crash_rate
+        self._rng = rng or random.Random(0)  # noqa: S311 - chance in a lab must be reproducible, not secret
+        self._operations_to_crash: int | None = None
+
+    def before(self, operation: Operation) -> Iterable[Fault]:
+        """Return the faults that strike before this operation, in their order; the call counts."""
+        yield from self._due(operation, _subjects(operation), before=True)
+
+    def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """Return the faults that strike after this operation was done; the call counts."""
+        if isinstance(operation, Receive) and not result:
+            return
+        yield from self._due(operation, _subjects(operation, result), before=False)
+        if self._random_crash(operation, result):
+            yield Fault("crash", type(operation).__name__, nth=0)
+
+    def _due(self, operation: Operation, subjects: Sequence[Mapping[str, Any]], *, before: bool) -> Iterable[Fault]:
+        for place, fault in enumerate(self._faults):
+            strikes_before = fault.kind != "crash" or fault.point == "before"
+            if strikes_before != before or fault.operation != type(operation).__name__:
+                continue
+            if fault.where and not any(fault.where.items() <= facts.items() for facts in subjects):
+                continue
+            self._seen[place] += 1
+            if fault.nth in (0, self._seen[place]):
+                yield fault
+
+    def _random_crash(self, operation: Operation, result: Any) -> bool:
+        """Draw once a received message; the crash itself falls on one of the operations that follow."""
+        if not self._crash_rate:
+            return False
+        if isinstance(operation, Receive):
+            hit = sum(self._rng.random() < self._crash_rate for _ in result)
+            self._operations_to_crash = self._rng.randrange(PATH_LENGTH) if hit else None
+        elif self._operations_to_crash is not None:
+            self._operations_to_crash -= 1
+        return self._operations_to_crash == 0
+
+
+def _subjects(operation: Operation, result: Any = None) -> list[dict[str, Any]]:
+    """Return the facts of each message that an operation is about."""
+    messages: Iterable[Message]
+    match operation:
+        case Receive():
+            messages = result or ()
+        case Delete(messages=messages) | ChangeVisibility(messages=messages):
+            pass
+        case _:
+            return [operation.arguments()]
+    return [
+        {**facts_of_body(message.body, message.message_id), "message_id": message.message_id, "group": message.group}
+        for message in messages
+    ]
+
+
+def parse_faults(text: str) -> tuple[Fault, ...]:
+    """Read the JSON list of faults.
+
+    Raises:
+        ConfigurationError: it is no such list, or a fault in it names something that does not exist.
+    """
+    try:
+        listed = json.loads(text or "[]")
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"FAULTS is not JSON ({error}); give a list such as {_EXAMPLE}.") from None
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise ConfigurationError(f"FAULTS must be a JSON list of objects such as {_EXAMPLE}.")
+    return tuple(_parse_fault(item) for item in listed)
+
+
+_EXAMPLE = '[{"kind": "crash", "operation": "Claim"}]'
+
+
+def _parse_fault(item: dict[str, Any]) -> Fault:
+    names = {known.name for known in fields(Fault)}
+    checks: list[tuple[bool, str]] = [
+        (item.keys() <= names, f"knows only {', '.join(sorted(names))}"),
+        (item.get("kind") in get_args(Kind), f"needs a kind: {', '.join(get_args(Kind))}"),
+        (item.get("operation") in FAULTABLE, f"needs an operation: {', '.join(FAULTABLE)}"),
+        (item.get("point", "after") in get_args(Point), "has a point that is neither before nor after"),
+        (_number(item.get("nth", 1)) and isinstance(item.get("nth", 1), int), "has an nth that is no whole number"),
+        (_number(item.get("seconds", 0)), "has seconds that are no number"),
+        (isinstance(item.get("where", {}), dict), "has a where that is no object"),
+        (isinstance(item.get("code", ""), str), "has a code that is no text"),
+    ]
+    for fine, complaint in checks:
+        if not fine:
+            raise ConfigurationError(f"FAULTS: the fault {json.dumps(item)} {complaint}.")
+    return Fault(**item)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")

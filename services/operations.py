@@ -1,0 +1,330 @@
+"""The operations: every call that a producer or a consumer makes to the outside, as data.
+
+A generator yields one of these and is sent its result. Nothing here does anything: a driver (see
+``services.drivers``) performs operations, and in doing so records them. This is the seam that lets the same
+consumer run on real AWS, on the embedded endpoint and in simulated time.
+
+    queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send
+    store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
+    the world   LookUpSideEffect  PerformSideEffect  AppendToLog
+    time        Sleep  ReadClock
+    the log     Note
+
+An operation that could not be done raises :class:`OperationFailed` at the ``yield``. An answer that is merely a "no"
+(a claim held by another, an entry of a batch that failed) is a result, not an error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+
+
+class OperationFailed(Exception):  # noqa: N818 - the history's own word for it: an operation ends ok or fails
+    """Tell that an operation was not done, or that nobody knows whether it was.
+
+    Attributes:
+        code: the error's name as the service gave it, for example ``ThrottlingException``.
+        transient: whether the same call may succeed later.
+    """
+
+    def __init__(self, code: str, message: str, *, transient: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.transient = transient
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call to the outside."""
+
+    #: Whether the history keeps it. Reading a clock or waiting is no fact about the queue.
+    recorded: ClassVar[bool] = True
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the history keeps of this operation: JSON values, no credentials."""
+        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
+
+
+#: A task of a producer or a consumer: yields operations, is sent their results, returns a value of its own.
+Task: TypeAlias = Generator[Operation, Any, Result]
+
+
+# --- the queue ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A delivery of a message: the same message delivered again is another value, with another receipt handle.
+
+    Attributes:
+        receive_count: how often it was delivered, this time included (``ApproximateReceiveCount``).
+        group: the MessageGroupId, None where it has none.
+        sequence_number: SQS's own, on a FIFO queue; not the producer's ``sequence``.
+    """
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int = 1
+    group: str | None = None
+    sequence_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What a queue says of itself: its visibility timeout in seconds, and whether it keeps order."""
+
+    visibility_timeout: int
+    fifo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeQueue(Operation):
+    """Ask for the queue's visibility timeout and type. Result: :class:`QueueFacts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receive(Operation):
+    """Receive up to ``max_messages``, waiting up to ``wait_seconds`` for the first. Result: ``tuple[Message, ...]``."""
+
+    max_messages: int
+    wait_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFailure:
+    """An entry of a batch that the queue refused under an overall success.
+
+    Attributes:
+        entry: the index of the entry in the operation's tuple.
+        sender_fault: True where sending the same again cannot help.
+    """
+
+    entry: int
+    code: str
+    message: str
+    sender_fault: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Operation):
+    """Delete up to 10 messages as one batch. Result: ``tuple[EntryFailure, ...]``, empty where all went well."""
+
+    messages: tuple[Message, ...]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the ids alone: the bodies stand with the receive."""
+        return {"messages": [message.message_id for message in self.messages]}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeVisibility(Operation):
+    """Set the visibility timeout of up to 10 messages in flight. Result: ``tuple[EntryFailure, ...]``.
+
+    ``timeout`` is in seconds from now; 0 makes them visible at once.
+    """
+
+    messages: tuple[Message, ...]
+    timeout: int
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the ids alone: the bodies stand with the receive."""
+        return {"messages": [message.message_id for message in self.messages], "timeout": self.timeout}
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to send: its body, and on a FIFO queue its group and deduplication id."""
+
+    body: str
+    group: str | None = None
+    deduplication_id: str | None = None
+    delay_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentEntry:
+    """An entry of a batch that the queue took."""
+
+    entry: int
+    message_id: str
+    sequence_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of a batch: each entry stands in exactly one of the two."""
+
+    sent: tuple[SentEntry, ...]
+    failed: tuple[EntryFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Operation):
+    """Send up to 10 messages as one batch. Result: :class:`SendResult`."""
+
+    messages: tuple[OutgoingMessage, ...]
+
+
+# --- the store: our own bookkeeping --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTables(Operation):
+    """Make sure, before the first message, that the tables can be read. Result: None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The claim is ours.
+
+    Attributes:
+        fencing_token: counts the claims there ever were of this key; what completes must show the newest.
+    """
+
+    fencing_token: int
+
+    @property
+    def first_attempt(self) -> bool:
+        """Tell whether nobody has ever claimed this key before."""
+        return self.fencing_token == 1
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyCompleted:
+    """The key's work is done; there is nothing left but to delete the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldByAnother:
+    """Somebody else's claim is alive for another ``seconds_left``."""
+
+    owner: str
+    seconds_left: float
+
+
+ClaimResult: TypeAlias = Claimed | AlreadyCompleted | HeldByAnother
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Operation):
+    """Claim a key for ``lease_seconds``. Result: :data:`ClaimResult`."""
+
+    key: str
+    owner: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RenewClaim(Operation):
+    """Let the lease end ``lease_seconds`` from now. Result: True, or False where the claim is no longer ours."""
+
+    key: str
+    fencing_token: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseClaim(Operation):
+    """End a claim early, so that the next attempt need not wait for the lease. Result: as :class:`RenewClaim`."""
+
+    key: str
+    fencing_token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Operation):
+    """Mark a key's work as done, if the claim is still ours. Result: True, or False where a newer claim exists."""
+
+    key: str
+    fencing_token: int
+
+
+# --- the world ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpSideEffect(Operation):
+    """Ask the external system whether it has already done this. Result: bool."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PerformSideEffect(Operation):
+    """Cause the side effect. Result: how often the external system has now done it for this key.
+
+    The ledger counts executions and refuses none: a duplicate that is refused could never be seen.
+
+    Attributes:
+        sequence: the payload's own ``sequence``, by which order is judged.
+        group: the message group, None on a standard queue.
+    """
+
+    key: str
+    message_id: str
+    sequence: int | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppendToLog(Operation):
+    """Append one line to a file that several consumers may share. Result: None."""
+
+    path: str
+    line: str
+
+
+# --- time --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Operation):
+    """Wait for ``seconds``. Result: True, or False where shutdown cut the wait short."""
+
+    recorded: ClassVar[bool] = False
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadClock(Operation):
+    """Read a monotonic clock. Result: seconds, as a float that only differences give a meaning to."""
+
+    recorded: ClassVar[bool] = False
+
+
+# --- the log -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Operation):
+    """Say something to whoever reads the log and the history. Result: None.
+
+    Attributes:
+        event: what happened, in a word or two with hyphens.
+        details: JSON values.
+        level: one of ``logging``'s levels.
+    """
+
+    recorded: ClassVar[bool] = False
+    event: str
+    details: Mapping[str, Any]
+    level: int = logging.INFO
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: dataclasses as objects, tuples as lists."""
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        named = {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+        return {"type": type(value).__name__, **named} if isinstance(value, ClaimResult) else named
+    return value

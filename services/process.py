@@ -1,0 +1,89 @@
+"""What every service's process does around its work: logging, the history, the driver, the exit code.
+
+Exit codes: 0 the work is done, 1 a part of it could not be done, 2 it could not begin (a wrong option, no queue).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from services.clients import Clients, checked_queue_url
+from services.drivers.aws import AwsDriver
+from services.drivers.base import Driver
+from services.drivers.queue import Queue
+from services.drivers.recorded import RealStrikes, RecordedDriver
+from services.drivers.store import Store
+from services.errors import ConfigurationError, ServiceError, Unusable
+from services.faults import FaultPlan
+from services.history import Recorder, append_to, nowhere
+from services.operations import OperationFailed
+from services.settings import ServiceSettings
+
+UNUSABLE = 2
+
+#: The tables that a store works on: the status table's name and the ledger's, either of which may be empty.
+Tables = tuple[str, str]
+
+
+def exit_code_of(main: Callable[[], int]) -> int:
+    """Run a service's main function; turn what it cannot go on from into one sentence on standard error."""
+    try:
+        return main()
+    except ServiceError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the program's face
+        return UNUSABLE
+
+
+def start_logging(level: str) -> None:
+    """Log to standard error, a line a fact."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    logging.getLogger("services").setLevel(level)
+
+
+def build_driver(
+    settings: ServiceSettings, faults: FaultPlan, wake: threading.Event, tables: Tables = ("", "")
+) -> Driver:
+    """Return the driver of this process: boto3, with records around it and faults among them.
+
+    Raises:
+        ConfigurationError: the queue URL, the profile, the region or the history's path cannot be used.
+    """
+    clients = Clients(settings.access)
+    queue = Queue(clients.client("sqs"), checked_queue_url(settings.queue_url, "QUEUE_URL"))
+    store = Store(clients.client("dynamodb"), *tables) if any(tables) else None
+    try:
+        sink = append_to(settings.history_path) if settings.history_path else nowhere
+    except OSError as error:
+        raise ConfigurationError(f"HISTORY_PATH cannot be written: {error.strerror}: {error.filename}") from None
+    recorder = Recorder(sink, settings.process_name, time.monotonic, {"queue": queue.name})
+    return RecordedDriver(AwsDriver(queue, store, wake), recorder, faults, RealStrikes(time.sleep))
+
+
+def random_source(seed: int | None) -> random.Random:
+    """Return the one source of chance of this process; without a seed, another one each time."""
+    return random.Random(seed)  # noqa: S311 - chance in a lab must be reproducible, not secret
+
+
+def why_unusable(error: OperationFailed, settings: ServiceSettings) -> Unusable:
+    """Return the sentence for an operation whose failure ends the process."""
+    where = settings.aws_endpoint_url or f"AWS in {settings.aws_region or 'the configured region'}"
+    match error.code:
+        case "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist":
+            return Unusable(
+                f"There is no queue {settings.queue_url} at {where}; create it (`invoke up`) or correct QUEUE_URL."
+            )
+        case "ResourceNotFoundException":
+            return Unusable(
+                f"A table is missing at {where} ({error.message}); create it (`invoke up`) or correct "
+                "MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE."
+            )
+        case "EndpointConnectionError" | "ConnectTimeoutError" | "ConnectionClosedError" | "ReadTimeoutError":
+            return Unusable(f"Nothing answers at {where}; start it (`invoke up`) or correct AWS_ENDPOINT_URL.")
+        case "NoCredentialsError" | "CredentialRetrievalError":
+            return Unusable("No AWS credentials were found; set AWS_PROFILE, or give them as the AWS CLI takes them.")
+    return Unusable(f"{where} refused: {error}.")

@@ -1,0 +1,1 @@
+"""The producer: synthetic messages, in batches, at a rate."""

@@ -1,0 +1,157 @@
+"""Send synthetic messages to a queue: ``python -m services.producer --n 100 --rate 20``.
+
+The queue, region and profile come from the options, else from QUEUE_URL, AWS_REGION and AWS_PROFILE, else from .env.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import threading
+from typing import Any
+
+from services import process, runtime
+from services.errors import ConfigurationError
+from services.faults import FaultPlan
+from services.operations import OperationFailed
+from services.producer.messages import MessagePlan, plan_messages
+from services.producer.producer import Producer, SendReport
+from services.settings import ServiceSettings, read_settings
+
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+MAX_BATCH = 10
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Produce; return the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.poison_count > options.n:
+        raise ConfigurationError(f"--poison-count is {options.poison_count}, but only {options.n} messages are sent.")
+    settings = read_settings(
+        ServiceSettings,
+        queue_url=options.queue_url,
+        aws_region=options.region,
+        aws_profile=options.profile,
+        seed=options.seed,
+    )
+    process.start_logging(settings.log_level)
+    plan = _plan(options, fifo=settings.queue_url.endswith(".fifo"))
+    producer = Producer(plan_messages(plan, process.random_source(settings.seed)), options.batch_size, options.rate)
+    wake = threading.Event()
+    settings = settings.model_copy(update={"process_name": settings.process_name or "producer"})
+    driver = process.build_driver(settings, FaultPlan(settings.faults), wake)
+    with runtime.signals_to(producer.stop, wake):
+        try:
+            report = runtime.run(producer.run(), driver)
+        except OperationFailed as error:
+            raise process.why_unusable(error, settings) from error
+    print(_sentence(report, settings.queue_url))  # noqa: T201 - this is the program's face
+    return 0 if report.unsent == 0 else 1
+
+
+def _sentence(report: SendReport, queue_url: str) -> str:
+    parts = [f"sent {report.sent} messages to {queue_url.rpartition('/')[2]} in {report.seconds:.2f} s"]
+    if report.offered_again:
+        parts.append(f"{report.offered_again} of them offered more than once")
+    if report.unsent:
+        parts.append(f"{report.unsent} NOT sent")
+    return "; ".join(parts)
+
+
+def _plan(options: argparse.Namespace, *, fifo: bool) -> MessagePlan:
+    if options.deduplication and not fifo:
+        raise ConfigurationError(
+            "--deduplication is for FIFO queues, and the name of this queue does not end in .fifo."
+        )
+    return MessagePlan(
+        count=options.n,
+        poison_count=options.poison_count,
+        poison_every=options.poison_every,
+        groups=options.groups or (1 if fifo else 0),
+        deduplication=(options.deduplication or "id") if fifo else None,
+        extra=options.fields,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.producer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--n", type=_whole(0), default=10, metavar="N", help="messages to send (default 10)")
+    add("--rate", type=_rate, default=0.0, metavar="R", help="messages a second, 0 for as fast as possible (default 0)")
+    add(
+        "--batch-size",
+        type=_whole(1, MAX_BATCH),
+        default=MAX_BATCH,
+        metavar="N",
+        help="messages a call, 1 to 10 (default 10)",
+    )
+    add("--poison-count", type=_whole(0), default=0, metavar="N", help="poison messages at random indices (default 0)")
+    add(
+        "--poison-every",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="every N-th is poison: 3 means 2, 5, 8 ...; overrides --poison-count",
+    )
+    add("--queue-url", metavar="URL", help="default: QUEUE_URL")
+    add("--region", help="default: AWS_REGION")
+    add("--profile", help="default: AWS_PROFILE")
+    add("--seed", type=int, metavar="S", help="the same seed makes the same messages (default: others each time)")
+    add(
+        "--groups",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="message groups, dealt in turn (default: 1 on FIFO, none on standard)",
+    )
+    add(
+        "--deduplication",
+        choices=("id", "content"),
+        help="FIFO: by the payload's id (default), or by SQS from the content",
+    )
+    add("--fields", type=_object, default={}, metavar="JSON", help="an object whose fields every payload gets")
+    return parser
+
+
+def _whole(least: int, most: int | None = None) -> Any:
+    def parse(text: str) -> int:
+        bounds = f"a whole number from {least}" + (f" to {most}" if most is not None else "")
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {bounds}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{value} is not {bounds}")
+        return value
+
+    return parse
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of messages a second, 0 or more")
+    return value
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(process.exit_code_of(main))

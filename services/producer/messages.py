@@ -1,0 +1,57 @@
+"""The synthetic messages: what a producer sends, all of it determined by a seed."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from services.operations import OutgoingMessage
+
+#: The range of a payload's ``work``, both ends included.
+WORK = (1, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePlan:
+    """Which messages there are.
+
+    Attributes:
+        count: how many.
+        poison_count: how many of them are poison, at random places.
+        poison_every: every n-th is poison (3: indices 2, 5, 8); overrides ``poison_count`` where it is not 0.
+        groups: how many message groups they are dealt to in turn; 0 for none.
+        deduplication: on a FIFO queue, by the payload's ``id`` or by SQS from the body's content.
+        extra: payload fields that each message has besides.
+    """
+
+    count: int = 10
+    poison_count: int = 0
+    poison_every: int = 0
+    groups: int = 0
+    deduplication: Literal["id", "content"] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plan_messages(plan: MessagePlan, rng: random.Random) -> list[OutgoingMessage]:
+    """Return the messages in the order in which they are to be sent."""
+    if plan.poison_every:
+        poison = set(range(plan.poison_every - 1, plan.count, plan.poison_every))
+    else:
+        poison = set(rng.sample(range(plan.count), plan.poison_count))
+    return [_message(plan, sequence, sequence in poison, rng) for sequence in range(plan.count)]
+
+
+def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random) -> OutgoingMessage:
+    identity = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    payload = {"id": identity, "work": rng.randint(*WORK), "sequence": sequence, **plan.extra}
+    if poison:
+        payload["poison"] = True
+    return OutgoingMessage(
+        body=json.dumps(payload),
+        group=f"g{sequence % plan.groups}" if plan.groups else None,
+        deduplication_id=identity if plan.deduplication == "id" else None,
+    )

@@ -1,0 +1,103 @@
+"""The producer: sends messages in batches, at a rate, and drops none that the queue refused for a while.
+
+A batch can fail in part under an overall success. What SQS could not take is sent again; what it will never take
+(``SenderFault``) is counted and said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.operations import (
+    EntryFailure,
+    Note,
+    OperationFailed,
+    OutgoingMessage,
+    ReadClock,
+    Send,
+    SendResult,
+    Sleep,
+    Task,
+)
+
+#: How often a message is offered in all before the producer gives it up.
+SEND_ATTEMPTS = 5
+#: Seconds before the first repetition; doubles with each.
+FIRST_BACKOFF = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """What became of the messages: how many were sent, how many had to be offered again, how many never were taken."""
+
+    sent: int
+    offered_again: int
+    unsent: int
+    seconds: float
+
+
+class Producer:
+    """Send messages.
+
+    Args:
+        messages: in their order.
+        batch_size: messages a call, 1 to 10.
+        rate: messages a second; 0 for as fast as possible.
+    """
+
+    def __init__(self, messages: Sequence[OutgoingMessage], batch_size: int, rate: float) -> None:
+        self._messages = messages
+        # A batch leaves at once, so a slow rate wants small ones to be even within a second.
+        self._batch_size = min(batch_size, max(1, int(rate))) if rate else batch_size
+        self._rate = rate
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ask for the end after the batch that is under way."""
+        self._stopping = True
+
+    def run(self) -> Task[SendReport]:
+        """Send everything; the value says what became of it.
+
+        A failed entry of a FIFO batch is sent again before the next batch, yet after those of its own batch that were
+        taken: where order must survive even that, send with a batch size of 1.
+        """
+        started = yield ReadClock()
+        sent = again = 0
+        for first in range(0, len(self._messages), self._batch_size):
+            if self._rate:
+                now = yield ReadClock()
+                yield Sleep(max(0.0, started + first / self._rate - now))
+            if self._stopping:
+                break
+            batch = tuple(self._messages[first : first + self._batch_size])
+            taken, repeated = yield from self._send(batch)
+            sent, again = sent + taken, again + repeated
+            yield Note("sent", {"messages": sent, "of": len(self._messages)}, logging.DEBUG)
+        ended = yield ReadClock()
+        return SendReport(sent, again, len(self._messages) - sent, ended - started)
+
+    def _send(self, batch: tuple[OutgoingMessage, ...]) -> Task[tuple[int, int]]:
+        """Offer a batch until each entry was taken or is beyond hope; return how many were, and how many repeated."""
+        left, taken, repeated = batch, 0, 0
+        for attempt in range(1, SEND_ATTEMPTS + 1):
+            try:
+                result: SendResult = yield Send(left)
+            except OperationFailed as error:
+                if not error.transient:
+                    raise
+                # Some of it may have been taken: the messages' own ids let a consumer see a second copy for what it is.
+                result = SendResult((), tuple(EntryFailure(entry, error.code, "", False) for entry in range(len(left))))
+            taken += len(result.sent)
+            for failure in result.failed:
+                yield Note(
+                    "not-sent", {"error": failure.code, "why": failure.message, "attempt": attempt}, logging.WARNING
+                )
+            left = tuple(left[failure.entry] for failure in result.failed if not failure.sender_fault)
+            if not left or attempt == SEND_ATTEMPTS:
+                break
+            repeated += len(left)
+            yield Sleep(FIRST_BACKOFF * 2 ** (attempt - 1))
+        return taken, repeated

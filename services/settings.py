@@ -1,0 +1,68 @@
+"""What every service reads from its environment, and how a wrong value becomes one sentence.
+
+The environment comes first. Where it does not name a queue, the file ``.env`` in the working directory stands in, as
+``invoke up`` wrote it. Where it does, the file is not read: it would add the tables of another stack.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.clients import Access
+from services.errors import ConfigurationError
+from services.faults import Fault, parse_faults
+
+ENV_FILE = ".env"
+
+
+class ServiceSettings(BaseSettings):
+    """The variables that the producer and the consumer share; an empty one is as good as none."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    queue_url: str
+    aws_region: str | None = None
+    aws_profile: str | None = None
+    aws_endpoint_url: str | None = None
+    aws_access_key_id: str | None = Field(default=None, repr=False)
+    log_level: Annotated[str, BeforeValidator(str.upper), Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    history_path: Path | None = None
+    process_name: str = ""
+    seed: int | None = None
+    faults: Annotated[tuple[Fault, ...], NoDecode, BeforeValidator(parse_faults)] = ()
+
+    @property
+    def access(self) -> Access:
+        """Where AWS is and who asks."""
+        return Access(self.aws_region, self.aws_profile, self.aws_endpoint_url, self.aws_access_key_id is not None)
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def read_settings(model: type[Settings], **given: Any) -> Settings:
+    """Return the settings of the environment; what is given, and is not None, comes before it.
+
+    Raises:
+        ConfigurationError: a variable has a value that cannot be used, or a required one is missing.
+    """
+    options = {name: value for name, value in given.items() if value is not None}
+    queue_is_named = bool(os.environ.get("QUEUE_URL") or options.get("queue_url"))
+    try:
+        return model(_env_file=None if queue_is_named else ENV_FILE, **options)
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]).upper()
+    if first["type"] == "missing":
+        return f"{name} is not set; set it in the environment, or run `invoke up`, which writes it to {ENV_FILE}."
+    said = first["msg"].removeprefix("Value error, ").replace("Input should be ", "").replace("String should ", "")
+    return f"{name} is {first['input']!r}, but it must be {said}."

@@ -1,0 +1,195 @@
+import json
+import random
+from collections import deque
+
+import pytest
+
+from services import operations as op
+from services.drivers.recorded import RecordedDriver
+from services.errors import ConfigurationError
+from services.faults import PATH_LENGTH, Fault, FaultPlan, parse_faults
+from services.history import Recorder
+from tests.services.world import World, message
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the process runs after it."""
+
+
+class Strikes:
+    def __init__(self):
+        self.delays = []
+
+    def crash(self):
+        raise Killed
+
+    def delay(self, seconds):
+        self.delays.append(seconds)
+
+
+class Recorded:
+    """A world behind a recorded driver, and what it recorded."""
+
+    def __init__(self, *faults, world=None, **chance):
+        self.lines = []
+        self.strikes = Strikes()
+        self.world = world or World()
+        recorder = Recorder(self.lines.append, "me", lambda: 1.5, {"queue": "q"})
+        self.driver = RecordedDriver(self.world, recorder, FaultPlan(faults, **chance), self.strikes)
+
+    def perform(self, operation):
+        return self.driver.perform(operation)
+
+    def records(self):
+        return [json.loads(line) for line in self.lines]
+
+    def types(self):
+        return [record["type"] for record in self.records()]
+
+
+def effect(number):
+    return op.PerformSideEffect(f"key-{number}", f"m-{number}", number, "g")
+
+
+def test_an_operation_leaves_a_record_before_and_one_after():
+    recorded = Recorded()
+    assert recorded.perform(effect(1)) == 1
+    invoke, ok = recorded.records()
+    assert invoke == {
+        "time": 1.5, "process": "me", "index": 0, "type": "invoke", "operation": "PerformSideEffect",
+        "arguments": {"key": "key-1", "message_id": "m-1", "sequence": 1, "group": "g"}, "queue": "q",
+    }  # fmt: skip
+    assert (ok["type"], ok["invocation"], ok["result"]) == ("ok", 0, 1)
+
+
+def test_a_failure_is_recorded_with_its_code():
+    recorded = Recorded()
+    recorded.world.answer(op.PerformSideEffect, op.OperationFailed("Throttling", "slow down", transient=True))
+    with pytest.raises(op.OperationFailed):
+        recorded.perform(effect(1))
+    assert recorded.types() == ["invoke", "fail"]
+    assert recorded.records()[1]["error"] == "Throttling"
+
+
+def test_clocks_and_sleeps_are_not_recorded_and_a_note_is_an_event():
+    recorded = Recorded()
+    for operation in (op.ReadClock(), op.Sleep(1.0), op.Note("started", {"fifo": True})):
+        recorded.perform(operation)
+    assert [(record["type"], record["event"], record["fifo"]) for record in recorded.records()] == [
+        ("event", "started", True)
+    ]
+
+
+def test_a_crash_before_leaves_the_operation_undone():
+    recorded = Recorded(Fault("crash", "PerformSideEffect", point="before"))
+    with pytest.raises(Killed):
+        recorded.perform(effect(1))
+    assert recorded.types() == ["invoke", "fault"]
+    assert recorded.world.ledger == {}
+
+
+def test_a_crash_after_leaves_it_done_and_known():
+    recorded = Recorded(Fault("crash", "PerformSideEffect", point="after"))
+    with pytest.raises(Killed):
+        recorded.perform(effect(1))
+    assert recorded.types() == ["invoke", "ok", "fault"]
+    assert recorded.world.ledger == {"key-1": 1}
+
+
+def test_a_fault_strikes_at_the_nth_operation_of_its_kind_and_only_there():
+    recorded = Recorded(Fault("error", "PerformSideEffect", nth=2, code="Throttling"))
+    recorded.perform(effect(1))
+    with pytest.raises(op.OperationFailed, match="Throttling"):
+        recorded.perform(effect(2))
+    recorded.perform(effect(3))
+    assert recorded.world.ledger == {"key-1": 1, "key-3": 1}
+
+
+def test_nth_zero_strikes_every_time():
+    recorded = Recorded(Fault("delay", "PerformSideEffect", nth=0, seconds=2.5))
+    for number in (1, 2):
+        recorded.perform(effect(number))
+    assert recorded.strikes.delays == [2.5, 2.5]
+    assert recorded.types() == ["invoke", "fault", "ok"] * 2
+
+
+def test_where_narrows_to_a_message():
+    recorded = Recorded(Fault("error", "PerformSideEffect", where={"sequence": 3}))
+    recorded.perform(effect(1))
+    with pytest.raises(op.OperationFailed):
+        recorded.perform(effect(3))
+
+
+def test_where_finds_a_message_among_those_of_a_batch():
+    recorded = Recorded(Fault("crash", "Delete", point="before", where={"key": "key-2"}))
+    recorded.perform(op.Delete((message(1),)))
+    with pytest.raises(Killed):
+        recorded.perform(op.Delete((message(1), message(2))))
+
+
+def test_a_receive_that_brings_nothing_is_not_counted():
+    recorded = Recorded(Fault("crash", "Receive", nth=2), world=World((), [message(1)], (), [message(2)]))
+    for _ in range(3):
+        recorded.perform(op.Receive(1, 0))
+    with pytest.raises(Killed):
+        recorded.perform(op.Receive(1, 0))
+
+
+def test_a_crash_rate_of_one_crashes_on_the_way_of_the_first_message_and_of_zero_never():
+    points = set()
+    for seed in range(40):
+        recorded = Recorded(world=World([message(1)]), crash_rate=1.0, rng=random.Random(seed))
+        steps = [op.Receive(1, 0), op.Claim("k", "me", 1.0), effect(1), op.Complete("k", 1), op.Delete((message(1),))]
+        with pytest.raises(Killed):
+            deque(map(recorded.perform, steps), maxlen=0)
+        points.add(recorded.types().count("ok"))
+    assert points == set(range(1, PATH_LENGTH + 1))
+
+    calm = Recorded(world=World([message(1)]), crash_rate=0.0)
+    for operation in (op.Receive(1, 0), effect(1)):
+        calm.perform(operation)
+
+
+def test_a_crash_rate_is_about_the_messages_and_reproducible():
+    def crashes(seed):
+        plan = FaultPlan(crash_rate=0.2, rng=random.Random(seed))
+        hits = []
+        for number in range(300):
+            struck = [list(plan.after(op.Receive(1, 0), (message(number),)))]
+            struck += [list(plan.after(effect(number), 1)) for _ in range(PATH_LENGTH)]
+            hits.append(any(struck))
+        return hits
+
+    assert crashes(5) == crashes(5) != crashes(6)
+    assert 30 < sum(crashes(5)) < 90
+
+
+def test_faults_are_read_from_json():
+    text = '[{"kind": "crash", "operation": "Claim", "point": "before", "nth": 2, "where": {"key": "k"}}]'
+    assert parse_faults(text) == (Fault("crash", "Claim", point="before", nth=2, where={"key": "k"}),)
+    assert parse_faults("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"kind": "crash"}', "must be a JSON list"),
+        ('[{"kind": "meteor", "operation": "Claim"}]', "needs a kind: crash, error, delay"),
+        ('[{"kind": "crash", "operation": "Pray"}]', "needs an operation: AppendToLog"),
+        ('[{"kind": "crash", "operation": "Sleep"}]', "needs an operation"),
+        ('[{"kind": "crash", "operation": "Claim", "when": 3}]', "knows only"),
+        ('[{"kind": "crash", "operation": "Claim", "nth": 1.5}]', "nth"),
+        ('[{"kind": "crash", "operation": "Claim", "nth": -1}]', "nth"),
+        ('[{"kind": "crash", "operation": "Claim", "nth": true}]', "nth"),
+        ('[{"kind": "delay", "operation": "Claim", "seconds": "two"}]', "seconds"),
+        ('[{"kind": "delay", "operation": "Claim", "seconds": NaN}]', "seconds"),
+        ('[{"kind": "crash", "operation": "Claim", "where": 3}]', "where"),
+        ('[{"kind": "crash", "operation": "Claim", "point": "during"}]', "neither before nor after"),
+    ],
+)
+def test_a_wrong_fault_is_one_sentence(text, complaint):
+    with pytest.raises(ConfigurationError, match="FAULTS.*" + complaint) as caught:
+        parse_faults(text)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,138 @@
+import json
+import random
+import uuid
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services import operations as op
+from services.producer.messages import MessagePlan, plan_messages
+from services.producer.producer import SEND_ATTEMPTS, Producer
+from services.runtime import step
+
+UNAVAILABLE = op.OperationFailed("ServiceUnavailable", "later", transient=True)
+
+
+class Queue:
+    """Take every message, but for what it is told to answer first."""
+
+    def __init__(self, *answers):
+        self.answers = deque(answers)
+        self.taken = []
+        self.batches = []
+        self.clock = 0.0
+        self.notes = []
+
+    def perform(self, operation):
+        match operation:
+            case op.ReadClock():
+                return self.clock
+            case op.Sleep():
+                self.clock += operation.seconds
+                return True
+            case op.Note():
+                self.notes.append(operation.event)
+                return None
+        self.batches.append((self.clock, len(operation.messages)))
+        refused = self.answers.popleft() if self.answers else {}
+        if isinstance(refused, Exception):
+            raise refused
+        refused = {entry: fault for entry, fault in refused.items() if entry < len(operation.messages)}
+        sent = [entry for entry in range(len(operation.messages)) if entry not in refused]
+        self.taken += [operation.messages[entry].body for entry in sent]
+        return op.SendResult(
+            tuple(op.SentEntry(entry, f"m-{entry}") for entry in sent),
+            tuple(op.EntryFailure(entry, "X", "", sender_fault=fault) for entry, fault in refused.items()),
+        )
+
+
+def produce(queue, count, batch_size=10, rate=0.0):
+    messages = plan_messages(MessagePlan(count=count), random.Random(1))
+    return messages, step(Producer(messages, batch_size, rate).run(), queue)
+
+
+def test_messages_go_out_in_order_and_in_batches():
+    queue = Queue()
+    messages, report = produce(queue, 25)
+    assert queue.taken == [message.body for message in messages]
+    assert [size for _, size in queue.batches] == [10, 10, 5]
+    assert (report.sent, report.offered_again, report.unsent) == (25, 0, 0)
+
+
+@given(st.lists(st.sets(st.integers(0, 4)), max_size=SEND_ATTEMPTS - 1))
+def test_no_entry_that_sqs_refused_for_a_while_is_dropped(refusals):
+    queue = Queue(*[dict.fromkeys(refused, False) for refused in refusals])
+    messages, report = produce(queue, 5)
+    assert sorted(queue.taken) == sorted(message.body for message in messages)
+    assert report.unsent == 0
+
+
+def test_a_batch_that_failed_as_a_whole_is_sent_again():
+    queue = Queue(UNAVAILABLE)
+    messages, report = produce(queue, 3)
+    assert queue.taken == [message.body for message in messages]
+    assert report.offered_again == 3
+
+
+def test_an_entry_at_fault_itself_is_not_sent_again_and_is_counted():
+    queue = Queue({1: True})
+    _, report = produce(queue, 3)
+    assert (report.sent, report.unsent, len(queue.batches)) == (2, 1, 1)
+    assert queue.notes.count("not-sent") == 1
+
+
+def test_what_is_refused_for_ever_is_given_up_and_said():
+    queue = Queue(*[{0: False}] * 20)
+    _, report = produce(queue, 1)
+    assert (report.sent, report.unsent, len(queue.batches)) == (0, 1, SEND_ATTEMPTS)
+
+
+def test_a_refusal_that_cannot_pass_ends_the_producer():
+    with pytest.raises(op.OperationFailed, match="NonExistent"):
+        produce(Queue(op.OperationFailed("NonExistent", "", transient=False)), 1)
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(5, [0, 1, 2, 3]), (20, [0, 0.5]), (0.5, [0, 2, 4, 6])])
+def test_the_rate_is_kept_on_the_average_of_any_second(rate, expected):
+    queue = Queue()
+    produce(queue, 20 if rate >= 5 else 4, rate=rate)
+    assert [at for at, _ in queue.batches] == pytest.approx(expected)
+
+
+def poison_of(messages):
+    return [place for place, message in enumerate(messages) if json.loads(message.body).get("poison")]
+
+
+def test_every_nth_is_poison_and_overrides_the_count():
+    plan = MessagePlan(count=10, poison_every=3, poison_count=9)
+    assert poison_of(plan_messages(plan, random.Random(0))) == [2, 5, 8]
+
+
+@given(st.integers(0, 30), st.data(), st.integers())
+def test_exactly_so_many_are_poison_at_places_that_the_seed_picks(count, data, seed):
+    poison = data.draw(st.integers(0, count))
+    plan = MessagePlan(count=count, poison_count=poison)
+    messages = plan_messages(plan, random.Random(seed))
+    assert len(poison_of(messages)) == poison
+    assert messages == plan_messages(plan, random.Random(seed))
+
+
+def test_a_payload_has_an_id_work_sequence_and_the_extra_fields():
+    payloads = [
+        json.loads(m.body) for m in plan_messages(MessagePlan(count=50, extra={"order": "o"}), random.Random(2))
+    ]
+    assert all(uuid.UUID(payload["id"]).version == 4 for payload in payloads)
+    assert len({payload["id"] for payload in payloads}) == 50
+    assert all(1 <= payload["work"] <= 1000 and payload["order"] == "o" for payload in payloads)
+    assert [payload["sequence"] for payload in payloads] == list(range(50))
+    assert not any("poison" in payload for payload in payloads)
+
+
+def test_groups_are_dealt_in_turn_and_the_id_deduplicates():
+    messages = plan_messages(MessagePlan(count=4, groups=3, deduplication="id"), random.Random(2))
+    assert [message.group for message in messages] == ["g0", "g1", "g2", "g0"]
+    assert [message.deduplication_id for message in messages] == [
+        json.loads(message.body)["id"] for message in messages
+    ]
