@@ -21,14 +21,15 @@ from typing import Any
 
 from services.operations import Operation, OperationFailed, plain
 
-Sink = Callable[[bytes], None]
+Record = dict[str, Any]
+Sink = Callable[[Record], None]
 
 
 class Recorder:
     """Write the records of one process.
 
     Args:
-        sink: takes one complete line, the newline included, and makes it last before it returns.
+        sink: takes a record, and has made it last by the time it returns.
         process: the process's name in the history.
         clock: monotonic seconds, comparable between the processes of one machine.
         context: what every invoke record says besides, for example the queue's name.
@@ -77,18 +78,12 @@ class Recorder:
         with self._lock:
             index = self._index
             self._index += 1
-            record = {
-                "time": round(self._clock(), 6),
-                "process": self.process,
-                "index": index,
-                "type": kind,
-                **rest,
-            }
-            self._sink(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            time = round(self._clock(), 6)
+            self._sink({"time": time, "process": self.process, "index": index, "type": kind, **rest})
         return index
 
 
-def nowhere(_line: bytes) -> None:
+def nowhere(_record: Record) -> None:
     """Keep no history: the sink of a process that runs outside a lab."""
 
 
@@ -100,7 +95,7 @@ def append_to(path: Path) -> Sink:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
-    def write(line: bytes) -> None:
-        os.write(descriptor, line)
+    def write(record: Record) -> None:
+        os.write(descriptor, json.dumps(record, separators=(",", ":")).encode() + b"\n")
 
     return write

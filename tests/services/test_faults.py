@@ -1,4 +1,3 @@
-import json
 import random
 from collections import deque
 
@@ -31,20 +30,17 @@ class Recorded:
     """A world behind a recorded driver, and what it recorded."""
 
     def __init__(self, *faults, world=None, **chance):
-        self.lines = []
+        self.records = []
         self.strikes = Strikes()
         self.world = world or World()
-        recorder = Recorder(self.lines.append, "me", lambda: 1.5, {"queue": "q"})
+        recorder = Recorder(self.records.append, "me", lambda: 1.5, {"queue": "q"})
         self.driver = RecordedDriver(self.world, recorder, FaultPlan(faults, **chance), self.strikes)
 
     def perform(self, operation):
         return self.driver.perform(operation)
 
-    def records(self):
-        return [json.loads(line) for line in self.lines]
-
     def types(self):
-        return [record["type"] for record in self.records()]
+        return [record["type"] for record in self.records]
 
 
 def effect(number):
@@ -54,7 +50,7 @@ def effect(number):
 def test_an_operation_leaves_a_record_before_and_one_after():
     recorded = Recorded()
     assert recorded.perform(effect(1)) == 1
-    invoke, ok = recorded.records()
+    invoke, ok = recorded.records
     assert invoke == {
         "time": 1.5, "process": "me", "index": 0, "type": "invoke", "operation": "PerformSideEffect",
         "arguments": {"key": "key-1", "message_id": "m-1", "sequence": 1, "group": "g"}, "queue": "q",
@@ -68,14 +64,14 @@ def test_a_failure_is_recorded_with_its_code():
     with pytest.raises(op.OperationFailed):
         recorded.perform(effect(1))
     assert recorded.types() == ["invoke", "fail"]
-    assert recorded.records()[1]["error"] == "Throttling"
+    assert recorded.records[1]["error"] == "Throttling"
 
 
 def test_clocks_and_sleeps_are_not_recorded_and_a_note_is_an_event():
     recorded = Recorded()
     for operation in (op.ReadClock(), op.Sleep(1.0), op.Note("started", {"fifo": True})):
         recorded.perform(operation)
-    assert [(record["type"], record["event"], record["fifo"]) for record in recorded.records()] == [
+    assert [(record["type"], record["event"], record["fifo"]) for record in recorded.records] == [
         ("event", "started", True)
     ]
 

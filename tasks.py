@@ -1,0 +1,175 @@
+"""The commands: ``invoke --list`` shows them, ``invoke --help NAME`` explains one. A thin face, no logic.
+
+Nothing heavy is imported before a command needs it, so that the menu comes at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+INTERRUPTED = 130
+USAGE = 2
+
+STACK = "the stack's name (default: PULUMI_STACK, else the login name)"
+AS_JSON = "print JSON and nothing else on standard output"
+
+
+def call(module: str, function: str, **options: Any) -> None:
+    """Call a command of a package; turn its errors into one sentence and its result into the exit code."""
+    from infra.errors import InfraError  # noqa: PLC0415 - see the module's docstring
+    from scenarios.errors import ScenarioError  # noqa: PLC0415
+    from services.errors import ServiceError  # noqa: PLC0415
+
+    try:
+        code = getattr(importlib.import_module(module), function)(**options)
+    except (InfraError, ScenarioError, ServiceError) as error:
+        raise Exit(f"error: {error}", code=USAGE) from error
+    except KeyboardInterrupt:
+        raise Exit("interrupted", code=INTERRUPTED) from None
+    if code:
+        raise Exit(code=code)
+
+
+# --- what exists ---------------------------------------------------------------------------------------------------
+
+
+@task(help={"stack": STACK, "json": AS_JSON})
+def up(_: Context, stack: str = "", json: bool = False) -> None:
+    """Create or update a stack: queues, dead-letter queues, tables; starts the embedded endpoint and writes .env."""
+    call("infra.commands", "up", stack=stack or None, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON})
+def preview(_: Context, stack: str = "", json: bool = False) -> None:
+    """Show what `up` would do, and do nothing."""
+    call("infra.commands", "preview", stack=stack or None, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON})
+def status(_: Context, stack: str = "", json: bool = False) -> None:
+    """Show a stack: its endpoint, and what it holds for each scenario."""
+    call("infra.commands", "status", stack=stack or None, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON})
+def outputs(_: Context, stack: str = "", json: bool = False) -> None:
+    """Show what the program exports: queue URLs, ARNs, tables."""
+    call("infra.commands", "outputs", stack=stack or None, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON})
+def refresh(_: Context, stack: str = "", json: bool = False) -> None:
+    """Compare a stack with what is really there; what is gone is created again by the next `up`."""
+    call("infra.commands", "refresh", stack=stack or None, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON})
+def down(_: Context, stack: str = "", json: bool = False) -> None:
+    """Delete everything that a stack holds, and stop its endpoint."""
+    call("infra.commands", "down", stack=stack or None, json=json)
+
+
+# --- what is demonstrated ------------------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "name": "which one; `invoke scenarios` lists them",
+        "seed": "repeat a run: the same seed sends the same messages (default: a new one)",
+        "naive": "run the naive twin: the protecting pattern is off, and the verdict must be fail",
+        "count": "messages to send (default: the scenario's own)",
+        "batch-size": "messages a call, 1 to 10 (default: the scenario's own)",
+        "consumer": "a consumer of your own in ours' place, as module:Class",
+        "stack": "run on this stack (default: yours if it is up, else a temporary one)",
+        "keep": "leave the temporary stack up afterwards",
+        "json": AS_JSON,
+    }
+)
+def scenario(
+    _: Context,
+    name: str = "",
+    seed: str = "",
+    naive: bool = False,
+    count: str = "",
+    batch_size: str = "",
+    consumer: str = "",
+    stack: str = "",
+    keep: bool = False,
+    json: bool = False,
+) -> None:
+    """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
+    call(
+        "scenarios.commands",
+        "scenario",
+        name=name,
+        seed=seed or None,
+        naive=naive,
+        count=count or None,
+        batch_size=batch_size or None,
+        consumer=consumer or None,
+        stack=stack or None,
+        keep=keep,
+        json=json,
+    )
+
+
+@task(help={"json": AS_JSON})
+def scenarios(_: Context, json: bool = False) -> None:
+    """List the scenarios: what each breaks, and what its naive twin shows."""
+    call("scenarios.commands", "scenarios_table", json=json)
+
+
+@task(help={"json": AS_JSON, "runs": "how often each figure is measured (default 5); the median is shown"})
+def bench(_: Context, runs: str = "5", json: bool = False) -> None:
+    """Measure on this machine: up, a scenario from keypress to verdict, the endpoint's throughput and memory."""
+    call("scenarios.bench", "bench", runs=runs, json=json)
+
+
+# --- how the project is kept ---------------------------------------------------------------------------------------
+
+
+@task(help={"only": "a pytest expression, as for -k", "quick": "leave out what starts processes"})
+def test(c: Context, only: str = "", quick: bool = False) -> None:
+    """Run the tests."""
+    options = ["-n", "auto"]
+    if only:
+        options += ["-k", f"'{only}'"]
+    if quick:
+        options += ["-m", "'not processes'"]
+    _python(c, "pytest", *options)
+
+
+@task
+def lint(c: Context) -> None:
+    """Check style and formatting (ruff)."""
+    _python(c, "ruff", "check")
+    _python(c, "ruff", "format", "--check")
+
+
+@task
+def types(c: Context) -> None:
+    """Check the types (mypy, strict)."""
+    _python(c, "mypy")
+
+
+@task
+def imports(c: Context) -> None:
+    """Check that imports run one way (import-linter)."""
+    c.run(f"{sys.executable.rpartition('/')[0]}/lint-imports", pty=sys.stdout.isatty())
+
+
+@task(pre=[lint, types, imports, test])
+def check(_: Context) -> None:
+    """Run all the checks."""
+
+
+def _python(c: Context, module: str, *arguments: str) -> None:
+    result = c.run(f"{sys.executable} -m {module} {' '.join(arguments)}", pty=sys.stdout.isatty(), warn=True)
+    if result.exited:
+        raise Exit(code=result.exited)

@@ -1,0 +1,143 @@
+import pytest
+
+from services.consumer.__main__ import load_consumer
+from services.consumer.consumer import Consumer
+from services.consumer.naive import WithoutGuard
+from services.consumer.options import ConsumerOptions
+from services.consumer.settings import ConsumerSettings
+from services.errors import ConfigurationError
+from services.faults import Fault
+from services.settings import ServiceSettings, read_settings
+
+QUEUE = "http://127.0.0.1:4566/000000000000/q"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUEUE_URL", QUEUE)
+    return tmp_path
+
+
+def consumer_settings(monkeypatch, **variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return read_settings(ConsumerSettings)
+
+
+def test_the_defaults_are_the_documented_ones(monkeypatch):
+    settings = consumer_settings(monkeypatch, MESSAGE_STATUS_TABLE="s", MESSAGE_SIDE_EFFECTS_TABLE="e")
+    assert settings.options("me") == ConsumerOptions(
+        owner="me", wait_seconds=10, max_messages=1, message_limit=0, idle_timeout=0.0, cache_size=1000,
+        reject_marker="", business_field="", claims=True, ledger=True, lease_seconds=None, heartbeat_seconds=0.0,
+        log_path="", log_field="sequence",
+    )  # fmt: skip
+    assert settings.all_faults() == ()
+    assert (settings.crash_rate, settings.log_level) == (0.0, "INFO")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "option", "expected"),
+    [
+        ("WAIT_TIME_SECONDS", "20", "wait_seconds", 20),
+        ("MAX_MESSAGES", "10", "max_messages", 10),
+        ("MESSAGE_LIMIT", "7", "message_limit", 7),
+        ("IDLE_TIMEOUT_SECONDS", "1.5", "idle_timeout", 1.5),
+        ("IDEMPOTENCY_CACHE_SIZE", "0", "cache_size", 0),
+        ("REJECT_PAYLOAD_MARKER", '"poison": true', "reject_marker", '"poison": true'),
+        ("BUSINESS_IDEMPOTENCY_FIELD", "order_id", "business_field", "order_id"),
+        ("CLAIM_LEASE_SECONDS", "12", "lease_seconds", 12.0),
+        ("HEARTBEAT_SECONDS", "0.5", "heartbeat_seconds", 0.5),
+        ("SIDE_EFFECT_LOG_PATH", "out.log", "log_path", "out.log"),
+        ("SIDE_EFFECT_LOG_FIELD", "work", "log_field", "work"),
+        ("MESSAGE_STATUS_TABLE", "", "claims", False),
+        ("MESSAGE_SIDE_EFFECTS_TABLE", "", "ledger", False),
+    ],
+)
+def test_each_variable_reaches_the_consumer(monkeypatch, variable, value, option, expected):
+    assert getattr(consumer_settings(monkeypatch, **{variable: value}).options("me"), option) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("CRASH_AFTER_RECEIVE", "1", Fault("crash", "Receive", nth=1)),
+        ("CRASH_AFTER_SIDE_EFFECT", "2", Fault("crash", "PerformSideEffect", nth=2)),
+        ("SIDE_EFFECT_DELAY_SECONDS", "0.5", Fault("delay", "PerformSideEffect", nth=0, seconds=0.5)),
+        ("FAULTS", '[{"kind": "error", "operation": "Claim"}]', Fault("error", "Claim")),
+    ],
+)
+def test_each_failure_knob_is_a_fault(monkeypatch, variable, value, fault):
+    assert consumer_settings(monkeypatch, **{variable: value}).all_faults() == (fault,)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("WAIT_TIME_SECONDS", "21"),
+        ("WAIT_TIME_SECONDS", "-1"),
+        ("WAIT_TIME_SECONDS", "ten"),
+        ("MAX_MESSAGES", "0"),
+        ("MAX_MESSAGES", "11"),
+        ("CRASH_RATE", "1.1"),
+        ("CRASH_RATE", "nan"),
+        ("MESSAGE_LIMIT", "-3"),
+        ("IDLE_TIMEOUT_SECONDS", "inf"),
+        ("SIDE_EFFECT_DELAY_SECONDS", "-0.1"),
+        ("CLAIM_LEASE_SECONDS", "0"),
+        ("IDEMPOTENCY_CACHE_SIZE", "many"),
+        ("LOG_LEVEL", "LOUD"),
+        ("SEED", "lucky"),
+        ("FAULTS", "[1]"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_the_variable(monkeypatch, variable, value):
+    with pytest.raises(ConfigurationError) as caught:
+        consumer_settings(monkeypatch, **{variable: value})
+    assert str(caught.value).startswith(variable)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_queue_url_says_what_to_do(monkeypatch):
+    monkeypatch.delenv("QUEUE_URL")
+    with pytest.raises(ConfigurationError, match=r"QUEUE_URL is not set; .*invoke up"):
+        read_settings(ConsumerSettings)
+
+
+def test_the_env_file_stands_in_where_no_queue_is_named(monkeypatch, elsewhere):
+    (elsewhere / ".env").write_text(
+        "QUEUE_URL=http://127.0.0.1:1/0/from-file\nMESSAGE_STATUS_TABLE=t\nAWS_REGION=eu-west-1\n"
+    )
+    assert read_settings(ConsumerSettings).message_status_table == ""
+    monkeypatch.delenv("QUEUE_URL")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    settings = read_settings(ConsumerSettings)
+    assert (settings.queue_url[-9:], settings.message_status_table, settings.aws_region) == (
+        "from-file",
+        "t",
+        "us-east-1",
+    )
+
+
+def test_an_option_comes_before_the_environment(monkeypatch):
+    assert read_settings(ServiceSettings, queue_url="http://127.0.0.1:1/0/other").queue_url.endswith("other")
+    assert read_settings(ServiceSettings, queue_url=None).queue_url == QUEUE
+
+
+def test_credentials_never_show_in_the_settings(monkeypatch):
+    settings = consumer_settings(monkeypatch, AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY="hush")
+    assert "AKIAEXAMPLE" not in repr(settings)
+    assert "hush" not in repr(settings)
+
+
+def test_a_consumer_class_is_loaded_by_name():
+    assert load_consumer("services.consumer.naive:WithoutGuard") is WithoutGuard
+    assert issubclass(WithoutGuard, Consumer)
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "nowhere", "no.such.module:X", "services.consumer.naive:Missing", "os:path", ":X"]
+)
+def test_a_consumer_class_that_is_none_is_one_sentence(spec):
+    with pytest.raises(ConfigurationError, match="CONSUMER is"):
+        load_consumer(spec)
