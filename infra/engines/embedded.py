@@ -1,0 +1,166 @@
+"""The embedded engine: evaluates the program in this process and calls the provider itself; nothing to install."""
+
+import asyncio
+import contextvars
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.engines.engine import Deployment, Observer, ignore_steps
+from infra.engines.journal import Journal
+from infra.engines.plan import Operation, Plan, Step
+from infra.engines.recovery import end_pending_operations, refresh_resources
+from infra.engines.registrar import ProviderFactory, Registrar, delete_resource
+from infra.engines.state import Snapshot, read_snapshot
+from infra.errors import DeploymentError, InfraError
+from infra.provider.aws import AwsProvider
+from infra.provider.values import PropertyValue
+
+PARALLEL = 8
+"""Resources that are at work at once: more gains nothing from an endpoint of one thread."""
+
+
+class EmbeddedEngine:
+    """Deploys a program against its own state file. Whoever calls it holds the stack's lock.
+
+    Args:
+        deployment: What to deploy.
+        state_path: The state file.
+        endpoint_identity: What identifies the endpoint. Where the state was made at another one, its resources
+            went with that: the state is taken as empty.
+        warn: Where the program's warnings go.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        state_path: Path,
+        *,
+        endpoint_identity: str | None = None,
+        warn: Callable[[str], None] = lambda message: print(message, file=sys.stderr),  # noqa: T201 - a user's eyes
+    ) -> None:
+        self._deployment = deployment
+        self._state_path = state_path
+        self._endpoint_identity = endpoint_identity
+        self._warn = warn
+
+    def preview(self, observer: Observer = ignore_steps) -> Plan:
+        """Tell what an ``up`` would do; neither the endpoint nor the state file is touched."""
+        with self._providers() as providers:
+            return self._evaluate(self._open(), providers, observer, preview=True)
+
+    def up(self, observer: Observer = ignore_steps) -> Plan:
+        """Make what exists what the program describes."""
+        journal = self._open()
+        with self._providers() as providers:
+            try:
+                end_pending_operations(journal, providers)
+                return self._evaluate(journal, providers, observer, preview=False)
+            finally:
+                journal.flush()
+
+    def refresh(self, observer: Observer = ignore_steps) -> Plan:
+        """Make the state what exists."""
+        journal = self._open()
+        with self._providers() as providers:
+            end_pending_operations(journal, providers)
+            plan = refresh_resources(journal, providers, observer)
+        plan.outputs = journal.snapshot().outputs
+        return plan
+
+    def destroy(self, observer: Observer = ignore_steps) -> Plan:
+        """Delete everything that the state knows, dependants first."""
+        journal = self._open()
+        plan = Plan()
+        with self._providers() as providers:
+            end_pending_operations(journal, providers)
+            for resource in reversed(journal.resources):
+                delete_resource(journal, providers, resource)
+                if not resource.delete:
+                    step = Step(Operation.DELETE, resource.urn)
+                    plan.steps.append(step)
+                    observer(step)
+        return plan
+
+    def outputs(self) -> dict[str, PropertyValue]:
+        """The outputs of the last ``up``; empty where there was none."""
+        snapshot = read_snapshot(self._state_path)
+        return {} if snapshot is None else snapshot.outputs
+
+    def _open(self) -> Journal:
+        snapshot = read_snapshot(self._state_path)
+        if snapshot is None:
+            snapshot = Snapshot(self._deployment.project, self._deployment.stack, self._endpoint_identity)
+        if snapshot.endpoint != self._endpoint_identity:
+            snapshot = snapshot.emptied(self._endpoint_identity)
+        return Journal(self._state_path, snapshot)
+
+    @contextmanager
+    def _providers(self) -> Iterator[ProviderFactory]:
+        made: dict[str, AwsProvider] = {}
+
+        def provider_of(region: str) -> AwsProvider:
+            # setdefault is atomic: two threads that come at once are given one and the same.
+            return made.get(region) or made.setdefault(
+                region,
+                AwsProvider(region, endpoint_url=self._deployment.endpoint_url, profile=self._deployment.profile),
+            )
+
+        try:
+            yield provider_of
+        finally:
+            for provider in made.values():
+                provider.close()
+
+    def _evaluate(self, journal: Journal, providers: ProviderFactory, observer: Observer, *, preview: bool) -> Plan:
+        registrar = Registrar(journal, providers, observer, preview=preview)
+        try:
+            # In a context of its own: the SDK keeps its settings in context variables.
+            contextvars.copy_context().run(_run_program, self._deployment, registrar, self._warn, preview)
+        except InfraError as error:
+            raise registrar.failure or error from None
+        except Exception as error:
+            if registrar.failure is not None:
+                raise registrar.failure from None
+            raise DeploymentError(f"The program failed: {type(error).__name__}: {error}") from error
+        registrar.delete_the_rest()
+        if not preview:
+            journal.settle()
+        return registrar.plan
+
+
+def _run_program(deployment: Deployment, registrar: Registrar, warn: Callable[[str], None], preview: bool) -> None:
+    from pulumi.runtime import config, settings  # noqa: PLC0415 - heavy: only an evaluation needs the SDK
+    from pulumi.runtime.stack import run_in_stack  # noqa: PLC0415 - likewise
+
+    from infra.engines.monitor import EmbeddedMonitor, EngineLog  # noqa: PLC0415 - likewise
+
+    settings.ROOT.set(None)
+    settings.configure(
+        settings.Settings(
+            project=deployment.project,
+            stack=deployment.stack,
+            monitor=EmbeddedMonitor(registrar, deployment.project, deployment.stack),
+            engine=EngineLog(warn),
+            parallel=PARALLEL,
+            dry_run=preview,
+            organization="organization",
+        )
+    )
+    config.set_all_config(dict(deployment.config))
+
+    async def program() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="register"))
+        # The registrar keeps the failure; asyncio would report once more every task that it reached.
+        loop.set_exception_handler(_stay_silent)
+        await run_in_stack(deployment.program)
+
+    asyncio.run(program())
+
+
+def _stay_silent(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    del loop, context

@@ -1,0 +1,88 @@
+"""One process at a time works on a stack: a lock that the kernel gives back when its holder dies, however it dies."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.errors import StackBusyError
+
+
+@contextmanager
+def hold_lock(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock for the time of a ``with`` block.
+
+    Args:
+        path: The lock's file, made if it is not there; it holds the holder's process id for people to read.
+        what: What is locked, for the sentence: ``stack ada``.
+
+    Raises:
+        StackBusyError: Another process, or another thread of this one, holds it.
+    """
+    descriptor = _acquire(path)
+    if descriptor is None:
+        raise StackBusyError(
+            f"Process {_holder(path)} is at work on {what}; wait until it has ended, then run this again."
+        )
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def wait_for_lock(path: Path) -> Iterator[None]:
+    """Hold a lock that others hold for a moment only; waits for its turn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock right now."""
+    if not path.exists():
+        return False
+    descriptor = _acquire(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def _acquire(path: Path) -> int | None:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            continue  # the directory went away between the two calls: a `down` ended
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        if _is_still_at(descriptor, path):
+            return descriptor
+        # The last holder deleted the file after it was opened here: what is locked is not the lock any more.
+        os.close(descriptor)
+
+
+def _is_still_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip() or "(unknown)"
+    except (OSError, UnicodeDecodeError):
+        return "(unknown)"

@@ -1,0 +1,89 @@
+"""What every resource type has to answer for; the life cycle around it is the provider's."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from infra.provider.lifecycle import CheckFailure
+from infra.provider.schema import Schema
+from infra.provider.values import Properties, PropertyValue
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The boto3 clients of a provider, each made once.
+
+    Attributes:
+        make: Makes the client of a service in a region.
+    """
+
+    make: Callable[[str, str], Any]
+    _made: dict[tuple[str, str], Any] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def get(self, service: str, region: str) -> Any:
+        """The client of a service in a region; safe to be called from several threads."""
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self.make(service, region)
+            return self._made[service, region]
+
+    def close(self) -> None:
+        """Close every client's connections."""
+        with self._lock:
+            for client in self._made.values():
+                client.close()
+            self._made.clear()
+
+
+class ResourceHandler(ABC):
+    """How resources of one type are made, read, changed and deleted.
+
+    Attributes:
+        resource_type: Pulumi's token of the type.
+        schema: The properties that can be set.
+        computed: The properties that only AWS sets.
+        service: boto3's name of the service.
+    """
+
+    resource_type: ClassVar[str]
+    schema: ClassVar[Schema]
+    computed: ClassVar[tuple[str, ...]]
+    service: ClassVar[str]
+
+    def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
+        """A name for a resource that was given none; None for a type that has no names."""
+        del logical_name, inputs, random_seed
+        return None
+
+    def keeps_name(self, name: str, inputs: Properties) -> bool:
+        """Whether a resource with these inputs can go on having a name that was chosen for it earlier."""
+        del name, inputs
+        return True
+
+    def check(self, inputs: Properties) -> list[CheckFailure]:
+        """What is wrong with the inputs beyond each property's own kind and limits."""
+        del inputs
+        return []
+
+    @abstractmethod
+    def create(self, client: Any, inputs: Properties) -> str:
+        """Make the resource, wait until it can be used, and return its id."""
+
+    @abstractmethod
+    def find(self, client: Any, inputs: Properties) -> str | None:
+        """The id of the resource that a ``create`` with these inputs has made, if it came to that."""
+
+    @abstractmethod
+    def read(self, client: Any, resource_id: str) -> dict[str, PropertyValue] | None:
+        """All properties of the resource but its region, or None if it is not there."""
+
+    @abstractmethod
+    def update(self, client: Any, resource_id: str, new: Properties, changes: tuple[str, ...]) -> None:
+        """Change properties in place to what the new inputs say; a property without a value gets its default."""
+
+    @abstractmethod
+    def delete(self, client: Any, resource_id: str) -> None:
+        """Delete the resource; one that is not there is no error."""

@@ -1,0 +1,54 @@
+"""Which queue each scenario needs, as data: what the Pulumi program makes resources of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioTopology:
+    """The queue of one scenario; ``None`` stands for the configured default.
+
+    Attributes:
+        name: The scenario's name; its resources carry it.
+        fifo: Whether queue and dead-letter queue are FIFO queues.
+        visibility_timeout: Seconds for which a received message stays invisible.
+        max_receive_count: Receives after which the next one moves a message to the dead-letter queue.
+        why: The reason for what differs from the defaults.
+    """
+
+    name: str
+    fifo: bool = False
+    visibility_timeout: int | None = None
+    max_receive_count: int | None = None
+    why: str = "the defaults do"
+
+
+TOPOLOGY: tuple[ScenarioTopology, ...] = (
+    ScenarioTopology("happy"),
+    ScenarioTopology(
+        "crash",
+        visibility_timeout=2,
+        max_receive_count=5,
+        why="a crash costs a receive, and a duplicate delivery one more; "
+        "the short timeout keeps the wait for the redelivery short",
+    ),
+    ScenarioTopology(
+        "duplicates",
+        visibility_timeout=1,
+        max_receive_count=10,
+        why="work must outlive it; each redelivery while the first is at work costs a receive",
+    ),
+    ScenarioTopology(
+        "poison",
+        visibility_timeout=1,
+        why="poison has to time out max-receive-count times before it is dead-lettered",
+    ),
+    ScenarioTopology(
+        "fifo-order",
+        fifo=True,
+        visibility_timeout=1,
+        max_receive_count=5,
+        why="the failed message blocks its group until it is visible again",
+    ),
+)
+
+SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

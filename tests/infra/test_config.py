@@ -1,0 +1,125 @@
+import pytest
+import yaml
+
+from infra.config import MAX_PROJECT_AND_STACK, ProgramConfig, check_name_lengths, parse_config
+from infra.errors import ConfigError
+from infra.project import read_stack_config
+from infra.topology import SCENARIO_NAMES, TOPOLOGY
+from tests.infra.conftest import CHECKOUT
+
+
+def test_the_defaults_are_the_documented_ones():
+    assert parse_config({}) == ProgramConfig("us-west-1", "sqs-demo", 10, 10, 2, ())
+
+
+def test_pulumi_yaml_declares_the_same_values_with_the_same_defaults():
+    declared = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())["config"]
+    assert parse_config({key: entry["default"] for key, entry in declared.items()}) == ProgramConfig()
+    assert len(declared) == len(ProgramConfig.__slots__)
+    assert all(entry["type"] and entry["description"] for entry in declared.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("queueVisibilityTimeout", "0"),
+        ("queueVisibilityTimeout", "43200"),
+        ("queueReceiveWait", "0"),
+        ("queueReceiveWait", "20"),
+        ("maxReceiveCount", "1"),
+        ("maxReceiveCount", 1000),
+    ],
+)
+def test_a_value_at_its_limit_is_taken(key, value):
+    assert str(value) in map(str, vars_of(parse_config({key: value})))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("queueVisibilityTimeout", "-1"),
+        ("queueVisibilityTimeout", "43201"),
+        ("queueVisibilityTimeout", "ten"),
+        ("queueVisibilityTimeout", "1.5"),
+        ("queueVisibilityTimeout", True),
+        ("queueVisibilityTimeout", ""),
+        ("queueReceiveWait", "21"),
+        ("maxReceiveCount", "0"),
+        ("maxReceiveCount", "1001"),
+        ("awsRegion", "the moon"),
+        ("awsRegion", ""),
+        ("projectName", "no spaces"),
+        ("projectName", ""),
+        ("scenarios", "happy"),
+        ("scenarios", '{"happy": 1}'),
+        ("scenarios", "[1]"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_it(key, value):
+    with pytest.raises(ConfigError) as error:
+        parse_config({key: value})
+    assert key in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_scenario_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean crash"):
+        parse_config({"scenarios": '["crahs"]'})
+
+
+def test_an_unknown_value_names_those_that_there_are():
+    with pytest.raises(ConfigError, match="queueVisibilityTimeout"):
+        parse_config({"queueVisibility": "3"})
+
+
+def test_names_that_are_too_long_together_are_refused_before_anything_is_made():
+    check_name_lengths("p" * 10, "s" * (MAX_PROJECT_AND_STACK - 10))
+    with pytest.raises(ConfigError, match="shorter"):
+        check_name_lengths("p" * 10, "s" * (MAX_PROJECT_AND_STACK - 9))
+
+
+def test_the_longest_names_leave_room_in_a_queue_name():
+    longest = max(len(name) for name in SCENARIO_NAMES)
+    assert MAX_PROJECT_AND_STACK + len("--") + longest + len("-dlq-0123456.fifo") <= 80
+
+
+def test_a_subset_of_the_scenarios_can_be_chosen():
+    assert [entry.name for entry in parse_config({"scenarios": '["poison", "happy"]'}).topology()] == [
+        "happy",
+        "poison",
+    ]
+    assert parse_config({}).topology() == TOPOLOGY
+
+
+def test_a_scenario_without_a_setting_of_its_own_gets_the_configured_one():
+    config = parse_config({"queueVisibilityTimeout": "33", "maxReceiveCount": "7"})
+    settings = {
+        entry.name: (config.visibility_timeout(entry), config.receive_count(entry), entry.fifo) for entry in TOPOLOGY
+    }
+    assert settings == {
+        "happy": (33, 7, False),
+        "crash": (2, 5, False),
+        "duplicates": (1, 10, False),
+        "poison": (1, 7, False),
+        "fifo-order": (1, 5, True),
+    }
+
+
+def test_the_stacks_own_file_counts_more_than_the_projects_defaults(project):
+    (project / "Pulumi.dev.yaml").write_text("config:\n  queue-fundamentals:maxReceiveCount: 9\n  aws:region: x\n")
+    assert read_stack_config("dev").program().max_receive_count == 9
+    assert read_stack_config("other").program().max_receive_count == 2
+    assert read_stack_config("dev", {"maxReceiveCount": 4}).program().max_receive_count == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["config: [", "- 1", "config: 3", "config: {queue-fundamentals:maxReceiveCount: {secure: abc}}", "\x00"]
+)
+def test_a_broken_stack_file_is_a_sentence_that_names_it(project, text):
+    (project / "Pulumi.dev.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"Pulumi\.dev\.yaml"):
+        read_stack_config("dev")
+
+
+def vars_of(config):
+    return [getattr(config, name) for name in config.__slots__]
