@@ -1,0 +1,126 @@
+"""The embedded AWS endpoint as a process of its own: ``python -m infra.localaws``."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from infra.localaws.config import EndpointConfig, EndpointError
+from infra.localaws.server import LocalAws
+from infra.localaws.sqs.rates import DeliveryRates
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the endpoint until SIGTERM or SIGINT; return the process's exit code (2: it could not start)."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = EndpointConfig(
+            host=options.host,
+            port=options.port,
+            region=options.region,
+            seed=options.seed,
+            rates=DeliveryRates(options.reorder, options.duplicate, options.underfill),
+            speed=options.speed,
+            history=options.history,
+        )
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(config, options.ready_file))
+    except EndpointError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+async def _serve(config: EndpointConfig, ready_file: Path | None) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    endpoint = LocalAws(config)
+    await endpoint.start()
+    try:
+        sys.stdout.write(f"listening on {endpoint.url}\n")
+        sys.stdout.flush()
+        if ready_file is not None:
+            _write_ready_file(ready_file, endpoint.url)
+        endpoint.preload()
+        await stopping.wait()
+    finally:
+        await endpoint.stop()
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return uvloop's loop where it is installed, else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every platform
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _write_ready_file(path: Path, url: str) -> None:
+    """Write the address so that a reader sees either nothing or all of it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(f"{url}\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise EndpointError(f"The ready file {path} cannot be written: {error.strerror}.") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    rates = DeliveryRates()
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.localaws",
+        description="SQS and DynamoDB on one port of this machine, in memory: an AWS endpoint for the lab. "
+        "Point an SDK at the address that the first line of output gives; any credentials do.",
+        epilog="It ends on SIGTERM or SIGINT with exit code 0; exit code 2 says that it could not start.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen, loopback only")
+    parser.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one")
+    parser.add_argument("--region", default="us-west-1", help="the AWS region to play")
+    parser.add_argument("--seed", type=int, default=0, help="what message ids and all deliveries follow from")
+    parser.add_argument(
+        "--reorder",
+        type=_probability,
+        default=rates.reorder,
+        metavar="RATE",
+        help="how often a standard queue delivers a message out of turn, 0 (never) to 1",
+    )
+    parser.add_argument(
+        "--duplicate",
+        type=_probability,
+        default=rates.duplicate,
+        metavar="RATE",
+        help="how often a delivered message stays visible, so that it may come twice at once, 0 to 1",
+    )
+    parser.add_argument(
+        "--underfill",
+        type=_probability,
+        default=rates.underfill,
+        metavar="RATE",
+        help="how often a receive returns fewer messages than there are, 0 to 1",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")
+    parser.add_argument("--history", type=Path, help="append every event of the queues to this file, one JSON a line")
+    parser.add_argument("--ready-file", type=Path, help="write the address to this file once connections are accepted")
+    return parser
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"a rate is a number from 0 to 1, not {text!r}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The routes that are not AWS's, for the lab: health, and a queue as good as new."""
+
+import json
+import os
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import unquote
+
+from infra.localaws.config import EndpointConfig
+from infra.localaws.http import Request, Response, text_response
+from infra.localaws.sqs.errors import QueueDoesNotExist
+from infra.localaws.sqs.model import SqsModel
+from infra.localaws.sqs.rates import DeliveryRates
+
+PREFIX: Final = "/_localaws/"
+SERVICE: Final = "queue-fundamentals"
+
+
+def control(request: Request, model: SqsModel, config: EndpointConfig) -> Response:
+    """Answer a request below ``PREFIX``."""
+    match request.method, request.target.removeprefix(PREFIX).split("/"):
+        case "GET", ["health"]:
+            return _json(_health(config))
+        case "POST", ["queues", name, "reset"]:
+            return _reset(unquote(name), request.body, model)
+        case _:
+            return text_response(
+                404, "There is no such route; there are GET /_localaws/health and POST /_localaws/queues/NAME/reset."
+            )
+
+
+def _health(config: EndpointConfig) -> dict[str, Any]:
+    return {
+        "service": SERVICE,
+        "pid": os.getpid(),
+        "region": config.region,
+        "history": None if config.history is None else str(config.history.absolute()),
+        "speed": config.speed,
+    }
+
+
+def _reset(name: str, body: bytes, model: SqsModel) -> Response:
+    try:
+        queue = model.queue(name)
+        seed, rates = _parse_reset(body, queue.rates)
+    except QueueDoesNotExist:
+        return text_response(404, f"There is no queue {name!r} to reset.")
+    except ValueError as error:
+        return text_response(400, f"The queue {name!r} was not reset: {error}")
+    model.reset(name, seed=seed, rates=rates)
+    return _json({})
+
+
+def _parse_reset(body: bytes, present: DeliveryRates) -> tuple[int | None, DeliveryRates]:
+    """Return the seed and the rates that a reset's body asks for; raise ValueError if it is malformed."""
+    try:
+        document = json.loads(body or b"{}")
+    except ValueError:
+        raise ValueError("the body is not JSON.") from None
+    if not isinstance(document, dict) or document.keys() - {"seed", "delivery"}:
+        raise ValueError('the body must be an object with the optional keys "seed" and "delivery".')
+    seed = document.get("seed")
+    if seed is not None and type(seed) is not int:
+        raise ValueError(f"seed must be an integer, not {seed!r}.")
+    delivery = document.get("delivery") or {}
+    if not isinstance(delivery, dict) or delivery.keys() - {"reorder", "duplicate", "underfill"}:
+        raise ValueError('delivery must be an object with the optional keys "reorder", "duplicate" and "underfill".')
+    return seed, replace(present, **delivery)
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(200, json.dumps(document).encode())

@@ -1,0 +1,84 @@
+"""DynamoDB by moto's own backend, called directly: no web server stands between.
+
+One thread serves all requests, so a conditional write is atomic.
+"""
+
+import json
+import logging
+import threading
+from concurrent.futures import Future
+from typing import Any, Final
+
+from infra.localaws.http import Request, Response
+
+TARGET_PREFIX: Final = "DynamoDB_20120810."
+CONTENT_TYPE: Final = "application/x-amz-json-1.0"
+
+_LOG = logging.getLogger(__name__)
+
+
+class DynamoDb:
+    """The tables of one account in one region."""
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account = account
+        self._region = region
+        self._handler: Future[Any] | None = None
+
+    def preload(self) -> None:
+        """Import moto in the background: a third of a second that the first request then need not wait for."""
+        if self._handler is None:
+            self._begin_loading()
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request of the DynamoDB JSON protocol."""
+        handler = (self._handler or self._begin_loading()).result()
+        action = request.headers["x-amz-target"].removeprefix(TARGET_PREFIX)
+        try:
+            json.loads(request.body or b"{}")
+            status, headers, body = handler.dispatch(self._for_moto(request))
+        except NotImplementedError:
+            return _error("UnknownOperationException", f"This endpoint does not serve the DynamoDB action {action}.")
+        except ValueError:
+            return _error("SerializationException", "The request's body is not JSON.")
+        except Exception:  # noqa: BLE001 - moto trips over some requests that DynamoDB would refuse
+            _LOG.exception("moto could not perform %s.", action)
+            return _error("InternalServerError", f"The endpoint failed on {action}; its log says where.", status=500)
+        data = body.encode() if isinstance(body, str) else body
+        kept = {name: str(headers[name]) for name in ("x-amz-crc32", "x-amzn-requestid") if name in headers}
+        return Response(int(status), data, CONTENT_TYPE, kept)
+
+    def _for_moto(self, request: Request) -> Any:
+        from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads in the background
+
+        return MotoRequest.from_primitives(
+            request.method,
+            f"http://dynamodb.{self._region}.amazonaws.com/",
+            {
+                "X-Amz-Target": request.headers["x-amz-target"],
+                "Content-Type": CONTENT_TYPE,
+                "x-moto-account-id": self._account,
+            },
+            request.body,
+        )
+
+    def _begin_loading(self) -> Future[Any]:
+        self._handler = Future()
+        threading.Thread(target=self._load, args=(self._handler,), daemon=True, name="load-moto").start()
+        return self._handler
+
+    def _load(self, future: Future[Any]) -> None:
+        """Make moto's handler, with tables of this endpoint's own where moto has one set a process."""
+        try:
+            from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415 - a third of a second
+            from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415 - likewise
+
+            tables = DynamoDBBackend(self._region, self._account)
+            future.set_result(type("Handler", (DynamoHandler,), {"dynamodb_backend": tables}))
+        except BaseException as error:  # noqa: BLE001 - whoever waits has to learn of it
+            future.set_exception(error)
+
+
+def _error(code: str, message: str, *, status: int = 400) -> Response:
+    body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message})
+    return Response(status, body.encode(), CONTENT_TYPE)

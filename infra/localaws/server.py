@@ -1,0 +1,247 @@
+"""The embedded AWS endpoint: SQS and DynamoDB, with what deployment tools ask of STS, on one port of loopback."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from infra.localaws import control
+from infra.localaws.clock import ScaledClock
+from infra.localaws.config import EndpointConfig, EndpointError
+from infra.localaws.dynamodb import TARGET_PREFIX as DYNAMODB_TARGET
+from infra.localaws.dynamodb import DynamoDb
+from infra.localaws.history import HistoryFile
+from infra.localaws.http import Application, HttpConnection, Pending, Request, Response, text_response
+from infra.localaws.longpolls import LongPolls
+from infra.localaws.sqs.errors import SerializationError, SqsError
+from infra.localaws.sqs.model import SqsModel
+from infra.localaws.sqs.queue import Queue
+from infra.localaws.sqs.wire import LongPoll, Shape, SqsWire
+from infra.localaws.sts import caller_identity, query_error
+
+SQS_TARGET: Final = "AmazonSQS."
+_JSON: Final = "application/x-amz-json-1.0"
+
+
+class LocalAws:
+    """An endpoint; ``start`` and ``stop`` it within one running event loop.
+
+    Attributes:
+        config: its settings.
+        url: its address, once it has started.
+    """
+
+    def __init__(self, config: EndpointConfig) -> None:
+        self.config = config
+        self.url = ""
+        self._server: asyncio.Server | None = None
+        self._history: HistoryFile | None = None
+        self._connections: set[asyncio.Transport] = set()
+        self._requests = 0
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            EndpointError: the address is in use, or the history cannot be written.
+        """
+        config = self.config
+        self._open_history()
+        clock = ScaledClock(config.speed)
+        self._model = SqsModel(
+            clock=clock,
+            rng=_random(f"{config.seed}"),
+            region=config.region,
+            observer=self._history.observe if self._history else None,
+            rates=config.rates,
+            random_for=lambda name: _random(f"{config.seed}/{name}"),
+            on_available=self._notice,
+        )
+        self._polls = LongPolls(self._model, clock, self._sqs_answer, self._flush)
+        self._dynamodb = DynamoDb(self._model.account, config.region)
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: _Connection(self._answer, self._connections), config.host, config.port
+            )
+        except OSError as error:
+            self._close_history()
+            raise EndpointError(
+                f"The endpoint cannot listen on {config.host}:{config.port} ({error.strerror or error}); "
+                "choose another port, or 0 for any free one."
+            ) from None
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self.url = f"http://{host}:{self._server.sockets[0].getsockname()[1]}"
+        self._sqs = SqsWire(self._model, self.url)
+
+    def preload(self) -> None:
+        """Load DynamoDB in the background, so that its first request need not wait for it."""
+        self._dynamodb.preload()
+
+    async def stop(self) -> None:
+        """Close all connections and the history."""
+        if self._server is not None:
+            self._server.close()
+            for transport in list(self._connections):
+                # A client that does not take its answers must not hold up the end.
+                transport.abort()
+            await self._server.wait_closed()
+            self._server = None
+        self._close_history()
+
+    # Requests
+
+    def _answer(self, request: Request) -> Response | Pending:
+        self._requests += 1
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(SQS_TARGET):
+            return self._answer_sqs(target.removeprefix(SQS_TARGET), request)
+        if target.startswith(DYNAMODB_TARGET):
+            return self._dynamodb.answer(request)
+        if request.target.startswith(control.PREFIX):
+            answer = control.control(request, self._model, self.config)
+            self._flush()
+            return answer
+        if target:
+            return _json_error("UnknownOperationException", f"This endpoint does not serve {target!r}.")
+        return self._answer_query(request)
+
+    def _answer_sqs(self, action: str, request: Request) -> Response | Pending:
+        answer: Shape | LongPoll | SqsError
+        try:
+            answer = self._sqs.call(action, _document(request.body))
+        except SqsError as error:
+            answer = error
+        self._flush()
+        if isinstance(answer, LongPoll):
+            return self._polls.wait(answer)
+        return self._sqs_answer(answer)
+
+    def _sqs_answer(self, answer: Shape | SqsError) -> Response:
+        headers = {"x-amzn-RequestId": self._request_id()}
+        if isinstance(answer, SqsError):
+            headers["x-amzn-query-error"] = f"{answer.query_code};Sender"
+            document = {"__type": answer.json_type, "message": str(answer)}
+            return Response(answer.status, json.dumps(document).encode(), _JSON, headers)
+        return Response(200, json.dumps(answer).encode(), _JSON, headers)
+
+    def _answer_query(self, request: Request) -> Response:
+        """Answer the Query protocol, of which only STS's GetCallerIdentity is served."""
+        parameters = parse_qs(request.body.decode("utf-8", "replace")) | parse_qs(request.target.partition("?")[2])
+        action = parameters.get("Action", [""])[0]
+        if action == "GetCallerIdentity":
+            return caller_identity(self._model.account, self._request_id())
+        if action:
+            sentence = (
+                f"This endpoint does not serve the action {action} in the Query protocol; SQS and DynamoDB are served "
+                "in the JSON protocol, which current SDKs speak."
+            )
+            return query_error("AWS.SimpleQueueService.UnsupportedOperation", sentence, self._request_id())
+        return text_response(
+            404, "This is an AWS endpoint for SQS (JSON protocol), DynamoDB and STS GetCallerIdentity; use an AWS SDK."
+        )
+
+    def _notice(self, queue: Queue) -> None:
+        self._polls.notice(queue)
+
+    def _request_id(self) -> str:
+        return f"00000000-0000-4000-8000-{self._requests:012x}"
+
+    def _flush(self) -> None:
+        if self._history is not None:
+            self._history.flush()
+
+    def _open_history(self) -> None:
+        path = self.config.history
+        if path is not None:
+            try:
+                self._history = HistoryFile(path)
+            except OSError as error:
+                raise EndpointError(f"The history {path} cannot be written: {error.strerror}.") from None
+
+    def _close_history(self) -> None:
+        if self._history is not None:
+            self._history.close()
+            self._history = None
+
+
+@contextmanager
+def running_endpoint(config: EndpointConfig | None = None) -> Iterator[LocalAws]:
+    """Run an endpoint in a thread of this process, and stop it at the end.
+
+    Yields:
+        The endpoint, which listens at its ``url``.
+
+    Raises:
+        EndpointError: it cannot listen.
+    """
+    endpoint = LocalAws(config or EndpointConfig())
+    started = threading.Event()
+    failure: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+    stopping = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            await endpoint.start()
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failure.append(error)
+            return
+        finally:
+            started.set()
+        await stopping.wait()
+        await endpoint.stop()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=run, name="embedded-endpoint", daemon=True)
+    thread.start()
+    started.wait()
+    try:
+        if failure:
+            raise failure[0]
+        yield endpoint
+    finally:
+        if not failure:
+            loop.call_soon_threadsafe(stopping.set)
+        thread.join()
+
+
+class _Connection(HttpConnection):
+    """A connection that its endpoint can close."""
+
+    def __init__(self, application: Application, connections: set[asyncio.Transport]) -> None:
+        super().__init__(application)
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._transport is not None:
+            self._connections.add(self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._connections.discard(self._transport)
+        super().connection_lost(exc)
+
+
+def _random(seed: str) -> Random:
+    return Random(seed)  # noqa: S311 - chooses ids and deliveries, guards nothing
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError:
+        raise SerializationError("The request's body is not JSON.") from None
+
+
+def _json_error(code: str, sentence: str) -> Response:
+    return Response(400, json.dumps({"__type": code, "message": sentence}).encode(), _JSON)

@@ -1,0 +1,342 @@
+"""SQS as a pure state machine: the clock and the randomness are handed in, and there is no I/O.
+
+The embedded endpoint puts an HTTP face on it; a simulation uses it directly::
+
+    model = SqsModel(clock=lambda: scheduler.now, rng=Random(7))
+    model.create_queue("orders", {"VisibilityTimeout": "2"})
+    model.send("orders", MessageDraft("hello"))
+    for delivery in model.receive("orders", ReceiveRequest(max_messages=10)):
+        model.delete("orders", delivery.receipt_handle)
+
+A long poll is the caller's: it receives with ``long_poll=True``, and if nothing came it tries again at
+``next_visible_at(name)``, or when ``on_available`` is called with the queue, until its own deadline.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Final
+
+from infra.localaws.sqs.attributes import QueueAttributes
+from infra.localaws.sqs.content import MessageDraft, check_content
+from infra.localaws.sqs.errors import (
+    InvalidAttributeName,
+    InvalidAttributeValue,
+    InvalidParameterValue,
+    PurgeQueueInProgress,
+    QueueDeletedRecently,
+    QueueDoesNotExist,
+    QueueNameExists,
+)
+from infra.localaws.sqs.fifo import FifoQueue, check_group
+from infra.localaws.sqs.limits import MAX_QUEUE_NAME_LENGTH, NAME_REUSE_SECONDS, PURGE_SECONDS
+from infra.localaws.sqs.memory import TimedMemory
+from infra.localaws.sqs.message import Delivery
+from infra.localaws.sqs.queue import (
+    Observer,
+    Queue,
+    QueueIdentity,
+    ReceiveRequest,
+    Sent,
+    Surroundings,
+    check_visibility,
+)
+from infra.localaws.sqs.rates import DeliveryRates
+from infra.localaws.sqs.standard import StandardQueue
+
+ACCOUNT: Final = "000000000000"
+FIFO_SUFFIX: Final = ".fifo"
+
+
+class SqsModel:
+    """The queues of one account in one region.
+
+    Args:
+        clock: returns seconds since the epoch; it must never run backwards.
+        rng: draws message ids, and chooses deliveries unless ``random_for`` does.
+        region: AWS's name of the region.
+        account: the account's id, 12 digits.
+        observer: is told of every change of state (see ``Observer``); None costs nothing.
+        rates: how far new standard queues stray from a list.
+        random_for: gives each new queue, by its name, its own source of randomness, so that what one queue
+            delivers does not depend on the calls to another.
+        on_available: called with a queue whenever a receive that found nothing may now find something earlier
+            than ``next_visible_at`` said.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        rng: Random,
+        region: str = "us-west-1",
+        account: str = ACCOUNT,
+        observer: Observer | None = None,
+        rates: DeliveryRates | None = None,
+        random_for: Callable[[str], Random] | None = None,
+        on_available: Callable[[Queue], None] | None = None,
+    ) -> None:
+        self.region = region
+        self.account = account
+        self._clock = clock
+        self._rng = rng
+        self._rates = DeliveryRates() if rates is None else rates
+        self._random_for = random_for or (lambda _: rng)
+        self._queues: dict[str, Queue] = {}
+        self._deleted: TimedMemory[str, bool] = TimedMemory(NAME_REUSE_SECONDS)
+        self._created = 0
+        self._surroundings = Surroundings(self._new_message_id, self._dead_letter_queue, observer, on_available)
+
+    def now(self) -> float:
+        """Return the clock's time, in seconds since the epoch."""
+        return self._clock()
+
+    # Queues
+
+    def create_queue(
+        self, name: str, attributes: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+    ) -> Queue:
+        """Create a queue, or return the one that exists with the same attributes.
+
+        Raises:
+            InvalidParameterValue: a malformed name or redrive policy.
+            InvalidAttributeName, InvalidAttributeValue: an attribute is not known, or its value is not valid.
+            QueueNameExists: the queue exists with another value of a given attribute.
+            QueueDeletedRecently: a queue of this name was deleted within 60 seconds.
+        """
+        texts = dict(attributes or {})
+        fifo = _check_name(name, texts.pop("FifoQueue", None))
+        now = self._clock()
+        existing = self._queues.get(name)
+        if existing is not None:
+            _check_same_attributes(existing, existing.attributes.changed(texts))
+            return existing
+        if self._deleted.get(name, now):
+            raise QueueDeletedRecently(
+                f"You must wait {NAME_REUSE_SECONDS:.0f} seconds after deleting a queue before you can create "
+                "another with the same name."
+            )
+        wanted = QueueAttributes(fifo=fifo).changed(texts)
+        identity = QueueIdentity(name, self.arn(name), self._created + 1, now)
+        self._check_redrive(wanted, identity.arn)
+        self._created += 1
+        kind = FifoQueue if fifo else StandardQueue
+        queue = kind(identity, wanted, self._surroundings, self._random_for(name), self._rates, dict(tags or {}))
+        self._queues[name] = queue
+        if observer := self._surroundings.observer:
+            observer("queue-created", name, {})
+        return queue
+
+    def queue(self, name: str) -> Queue:
+        """Return a queue.
+
+        Raises:
+            QueueDoesNotExist: there is none of this name.
+        """
+        queue = self._queues.get(name)
+        if queue is None:
+            raise QueueDoesNotExist
+        return queue
+
+    def queue_names(self, prefix: str = "") -> list[str]:
+        """Return the names that begin with ``prefix``, sorted."""
+        return sorted(name for name in self._queues if name.startswith(prefix))
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue with its messages; the name can be used again after 60 seconds."""
+        queue = self.queue(name)
+        del self._queues[name]
+        self._deleted.put(name, True, self._clock())
+        if observer := self._surroundings.observer:
+            observer("queue-deleted", name, {})
+        if on_available := self._surroundings.on_available:
+            on_available(queue)
+
+    def attribute_texts(self, name: str) -> dict[str, str]:
+        """Return all attributes of a queue by AWS's names, counts and times among them."""
+        queue = self.queue(name)
+        queue.advance(self._clock())
+        return {
+            "QueueArn": queue.identity.arn,
+            "ApproximateNumberOfMessages": str(queue.visible),
+            "ApproximateNumberOfMessagesNotVisible": str(queue.in_flight),
+            "ApproximateNumberOfMessagesDelayed": str(queue.delayed),
+            "CreatedTimestamp": str(int(queue.identity.created_at)),
+            "LastModifiedTimestamp": str(int(queue.modified_at)),
+            **queue.attributes.texts(),
+        }
+
+    def set_attributes(self, name: str, attributes: Mapping[str, str]) -> None:
+        """Change attributes of a queue; an empty ``RedrivePolicy``, ``RedriveAllowPolicy`` or ``Policy`` removes it.
+
+        Raises:
+            InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue: see ``create_queue``.
+        """
+        queue = self.queue(name)
+        if "FifoQueue" in attributes:
+            raise InvalidAttributeValue(
+                "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."
+            )
+        now = self._clock()
+        changed = queue.attributes.changed(attributes)
+        if "RedrivePolicy" in attributes:
+            self._check_redrive(changed, queue.identity.arn)
+        queue.advance(now)
+        queue.attributes = changed
+        queue.modified_at = now
+        if on_available := self._surroundings.on_available:
+            on_available(queue)
+
+    def dead_letter_sources(self, name: str) -> list[str]:
+        """Return the names of the queues that have this one as their dead-letter queue, sorted."""
+        arn = self.queue(name).identity.arn
+        return sorted(
+            source.name
+            for source in self._queues.values()
+            if (policy := source.attributes.redrive_policy) and policy.dead_letter_target_arn == arn
+        )
+
+    def purge(self, name: str) -> int:
+        """Forget all messages of a queue at once; return how many they were.
+
+        Raises:
+            PurgeQueueInProgress: the last purge was less than 60 seconds ago.
+        """
+        queue = self.queue(name)
+        now = self._clock()
+        if queue.purge_in_progress(now):
+            raise PurgeQueueInProgress(
+                f"Only one PurgeQueue operation on {name} is allowed every {PURGE_SECONDS:.0f} seconds."
+            )
+        return queue.purge(now)
+
+    def reset(self, name: str, *, seed: int | None = None, rates: DeliveryRates | None = None) -> None:
+        """Make a queue as good as new: no messages, no deduplication or purge window, its own randomness.
+
+        Args:
+            name: the queue.
+            seed: seeds a source of randomness for this queue alone; None keeps the present one.
+            rates: None keeps the present ones.
+        """
+        queue = self.queue(name)
+        rng = None if seed is None else Random(seed)  # noqa: S311 - chooses deliveries, guards nothing
+        queue.reset(rng, queue.rates if rates is None else rates)
+
+    # Messages
+
+    def send(self, name: str, draft: MessageDraft) -> Sent:
+        """Send a message.
+
+        Raises:
+            MissingParameter, InvalidParameterValue, InvalidMessageContents: the message is not acceptable.
+        """
+        queue = self.queue(name)
+        check_content(draft, queue.attributes.maximum_message_size)
+        if draft.group is not None and not queue.attributes.fifo:
+            check_group(draft.group)
+        return queue.send(draft, self._clock())
+
+    def receive(self, name: str, request: ReceiveRequest = ReceiveRequest()) -> list[Delivery]:  # noqa: B008 - immutable
+        """Receive messages; an empty list if none is available now.
+
+        Raises:
+            InvalidParameterValue: a parameter is out of range.
+            OverLimit: a short poll of a standard queue with 120,000 messages in flight.
+        """
+        return self.queue(name).receive(request, self._clock())
+
+    def delete(self, name: str, receipt_handle: str) -> None:
+        """Delete a received message; see ``Queue.delete`` for stale handles and errors."""
+        self.queue(name).delete(receipt_handle, self._clock())
+
+    def change_visibility(self, name: str, receipt_handle: str, timeout: int) -> None:
+        """Make a message in flight visible ``timeout`` seconds from now; see ``Queue.change_visibility`` for errors."""
+        check_visibility(timeout)
+        self.queue(name).change_visibility(receipt_handle, timeout, self._clock())
+
+    def expire(self, name: str, message_id: str) -> None:
+        """Let a message's retention end now."""
+        self.queue(name).expire(message_id, self._clock())
+
+    def next_visible_at(self, name: str) -> float | None:
+        """Return when a receive can next find something; see ``Queue.next_visible_at``."""
+        return self.queue(name).next_visible_at(self._clock())
+
+    def arn(self, name: str) -> str:
+        """Return the ARN of the queue of this name, whether it exists or not."""
+        return f"arn:aws:sqs:{self.region}:{self.account}:{name}"
+
+    # Within
+
+    def _new_message_id(self) -> str:
+        digits = f"{self._rng.getrandbits(122):031x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{_VARIANT[digits[15]]}{digits[16:19]}-{digits[19:]}"
+
+    def _dead_letter_queue(self, arn: str, source_arn: str) -> Queue | None:
+        queue = self._by_arn(arn)
+        if queue is None:
+            return None
+        allowed = queue.attributes.redrive_allow_policy
+        return queue if allowed is None or allowed.allows(source_arn) else None
+
+    def _by_arn(self, arn: str) -> Queue | None:
+        queue = self._queues.get(arn.rpartition(":")[2])
+        return queue if queue is not None and queue.identity.arn == arn else None
+
+    def _check_redrive(self, source: QueueAttributes, source_arn: str) -> None:
+        policy = source.redrive_policy
+        if policy is None:
+            return
+        target = self._by_arn(policy.dead_letter_target_arn)
+        if target is None:
+            raise _invalid_redrive(source, "Dead letter target does not exist.")
+        if target.attributes.fifo is not source.fifo:
+            raise _invalid_redrive(source, "Dead-letter queue must be same type of queue as the source.")
+        allowed = target.attributes.redrive_allow_policy
+        if allowed is not None and not allowed.allows(source_arn):
+            raise _invalid_redrive(
+                source, "The redrive allow policy of the dead-letter queue does not allow this source queue."
+            )
+
+
+def _check_name(name: str, fifo_text: str | None) -> bool:
+    """Tell whether a new queue is FIFO; raise the error that its name or type deserves."""
+    if fifo_text is not None and fifo_text.lower() not in {"true", "false"}:
+        raise InvalidAttributeValue("Invalid value for the parameter FifoQueue.")
+    stem = name.removesuffix(FIFO_SUFFIX)
+    if len(name) > MAX_QUEUE_NAME_LENGTH or not _NAME(stem):
+        raise InvalidParameterValue(
+            f"Can only include alphanumeric characters, hyphens, or underscores. 1 to {MAX_QUEUE_NAME_LENGTH} in length"
+        )
+    fifo = fifo_text is not None and fifo_text.lower() == "true"
+    if fifo and stem == name:
+        raise InvalidParameterValue(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or "
+            "underscores, must end with .fifo suffix and be 1 to 80 in length."
+        )
+    if not fifo and fifo_text is not None:
+        # SQS knows FifoQueue=true only; a standard queue is made by leaving it out.
+        raise InvalidAttributeName("Unknown Attribute FifoQueue.")
+    if not fifo and stem != name:
+        raise InvalidParameterValue(
+            f"Can only include alphanumeric characters, hyphens, or underscores. 1 to {MAX_QUEUE_NAME_LENGTH} in length"
+        )
+    return fifo
+
+
+def _check_same_attributes(existing: Queue, wanted: QueueAttributes) -> None:
+    have, want = existing.attributes.texts(), wanted.texts()
+    for attribute in sorted(have.keys() | want.keys()):
+        if have.get(attribute) != want.get(attribute):
+            raise QueueNameExists(
+                "A queue already exists with the same name and a different value for attribute " + attribute
+            )
+
+
+def _invalid_redrive(source: QueueAttributes, reason: str) -> InvalidParameterValue:
+    policy = source.redrive_policy
+    return InvalidParameterValue.of("RedrivePolicy", policy.to_json() if policy else "", reason)
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+").fullmatch
+_VARIANT: Final = {f"{digit:x}": "89ab"[digit % 4] for digit in range(16)}

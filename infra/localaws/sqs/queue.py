@@ -1,0 +1,443 @@
+"""What standard and FIFO queues share: visibility, delays, retention, receipt handles, redrive, purge.
+
+A message's way through a queue::
+
+    send ──▶ DELAYED ──▶ VISIBLE ◀──────────────┐ visibility timeout
+              (delay)       │ receive           │
+                            ▼                   │
+                        IN_FLIGHT ──────────────┘
+    GONE is reached from every state: delete, dead-letter move, retention, purge.
+
+Nothing here reads a clock, sleeps or does I/O. Every method is handed ``now``, in seconds of the model's clock,
+and first lets happen what is due by then.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from infra.localaws.sqs.attributes import QueueAttributes
+from infra.localaws.sqs.content import MessageDraft, attributes_md5, body_md5
+from infra.localaws.sqs.errors import (
+    InvalidParameterValue,
+    MessageNotInflight,
+    ReceiptHandleIsInvalid,
+)
+from infra.localaws.sqs.limits import MAX_IN_FLIGHT, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_SECONDS, PURGE_SECONDS
+from infra.localaws.sqs.message import Delivery, Message, State
+from infra.localaws.sqs.rates import DeliveryRates
+from infra.localaws.sqs.timers import RetentionIndex, VisibilityTimers
+
+Observer = Callable[[str, str, dict[str, Any]], None]
+"""Is told of every change of state: the event's name, the queue's name, the event's own fields."""
+
+
+class ReceiveRequest(NamedTuple):
+    """A receive, as a consumer asks for it.
+
+    Attributes:
+        max_messages: 1 to 10.
+        visibility_timeout: seconds; None for the queue's own.
+        attempt_id: the ReceiveRequestAttemptId, for FIFO queues.
+        long_poll: all servers are asked: a message that is available is not missed.
+    """
+
+    max_messages: int = 1
+    visibility_timeout: int | None = None
+    attempt_id: str | None = None
+    long_poll: bool = False
+
+
+class Sent(NamedTuple):
+    """What a send answers."""
+
+    message_id: str
+    body_md5: str
+    attributes_md5: str | None
+    sequence_number: int | None
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a queue needs of the model around it.
+
+    Attributes:
+        new_message_id: draws an id.
+        dead_letter_queue: finds the queue with this ARN if it is there and lets the source (second ARN) redrive to it.
+        observer: is told of every change of state; None costs nothing.
+        on_available: called with the queue whenever its ``next_visible_at`` may have become earlier.
+    """
+
+    new_message_id: Callable[[], str]
+    dead_letter_queue: Callable[[str, str], "Queue | None"]
+    observer: Observer | None = None
+    on_available: Callable[["Queue"], None] | None = None
+
+
+@dataclass(slots=True)
+class QueueIdentity:
+    """What stays the same for a queue's whole life; ``number`` tells it from an earlier queue of the same name."""
+
+    name: str
+    arn: str
+    number: int
+    created_at: float
+
+
+@dataclass(eq=False)
+class Queue(ABC):
+    """One queue; use it through ``SqsModel``."""
+
+    identity: QueueIdentity
+    attributes: QueueAttributes
+    surroundings: Surroundings
+    rng: Random
+    rates: DeliveryRates
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.name = self.identity.name
+        self.modified_at = self.identity.created_at
+        self.purged_at: float | None = None
+        self.in_flight = 0
+        self.delayed = 0
+        self._messages: dict[str, Message] = {}
+        self._timers = VisibilityTimers()
+        self._retention = RetentionIndex()
+        self._deliveries = 0
+
+    # What a client sees
+
+    @property
+    def visible(self) -> int:
+        """How many messages are visible."""
+        return len(self._messages) - self.in_flight - self.delayed
+
+    @abstractmethod
+    def send(self, draft: MessageDraft, now: float) -> Sent:
+        """Enqueue a message whose content has been checked."""
+
+    @abstractmethod
+    def receive(self, request: ReceiveRequest, now: float) -> list[Delivery]:
+        """Deliver what is available now, nothing if nothing is."""
+
+    def delete(self, receipt_handle: str, now: float) -> None:
+        """Delete the message that was delivered with this handle.
+
+        Raises:
+            ReceiptHandleIsInvalid: the handle was not given by this queue.
+            InvalidParameterValue: FIFO only: the handle has expired.
+        """
+        self.advance(now)
+        number, message_id = self._parse(receipt_handle)
+        message = self._messages.get(message_id)
+        if message is None:
+            self._observe_ignored_delete(message_id)
+        elif not self._may_delete(message, number):
+            self._observe_ignored_delete(message_id)
+            self._refuse_stale_delete(receipt_handle)
+        else:
+            self._void_attempt(message)
+            self._forget(message)
+            if observer := self.surroundings.observer:
+                observer("deleted", self.name, {"message_id": message_id})
+
+    def change_visibility(self, receipt_handle: str, timeout: int, now: float) -> None:
+        """Make a message in flight visible ``timeout`` seconds from now.
+
+        Raises:
+            ReceiptHandleIsInvalid: the handle was not given by this queue.
+            MessageNotInflight: the message is visible.
+            InvalidParameterValue: the message is gone, the handle is stale, or the total would exceed 12 hours.
+        """
+        self.advance(now)
+        number, message_id = self._parse(receipt_handle)
+        message = self._messages.get(message_id)
+        if message is None:
+            raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, _NOT_AVAILABLE)
+        if message.state is not State.IN_FLIGHT:
+            raise MessageNotInflight("The specified message isn't in flight.")
+        if number < message.oldest_handle:
+            raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, _NOT_AVAILABLE)
+        if now + timeout > message.received_at + MAX_VISIBILITY_SECONDS:
+            raise InvalidParameterValue.of(
+                "VisibilityTimeout",
+                timeout,
+                f"Total VisibilityTimeout for the message is beyond the limit [{MAX_VISIBILITY_SECONDS} seconds]",
+            )
+        self._void_attempt(message)
+        message.visible_at = now + timeout
+        self._timers.start(message, self.in_flight + self.delayed)
+        if observer := self.surroundings.observer:
+            observer("visibility-changed", self.name, {"message_id": message_id, "timeout": timeout})
+        self.advance(now)
+        self._announce()
+
+    def purge(self, now: float) -> int:
+        """Forget every message, those in flight too; return how many they were."""
+        self.advance(now)
+        count = len(self._messages)
+        self._clear()
+        self.purged_at = now
+        if observer := self.surroundings.observer:
+            observer("purged", self.name, {"count": count})
+        return count
+
+    def expire(self, message_id: str, now: float) -> None:
+        """Forget a message as if its retention ended now; one that is not there any more is none to forget."""
+        self.advance(now)
+        message = self._messages.get(message_id)
+        if message is not None:
+            self._void_attempt(message)
+            self._forget(message)
+            if observer := self.surroundings.observer:
+                observer("expired", self.name, {"message_id": message_id})
+
+    def purge_in_progress(self, now: float) -> bool:
+        """Tell whether a purge began less than 60 seconds ago."""
+        return self.purged_at is not None and now < self.purged_at + PURGE_SECONDS
+
+    # Time
+
+    def advance(self, now: float) -> None:
+        """Let happen what is due by ``now``: messages expire, delays and visibility timeouts end."""
+        retention = self._retention
+        while message := retention.pop_older(now - self.attributes.retention):
+            self._forget(message)
+            if observer := self.surroundings.observer:
+                observer("expired", self.name, {"message_id": message.message_id})
+        timers = self._timers
+        while message := timers.pop_due(now):
+            if message.state is State.DELAYED:
+                self.delayed -= 1
+                message.state = State.VISIBLE
+                self._on_delay_over(message)
+            else:
+                self.in_flight -= 1
+                message.state = State.VISIBLE
+                self._on_visible_again(message)
+
+    def has_available(self) -> bool:
+        """Tell whether a receive would find something to deliver now."""
+        return self.in_flight < MAX_IN_FLIGHT and self._has_next()
+
+    def next_visible_at(self, now: float) -> float | None:
+        """Return when a receive can next find something, in seconds of the model's clock.
+
+        That is ``now`` if something is available already, and None if nothing is on its way.
+        """
+        self.advance(now)
+        return now if self.has_available() else self._timers.next_due()
+
+    # What the model and dead-letter moves use
+
+    def reset(self, rng: Random | None, rates: DeliveryRates) -> None:
+        """Forget every message and the windows of deduplication and purge; take new randomness if given."""
+        self._clear()
+        self._forget_windows()
+        self.purged_at = None
+        self.rates = rates
+        if rng is not None:
+            self.rng = rng
+
+    @abstractmethod
+    def accept_dead_letter(self, message: Message, source_arn: str, now: float) -> None:
+        """Take over a message of another queue, which has let go of it."""
+
+    # What the two types of queue share
+
+    @abstractmethod
+    def _has_next(self) -> bool: ...
+
+    @abstractmethod
+    def _on_delay_over(self, message: Message) -> None: ...
+
+    @abstractmethod
+    def _on_visible_again(self, message: Message) -> None: ...
+
+    @abstractmethod
+    def _on_gone(self, message: Message, before: State) -> None: ...
+
+    @abstractmethod
+    def _may_delete(self, message: Message, handle: int) -> bool: ...
+
+    @abstractmethod
+    def _refuse_stale_delete(self, receipt_handle: str) -> None: ...
+
+    @abstractmethod
+    def _forget_windows(self) -> None: ...
+
+    def _new_message(self, draft: MessageDraft, now: float) -> Message:
+        attributes = draft.attributes
+        return Message(
+            self.surroundings.new_message_id(),
+            draft.body,
+            body_md5(draft.body),
+            now,
+            attributes or None,
+            attributes_md5(attributes) if attributes else None,
+            draft.trace_header,
+            draft.group,
+        )
+
+    def _hold(self, message: Message, delay: int, now: float) -> None:
+        """Take a message into the books; it is visible after ``delay`` seconds."""
+        self._messages[message.message_id] = message
+        self._retention.add(message, len(self._messages))
+        if delay:
+            message.state = State.DELAYED
+            message.visible_at = now + delay
+            self.delayed += 1
+            self._timers.start(message, self.in_flight + self.delayed)
+
+    def _forget(self, message: Message) -> None:
+        before = message.state
+        message.state = State.GONE
+        del self._messages[message.message_id]
+        if before is State.IN_FLIGHT:
+            self.in_flight -= 1
+            if self.in_flight == MAX_IN_FLIGHT - 1:
+                self._announce()
+        elif before is State.DELAYED:
+            self.delayed -= 1
+        self._on_gone(message, before)
+
+    def _deliver(self, message: Message, timeout: int, now: float) -> Delivery:
+        """Count a receive and hand out a new receipt handle; the visibility timeout starts."""
+        self._deliveries += 1
+        message.latest_handle = self._deliveries
+        message.receive_count += 1
+        message.received_at = now
+        if message.first_received_at is None:
+            message.first_received_at = now
+        if message.state is State.IN_FLIGHT:
+            # The second delivery within one visibility period: both handles stay current, neither period is cut short.
+            message.visible_at = max(message.visible_at, now + timeout)
+        else:
+            message.state = State.IN_FLIGHT
+            message.oldest_handle = self._deliveries
+            message.visible_at = now + timeout
+            self.in_flight += 1
+        self._timers.start(message, self.in_flight + self.delayed)
+        handle = f"{_HANDLE_PREFIX}{self.identity.number:x}-{self._deliveries:x}-{message.message_id}"
+        return Delivery(message, handle, message.receive_count)
+
+    def _dead_letter_if_spent(self, message: Message, now: float) -> bool:
+        """Move a message whose receive count would exceed the maximum; tell whether it was moved.
+
+        Without a dead-letter queue that exists and allows it, the message stays.
+        """
+        policy = self.attributes.redrive_policy
+        if policy is None or not self._is_spent(message):
+            return False
+        target = self.surroundings.dead_letter_queue(policy.dead_letter_target_arn, self.identity.arn)
+        if target is None or target is self:
+            return False
+        self._forget(message)
+        if observer := self.surroundings.observer:
+            observer(
+                "dead-lettered",
+                self.name,
+                {"message_id": message.message_id, "receive_count": message.receive_count, "to": target.name},
+            )
+        target.accept_dead_letter(message, self.identity.arn, now)
+        return True
+
+    def _is_spent(self, message: Message) -> bool:
+        policy = self.attributes.redrive_policy
+        return policy is not None and message.receive_count - message.earlier_receives >= policy.max_receive_count
+
+    def _observe_delivery(self, delivery: Delivery, timeout: int, extra: dict[str, Any] | None = None) -> None:
+        if observer := self.surroundings.observer:
+            fields: dict[str, Any] = {
+                "message_id": delivery.message.message_id,
+                "receive_count": delivery.receive_count,
+                "visible_until_in": timeout,
+            }
+            if extra:
+                fields |= extra
+            observer("delivered", self.name, fields)
+
+    def _observe_sent(self, message_id: str, group: str | None, *, deduplicated: bool = False) -> None:
+        if observer := self.surroundings.observer:
+            fields: dict[str, Any] = {"message_id": message_id}
+            if group is not None:
+                fields["group"] = group
+            if deduplicated:
+                fields["deduplicated"] = True
+            observer("sent", self.name, fields)
+
+    def _announce(self) -> None:
+        if on_available := self.surroundings.on_available:
+            on_available(self)
+
+    def _observe_ignored_delete(self, message_id: str) -> None:
+        if observer := self.surroundings.observer:
+            observer("delete-ignored", self.name, {"message_id": message_id, "reason": "stale receipt handle"})
+
+    def _void_attempt(self, message: Message) -> None:
+        if message.attempt is not None:
+            message.attempt.void = True
+            message.attempt = None
+
+    def _parse(self, receipt_handle: str) -> tuple[int, str]:
+        match = _HANDLE(receipt_handle)
+        if match is None or int(match[1], 16) != self.identity.number:
+            raise ReceiptHandleIsInvalid(f'The input receipt handle "{receipt_handle}" is not a valid receipt handle.')
+        return int(match[2], 16), match[3]
+
+    def _clear(self) -> None:
+        for message in self._messages.values():
+            message.state = State.GONE
+        self._messages.clear()
+        self._timers.clear()
+        self._retention.clear()
+        self.in_flight = 0
+        self.delayed = 0
+
+
+def dead_letter(message: Message, source_arn: str) -> Message:
+    """Return the message as it arrives in a dead-letter queue: the same id and content, all receives counted."""
+    return Message(
+        message.message_id,
+        message.body,
+        message.body_md5,
+        message.sent_at,
+        message.attributes,
+        message.attributes_md5,
+        message.trace_header,
+        message.group,
+        message.deduplication_id,
+        dead_letter_source=source_arn,
+        first_received_at=message.first_received_at,
+        receive_count=message.receive_count,
+        earlier_receives=message.receive_count,
+    )
+
+
+def check_receive(request: ReceiveRequest) -> None:
+    """Raise InvalidParameterValue if a receive asks for what SQS does not give."""
+    if not 1 <= request.max_messages <= MAX_RECEIVE_MESSAGES:
+        raise InvalidParameterValue.of(
+            "MaxNumberOfMessages", request.max_messages, f"Must be between 1 and {MAX_RECEIVE_MESSAGES}, if provided."
+        )
+    if request.visibility_timeout is not None:
+        check_visibility(request.visibility_timeout)
+
+
+def check_visibility(timeout: int) -> None:
+    """Raise InvalidParameterValue if a visibility timeout, in seconds, is out of range."""
+    if not 0 <= timeout <= MAX_VISIBILITY_SECONDS:
+        raise InvalidParameterValue.of(
+            "VisibilityTimeout", timeout, f"Must be between 0 and {MAX_VISIBILITY_SECONDS}, if provided."
+        )
+
+
+_HANDLE_PREFIX: Final = "AQEB-"
+_HANDLE: Final = re.compile(
+    _HANDLE_PREFIX + r"([0-9a-f]{1,16})-([0-9a-f]{1,16})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+).fullmatch
+_NOT_AVAILABLE: Final = "Message does not exist or is not available for visibility timeout change."

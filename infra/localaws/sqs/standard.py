@@ -1,0 +1,193 @@
+"""A standard queue: at-least-once delivery in best-effort order.
+
+Messages wait in the order in which they became visible. By the queue's rates a receive takes another than the
+first, leaves a delivered message visible as well, or returns fewer messages than it could.
+"""
+
+from collections import deque
+from itertools import islice
+from typing import Any, Final
+
+from infra.localaws.sqs.content import MessageDraft
+from infra.localaws.sqs.errors import InvalidParameterValue, OverLimit
+from infra.localaws.sqs.limits import MAX_DELAY_SECONDS, MAX_IN_FLIGHT
+from infra.localaws.sqs.message import Delivery, Message, State
+from infra.localaws.sqs.queue import Queue, ReceiveRequest, Sent, check_receive, dead_letter
+
+REORDER_WINDOW: Final = 10
+"""How far from the front, in messages, a reordered pick may come."""
+
+NOT_FOR_THIS_TYPE: Final = "The request include parameter that is not valid for this queue type."
+
+
+class StandardQueue(Queue):
+    """A standard queue."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Each visible message stands here once, and each message in flight that is ``also_visible``.
+        # Entries of other messages are void and dropped when they come to the front.
+        self._line: deque[Message] = deque()
+        self._also_visible = 0
+
+    def send(self, draft: MessageDraft, now: float) -> Sent:
+        """Enqueue a message.
+
+        Raises:
+            InvalidParameterValue: a delay out of range, or a parameter that is for FIFO queues.
+        """
+        if draft.deduplication_id is not None:
+            raise InvalidParameterValue.of("MessageDeduplicationId", draft.deduplication_id, NOT_FOR_THIS_TYPE)
+        delay = self.attributes.delay if draft.delay is None else draft.delay
+        if not 0 <= delay <= MAX_DELAY_SECONDS:
+            raise InvalidParameterValue.of("DelaySeconds", delay, "DelaySeconds must be >= 0 and <= 900.")
+        self.advance(now)
+        message = self._new_message(draft, now)
+        self._hold(message, delay, now)
+        if not delay:
+            self._line.append(message)
+        self._observe_sent(message.message_id, draft.group)
+        self._announce()
+        return Sent(message.message_id, message.body_md5, message.attributes_md5, None)
+
+    def receive(self, request: ReceiveRequest, now: float) -> list[Delivery]:
+        """Deliver up to ``request.max_messages`` of the visible messages.
+
+        Raises:
+            InvalidParameterValue: a parameter is out of range or for FIFO queues.
+            OverLimit: on a short poll, 120,000 messages are in flight.
+        """
+        check_receive(request)
+        if request.attempt_id is not None:
+            raise InvalidParameterValue.of("ReceiveRequestAttemptId", request.attempt_id, NOT_FOR_THIS_TYPE)
+        self.advance(now)
+        if self.in_flight >= MAX_IN_FLIGHT:
+            if request.long_poll:
+                return []
+            raise OverLimit(f"Too many messages are in flight: a queue holds at most {MAX_IN_FLIGHT} of them.")
+        timeout = request.visibility_timeout
+        if timeout is None:
+            timeout = self.attributes.visibility_timeout
+        wanted = min(request.max_messages, MAX_IN_FLIGHT - self.in_flight)
+        available = self.visible
+        limit = self._underfilled(min(wanted, available), available, request)
+        deliveries = self._take(wanted if limit is None else limit, timeout, now)
+        if limit is not None and (observer := self.surroundings.observer):
+            observer("underfilled", self.name, {"available": available, "returned": len(deliveries)})
+        if deliveries:
+            self._announce()
+        return deliveries
+
+    def accept_dead_letter(self, message: Message, source_arn: str, now: float) -> None:
+        """Take over a message; its enqueue time stays, so its retention goes on counting."""
+        self.advance(now)
+        moved = dead_letter(message, source_arn)
+        self._hold(moved, 0, now)
+        self._line.append(moved)
+        self._announce()
+
+    def _underfilled(self, could: int, available: int, request: ReceiveRequest) -> int | None:
+        """Return to how many messages this receive is held down, None if it is not."""
+        lowest = 1 if request.long_poll else 0
+        rate = self.rates.underfill
+        if rate and available > 1 and could > lowest and self.rng.random() < rate:
+            return self.rng.randrange(lowest, could)
+        return None
+
+    def _take(self, limit: int, timeout: int, now: float) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        to_repeat: list[Message] = []
+        duplicate_rate = self.rates.duplicate
+        while len(deliveries) < limit:
+            message, reordered = self._pick()
+            if message is None:
+                break
+            second = message.state is State.IN_FLIGHT
+            if second:
+                self._also_visible -= 1
+                message.also_visible = False
+                if self._is_spent(message):
+                    continue
+            elif self._dead_letter_if_spent(message, now):
+                continue
+            delivery = self._deliver(message, timeout, now)
+            deliveries.append(delivery)
+            if self.surroundings.observer:
+                self._observe_delivery(delivery, timeout, _chaos(reordered=reordered, duplicate=second))
+            if duplicate_rate and not second and self.rng.random() < duplicate_rate:
+                to_repeat.append(message)
+        if to_repeat:
+            self._leave_visible(to_repeat)
+        return deliveries
+
+    def _pick(self) -> tuple[Message | None, bool]:
+        """Take the next message out of the line; tell whether it was taken out of turn."""
+        line = self._line
+        while line and not _stands_in_line(line[0]):
+            line.popleft()
+        if not line:
+            return None, False
+        rate = self.rates.reorder
+        if rate and len(line) > 1 and self.rng.random() < rate:
+            others = [
+                index
+                for index, message in enumerate(islice(line, 1, REORDER_WINDOW), start=1)
+                if _stands_in_line(message)
+            ]
+            if others:
+                index = self.rng.choice(others)
+                message = line[index]
+                del line[index]
+                return message, True
+        return line.popleft(), False
+
+    def _leave_visible(self, messages: list[Message]) -> None:
+        """Put messages that were just delivered back to the front, for one more delivery each."""
+        for message in messages:
+            message.also_visible = True
+        self._also_visible += len(messages)
+        self._line.extendleft(reversed(messages))
+
+    def _has_next(self) -> bool:
+        return self.visible > 0 or self._also_visible > 0
+
+    def _on_delay_over(self, message: Message) -> None:
+        self._line.append(message)
+
+    def _on_visible_again(self, message: Message) -> None:
+        if message.also_visible:
+            # It stands in line already, and is an ordinary visible message from now on.
+            message.also_visible = False
+            self._also_visible -= 1
+        else:
+            self._line.append(message)
+
+    def _on_gone(self, message: Message, before: State) -> None:
+        del before
+        if message.also_visible:
+            message.also_visible = False
+            self._also_visible -= 1
+
+    def _may_delete(self, message: Message, handle: int) -> bool:
+        return message.oldest_handle <= handle <= message.latest_handle
+
+    def _refuse_stale_delete(self, receipt_handle: str) -> None:
+        """Do nothing: on a standard queue such a delete succeeds and deletes nothing."""
+
+    def _forget_windows(self) -> None:
+        """Do nothing: only FIFO queues remember deduplication ids and receive attempts."""
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._line.clear()
+        self._also_visible = 0
+
+
+def _stands_in_line(message: Message) -> bool:
+    return message.state is State.VISIBLE or (message.state is State.IN_FLIGHT and message.also_visible)
+
+
+def _chaos(*, reordered: bool, duplicate: bool) -> dict[str, Any] | None:
+    if not (reordered or duplicate):
+        return None
+    return {"chaos": ["reordered"] * reordered + ["duplicate"] * duplicate}
