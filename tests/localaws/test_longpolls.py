@@ -20,8 +20,12 @@ POLL = LongPoll("q", ReceiveRequest(long_poll=True), 20, lambda deliveries: {"co
 
 async def _serve(present):
     """Let one receive after the other wait, send a message, and return who got it and how often it was received."""
+
+    def notice(queue):
+        polls.notice(queue)
+
     clock = ScaledClock()
-    model = SqsModel(clock=clock, rng=Random(0), rates=STRICT, on_available=lambda queue: polls.notice(queue))
+    model = SqsModel(clock=clock, rng=Random(0), rates=STRICT, on_available=notice)
     polls = LongPolls(model, clock, lambda shape: Response(200, str(shape["count"]).encode()), lambda: None)
     model.create_queue("q", {"VisibilityTimeout": "0"})
     answered = []

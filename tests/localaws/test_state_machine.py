@@ -220,6 +220,9 @@ class Queues(RuleBasedStateMachine):
             assert queue._messages.keys() == followed
             hidden = {message_id for message_id in followed if self.live[message_id].hidden_until > self.lab.time}
             assert hidden == {key for key, m in queue._messages.items() if m.state is not State.VISIBLE}
+            if not name.endswith(".fifo"):
+                in_line = [message.message_id for message in queue._line if message.state is State.VISIBLE]
+                assert sorted(in_line) == sorted(followed - hidden)
         assert not self.live.keys() & self.ended.keys()
         for message in self.live.values():
             if message.hidden_until <= self.lab.time:
