@@ -1,0 +1,155 @@
+"""What the Invoke tasks call: options as they come from a command line, output for people, an exit code.
+
+Exit codes: 0 pass, 1 fail, 2 inconclusive or a request that cannot be met, 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import InfraError
+from scenarios.errors import RequestError, ScenarioError
+
+if TYPE_CHECKING:
+    from scenarios.model import Scenario
+
+#: An option's value: text from a command line, a value from Python, or nothing.
+Number = int | str | None
+
+BAD_REQUEST = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+#: The longest seed that anybody needs to type.
+_WHOLE_NUMBER = re.compile(r"\d{1,18}")
+
+
+def scenario(
+    name: str | None,
+    *,
+    seed: Number = None,
+    naive: bool = False,
+    count: Number = None,
+    batch_size: Number = None,
+    json: bool = False,
+    keep: bool = False,
+    stack: str | None = None,
+    consumer: str | None = None,
+) -> int:
+    """Run a scenario and print its verdict; return the exit code.
+
+    Args:
+        name: the scenario.
+        seed: None draws one and prints it.
+        naive: run the naive twin, whose verdict must be ``fail``.
+        count: messages to send.
+        batch_size: messages that a consumer receives at once.
+        json: print nothing but the verdict as JSON; progress goes to standard error.
+        keep: leave up a stack that is made for this run.
+        stack: the stack to run on; None takes the one that is up, else a temporary one.
+        consumer: a consumer of your own in the place of ours, as ``module:Class``.
+    """
+    try:
+        from scenarios.catalog import find_scenario  # noqa: PLC0415 - the menu of tasks must not wait for the labs
+        from scenarios.labs.runner import RunRequest, run_scenario  # noqa: PLC0415 - likewise
+        from scenarios.report import Progress, make_console, print_result  # noqa: PLC0415 - likewise
+
+        if not name:
+            raise RequestError("Which scenario? Give --name; `invoke scenarios` lists them.")
+        found = find_scenario(name)
+        request = RunRequest(
+            scenario=found.name,
+            seed=_number("--seed", seed),
+            naive=naive,
+            count=_number("--count", count),
+            batch_size=_number("--batch-size", batch_size),
+            consumer=_checked_consumer(consumer),
+            stack=stack or None,
+            keep=keep,
+        )
+        title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
+        with _termination_as_exit(), Progress(make_console(stderr=json), title) as progress:
+            result = run_scenario(request, progress)
+    except (ScenarioError, InfraError) as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        print("Interrupted: no verdict, and nothing is left running.", file=sys.stderr)  # noqa: T201 - a face
+        return INTERRUPTED
+    if json:
+        print(json_module.dumps(result.as_json()))  # noqa: T201 - this is the command's output
+    else:
+        print_result(make_console(), result)
+    return result.verdict.outcome.exit_code
+
+
+def scenarios_table(*, json: bool = False) -> int:
+    """Print the scenarios, as a table or as JSON; return the exit code."""
+    from scenarios.catalog import all_scenarios  # noqa: PLC0415 - the menu of tasks must not wait for the labs
+    from scenarios.report import make_console, print_scenarios  # noqa: PLC0415 - likewise
+
+    listed = all_scenarios().values()
+    if json:
+        print(json_module.dumps([_in_short(scenario) for scenario in listed]))  # noqa: T201 - the command's output
+    else:
+        print_scenarios(make_console(), listed)
+    return 0
+
+
+def _in_short(scenario: Scenario) -> dict[str, Any]:
+    twin = scenario.naive_twin
+    return {
+        "name": scenario.name,
+        "summary": scenario.summary,
+        "pace": scenario.pace,
+        "parameters": asdict(scenario.defaults),
+        "invariants": [invariant.name for invariant in scenario.invariants],
+        "witnesses": [witness.name for witness in scenario.witnesses],
+        "naive_twin": {"without": twin.without, "violation": twin.violation},
+    }
+
+
+def _refuse(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the command's output
+    return BAD_REQUEST
+
+
+def _number(option: str, value: Number) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value).strip()):
+        raise RequestError(f"{option} must be a whole number, 0 or more, and is {value!r}.")
+    return int(value)
+
+
+def _checked_consumer(consumer: str | None) -> str:
+    if consumer and not re.fullmatch(r"\w+(\.\w+)*:\w+", consumer):
+        raise RequestError(
+            f"--consumer must be module:Class, such as my_project.consumers:Careful, and is {consumer!r}."
+        )
+    return consumer or ""
+
+
+@contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: by an exception, so that all is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(_signal: int, _frame: FrameType | None) -> Any:
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,54 @@
+"""The errors of the scenarios; each is one sentence that says what is wrong and what to do.
+
+::
+
+    ScenarioError
+    ├── RequestError             an option, a name or a number that cannot be used
+    ├── HistoryError             a history that cannot be read
+    ├── BenchmarkError           what was to be measured failed
+    └── LabError                 the lab cannot do what a scenario asks of it
+        ├── UnsuitableError      the queue, a table or the endpoint is not what the scenario needs
+        ├── BusyError            another run of the same scenario is at work on the same stack
+        ├── ServiceFailedError   a producer or a consumer ended when nobody asked it to
+        └── DeadlineMissed       something that was waited for did not happen in time
+
+All but the last end a run without a verdict (exit 2). After a missed deadline the history is judged all the same.
+"""
+
+from __future__ import annotations
+
+
+class ScenarioError(Exception):
+    """Root of this package's errors; ``str(error)`` is the one sentence that the user sees."""
+
+
+class RequestError(ScenarioError):
+    """An option, a name or a number cannot be used."""
+
+
+class HistoryError(ScenarioError):
+    """A history cannot be read."""
+
+
+class BenchmarkError(ScenarioError):
+    """What was to be measured failed, so there is no figure."""
+
+
+class LabError(ScenarioError):
+    """The lab cannot do what a scenario asks of it."""
+
+
+class UnsuitableError(LabError):
+    """The queue, a table or the endpoint is not what the scenario needs."""
+
+
+class BusyError(LabError):
+    """Another run of the same scenario is at work on the same stack."""
+
+
+class ServiceFailedError(LabError):
+    """A producer or a consumer ended when nobody asked it to."""
+
+
+class DeadlineMissed(LabError):  # noqa: N818 - a fact about a run, which is judged all the same
+    """Something that was waited for did not happen in time."""

@@ -1,0 +1,127 @@
+"""The history's files: read as they grow, merge into one, and write that down.
+
+Each process appends to a file of its own. A process that dies by SIGKILL may leave half a line behind; whatever
+follows a file's last newline is no record yet and is not read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from scenarios.errors import HistoryError
+from scenarios.history import History, Record
+
+#: The name of the merged history in a run's directory.
+MERGED = "history.jsonl"
+
+#: What every record has.
+_ALWAYS = {"time", "process", "index", "type"}
+
+
+class TailedFile:
+    """One process's file, read as it grows.
+
+    Args:
+        path: it need not exist yet.
+        offset: the byte at which to begin.
+        keep: which records are of interest.
+    """
+
+    def __init__(self, path: Path, *, offset: int = 0, keep: Callable[[Record], bool] = lambda _: True) -> None:
+        self.path = path
+        self._offset = offset
+        self._keep = keep
+
+    def new_records(self) -> list[Record]:
+        """Return the records of the lines that were completed since the last call.
+
+        Raises:
+            HistoryError: a complete line is no record.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        complete = data[: data.rfind(b"\n") + 1]
+        records = [parse_record(line, self.path) for line in complete.splitlines()]
+        self._offset += len(complete)
+        return [record for record in records if self._keep(record)]
+
+
+class HistoryTail:
+    """All files of a run, as one history that grows.
+
+    Args:
+        directory: every ``*.jsonl`` file in it is a process's.
+        others: files that lie elsewhere, such as the endpoint's.
+    """
+
+    def __init__(self, directory: Path, others: Iterable[TailedFile] = ()) -> None:
+        self._directory = directory
+        self._files = {file.path: file for file in others}
+        self._records: list[Record] = []
+        self.history = History(())
+
+    def poll(self) -> bool:
+        """Read what is new; return whether ``history`` has grown (it is then a new value)."""
+        for path in sorted(self._directory.glob("*.jsonl")):
+            self._files.setdefault(path, TailedFile(path))
+        new = [record for file in self._files.values() for record in file.new_records()]
+        if not new:
+            return False
+        self._records += new
+        self.history = History(self._records)
+        return True
+
+
+def read_history(path: Path) -> History:
+    """Read a merged history.
+
+    Raises:
+        HistoryError: the file is not there, or a line of it is no record.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise HistoryError(f"The history {path} cannot be read: {error.strerror}.") from None
+    return History(parse_record(line, path) for line in data[: data.rfind(b"\n") + 1].splitlines())
+
+
+def write_history(history: History, path: Path) -> None:
+    """Write a merged history, whole or not at all."""
+    write_atomically(path, b"".join(record_line(record) for record in history.records))
+
+
+def parse_record(line: bytes, path: Path) -> Record:
+    """Return a line's record.
+
+    Raises:
+        HistoryError: it is none.
+    """
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not (isinstance(record, dict) and record.keys() >= _ALWAYS):
+        raise HistoryError(f"The history {path} holds a line that is no record: {line[:80]!r}; the file was edited.")
+    return record
+
+
+def record_line(record: Record) -> bytes:
+    """Return a record as a history's line."""
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or whoever comes after a crash, finds all of it or nothing."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_bytes(data)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)

@@ -1,0 +1,342 @@
+"""The invariants: pure functions from a history to what violates it.
+
+The words are the field's, as Jepsen's queue checkers use them (https://github.com/jepsen-io/jepsen, ``checker.clj``):
+an acknowledged send that never comes to anything is *lost*; what nobody ever tried to send is *unexpected*; a send
+whose outcome nobody knew, and which did come out, is *recovered*, which is good news and violates nothing.
+
+Each message's fate is judged once, so that one defect reads as one kind of violation:
+
+    good message      done, then gone from the queue           as it should be
+                      not done, and gone                       lost
+                      in the dead-letter queue                 wrongly dead-lettered
+                      still in the queue                       still in flight at the end
+    poison message    in the dead-letter queue                 as it should be
+                      done, or deleted by a consumer           poison acknowledged
+
+What counts as done is what the external system's ledger says; the clients' word is taken only where nobody read it.
+Where an outcome is unknown (a crash, a lost connection) a process gets the benefit of the doubt.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from scenarios.history import Call, Effect, History, Record, SentMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which an invariant does not hold.
+
+    Attributes:
+        invariant: its name.
+        summary: one sentence for people.
+        keys: the effect keys concerned.
+        message_ids: the messages concerned.
+        records: the records that show it.
+    """
+
+    invariant: str
+    summary: str
+    keys: tuple[str, ...] = ()
+    message_ids: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Something that must hold of every history.
+
+    Attributes:
+        promise: what it promises, in words that complete "It holds that ...".
+        check: returns the violations, none where it holds.
+    """
+
+    name: str
+    promise: str
+    check: Callable[[History], list[Violation]]
+
+
+def lost(history: History) -> list[Violation]:
+    """Find good messages whose send was acknowledged, which were never done, and which are nowhere any more."""
+    return [
+        Violation(
+            "lost",
+            f"{history.name(message.message_id)} was sent, never done, and is in no queue.",
+            (message.key,),
+            (message.message_id,),
+            tuple(chain(message.call.records, _records_of(history, message))),
+        )
+        for message in history.sends
+        if not message.poison
+        and not history.executions.get(message.key)
+        and not history.in_flight(message.message_id)
+        and message.message_id not in history.dead_letters
+    ]
+
+
+def duplicated_side_effect(history: History) -> list[Violation]:
+    """Find keys whose side effect was done more than once."""
+    return [
+        Violation(
+            "duplicated-side-effect",
+            f"the side effect of {history.name_of_key(key)} was done {count} times.",
+            (key,),
+            tuple(dict.fromkeys(effect.message_id for effect in history.effects_of.get(key, ()))),
+            _records(effect.call for effect in history.effects_of.get(key, ())),
+        )
+        for key, count in history.executions.items()
+        if count > 1
+    ]
+
+
+def unexpected(history: History) -> list[Violation]:
+    """Find side effects that no send explains, not even one whose outcome is unknown."""
+    seen = dict.fromkeys(chain(history.executions, (effect.key for effect in history.effects)))
+    return [
+        Violation(
+            "unexpected",
+            f"a side effect was caused under the key {key}, which nobody ever tried to send.",
+            (key,),
+            tuple(dict.fromkeys(effect.message_id for effect in history.effects_of.get(key, ()))),
+            _records(effect.call for effect in history.effects_of.get(key, ())),
+        )
+        for key in seen
+        if key not in history.attempted_keys
+    ]
+
+
+def order_violated(history: History) -> list[Violation]:
+    """Find messages that a later one of their group overtook: its side effect was over before theirs was begun.
+
+    The order is the queue's own (its sequence numbers are given at the send), which is the order of sends. Only what
+    surely happened can overtake, and what may have happened counts as in time. A second execution breaks no order; it
+    is a duplicate.
+    """
+    groups: dict[str, list[SentMessage]] = defaultdict(list)
+    for message in history.messages.values():
+        if message.group is not None:
+            groups[message.group].append(message)
+    return [violation for group, members in groups.items() for violation in _overtaken(history, group, members)]
+
+
+def _overtaken(history: History, group: str, members: Sequence[SentMessage]) -> Iterable[Violation]:
+    """Walk from the last message to the first, and keep the one among the later ones that was over first."""
+    first_over: Effect | None = None
+    for message in sorted(members, key=lambda member: member.position, reverse=True):
+        mine = [effect for effect in history.effects_of.get(message.key, ()) if effect.status != "fail"]
+        if mine and first_over is not None and first_over.call.ended < mine[0].call.started:
+            yield Violation(
+                "order-violated",
+                f"in group {group}, {history.name(first_over.message_id)} was done before "
+                f"{history.name(message.message_id)}, which was sent before it.",
+                (message.key, first_over.key),
+                (message.message_id, first_over.message_id),
+                (*first_over.call.records, *mine[0].call.records),
+            )
+        for effect in mine:
+            if effect.status == "ok" and (first_over is None or effect.call.ended < first_over.call.ended):
+                first_over = effect
+
+
+def wrongly_dead_lettered(history: History) -> list[Violation]:
+    """Find good messages in the dead-letter queue."""
+    return [
+        Violation(
+            "wrongly-dead-lettered",
+            f"{history.name(message_id)} is no poison and went to the dead-letter queue.",
+            (history.messages[message_id].key,),
+            (message_id,),
+            tuple(records),
+        )
+        for message_id, records in history.dead_letters.items()
+        if message_id in history.messages and not history.messages[message_id].poison
+    ]
+
+
+def poison_acknowledged(history: History) -> list[Violation]:
+    """Find poison messages that a consumer did, or deleted as if it had.
+
+    A deleted poison message is gone for good with nobody to look at it. It counts here and not as lost.
+    """
+    return list(_acknowledged_poison(history))
+
+
+def _acknowledged_poison(history: History) -> Iterable[Violation]:
+    for message in history.messages.values():
+        if not message.poison:
+            continue
+        deletions = [item for item in history.deletions_of.get(message.message_id, ()) if item.status == "ok"]
+        effects = history.effects_of.get(message.key, ())
+        done = history.executions.get(message.key, 0)
+        if done or deletions:
+            what = "its side effect was caused" if done else f"it was deleted by {deletions[0].process}"
+            yield Violation(
+                "poison-acknowledged",
+                f"{history.name(message.message_id)} is poison, and {what}.",
+                (message.key,),
+                (message.message_id,),
+                _records([*(effect.call for effect in effects), *(item.call for item in deletions)]),
+            )
+
+
+def in_flight_at_the_end(history: History) -> list[Violation]:
+    """Find messages that are neither deleted nor dead-lettered when the run is over."""
+    return [
+        Violation(
+            "in-flight-at-end",
+            f"{history.name(message.message_id)} is still in the queue.",
+            (message.key,),
+            (message.message_id,),
+            tuple(_records_of(history, message)),
+        )
+        for message in history.unsettled
+    ]
+
+
+def endpoint_agrees(history: History) -> list[Violation]:
+    """Find what clients and endpoint, or clients and ledger, tell differently.
+
+    Each side's acts are counted. What a client saw done must be on the endpoint's side as well. What only the
+    endpoint knows needs a call whose outcome no client knows: a crash or a lost connection explains it, nothing else.
+    """
+    found = list(_ledger_disagrees(history)) if history.ledger is not None else []
+    if history.has_endpoint:
+        found += _deliveries_disagree(history)
+        found += _sends_disagree(history)
+        found += _deletes_disagree(history)
+    return found
+
+
+def _ledger_disagrees(history: History) -> Iterable[Violation]:
+    for key in dict.fromkeys(chain(history.executions, history.effects_of)):
+        effects = history.effects_of.get(key, ())
+        surely = sum(effect.status == "ok" for effect in effects)
+        at_most = surely + sum(effect.status == "unknown" for effect in effects)
+        in_ledger = history.executions.get(key, 0)
+        if not surely <= in_ledger <= at_most:
+            yield _disagreement(
+                f"the ledger holds {in_ledger} executions for {history.name_of_key(key)}, "
+                f"and its clients saw {surely} of them done (with {at_most - surely} of unknown outcome).",
+                (key,),
+                (),
+                (effect.call for effect in effects),
+            )
+
+
+def _deliveries_disagree(history: History) -> Iterable[Violation]:
+    handed_out = {(record["message_id"], record["receive_count"]): record for record in history.endpoint("delivered")}
+    taken = {
+        (item["message_id"], item["receive_count"]): call
+        for call in history.calls("Receive")
+        for item in call.result or ()
+    }
+    for act, call in taken.items():
+        if act not in handed_out:
+            message_id, count = act
+            summary = f"{call.process} received {history.name(message_id)} (receive {count}), which was not handed out."
+            yield _disagreement(summary, (), (message_id,), (call,))
+    unclear = [call for call in history.calls("Receive") if call.status == "unknown"]
+    for act, record in handed_out.items():
+        if act not in taken and not _explains(unclear, record):
+            message_id, count = act
+            summary = f"{history.name(message_id)} was handed out (receive {count}), and nobody received it."
+            yield _disagreement(summary, (), (message_id,), (), (record,))
+
+
+def _sends_disagree(history: History) -> Iterable[Violation]:
+    stored = {record["message_id"]: record for record in history.endpoint("sent")}
+    for message in history.sends:
+        if message.message_id not in stored:
+            summary = f"the send of {history.name(message.message_id)} was acknowledged, and the queue never had it."
+            yield _disagreement(summary, (message.key,), (message.message_id,), (message.call,))
+    unclear = [call for call in history.calls("Send") if call.status == "unknown"]
+    acknowledged = {message.message_id for message in history.sends}
+    for message_id, record in stored.items():
+        if message_id not in acknowledged and not _explains(unclear, record):
+            summary = f"the queue has {history.name(message_id)}, which nobody sent."
+            yield _disagreement(summary, (), (message_id,), (), (record,))
+
+
+def _deletes_disagree(history: History) -> Iterable[Violation]:
+    # How a delete of what is already gone is answered differs; one trace a message is what can be asked for.
+    left_a_trace = {
+        record["message_id"] for event in ("deleted", "delete-ignored", "expired") for record in history.endpoint(event)
+    }
+    asked: dict[str, list[Call]] = defaultdict(list)
+    for call in history.calls("Delete"):
+        refused = {item["entry"] for item in call.result or ()}
+        for entry, message_id in enumerate(call.arguments["messages"]):
+            if entry not in refused and call.status != "fail":
+                asked[message_id].append(call)
+    for message_id, calls in asked.items():
+        if message_id not in left_a_trace and any(call.status == "ok" for call in calls):
+            summary = f"{calls[0].process} saw {history.name(message_id)} deleted, and the queue never deleted it."
+            yield _disagreement(summary, (), (message_id,), calls)
+    for record in history.endpoint("deleted"):
+        if record["message_id"] not in asked:
+            summary = f"the queue deleted {history.name(record['message_id'])}, and nobody asked it to."
+            yield _disagreement(summary, (), (record["message_id"],), (), (record,))
+
+
+def _explains(unclear: Iterable[Call], record: Record) -> bool:
+    return any(call.started <= record["time"] <= call.ended for call in unclear)
+
+
+def _disagreement(
+    summary: str,
+    keys: tuple[str, ...],
+    message_ids: tuple[str, ...],
+    calls: Iterable[Call],
+    records: tuple[Record, ...] = (),
+) -> Violation:
+    return Violation("endpoint-agrees", summary, keys, message_ids, (*_records(calls), *records))
+
+
+def recovered(history: History) -> list[str]:
+    """Return the messages that came out although no producer knew of their send: worth knowing, and no violation."""
+    return [message.message_id for message in history.messages.values() if not message.acknowledged]
+
+
+def _records_of(history: History, message: SentMessage) -> Iterable[Record]:
+    """Yield what the clients recorded of one message after its send."""
+    for delivery in history.deliveries_of.get(message.message_id, ()):
+        yield from delivery.call.records
+    for deletion in history.deletions_of.get(message.message_id, ()):
+        yield from deletion.call.records
+
+
+def _records(calls: Iterable[Call]) -> tuple[Record, ...]:
+    return tuple(chain.from_iterable(call.records for call in calls))
+
+
+LOST = Invariant("lost", "no message that was sent is lost", lost)
+DUPLICATED_SIDE_EFFECT = Invariant(
+    "duplicated-side-effect", "each side effect is caused at most once", duplicated_side_effect
+)
+UNEXPECTED = Invariant("unexpected", "no side effect is caused that nobody asked for", unexpected)
+ORDER_VIOLATED = Invariant("order-violated", "within a message group, effects keep the order of sends", order_violated)
+WRONGLY_DEAD_LETTERED = Invariant(
+    "wrongly-dead-lettered", "no good message goes to the dead-letter queue", wrongly_dead_lettered
+)
+POISON_ACKNOWLEDGED = Invariant(
+    "poison-acknowledged", "no poison message is done, or deleted by a consumer", poison_acknowledged
+)
+IN_FLIGHT_AT_THE_END = Invariant("in-flight-at-end", "no message waits in the queue at the end", in_flight_at_the_end)
+ENDPOINT_AGREES = Invariant("endpoint-agrees", "endpoint, ledger and clients tell the same story", endpoint_agrees)
+
+#: What must hold of any run on a standard queue.
+STANDARD: tuple[Invariant, ...] = (
+    LOST,
+    DUPLICATED_SIDE_EFFECT,
+    UNEXPECTED,
+    WRONGLY_DEAD_LETTERED,
+    POISON_ACKNOWLEDGED,
+    IN_FLIGHT_AT_THE_END,
+    ENDPOINT_AGREES,
+)
+#: What must hold of any run on a FIFO queue.
+FIFO: tuple[Invariant, ...] = (*STANDARD, ORDER_VIOLATED)

@@ -1,0 +1,1 @@
+"""The tiers: where a scenario's story is staged."""

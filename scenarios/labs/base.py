@@ -1,0 +1,145 @@
+"""The lab: what a scenario's story holds, whatever the tier.
+
+A story starts producers and consumers, has faults strike them, waits for what the history shows, and ends. Every wait
+is a condition on the history with a deadline in lab seconds (which a tier may let pass faster than the wall's). The
+embedded tiers read no ``ApproximateNumberOf...`` attribute: it is approximate on AWS, and so no truth anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypedDict, Unpack
+
+from scenarios.history import History, SentMessage
+from scenarios.model import Parameters
+from services.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """What a story may know of its queue: seconds, receives, and whether it keeps order."""
+
+    visibility_timeout: float
+    max_receive_count: int
+    fifo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerHandle:
+    """A consumer that was started, by the name that it has in the history."""
+
+    name: str
+
+
+class ProducerOptions(TypedDict, total=False):
+    """The producer's options that a story may give; ``count`` is the lab's where it does not."""
+
+    count: int
+    batch_size: int
+    rate: float
+    poison_count: int
+    poison_every: int
+    groups: int
+    fields: Mapping[str, Any]
+
+
+class ConsumerSettings(TypedDict, total=False):
+    """The consumer's variables that a story may set, in lower case; the lab sets queue, tables, seed and history."""
+
+    max_messages: int
+    wait_time_seconds: int
+    message_limit: int
+    idle_timeout_seconds: float
+    idempotency_cache_size: int
+    reject_payload_marker: str
+    business_idempotency_field: str
+    claim_lease_seconds: float
+    heartbeat_seconds: float
+    side_effect_delay_seconds: float
+    crash_rate: float
+
+
+class Lab(Protocol):
+    """A place in which a story can be staged.
+
+    Attributes:
+        seed: what all chance of this run comes from.
+        naive: whether the consumers are the scenario's naive twins; a story need not ask.
+        history: what has happened so far.
+    """
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the user may change about the run."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+    @property
+    def naive(self) -> bool:
+        """Whether this is the naive twin's run."""
+
+    @property
+    def queue(self) -> QueueInfo:
+        """What the queue under study is like."""
+
+    @property
+    def history(self) -> History:
+        """What has happened so far."""
+
+    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+        """Run a producer to its end; return what it sent.
+
+        Raises:
+            ServiceFailedError: it did not send everything.
+        """
+
+    def start_consumer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+    ) -> ConsumerHandle:
+        """Start a consumer, and do not wait for it: the next may start at the same time."""
+
+    def stop(self, *consumers: ConsumerHandle) -> None:
+        """Ask consumers to end, as SIGTERM does, and wait until they have; without any, all that still run."""
+
+    def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
+        """Wait until the history fulfils a condition.
+
+        Args:
+            condition: asked whenever the history has grown.
+            deadline: lab seconds from now.
+            what: what is waited for, in words that complete "waiting for ...".
+
+        Raises:
+            DeadlineMissed: it did not in time.
+            ServiceFailedError: a consumer ended although nobody asked it to, and no fault struck it.
+        """
+
+    def collect_dead_letters(self) -> tuple[str, ...]:
+        """Receive what is in the dead-letter queue, into the history; return the MessageIds, also of earlier calls."""
+
+    def settle(self, *, deadline: float) -> None:
+        """Wait until each message that was sent is deleted or in the dead-letter queue.
+
+        Raises:
+            DeadlineMissed: some are not in time.
+        """
+
+
+def has_ended(*consumers: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that all of these consumers have ended, however they did."""
+    names = {consumer.name for consumer in consumers}
+    return lambda history: names <= history.exits.keys()
+
+
+def struck(consumer: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that a fault has struck a consumer."""
+    return lambda history: any(fault.process == consumer.name for fault in history.faults)
+
+
+def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that all of these consumers are ready to receive."""
+    names = {consumer.name for consumer in consumers}
+    return lambda history: names <= {record["process"] for record in history.events("started")}

@@ -1,0 +1,101 @@
+"""What the local lab tells its producers and consumers, and what it keeps from them.
+
+Whatever of the user's own environment would configure a service is left out: a run has to come out the same whoever
+starts it. The rest stays, because a consumer of the user's own may need it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.stacks import ScenarioResources, Stack
+
+#: The variables that configure a service; a test keeps them equal to what the services read.
+SERVICE_VARIABLES = frozenset(
+    {
+        "AWS_ENDPOINT_URL",
+        "AWS_REGION",
+        "BUSINESS_IDEMPOTENCY_FIELD",
+        "CLAIM_LEASE_SECONDS",
+        "CONSUMER",
+        "CRASH_AFTER_RECEIVE",
+        "CRASH_AFTER_SIDE_EFFECT",
+        "CRASH_RATE",
+        "FAULTS",
+        "HEARTBEAT_SECONDS",
+        "HISTORY_PATH",
+        "IDEMPOTENCY_CACHE_SIZE",
+        "IDLE_TIMEOUT_SECONDS",
+        "LOG_LEVEL",
+        "MAX_MESSAGES",
+        "MESSAGE_LIMIT",
+        "MESSAGE_SIDE_EFFECTS_TABLE",
+        "MESSAGE_STATUS_TABLE",
+        "PROCESS_NAME",
+        "QUEUE_URL",
+        "REJECT_PAYLOAD_MARKER",
+        "SEED",
+        "SIDE_EFFECT_DELAY_SECONDS",
+        "SIDE_EFFECT_LOG_FIELD",
+        "SIDE_EFFECT_LOG_PATH",
+        "WAIT_TIME_SECONDS",
+    }
+)
+#: The variables that say who asks AWS: wanted on AWS, and in the way at an endpoint on this machine.
+IDENTITY_VARIABLES = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_SQS",
+        "AWS_PROFILE",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    }
+)
+#: Seconds. A consumer is asked to end while it waits for messages, and finishes the wait; a short one ends soon.
+WAIT_TIME_SECONDS = 1
+#: Seconds after which a consumer whose lab was killed ends by itself.
+ORPHAN_TIMEOUT_SECONDS = 120
+
+
+def service_environment(
+    stack: Stack, resources: ScenarioResources, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the environment that producers and consumers of a run share."""
+    left_out = SERVICE_VARIABLES | (IDENTITY_VARIABLES if stack.endpoint_url else frozenset())
+    environment = {name: value for name, value in inherited.items() if name not in left_out}
+    environment |= {
+        "QUEUE_URL": resources.queue_url,
+        "AWS_REGION": stack.region,
+        "MESSAGE_STATUS_TABLE": resources.status_table,
+        "MESSAGE_SIDE_EFFECTS_TABLE": resources.side_effects_table,
+        "WAIT_TIME_SECONDS": str(WAIT_TIME_SECONDS),
+        "IDLE_TIMEOUT_SECONDS": str(ORPHAN_TIMEOUT_SECONDS),
+        # A consumer of the user's own is imported from where the user stands, not from the run's directory.
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), inherited.get("PYTHONPATH")))),
+    }
+    if stack.endpoint_url:
+        environment |= {"AWS_ENDPOINT_URL": stack.endpoint_url}
+        environment["NO_PROXY"] = ",".join(filter(None, (inherited.get("NO_PROXY"), "127.0.0.1,localhost")))
+    return environment
+
+
+def as_variables(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return a consumer's settings as environment variables."""
+    return {name.upper(): str(value) for name, value in settings.items()}
+
+
+def as_options(options: Mapping[str, Any]) -> list[str]:
+    """Return a producer's options as command-line arguments."""
+    names = {"count": "n"}
+    arguments: list[str] = []
+    for name, value in options.items():
+        text = json.dumps(value) if isinstance(value, Mapping) else str(value)
+        arguments += [f"--{names.get(name, name).replace('_', '-')}", text]
+    return arguments

@@ -1,0 +1,214 @@
+"""The lab's own hands on a stack: prepare its queues and tables for a run, and read at the end what is there.
+
+What the lab does to queues during a run is recorded like anybody's operations, under the process names
+``lab-queue`` and ``lab-dead-letters``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from scenarios.errors import UnsuitableError
+from scenarios.history import LAB
+from scenarios.model import DeliveryRates
+from services.faults import FaultPlan
+from services.history import Recorder, Sink
+from services.operations import Delete, Message, OperationFailed, Receive
+
+if TYPE_CHECKING:
+    from infra.stacks import ScenarioResources, Stack
+
+Result = TypeVar("Result")
+
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+MAX_BATCH = 10
+#: Seconds. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+MAX_WAIT = 20
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+MAX_BATCH_WRITE = 25
+#: Seconds to wait for the embedded endpoint's own routes.
+ROUTE_TIMEOUT = 5
+
+_NOT_REACHED = {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"}
+_NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+
+
+class Hands:
+    """One scenario's queues and tables on a stack.
+
+    Args:
+        sink: where the lab's operations on the queues are recorded.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, stack: Stack, resources: ScenarioResources, sink: Sink, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        from infra.clients import aws_client  # noqa: PLC0415 - boto3, which a bad option need not wait for
+        from services.drivers.aws import AwsDriver  # noqa: PLC0415 - likewise
+        from services.drivers.queue import Queue  # noqa: PLC0415 - likewise
+        from services.drivers.recorded import RealStrikes, RecordedDriver  # noqa: PLC0415 - likewise
+
+        self._stack = stack
+        self._resources = resources
+        self._sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+        self._dynamodb = aws_client("dynamodb", endpoint_url=stack.endpoint_url, region=stack.region)
+
+        def driver(role: str, url: str) -> RecordedDriver:
+            queue = Queue(self._sqs, url)
+            recorder = Recorder(sink, f"{LAB}-{role}", clock, {"queue": queue.name})
+            return RecordedDriver(AwsDriver(queue), recorder, FaultPlan(), RealStrikes(time.sleep))
+
+        self._queue = driver("queue", resources.queue_url)
+        self._dead_letters = driver("dead-letters", resources.dead_letter_queue_url)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the endpoint is ours: it records its own side, and can be reset and told how to deliver."""
+        return self._stack.endpoint_history is not None
+
+    # --- before a run ------------------------------------------------------------------------------------------------
+
+    def check(self, *, fifo: bool) -> None:
+        """Make sure that queues and tables are there, and of the type that the scenario needs.
+
+        Raises:
+            UnsuitableError: something is not there, or of another type.
+        """
+        for url in (self._resources.queue_url, self._resources.dead_letter_queue_url):
+            self._ask(self._sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"])
+            if url.endswith(".fifo") != fifo:
+                wanted, found = ("FIFO", "standard") if fifo else ("standard", "FIFO")
+                raise UnsuitableError(
+                    f"The scenario needs a {wanted} queue, and {url} is a {found} one; correct the stack (`invoke up`)."
+                )
+        for table in (self._resources.status_table, self._resources.side_effects_table):
+            self._ask(self._dynamodb.describe_table, TableName=table)
+
+    def reset(self, seed: int, delivery: DeliveryRates, *, fresh: bool) -> None:
+        """Forget what earlier runs left: messages in both queues, items in both tables.
+
+        Args:
+            seed: what the embedded endpoint draws its chances from.
+            delivery: how the queue under study shall deliver, where it can be told.
+            fresh: the stack was made for this run, so nothing can be left in it.
+        """
+        if self.embedded:
+            calm = DeliveryRates(0.0, 0.0, 0.0)
+            self._reset_route(self._resources.queue_name, seed, calm if self._resources.fifo else delivery)
+            self._reset_route(self._resources.dead_letter_queue_name, seed, calm)
+        if fresh:
+            return
+        if not self.embedded:
+            for url in (self._resources.queue_url, self._resources.dead_letter_queue_url):
+                self._drain(url)
+        for table in (self._resources.status_table, self._resources.side_effects_table):
+            self._clear(table)
+
+    def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates) -> None:
+        url = f"{self._stack.endpoint_url}/_localaws/queues/{queue}/reset"
+        body = json.dumps({"seed": seed, "delivery": asdict(delivery)}).encode()
+        request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310 - a stack's own endpoint
+        try:
+            # No proxy has a way to this machine's own loopback.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            opener.open(request, timeout=ROUTE_TIMEOUT).close()
+        except urllib.error.HTTPError as error:
+            with error:
+                said = error.read().decode(errors="replace").strip()
+            raise UnsuitableError(
+                f"The queue {queue} could not be reset: {said or error}; see `invoke status`."
+            ) from None
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise UnsuitableError(
+                f"Nothing answers at {self._stack.endpoint_url} ({reason}); start it again with `invoke up`."
+            ) from None
+
+    def _drain(self, url: str) -> None:
+        """Receive and delete until a poll that outlasts the visibility timeout stays empty."""
+        wait = min(MAX_WAIT, self._resources.visibility_timeout + 1)
+        while True:
+            answer = self._ask(
+                self._sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=MAX_BATCH, WaitTimeSeconds=wait
+            )
+            found = answer.get("Messages", [])
+            if not found:
+                return
+            entries = [{"Id": str(at), "ReceiptHandle": item["ReceiptHandle"]} for at, item in enumerate(found)]
+            self._ask(self._sqs.delete_message_batch, QueueUrl=url, Entries=entries)
+
+    def _clear(self, table: str) -> None:
+        keys = [{"message_id": item["message_id"]} for item in self._scan(table, ProjectionExpression="message_id")]
+        for first in range(0, len(keys), MAX_BATCH_WRITE):
+            batch = keys[first : first + MAX_BATCH_WRITE]
+            requests = {table: [{"DeleteRequest": {"Key": key}} for key in batch]}
+            while requests:
+                requests = self._ask(self._dynamodb.batch_write_item, RequestItems=requests).get("UnprocessedItems")
+
+    # --- during and after it -----------------------------------------------------------------------------------------
+
+    def take_dead_letters(self) -> tuple[str, ...]:
+        """Receive all that is in the dead-letter queue, and delete it there; return the MessageIds."""
+        return self._take_all(self._dead_letters, wait=0 if self.embedded else 1)
+
+    def take_what_is_left(self) -> tuple[str, ...]:
+        """Receive all that is in the queue under study, also what is invisible now; return the MessageIds."""
+        return self._take_all(self._queue, wait=min(MAX_WAIT, self._resources.visibility_timeout + 1))
+
+    def _take_all(self, driver: Any, wait: int) -> tuple[str, ...]:
+        taken: list[str] = []
+        try:
+            while True:
+                messages: tuple[Message, ...] = driver.perform(Receive(MAX_BATCH, wait))
+                if not messages:
+                    return tuple(taken)
+                taken += [message.message_id for message in messages]
+                # On a FIFO queue the rest of a group is not handed out while these are in flight.
+                driver.perform(Delete(messages))
+        except OperationFailed as error:
+            raise self._unsuitable(error) from error
+
+    def executions(self) -> dict[str, int]:
+        """Return the ledger: how often each key's side effect was done."""
+        items = self._scan(self._resources.side_effects_table, ConsistentRead=True)
+        return {item["message_id"]["S"]: int(item["executions"]["N"]) for item in items if "executions" in item}
+
+    def _scan(self, table: str, **options: Any) -> Iterator[dict[str, Any]]:
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._ask(self._dynamodb.scan, TableName=table, **options, **start)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    # --- errors ------------------------------------------------------------------------------------------------------
+
+    def _ask(self, method: Callable[..., Result], **arguments: Any) -> Result:
+        """Make a call whose failure ends the run with a sentence."""
+        from services.drivers.aws_errors import as_operation_failed  # noqa: PLC0415 - botocore, likewise
+
+        try:
+            return method(**arguments)
+        except Exception as error:
+            raise self._unsuitable(as_operation_failed(error), arguments) from error
+
+    def _unsuitable(self, error: OperationFailed, arguments: dict[str, Any] | None = None) -> UnsuitableError:
+        named = arguments or {}
+        where = self._stack.endpoint_url or f"AWS in {self._stack.region}"
+        if error.code in _NOT_REACHED:
+            return UnsuitableError(f"Nothing answers at {where}; start it again with `invoke up`.")
+        if error.code in _NO_QUEUE:
+            missing = named.get("QueueUrl", self._resources.queue_url)
+            return UnsuitableError(f"There is no queue {missing}; `invoke refresh`, then `invoke up`, makes it again.")
+        if error.code == "ResourceNotFoundException":
+            missing = named.get("TableName", "that the scenario needs")
+            return UnsuitableError(f"There is no table {missing}; `invoke refresh`, then `invoke up`, makes it again.")
+        return UnsuitableError(f"{where} refused: {error}.")

@@ -1,0 +1,235 @@
+"""Run a scenario on the local tier: find or make a stack, stage the story, judge what it left, and clean up.
+
+A function of Python first: it prints nothing. The command line in ``scenarios.commands`` shows what it returns.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.catalog import find_scenario
+from scenarios.errors import DeadlineMissed, RequestError
+from scenarios.history import History
+from scenarios.history_files import MERGED, HistoryTail, write_atomically, write_history
+from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
+from scenarios.labs.observer import Nobody, Observer
+from scenarios.labs.subprocess import Setup, SubprocessLab
+from scenarios.model import Parameters, Scenario
+from scenarios.verdict import Conditions, Verdict, judge
+
+if TYPE_CHECKING:
+    from infra.stacks import Stack
+
+TIER = "local"
+VERDICT = "verdict.json"
+#: A seed that nobody gave is drawn from this many.
+SEEDS = 2**32
+#: Begins the names of stacks that a run made and was asked to leave up.
+KEPT_PREFIX = "kept-"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        seed: None draws one.
+        naive: run the scenario's naive twin.
+        count: messages; None for the scenario's own.
+        batch_size: messages a receive; None for the scenario's own.
+        consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
+        stack: the stack to run on; None for the one that is up, or else a temporary one.
+        keep: leave up a stack that is made for this run.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
+    """
+
+    scenario: str
+    seed: int | None = None
+    naive: bool = False
+    count: int | None = None
+    batch_size: int | None = None
+    consumer: str = ""
+    stack: str | None = None
+    keep: bool = False
+    runs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run has shown.
+
+    Attributes:
+        directory: where its files are.
+        stack: the name of the stack that it ran on.
+        kept: whether that stack was made for this run and left up.
+        seconds: from the request to the verdict, on the wall's clock.
+    """
+
+    verdict: Verdict
+    history: History
+    directory: Path
+    stack: str
+    kept: bool
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what verdict.json holds: the verdict, and where and how fast it came about."""
+        own = {"stack": self.stack, "run": str(self.directory), "seconds": round(self.seconds, 3)}
+        return {**self.verdict.as_json(), **own}
+
+
+def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunResult:
+    """Run a scenario once.
+
+    Raises:
+        ScenarioError: it cannot be run, or not to its end; ``str(error)`` is a sentence for the user.
+        InfraError: likewise, for the stack.
+    """
+    from infra.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
+
+    began = time.monotonic()
+    scenario = find_scenario(request.scenario)
+    parameters = scenario.parameters({"count": request.count, "batch_size": request.batch_size})
+    if request.naive and request.consumer:
+        raise RequestError("--naive and --consumer both name a consumer; give one of them.")
+    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    watcher = observer or Nobody()
+
+    with ExitStack() as cleanup:
+        stack, fresh = cleanup.enter_context(_stack(request, scenario, watcher))
+        cleanup.enter_context(only_run(_lock_path(stack, scenario), scenario.name, stack.name))
+        directory = new_run_directory(
+            request.runs or project_root() / "runs", scenario.name, seed, datetime.now().astimezone()
+        )
+        watcher.began(seed, directory)
+        setup = Setup(
+            scenario=scenario,
+            parameters=parameters,
+            seed=seed,
+            naive=request.naive,
+            consumer=scenario.naive_twin.consumer if request.naive else request.consumer,
+            stack=stack,
+            resources=stack.scenario(scenario.name),
+            fresh=fresh,
+            directory=directory,
+        )
+        history, missed = _stage(setup, watcher)
+        verdict = judge(
+            scenario,
+            history,
+            Conditions(
+                seed=seed,
+                parameters=parameters,
+                tier=TIER,
+                naive=request.naive,
+                consumer=request.consumer,
+                missed=missed,
+                command=command_of(request, scenario, parameters, seed),
+            ),
+        )
+        kept = fresh and request.keep
+        result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began)
+        write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
+        point_latest_at(directory)
+        watcher.stage("cleaning up")
+    return result
+
+
+def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
+    """Stage the story; return its history, and what was waited for in vain."""
+    from infra.topology import TOPOLOGY  # noqa: PLC0415 - as above
+
+    fifo = next(entry.fifo for entry in TOPOLOGY if entry.name == setup.scenario.name)
+    missed = ""
+    lab = SubprocessLab(setup, observer)
+    try:
+        lab.open(fifo=fifo)
+        try:
+            setup.scenario.run(lab)
+        except DeadlineMissed as error:
+            missed = str(error)
+        history = lab.finish()
+        write_history(history, setup.directory / MERGED)
+    except BaseException:
+        # Also on Ctrl-C: what was there until now is worth reading, and a verdict that is not there says the rest.
+        lab.close()
+        _leave_what_there_is(setup.directory)
+        raise
+    else:
+        lab.close()
+    return history, missed
+
+
+def _leave_what_there_is(directory: Path) -> None:
+    tail = HistoryTail(directory / "processes")
+    tail.poll()
+    write_history(tail.history, directory / MERGED)
+
+
+@contextmanager
+def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Iterator[tuple[Stack, bool]]:
+    """Yield the stack to run on, and whether it was made for this run."""
+    from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+
+    found = find_stack(request.stack)
+    if found is not None:
+        yield found, False
+        return
+    if request.stack:
+        raise RequestError(
+            f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up, "
+            "and without --stack a temporary one is made."
+        )
+    observer.stage("bringing up a temporary stack")
+    with _kept_stack(scenario) if request.keep else temporary_stack([scenario.name]) as stack:
+        yield stack, True
+
+
+@contextmanager
+def _kept_stack(scenario: Scenario) -> Iterator[Stack]:
+    """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
+    from infra.errors import InfraError  # noqa: PLC0415 - as above
+    from infra.stacks import find_stack  # noqa: PLC0415 - as above
+    from infra.workspace import open_workspace  # noqa: PLC0415 - as above
+
+    name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
+    with open_workspace(name, overrides={"scenarios": [scenario.name]}) as workspace:
+        try:
+            workspace.up()
+        except BaseException:
+            workspace.discard()
+            raise
+    stack = find_stack(name)
+    if stack is None:
+        raise InfraError(f"The stack {name} was brought up and is not there; see `invoke status --stack {name}`.")
+    yield stack
+
+
+def _lock_path(stack: Stack, scenario: Scenario) -> Path:
+    from infra.paths import stack_paths  # noqa: PLC0415 - as above
+
+    return stack_paths(stack.name).directory / f"scenario-{scenario.name}.lock"
+
+
+def command_of(request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int) -> str:
+    """Return the one command that does the same again."""
+    words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
+    if request.naive:
+        words.append("--naive")
+    if request.consumer:
+        words.append(f"--consumer {request.consumer}")
+    if parameters.count != scenario.defaults.count:
+        words.append(f"--count {parameters.count}")
+    if parameters.batch_size != scenario.defaults.batch_size:
+        words.append(f"--batch-size {parameters.batch_size}")
+    if request.stack:
+        words.append(f"--stack {request.stack}")
+    return " ".join(words)

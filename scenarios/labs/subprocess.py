@@ -1,0 +1,321 @@
+"""The local lab: real producers and consumers as subprocesses, each with its own history file and log.
+
+Everything it learns, it learns from the files that the processes append to and from how they end; it looks at both
+every few milliseconds. Its own acts (exits seen, the ledger read, dead letters received) go into files like theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from scenarios.errors import DeadlineMissed, ServiceFailedError
+from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
+from scenarios.history_files import HistoryTail, TailedFile
+from scenarios.labs.base import ConsumerHandle, ConsumerSettings, ProducerOptions, QueueInfo, has_started
+from scenarios.labs.environment import as_options, as_variables, service_environment
+from scenarios.labs.hands import Hands
+from scenarios.labs.observer import Observer
+from scenarios.labs.processes import Command, Processes
+from scenarios.model import Parameters, Scenario
+from services.faults import Fault
+from services.history import Recorder, append_to
+
+if TYPE_CHECKING:
+    from infra.stacks import ScenarioResources, Stack
+
+#: Seconds between two looks at the processes and their files.
+LOOK_EVERY = 0.015
+#: Seconds between two looks into a dead-letter queue that does not tell by itself what is moved to it.
+LOOK_FOR_DEAD_LETTERS_EVERY = 0.5
+#: Seconds that a producer may take to start, and for each message.
+PRODUCER_DEADLINE = (30.0, 0.1)
+#: Seconds in which a consumer finishes what it has in hand: a long poll, a batch, and the start of Python itself.
+STOP_DEADLINE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        consumer: the class in the place of ours, as ``module:Class``; empty for our own.
+        fresh: the stack was made for this run.
+        directory: the run's own.
+    """
+
+    scenario: Scenario
+    parameters: Parameters
+    seed: int
+    naive: bool
+    consumer: str
+    stack: Stack
+    resources: ScenarioResources
+    fresh: bool
+    directory: Path
+
+
+class SubprocessLab:
+    """A lab (see :class:`scenarios.labs.base.Lab`) of real processes. Close it, and no process is left."""
+
+    def __init__(self, setup: Setup, observer: Observer) -> None:
+        self._setup = setup
+        self._observer = observer
+        self._files = setup.directory / "processes"
+        self._environment = service_environment(setup.stack, setup.resources)
+        self._processes = Processes()
+        self._names_taken: set[str] = set()
+        self._asked_to_end: set[str] = set()
+        self._dead_letters: list[str] = []
+        sink = append_to(self._files / f"{LAB}.jsonl")
+        self._recorder = Recorder(sink, LAB, time.monotonic)
+        self._hands = Hands(setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl"))
+        self._tail = HistoryTail(self._files)
+
+    @property
+    def parameters(self) -> Parameters:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._setup.parameters
+
+    @property
+    def seed(self) -> int:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._setup.seed
+
+    @property
+    def naive(self) -> bool:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._setup.naive
+
+    @property
+    def queue(self) -> QueueInfo:
+        """See :class:`scenarios.labs.base.Lab`."""
+        resources = self._setup.resources
+        return QueueInfo(resources.visibility_timeout, resources.max_receive_count, resources.fifo)
+
+    @property
+    def history(self) -> History:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._tail.history
+
+    # --- the beginning and the end -----------------------------------------------------------------------------------
+
+    def open(self, *, fifo: bool) -> None:
+        """Prepare the stack, and say in the history under what conditions the run begins.
+
+        Raises:
+            UnsuitableError: queues or tables are not there, or not what the scenario needs.
+        """
+        setup, resources = self._setup, self._setup.resources
+        self._observer.stage("preparing queues and tables")
+        self._hands.check(fifo=fifo)
+        self._hands.reset(setup.seed, setup.scenario.delivery, fresh=setup.fresh)
+        self._tail = HistoryTail(self._files, self._endpoint_file())
+        self._recorder.event(
+            "run",
+            scenario=setup.scenario.name,
+            seed=setup.seed,
+            naive=setup.naive,
+            queue=resources.queue_name,
+            dead_letter_queue=resources.dead_letter_queue_name,
+            fifo=resources.fifo,
+            visibility_timeout=resources.visibility_timeout,
+            max_receive_count=resources.max_receive_count,
+        )
+
+    def _endpoint_file(self) -> list[TailedFile]:
+        path = self._setup.stack.endpoint_history
+        if path is None:
+            return []
+        resources = self._setup.resources
+        ours = {resources.queue_name, resources.dead_letter_queue_name}
+
+        def keep(record: Record) -> bool:
+            return record["process"] == ENDPOINT and record.get("queue") in ours
+
+        return [TailedFile(path, offset=path.stat().st_size if path.exists() else 0, keep=keep)]
+
+    def finish(self) -> History:
+        """End what still runs, read what is left in queues and ledger, and return the whole history."""
+        self._observer.stage("reading the ledger and what is left in the queues")
+        try:
+            self.stop()
+        except DeadlineMissed:
+            self.close()
+        self.collect_dead_letters()
+        self._look()
+        if not self._hands.embedded and self.history.unsettled:
+            self._recorder.event(
+                "left-in-queue", queue=self._setup.resources.queue_name, message_ids=self._hands.take_what_is_left()
+            )
+        self._recorder.event("ledger", executions=self._hands.executions())
+        self._look()
+        return self.history
+
+    def close(self) -> None:
+        """Kill what still runs; safe at any time, more than once."""
+        self._processes.kill()
+        self._note_exits()
+
+    # --- what a story does -------------------------------------------------------------------------------------------
+
+    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+        """See :class:`scenarios.labs.base.Lab`."""
+        name = self._new_name("producer")
+        # The first producer takes the run's own seed: the same seed by hand sends the same messages.
+        seed = self.seed if name == "producer" else self._seed_of(name)
+        count = options.setdefault("count", self.parameters.count)
+        arguments = as_options({**options, "seed": seed})
+        self._start(name, ["-m", "services.producer", *arguments], {"SEED": str(seed)})
+        seconds, per_message = PRODUCER_DEADLINE
+        self.wait_for(
+            lambda history: name in history.exits,
+            deadline=seconds + per_message * count,
+            what=f"{count} messages to be sent",
+        )
+        return tuple(message for message in self.history.sends if message.call.process == name)
+
+    def start_consumer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+    ) -> ConsumerHandle:
+        """See :class:`scenarios.labs.base.Lab`."""
+        name = self._new_name(name or "consumer")
+        self._observer.stage(f"starting {name}")
+        variables = {
+            "SEED": str(self._seed_of(name)),
+            "FAULTS": json.dumps([fault.as_json() for fault in faults]),
+            **({"CONSUMER": self._setup.consumer} if self._setup.consumer else {}),
+            **as_variables(settings),
+        }
+        self._start(name, ["-m", "services.consumer"], variables)
+        return ConsumerHandle(name)
+
+    def stop(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        names = tuple(consumer.name for consumer in consumers) or self._processes.running
+        if not names:
+            return
+        self._asked_to_end.update(names)
+        self._processes.terminate(names)
+        self.wait_for(
+            lambda history: all(name in history.exits for name in names),
+            deadline=STOP_DEADLINE,
+            what=f"{', '.join(names)} to end",
+        )
+
+    def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._observer.stage(f"waiting for {what}")
+        end = time.monotonic() + deadline
+        grown = True
+        while True:
+            grown = self._look() or grown
+            if grown and condition(self.history):
+                return
+            grown = False
+            if time.monotonic() > end:
+                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+            time.sleep(LOOK_EVERY)
+
+    def collect_dead_letters(self) -> tuple[str, ...]:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._dead_letters += self._hands.take_dead_letters()
+        return tuple(self._dead_letters)
+
+    def settle(self, *, deadline: float) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        what = "every message to be deleted or dead-lettered"
+        if self._hands.embedded:
+            self.wait_for(lambda history: not history.unsettled, deadline=deadline, what=what)
+            return
+        end = time.monotonic() + deadline
+        while True:
+            try:
+                self.wait_for(
+                    lambda history: not history.unsettled,
+                    deadline=min(LOOK_FOR_DEAD_LETTERS_EVERY, max(0.0, end - time.monotonic())),
+                    what=what,
+                )
+            except DeadlineMissed:
+                if time.monotonic() > end:
+                    raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.") from None
+            else:
+                return
+            limit = self.queue.max_receive_count
+            if any(len(self.history.deliveries_of.get(it.message_id, ())) >= limit for it in self.history.unsettled):
+                self.collect_dead_letters()
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def _start(self, name: str, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+        environment = {
+            **self._environment,
+            **variables,
+            "PROCESS_NAME": name,
+            "HISTORY_PATH": str(self._files / f"{name}.jsonl"),
+        }
+        log = self._files / f"{name}.log"
+        command = Command(name, [sys.executable, *arguments], environment, self._setup.directory, log)
+        self._processes.start(command)
+
+    def _look(self) -> bool:
+        """Take in what is new; return whether there was anything."""
+        # First who ended, then the files: what a process wrote before its end is then read before its end is known.
+        ended = self._note_exits()
+        grown = self._tail.poll()
+        for name, code in ended:
+            self._check_exit(name, code)
+        if grown:
+            self._observer.grown(self.history)
+        return grown
+
+    def _note_exits(self) -> list[tuple[str, int]]:
+        ended = self._processes.ended()
+        for name, code in ended:
+            self._recorder.event("exited", exited=name, code=code)
+        return ended
+
+    def _check_exit(self, name: str, code: int) -> None:
+        killed_by_fault = code == -signal.SIGKILL and any(
+            fault.process == name and fault.kind == "crash" for fault in self.history.faults
+        )
+        # Until Python has started and the consumer listens to signals, SIGTERM ends it as it ends anything.
+        ended_while_starting = (
+            code == -signal.SIGTERM
+            and name in self._asked_to_end
+            and not has_started(ConsumerHandle(name))(self.history)
+        )
+        if code == 0 or killed_by_fault or ended_while_starting:
+            return
+        log = self._files / f"{name}.log"
+        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+        raise ServiceFailedError(f"{name} ended with {how}: {_last_words(log)} (its log: {log})")
+
+    def _new_name(self, wanted: str) -> str:
+        number = 1
+        name = f"{wanted}-1" if wanted == "consumer" else wanted
+        while name in self._names_taken:
+            number += 1
+            name = f"{wanted}-{number}"
+        self._names_taken.add(name)
+        return name
+
+    def _seed_of(self, name: str) -> int:
+        """Return a process's own seed, which follows from the run's seed and the process's name."""
+        digest = hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big")
+
+
+def _last_words(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].strip().removeprefix("error: ") if lines else "it said nothing"

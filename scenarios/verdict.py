@@ -1,0 +1,183 @@
+"""The judge: from a scenario and a history to a verdict, and its JSON form.
+
+    an invariant is violated                        fail           exit 1
+    none is, but a witness is missing               inconclusive   exit 2
+    none is, but something was waited for in vain   inconclusive   exit 2
+    otherwise                                       pass           exit 0
+
+Pure: it reads a history, not a file, and no clock. The simulated tier judges hundreds of histories a second with it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from scenarios.history import History
+from scenarios.invariants import Violation, recovered
+from scenarios.model import Parameters, Scenario
+from scenarios.witnesses import Evidence
+
+#: The version of verdict.json; it changes when a reader of the last one would misread the new one.
+SCHEMA = 1
+
+
+class Outcome(StrEnum):
+    """What a run has shown."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what conditions a history came about.
+
+    Attributes:
+        tier: where it ran.
+        consumer: a consumer that took the place of ours, as ``module:Class``; empty for none.
+        missed: what was waited for in vain, a sentence; empty for nothing.
+        command: the one command that reproduces the run.
+    """
+
+    seed: int
+    parameters: Parameters
+    tier: str
+    naive: bool = False
+    consumer: str = ""
+    missed: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge found.
+
+    Attributes:
+        violations: by invariant; each invariant has its entry, empty where it holds.
+        evidence: by witness; None where it is missing.
+        recovered: how many messages came out although no producer knew of their send.
+    """
+
+    scenario: Scenario
+    conditions: Conditions
+    violations: Mapping[str, tuple[Violation, ...]]
+    evidence: Mapping[str, Evidence | None]
+    recovered: int
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict in one word."""
+        if any(self.violations.values()):
+            return Outcome.FAIL
+        return Outcome.INCONCLUSIVE if self.missing or self.conditions.missed else Outcome.PASS
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The names of the required witnesses without evidence."""
+        return tuple(
+            witness.name
+            for witness in self.scenario.witnesses
+            if witness.required and self.evidence[witness.name] is None
+        )
+
+    @property
+    def twin_met(self) -> bool | None:
+        """Whether a naive run showed the violation that its scenario names; None for a run that is not naive."""
+        return bool(self.violations.get(self.scenario.naive_twin.violation)) if self.conditions.naive else None
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence."""
+        return _reason(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what verdict.json holds."""
+        twin = self.scenario.naive_twin
+        conditions = self.conditions
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario.name,
+            "seed": conditions.seed,
+            "naive": conditions.naive,
+            "tier": conditions.tier,
+            "consumer": conditions.consumer or None,
+            "parameters": asdict(conditions.parameters),
+            "verdict": str(self.outcome),
+            "exit_code": self.outcome.exit_code,
+            "reason": self.reason,
+            "invariants": [
+                {
+                    "name": invariant.name,
+                    "promise": invariant.promise,
+                    "holds": not self.violations[invariant.name],
+                    "violations": [_violation_as_json(item) for item in self.violations[invariant.name]],
+                }
+                for invariant in self.scenario.invariants
+            ],
+            "witnesses": [
+                {
+                    "name": witness.name,
+                    "question": witness.question,
+                    "required": witness.required,
+                    "evidence": _evidence_as_json(self.evidence[witness.name]),
+                }
+                for witness in self.scenario.witnesses
+            ],
+            "recovered": self.recovered,
+            "missed_deadline": conditions.missed or None,
+            "naive_twin": {"without": twin.without, "violation": twin.violation, "met": self.twin_met},
+            "command": conditions.command,
+        }
+
+
+def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdict:
+    """Judge a history."""
+    return Verdict(
+        scenario,
+        conditions,
+        {invariant.name: tuple(invariant.check(history)) for invariant in scenario.invariants},
+        {witness.name: witness.find(history) for witness in scenario.witnesses},
+        len(recovered(history)),
+    )
+
+
+def _reason(verdict: Verdict) -> str:
+    match verdict.outcome:
+        case Outcome.FAIL:
+            first = next(items[0] for items in verdict.violations.values() if items)
+            counts = Counter({name: len(items) for name, items in verdict.violations.items() if items})
+            listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
+            late = f" {verdict.conditions.missed}" if verdict.conditions.missed else ""
+            return f"Violated: {listed}; for example {first.summary}{late}"
+        case Outcome.INCONCLUSIVE:
+            late = verdict.conditions.missed
+            absent = (
+                f"Nothing is violated, but it was not seen: {', '.join(verdict.missing)}." if verdict.missing else ""
+            )
+            return " ".join(filter(None, (late, absent)))
+    return "Every invariant holds, and what was to go wrong did go wrong."
+
+
+def _violation_as_json(violation: Violation) -> dict[str, Any]:
+    return {
+        "summary": violation.summary,
+        "keys": list(violation.keys),
+        "message_ids": list(violation.message_ids),
+        "records": list(violation.records),
+    }
+
+
+def _evidence_as_json(evidence: Evidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    return {"summary": evidence.summary, "count": evidence.count, "records": list(evidence.records)}

@@ -1,0 +1,70 @@
+"""The parts of the local lab that need no processes."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from scenarios.errors import BusyError
+from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
+from scenarios.labs.environment import SERVICE_VARIABLES, as_options, as_variables, service_environment
+from services.consumer.settings import ConsumerSettings
+
+NOON = datetime(2025, 1, 2, 12, 0, 0, tzinfo=UTC)
+RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e")
+
+
+def environment(endpoint_url, **inherited):
+    return service_environment(SimpleNamespace(endpoint_url=endpoint_url, region="r"), RESOURCES, inherited)
+
+
+def test_every_variable_of_a_service_is_kept_from_the_users_own_environment():
+    aws_identity = {"aws_profile", "aws_access_key_id"}
+    assert {name.lower() for name in SERVICE_VARIABLES} == ConsumerSettings.model_fields.keys() - aws_identity
+
+
+def test_the_users_own_settings_do_not_reach_a_service_and_the_rest_does():
+    made = environment("http://127.0.0.1:1", CRASH_RATE="1", QUEUE_URL="x", AWS_PROFILE="mine", DATABASE="here")
+    assert "CRASH_RATE" not in made
+    assert "AWS_PROFILE" not in made
+    assert (made["QUEUE_URL"], made["DATABASE"]) == (RESOURCES.queue_url, "here")
+
+
+def test_on_aws_the_user_stays_who_they_are():
+    made = environment(None, AWS_PROFILE="mine")
+    assert made["AWS_PROFILE"] == "mine"
+    assert "AWS_ENDPOINT_URL" not in made
+
+
+def test_settings_become_variables_and_options_become_arguments():
+    assert as_variables({"max_messages": 3}) == {"MAX_MESSAGES": "3"}
+    assert as_options({"count": 3, "poison_every": 2, "fields": {"a": 1}}) == [
+        *("--n", "3"),
+        *("--poison-every", "2"),
+        *("--fields", '{"a": 1}'),
+    ]
+
+
+def test_two_runs_of_the_same_second_and_seed_have_directories_of_their_own(tmp_path):
+    first, second = (new_run_directory(tmp_path / "runs", "crash", 7, NOON) for _ in range(2))
+    assert (first.name, second.name) == ("20250102-120000-crash-7", "20250102-120000-crash-7-2")
+
+
+def test_latest_names_the_last_run_and_leaves_nothing_else(tmp_path):
+    for seed in (7, 8):
+        directory = new_run_directory(tmp_path, "crash", seed, NOON)
+        point_latest_at(directory)
+        assert (tmp_path / "latest").resolve() == directory
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_second_run_of_a_scenario_on_a_stack_is_refused_until_the_first_is_over(tmp_path):
+    lock = tmp_path / "stack" / "lock"
+    with (
+        only_run(lock, "crash", "dev"),
+        pytest.raises(BusyError, match="Another run of crash is at work on the stack dev"),
+        only_run(lock, "crash", "dev"),
+    ):
+        pass
+    with only_run(lock, "crash", "dev"):
+        pass

@@ -1,0 +1,150 @@
+"""The scenarios end to end, on real processes and an endpoint of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.clients import aws_client
+from infra.stacks import find_stack
+from infra.workspace import open_workspace
+from scenarios.catalog import find_scenario
+from scenarios.errors import ServiceFailedError, UnsuitableError
+from scenarios.history_files import read_history
+from scenarios.labs import runner
+from scenarios.labs.runner import RunRequest, run_scenario
+from scenarios.verdict import Outcome
+
+pytestmark = pytest.mark.processes
+
+SCENARIOS = ("crash", "duplicates", "fifo-order", "happy", "poison")
+
+
+def processes_of(project):
+    """Return the command lines of the living processes that were told of this project."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(project).encode() in told:
+                found.append((entry / "cmdline").read_bytes())
+    return found
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_passes_and_its_twin_fails_with_the_violation_it_names(project, name):
+    passed = run_scenario(RunRequest(name, seed=7))
+    assert passed.verdict.outcome is Outcome.PASS, passed.verdict.reason
+    assert (project / "runs" / "latest").resolve() == passed.directory
+
+    failed = run_scenario(RunRequest(name, seed=7, naive=True))
+    assert failed.verdict.outcome is Outcome.FAIL
+    assert failed.verdict.twin_met, failed.verdict.reason
+    assert {name for name, found in failed.verdict.violations.items() if found} == {
+        find_scenario(name).naive_twin.violation
+    }
+
+    # The same seed sent the same messages, each run left its files, and nothing else is left.
+    sent = [[(m.message_id, m.key, m.group, m.poison) for m in run.history.sends] for run in (passed, failed)]
+    assert sent[0] == sent[1]
+    document = json.loads((passed.directory / "verdict.json").read_bytes())
+    assert (document["verdict"], document["seed"]) == ("pass", 7)
+    assert read_history(passed.directory / "history.jsonl").records == passed.history.records
+    assert processes_of(project) == []
+    assert not list((project / ".queue-fundamentals").glob("tmp-*"))
+
+
+def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(project):
+    first = run_scenario(RunRequest("happy", seed=1, keep=True))
+    try:
+        again = run_scenario(RunRequest("happy", seed=1, stack=first.stack, count=5))
+        assert (first.kept, again.kept, again.stack) == (True, False, first.stack)
+        assert again.verdict.outcome is Outcome.PASS, again.verdict.reason
+
+        stack = find_stack(first.stack)
+        table = stack.scenario("happy").side_effects_table
+        aws_client("dynamodb", endpoint_url=stack.endpoint_url, region=stack.region).delete_table(TableName=table)
+        with pytest.raises(UnsuitableError, match=f"There is no table {table}"):
+            run_scenario(RunRequest("happy", stack=first.stack))
+    finally:
+        with open_workspace(first.stack) as workspace:
+            workspace.discard()
+    assert processes_of(project) == []
+
+
+def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_process(project, monkeypatch):
+    def story(lab):
+        lab.start_consumer()
+        lab.produce()
+        lab.settle(deadline=20)
+        lab.wait_for(lambda history: False, deadline=0.1, what="a miracle")
+
+    scenario = replace(find_scenario("happy"), run=story)
+    monkeypatch.setattr(runner, "find_scenario", lambda _: scenario)
+    result = run_scenario(RunRequest("happy", seed=3))
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert result.verdict.reason == "0.1 s were not enough waiting for a miracle."
+    assert processes_of(project) == []
+
+
+def test_a_consumer_that_is_stopped_before_it_has_started_is_no_failure(project, monkeypatch):
+    def story(lab):
+        lab.stop(lab.start_consumer())
+
+    scenario = replace(find_scenario("happy"), run=story)
+    monkeypatch.setattr(runner, "find_scenario", lambda _: scenario)
+    result = run_scenario(RunRequest("happy", seed=3))
+    assert result.history.exits["consumer-1"].code == -signal.SIGTERM
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_consumer_of_the_users_own_takes_the_place_of_ours(project):
+    (project / "mine.py").write_text(
+        "from services.consumer.naive import DeletesRejected\n\n\nclass Careless(DeletesRejected):\n    pass\n"
+    )
+    result = run_scenario(RunRequest("poison", seed=3, consumer="mine:Careless"))
+    assert result.verdict.violations["poison-acknowledged"]
+    assert result.verdict.conditions.command.endswith("--consumer mine:Careless")
+
+
+def test_a_consumer_that_cannot_start_is_one_sentence_and_what_was_there_is_kept(project):
+    with pytest.raises(ServiceFailedError, match=r"consumer-1 ended with exit code 2: .*'nobody:Home'.* \(its log: "):
+        run_scenario(RunRequest("poison", seed=3, consumer="nobody:Home"))
+    (directory,) = (project / "runs").iterdir()
+    assert read_history(directory / "history.jsonl").exits["consumer-1"].code == 2
+    assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_no_process_and_no_half_written_file(project, number, code):
+    program = "import sys; from scenarios.commands import scenario; sys.exit(scenario('crash', seed=5))"
+    with (project / "said").open("wb") as said:
+        run = subprocess.Popen(
+            [sys.executable, "-c", program], cwd=project, stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not list(project.glob("runs/*/processes/dies-*.jsonl")):
+            assert run.poll() is None, (project / "said").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        run.send_signal(number)
+        assert run.wait(timeout=30) == code, (project / "said").read_text()
+    finally:
+        run.kill()
+        run.wait()
+    assert processes_of(project) == []
+    (directory,) = (project / "runs").iterdir()
+    assert sorted(item.name for item in directory.iterdir()) == ["history.jsonl", "processes"]
+    assert read_history(directory / "history.jsonl").sends
+    assert "Traceback" not in (project / "said").read_text()

@@ -1,0 +1,145 @@
+import json
+
+import pytest
+
+from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.errors import RequestError
+from scenarios.invariants import STANDARD
+from scenarios.model import NaiveTwin, Parameters, Scenario
+from scenarios.verdict import SCHEMA, Conditions, Outcome, judge
+from scenarios.witnesses import ALL_DELETED, Evidence, Witness
+from tests.scenarios.told import Told
+
+SEEN = Witness("seen", "something is seen", lambda _: Evidence("there", 1))
+UNSEEN = Witness("unseen", "something else is seen", lambda _: None)
+OPTIONAL = Witness("optional", "a third thing is seen", lambda _: None, required=False)
+
+
+def scenario(*witnesses):
+    twin = NaiveTwin("m:C", "sense", "duplicated-side-effect")
+    return Scenario("s", "a story", "fast", lambda lab: None, STANDARD, witnesses, twin, Parameters(10, 5))
+
+
+def conditions(**changes):
+    return Conditions(**{"seed": 7, "parameters": Parameters(10, 5), "tier": "local"} | changes)
+
+
+def good():
+    told = Told()
+    told.send("a")
+    told.handle("c", "a")
+    told.ledger(a=1)
+    return told
+
+
+def paid_twice():
+    told = good()
+    told.effect("d", "a", executions=2)
+    told.ledger(a=2)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("told", "witnesses", "missed", "outcome", "code"),
+    [
+        (good, (SEEN,), "", Outcome.PASS, 0),
+        (good, (SEEN, OPTIONAL), "", Outcome.PASS, 0),
+        (good, (SEEN, UNSEEN), "", Outcome.INCONCLUSIVE, 2),
+        (good, (SEEN,), "5 s were not enough.", Outcome.INCONCLUSIVE, 2),
+        (paid_twice, (SEEN,), "", Outcome.FAIL, 1),
+        (paid_twice, (UNSEEN,), "5 s were not enough.", Outcome.FAIL, 1),
+    ],
+)
+def test_the_verdict_follows_from_violations_then_witnesses_then_deadlines(told, witnesses, missed, outcome, code):
+    verdict = judge(scenario(*witnesses), told().history, conditions(missed=missed))
+    assert verdict.outcome is outcome
+    assert verdict.outcome.exit_code == code
+
+
+def test_the_reason_of_a_failure_names_each_invariant_with_an_example():
+    verdict = judge(scenario(SEEN), paid_twice().history, conditions())
+    assert verdict.reason == (
+        "Violated: duplicated-side-effect (1); for example the side effect of message #0 was done 2 times."
+    )
+
+
+def test_the_reason_of_an_inconclusive_run_says_what_was_not_seen_and_what_took_too_long():
+    verdict = judge(scenario(UNSEEN), good().history, conditions(missed="5 s were not enough waiting for it."))
+    assert verdict.reason == "5 s were not enough waiting for it. Nothing is violated, but it was not seen: unseen."
+
+
+@pytest.mark.parametrize(("told", "met"), [(paid_twice, True), (good, False)])
+def test_a_naive_run_knows_whether_it_showed_what_it_must(told, met):
+    assert judge(scenario(SEEN), told().history, conditions(naive=True)).twin_met is met
+
+
+def test_a_run_that_is_not_naive_owes_no_violation():
+    assert judge(scenario(SEEN), good().history, conditions()).twin_met is None
+
+
+def test_the_json_form_carries_all_that_a_reader_needs():
+    verdict = judge(scenario(SEEN, UNSEEN), paid_twice().history, conditions(naive=True, command="invoke x"))
+    document = json.loads(json.dumps(verdict.as_json()))
+    assert document["schema"] == SCHEMA
+    assert {name: document[name] for name in ("scenario", "seed", "naive", "tier", "verdict", "exit_code")} == {
+        "scenario": "s",
+        "seed": 7,
+        "naive": True,
+        "tier": "local",
+        "verdict": "fail",
+        "exit_code": 1,
+    }
+    assert document["parameters"] == {"count": 10, "batch_size": 5}
+    assert document["command"] == "invoke x"
+    assert document["naive_twin"] == {"without": "sense", "violation": "duplicated-side-effect", "met": True}
+    violated = {item["name"]: item for item in document["invariants"]}["duplicated-side-effect"]
+    assert violated["holds"] is False
+    assert violated["violations"][0]["keys"] == ["a"]
+    assert violated["violations"][0]["records"]
+    seen, unseen = document["witnesses"]
+    assert (seen["evidence"]["summary"], unseen["evidence"]) == ("there", None)
+
+
+def test_judging_twice_gives_the_same_bytes():
+    told = paid_twice()
+    first, second = (json.dumps(judge(scenario(ALL_DELETED), told.history, conditions()).as_json()) for _ in range(2))
+    assert first == second
+
+
+# --- the catalogue -----------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_holds_each_scenario_under_its_own_name():
+    assert {"crash", "duplicates", "fifo-order", "happy", "poison"} <= all_scenarios().keys()
+    assert all(name == found.name for name, found in all_scenarios().items())
+
+
+@pytest.mark.parametrize("name", all_scenarios())
+def test_a_scenarios_twin_violates_an_invariant_that_the_scenario_has(name):
+    found = find_scenario(name)
+    assert found.naive_twin.violation in {invariant.name for invariant in found.invariants}
+    assert any(witness.required for witness in found.witnesses)
+    assert found.parameters({}) == found.defaults
+
+
+def test_an_unknown_scenario_is_answered_with_the_nearest():
+    with pytest.raises(RequestError, match=r"There is no scenario 'chrash'; did you mean crash\?"):
+        find_scenario("chrash")
+
+
+def test_a_name_like_none_is_answered_with_the_list():
+    with pytest.raises(RequestError, match="there are: crash, duplicates"):
+        find_scenario("zzz")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"count": 4}, r"--count is 4; the scenario crash needs 5 to 100000\."),
+        ({"batch_size": 11}, r"--batch-size is 11; the scenario crash needs 1 to 10\."),
+        ({"batch_size": 0}, r"--batch-size is 0; the scenario crash needs 1 to 10\."),
+    ],
+)
+def test_parameters_with_which_the_story_cannot_be_told_are_refused(given, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        find_scenario("crash").parameters(given)

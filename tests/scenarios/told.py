@@ -1,0 +1,131 @@
+"""Histories told by hand, as the processes would have recorded them; each call takes a tenth of a second."""
+
+import json
+
+from scenarios.history import History
+
+QUEUE, DLQ = "work", "work-dlq"
+TICK = 0.1
+
+
+class Told:
+    def __init__(self, *, fifo=False, max_receive_count=2, visibility_timeout=1.0, business_field=""):
+        self.records = []
+        self.now = 0.0
+        self._indices = {}
+        self._bodies = {}
+        self._groups = {}
+        self.event(
+            "lab",
+            "run",
+            queue=QUEUE,
+            dead_letter_queue=DLQ,
+            fifo=fifo,
+            max_receive_count=max_receive_count,
+            visibility_timeout=visibility_timeout,
+            business_field=business_field,
+        )
+
+    @property
+    def history(self):
+        return History(self.records)
+
+    def write(self, process, kind, **rest):
+        index = self._indices.get(process, 0)
+        self._indices[process] = index + 1
+        self.now = round(self.now + TICK, 6)
+        record = {"time": self.now, "process": process, "index": index, "type": kind, **rest}
+        self.records.append(record)
+        return index
+
+    def event(self, process, event, **details):
+        self.write(process, "event", event=event, **details)
+
+    # An operation may be begun and ended apart, so that others can come between.
+    def begin(self, process, operation, queue=QUEUE, **arguments):
+        return self.write(process, "invoke", operation=operation, arguments=arguments, queue=queue)
+
+    def end(self, process, invocation, operation, result=None):
+        self.write(process, "ok", invocation=invocation, operation=operation, result=result)
+
+    def fail(self, process, invocation, operation, *, transient=True):
+        self.write(
+            process, "fail", invocation=invocation, operation=operation, error="X", message="x", transient=transient
+        )
+
+    def fault(self, process, invocation, operation, kind="crash", point="after"):
+        fault = {"kind": kind, "operation": operation, "point": point}
+        self.write(process, "fault", invocation=invocation, operation=operation, fault=fault)
+
+    def do(self, process, operation, result=None, queue=QUEUE, **arguments):
+        invocation = self.begin(process, operation, queue, **arguments)
+        self.end(process, invocation, operation, result)
+        return invocation
+
+    # --- the usual operations ---
+
+    def send(self, *ids, group=None, poison=False, acknowledged=True, endpoint=False, **fields):
+        """Send messages with these ids; the MessageId is ``m-<id>``, the payload's id ``<id>``."""
+        for identity in ids:
+            payload = {"id": identity, "sequence": len(self._bodies), **fields} | ({"poison": True} if poison else {})
+            self._bodies[identity], self._groups[identity] = json.dumps(payload), group
+            outgoing = {"body": self._bodies[identity], "group": group, "deduplication_id": None}
+            invocation = self.begin("producer", "Send", messages=[outgoing])
+            if endpoint:
+                self.endpoint("sent", identity)
+            if acknowledged:
+                sent = [{"entry": 0, "message_id": f"m-{identity}", "sequence_number": None}]
+                self.end("producer", invocation, "Send", {"sent": sent, "failed": []})
+
+    def receive(self, process, *ids, count=1, queue=QUEUE):
+        return self.do(
+            process, "Receive", [self.delivered(it, count) for it in ids], queue, max_messages=10, wait_seconds=1
+        )
+
+    def delivered(self, identity, count=1):
+        return {
+            "message_id": f"m-{identity}",
+            "receipt_handle": "r",
+            "body": self._bodies[identity],
+            "receive_count": count,
+            "group": self._groups[identity],
+            "sequence_number": None,
+        }
+
+    def about(self, identity, key=None):
+        payload = json.loads(self._bodies[identity])
+        return {
+            "key": key or identity,
+            "message_id": f"m-{identity}",
+            "sequence": payload["sequence"],
+            "group": self._groups[identity],
+        }
+
+    def effect(self, process, identity, executions=1, key=None):
+        self.do(process, "PerformSideEffect", executions, **self.about(identity, key))
+
+    def delete(self, process, *ids, refused=(), queue=QUEUE):
+        refusals = [{"entry": at, "code": "X", "message": "", "sender_fault": True} for at in refused]
+        self.do(process, "Delete", refusals, queue, messages=[f"m-{identity}" for identity in ids])
+
+    def handle(self, process, *ids, count=1):
+        """Take messages through, one by one, as they should be."""
+        for identity in ids:
+            self.receive(process, identity, count=count)
+            self.effect(process, identity)
+            self.delete(process, identity)
+
+    def dead_letter(self, *ids):
+        self.receive("lab-dead-letters", *ids, count=3, queue=DLQ)
+
+    def exit(self, process, code):
+        self.event("lab", "exited", exited=process, code=code)
+
+    def ledger(self, **executions):
+        self.event("lab", "ledger", executions=executions)
+
+    def looked(self, *left):
+        self.event("lab", "left-in-queue", message_ids=[f"m-{identity}" for identity in left])
+
+    def endpoint(self, event, identity, queue=QUEUE, **details):
+        self.event("endpoint", event, queue=queue, message_id=f"m-{identity}", **details)
