@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+#: Linux's prctl: the signal that a process gets when the thread that started it is gone.
+#: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,8 @@ class Command:
 class Processes:
     """The processes of one run, by name.
 
-    Each has a session of its own: a Ctrl-C in the terminal reaches the lab alone, which then ends them all.
+    Each has a session of its own: a Ctrl-C in the terminal reaches the lab alone, which then ends them all. Where the
+    lab itself is killed, Linux ends them.
     """
 
     def __init__(self) -> None:
@@ -55,6 +62,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_leash(),  # noqa: PLW1509 - it takes no lock: two system calls and nothing else
             )
 
     def ended(self) -> list[tuple[str, int]]:
@@ -77,3 +85,18 @@ class Processes:
                 os.killpg(process.pid, signal.SIGKILL)
         for process in self._running.values():
             process.wait()
+
+
+def _leash() -> Callable[[], None] | None:
+    """Return what a child does between fork and exec so that SIGKILL to the lab does not leave it behind."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    lab = os.getpid()
+
+    def hold() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != lab:  # the lab died before the leash was on
+            os._exit(1)
+
+    return hold
