@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from scenarios.bench import command
+from scenarios.bench.endpoint import measure_endpoint
+from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.errors import RequestError
+
+
+@pytest.mark.parametrize("runs", ["0", "-1", "many", "", "101", "1.5"])
+def test_a_number_of_runs_that_is_none_is_one_sentence(runs):
+    with pytest.raises(RequestError, match="--runs must be a whole number from 1 to 100"):
+        command.bench(runs=runs)
+
+
+def test_a_figure_is_the_median_of_its_runs():
+    figure = Figure("x", "s", (3.0, 1.0, 2.0))
+    assert figure.as_json() == {"name": "x", "unit": "s", "median": 2.0, "least": 1.0, "most": 3.0, "runs": 3}
+
+
+def test_the_machine_is_named():
+    machine = describe_machine()
+    assert machine["cores"] >= 1
+    assert machine["processor"]
+
+
+def test_json_is_all_that_stands_on_standard_output(monkeypatch, capsys):
+    asked = []
+
+    def measure(runs):
+        asked.append(runs)
+        return [Figure("x", "s", (1.0,))]
+
+    monkeypatch.setattr(command, "BENCHMARKS", (Benchmark("something", measure),))
+    assert command.bench(runs="3", json=True) == 0
+    assert [figure["name"] for figure in json.loads(capsys.readouterr().out)["figures"]] == ["x"]
+    assert command.bench(runs=2) == 0
+    assert "1.00" in capsys.readouterr().out
+    assert asked == [3, 2]
+
+
+@pytest.mark.processes
+def test_the_endpoint_is_measured_for_real(monkeypatch):
+    monkeypatch.setattr("scenarios.bench.endpoint.MESSAGES", 100)
+    figures = {(figure.name, figure.unit): figure.median for figure in measure_endpoint(1)}
+    assert all(value > 0 for value in figures.values())
+    assert ("endpoint: sends", "messages/s") in figures
