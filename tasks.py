@@ -18,16 +18,27 @@ USAGE = 2
 
 STACK = "the stack's name (default: PULUMI_STACK, else the login name)"
 AS_JSON = "print JSON and nothing else on standard output"
+YES = "do not ask before work on the aws tier"
+#: Where to, and by which engine. A stack remembers all three.
+TARGET = {
+    "engine": "who deploys: embedded (default) or pulumi, the real engine",
+    "tier": "where: local (default) or aws",
+    "endpoint": "the URL of another AWS endpoint, in the embedded one's place",
+}
 
 
 def call(module: str, function: str, **options: Any) -> None:
-    """Call a command of a package; turn its errors into one sentence and its result into the exit code."""
+    """Call a command of a package; turn its errors into one sentence and its result into the exit code.
+
+    An option that was not given is None.
+    """
     from infra.errors import InfraError  # noqa: PLC0415 - see the module's docstring
     from scenarios.errors import ScenarioError  # noqa: PLC0415
     from services.errors import ServiceError  # noqa: PLC0415
 
+    given = {name: None if value == "" else value for name, value in options.items()}
     try:
-        code = getattr(importlib.import_module(module), function)(**options)
+        code = getattr(importlib.import_module(module), function)(**given)
     except (InfraError, ScenarioError, ServiceError) as error:
         raise Exit(f"error: {error}", code=USAGE) from error
     except KeyboardInterrupt:
@@ -39,40 +50,76 @@ def call(module: str, function: str, **options: Any) -> None:
 # --- what exists ---------------------------------------------------------------------------------------------------
 
 
-@task(help={"stack": STACK, "json": AS_JSON})
-def up(_: Context, stack: str = "", json: bool = False) -> None:
+@task(help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
+def up(
+    _: Context,
+    stack: str = "",
+    engine: str = "",
+    tier: str = "",
+    endpoint: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
     """Create or update a stack: queues, dead-letter queues, tables; starts the embedded endpoint and writes .env."""
-    call("infra.commands", "up", stack=stack or None, json=json)
+    call("infra.commands", "up", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON})
-def preview(_: Context, stack: str = "", json: bool = False) -> None:
+@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+def preview(
+    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
+) -> None:
     """Show what `up` would do, and do nothing."""
-    call("infra.commands", "preview", stack=stack or None, json=json)
+    call("infra.commands", "preview", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON})
 def status(_: Context, stack: str = "", json: bool = False) -> None:
     """Show a stack: its endpoint, and what it holds for each scenario."""
-    call("infra.commands", "status", stack=stack or None, json=json)
+    call("infra.commands", "status", stack=stack, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON})
-def outputs(_: Context, stack: str = "", json: bool = False) -> None:
+@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+def outputs(
+    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
+) -> None:
     """Show what the program exports: queue URLs, ARNs, tables."""
-    call("infra.commands", "outputs", stack=stack or None, json=json)
+    call("infra.commands", "outputs", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON})
-def refresh(_: Context, stack: str = "", json: bool = False) -> None:
+@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+def refresh(
+    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
+) -> None:
     """Compare a stack with what is really there; what is gone is created again by the next `up`."""
-    call("infra.commands", "refresh", stack=stack or None, json=json)
+    call("infra.commands", "refresh", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
+def down(
+    _: Context,
+    stack: str = "",
+    engine: str = "",
+    tier: str = "",
+    endpoint: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Delete everything that a stack holds, and stop its endpoint."""
+    call("infra.commands", "down", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
+
+
+@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+def preflight(
+    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
+) -> None:
+    """Check what a stack needs before it is made: Python, packages, the Pulumi CLI, credentials, region, endpoint."""
+    call("infra.preflight", "preflight", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON})
-def down(_: Context, stack: str = "", json: bool = False) -> None:
-    """Delete everything that a stack holds, and stop its endpoint."""
-    call("infra.commands", "down", stack=stack or None, json=json)
+def validate(_: Context, stack: str = "", json: bool = False) -> None:
+    """Check that what a stack promises is really there and configured so: attributes, redrive, key schemas."""
+    call("infra.validate", "validate", stack=stack, json=json)
 
 
 # --- what is demonstrated ------------------------------------------------------------------------------------------
@@ -108,12 +155,12 @@ def scenario(
         "scenarios.commands",
         "scenario",
         name=name,
-        seed=seed or None,
+        seed=seed,
         naive=naive,
-        count=count or None,
-        batch_size=batch_size or None,
-        consumer=consumer or None,
-        stack=stack or None,
+        count=count,
+        batch_size=batch_size,
+        consumer=consumer,
+        stack=stack,
         keep=keep,
         json=json,
     )

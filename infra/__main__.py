@@ -27,6 +27,7 @@ def main() -> None:
                 visibility_timeout=config.visibility_timeout(scenario),
                 receive_wait=config.queue_receive_wait,
                 max_receive_count=config.receive_count(scenario),
+                redrive_allow_policy=config.redrive_allow_policy,
                 tags={"project": config.project_name, "stack": stack, "scenario": scenario.name},
             ),
             opts=pulumi.ResourceOptions(provider=provider),

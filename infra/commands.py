@@ -3,65 +3,79 @@
 Each prints what it does and returns an exit code; what goes wrong is an ``InfraError`` with one sentence.
 """
 
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from infra.dotenv import clear_dotenv, write_dotenv
 from infra.endpoint import Endpoint, find_endpoint, read_endpoint
+from infra.engines.choice import read_stack_snapshot
 from infra.engines.plan import Operation, Plan
-from infra.engines.state import STACK_TYPE, ResourceState, Snapshot, read_snapshot
+from infra.engines.pulumi_cli import backend_url
+from infra.engines.state import STACK_TYPE, ResourceState, Snapshot
 from infra.errors import StackNotUpError
 from infra.names import choose_stack
-from infra.paths import StackPaths, project_root, stack_paths
+from infra.paths import project_root, stack_paths
 from infra.printing import Printer
 from infra.project import read_stack_config
+from infra.provider.aws import PROVIDER_TYPE
 from infra.provider.naming import name_of
 from infra.provider.values import redact, reveal
+from infra.target import PROFILE_VARIABLE, EngineName, Options, TierName, choose_target, read_target
+from infra.tiers import ask, caller_identity, estimate, left_over
 from infra.topology import SCENARIO_NAMES
-from infra.workspace import open_workspace
+from infra.workspace import Place, Workspace, open_workspace
 from infra.workspace import preview as preview_stack
 
 DOTENV_SCENARIO = "happy"
 """The scenario whose resources ``.env`` names, for services that are run by hand."""
 
 
-def up(stack: str | None = None, *, json: bool = False) -> int:
+def up(stack: str | None = None, *, json: bool = False, yes: bool = False, **options: str | None) -> int:
     """Make what exists what the program describes, and write ``.env``.
 
     Args:
         stack: The stack's name; None for ``PULUMI_STACK``, else one of the login name.
         json: Print one JSON object instead of text.
+        yes: Do not ask before work on the aws tier.
+        **options: ``engine``, ``tier`` and ``endpoint``: where to, and by which engine.
     """
     begin = time.monotonic()
     name = choose_stack(stack)
     printer = Printer(json=json)
-    with open_workspace(name, tell=printer.note) as workspace:
-        plan, endpoint = workspace.up(printer.step)
+    with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        _confirm(workspace, printer, "make or change", yes=yes)
+        plan, place = workspace.up(printer.step)
     outputs = reveal(plan.outputs)
-    variables = _dotenv_variables(outputs, endpoint.url)
+    variables = _dotenv_variables(outputs, place.url)
     if variables:
         write_dotenv(_dotenv_path(), variables)
     seconds = time.monotonic() - begin
     if plan.changes:
         scenarios = sum(key in SCENARIO_NAMES for key in outputs)
-        printer.summary(f"{scenarios} scenarios up in {seconds:.1f} s: {plan.summary()}. Endpoint: {endpoint.url}")
+        printer.summary(f"{scenarios} scenarios up in {seconds:.1f} s: {plan.summary()}. Endpoint: {place}")
     else:
         count = plan.count(Operation.SAME)
-        printer.summary(f"Nothing to change in {seconds:.1f} s, {count} resources are as described. {endpoint.url}")
-    printer.json_plan(name, plan, seconds=round(seconds, 3), endpoint=endpoint.url)
+        printer.summary(f"Nothing to change in {seconds:.1f} s, {count} resources are as described. {place}")
+    printer.json_plan(name, plan, seconds=round(seconds, 3), endpoint=place.url)
     return 0
 
 
-def preview(stack: str | None = None, *, json: bool = False) -> int:
+def preview(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
     """Tell what an ``up`` would do, and touch nothing.
 
     Args:
         stack: The stack's name.
         json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``.
     """
     name = choose_stack(stack)
     printer = Printer(json=json)
-    plan = preview_stack(name, read_stack_config(name), printer.step, printer.note)
+    target = choose_target(stack_paths(name), Options(**options))
+    config = read_stack_config(name, region=target.region)
+    plan = preview_stack(name, config, target, printer.step, printer.note)
     printer.summary(
         f"`invoke up` would leave: {plan.summary()}." if plan.changes else f"Nothing to change: {plan.summary()}."
     )
@@ -78,30 +92,37 @@ def status(stack: str | None = None, *, json: bool = False) -> int:
     """
     name = choose_stack(stack)
     paths = stack_paths(name)
-    snapshot = read_snapshot(paths.state)
+    target = read_target(paths)
+    snapshot = None if target is None else read_stack_snapshot(name, target, paths)
     printer = Printer(json=json)
-    endpoint, alive = read_endpoint(paths), find_endpoint(paths)
-    if snapshot is None or not (snapshot.resources or snapshot.pending):
+    if target is None or snapshot is None or not (snapshot.resources or snapshot.pending):
         printer.summary(f"Stack {name} is not up; `invoke up` makes it.")
         printer.json_object({"stack": name, "up": False})
         return 0
-    hint = _hint(snapshot, alive)
+    endpoint, alive = read_endpoint(paths), find_endpoint(paths)
+    hint = _hint(snapshot, alive) if target.embeds_endpoint else _hint_of_state(snapshot)
     by_scenario = _by_scenario(snapshot)
-    printer.fields(
-        {
-            "stack": name,
-            "project": snapshot.project,
-            "endpoint": "none noted" if endpoint is None else endpoint.url,
-            "process": "none noted" if endpoint is None else f"{endpoint.pid} ({'alive' if alive else 'not running'})",
-            "state": str(paths.state),
-        }
-    )
+    fields = {"stack": name, "project": snapshot.project, "engine": target.engine, "tier": target.tier}
+    if not target.embeds_endpoint:
+        fields["endpoint"] = str(Place.named(target))
+    elif endpoint is None:
+        fields |= {"endpoint": "none noted", "process": "none noted"}
+    else:
+        fields["endpoint"] = endpoint.url
+        fields["process"] = f"{endpoint.pid} ({'alive' if alive else 'not running'})"
+    if target.engine is EngineName.EMBEDDED:
+        fields["state"] = str(paths.state)
+    else:
+        fields["state"] = backend_url(project_root())
+    printer.fields(fields)
     printer.resources(by_scenario)
     printer.summary(hint)
     printer.json_object(
         {
             "stack": name,
             "up": True,
+            "engine": target.engine,
+            "tier": target.tier,
             "endpoint": None if endpoint is None else {"url": endpoint.url, "pid": endpoint.pid, "alive": bool(alive)},
             "resources": {
                 scenario: [{"urn": entry.urn, "type": entry.type, "id": entry.id} for entry in entries]
@@ -113,18 +134,19 @@ def status(stack: str | None = None, *, json: bool = False) -> int:
     return 0
 
 
-def outputs(stack: str | None = None, *, json: bool = False) -> int:
+def outputs(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
     """Show a stack's outputs.
 
     Args:
         stack: The stack's name.
         json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``, to be the ones that the stack is deployed with.
 
     Raises:
         StackNotUpError: The stack is not up.
     """
     name = choose_stack(stack)
-    snapshot = read_snapshot(stack_paths(name).state)
+    snapshot = read_stack_snapshot(name, choose_target(stack_paths(name), Options(**options)), stack_paths(name))
     values = {} if snapshot is None else snapshot.outputs
     if not values:
         raise StackNotUpError(f"Stack {name} has no outputs: it is not up; `invoke up` makes it.")
@@ -134,21 +156,21 @@ def outputs(stack: str | None = None, *, json: bool = False) -> int:
     return 0
 
 
-def refresh(stack: str | None = None, *, json: bool = False) -> int:
+def refresh(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
     """Hold the state against what exists: what is gone is dropped from it, what differs is taken over.
 
     Args:
         stack: The stack's name.
         json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``, to be the ones that the stack is deployed with.
     """
     name = choose_stack(stack)
-    paths = stack_paths(name)
     printer = Printer(json=json)
-    if not paths.state.exists():
+    if read_target(stack_paths(name)) is None:
         printer.summary(f"Stack {name} is not up; there is nothing to refresh.")
         printer.json_plan(name, Plan())
         return 0
-    with open_workspace(name, tell=printer.note) as workspace:
+    with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
         plan = workspace.refresh(printer.step)
     gone, differ = plan.count(Operation.DELETE), plan.count(Operation.UPDATE)
     if plan.changes:
@@ -162,58 +184,106 @@ def refresh(stack: str | None = None, *, json: bool = False) -> int:
     return 0
 
 
-def down(stack: str | None = None, *, json: bool = False) -> int:
+def down(stack: str | None = None, *, json: bool = False, yes: bool = False, **options: str | None) -> int:
     """Delete everything that the stack has, stop its endpoint and remove its files.
+
+    On the aws tier, and on an endpoint that was named, what still carries the stack's tags afterwards is named.
 
     Args:
         stack: The stack's name.
         json: Print one JSON object instead of text.
+        yes: Do not ask before work on the aws tier.
+        **options: ``engine``, ``tier`` and ``endpoint``, to be the ones that the stack is deployed with.
+
+    Returns:
+        0, or 1 if something is left.
     """
     begin = time.monotonic()
     name = choose_stack(stack)
     paths = stack_paths(name)
     printer = Printer(json=json)
-    if not paths.state.exists() and not paths.endpoint.exists():
+    if read_target(paths) is None and not paths.endpoint.exists():
         printer.summary(f"Stack {name} is not up; there is nothing to take down.")
         printer.json_plan(name, Plan())
         return 0
-    variables = _noted_variables(paths)
-    with open_workspace(name, tell=printer.note) as workspace:
+    with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        _confirm(workspace, printer, "delete", yes=yes)
+        variables = _noted_variables(name, workspace)
         plan = workspace.down(printer.step)
     clear_dotenv(_dotenv_path(), variables)
+    left = () if workspace.target.embeds_endpoint else _left_over(workspace)
     seconds = time.monotonic() - begin
-    if plan.steps:
+    if left:
+        printer.summary(
+            f"Stack {name} is down, and these still carry its tags: {', '.join(left)}; delete them by hand."
+        )
+    elif not workspace.target.embeds_endpoint:
+        printer.summary(
+            f"Stack {name} is down in {seconds:.1f} s: {plan.summary()}; nothing carries its tags any more."
+        )
+    elif plan.steps:
         printer.summary(f"Stack {name} is down in {seconds:.1f} s: {plan.summary()}, its endpoint has ended.")
     else:
         printer.summary(f"Stack {name} is down: its endpoint had nothing in it any more.")
-    printer.json_plan(name, plan, seconds=round(seconds, 3))
-    return 0
+    printer.json_plan(name, plan, seconds=round(seconds, 3), left=list(left))
+    return 1 if left else 0
+
+
+def _confirm(workspace: Workspace, printer: Printer, what: str, *, yes: bool) -> None:
+    """On the aws tier: show whose account it is and what it costs, and ask."""
+    target = workspace.target
+    if target.tier is not TierName.AWS:
+        return
+    config = workspace.config.program()
+    identity = caller_identity(
+        config.aws_region, endpoint_url=target.endpoint_url, profile=os.environ.get(PROFILE_VARIABLE)
+    )
+    printer.note(
+        f"Account {identity.account} ({identity.arn}), region {config.aws_region}, stack {workspace.stack}. "
+        f"It costs {estimate(config)}."
+    )
+    if not yes:
+        ask(f"{what.capitalize()} resources of stack {workspace.stack} in account {identity.account}?")
+
+
+def _left_over(workspace: Workspace) -> tuple[str, ...]:
+    config = workspace.config.program()
+    return left_over(
+        config.project_name,
+        workspace.stack,
+        config.aws_region,
+        endpoint_url=workspace.target.endpoint_url,
+        profile=os.environ.get(PROFILE_VARIABLE),
+    )
 
 
 def _dotenv_path() -> Path:
     return project_root() / ".env"
 
 
-def _dotenv_variables(outputs: dict[str, dict[str, str]], endpoint_url: str) -> dict[str, str]:
+def _dotenv_variables(outputs: Mapping[str, Any], endpoint_url: str | None) -> dict[str, str]:
     resources = outputs.get(DOTENV_SCENARIO)
     if resources is None:
         return {}
-    return {
+    variables = {
         "QUEUE_URL": resources["queueUrl"],
         "DLQ_ARN": resources["deadLetterQueueArn"],
         "AWS_REGION": str(outputs["region"]),
         "MESSAGE_STATUS_TABLE": resources["statusTable"],
         "MESSAGE_SIDE_EFFECTS_TABLE": resources["sideEffectsTable"],
-        "AWS_ENDPOINT_URL": endpoint_url,
     }
+    # Empty for AWS itself: the SDK takes no endpoint then, and one that stood there before is gone.
+    return {**variables, "AWS_ENDPOINT_URL": endpoint_url or ""}
 
 
-def _noted_variables(paths: StackPaths) -> dict[str, str]:
+def _noted_variables(stack: str, workspace: Workspace) -> dict[str, str]:
     """What this stack's last ``up`` wrote into ``.env``."""
-    snapshot, endpoint = read_snapshot(paths.state), read_endpoint(paths)
-    if snapshot is None or endpoint is None or "region" not in snapshot.outputs:
+    target = workspace.target
+    snapshot, endpoint = read_stack_snapshot(stack, target, workspace.paths), read_endpoint(workspace.paths)
+    if snapshot is None or "region" not in snapshot.outputs or (target.embeds_endpoint and endpoint is None):
         return {}
-    return _dotenv_variables(reveal(snapshot.outputs), endpoint.url)
+    url = target.endpoint_url if endpoint is None else endpoint.url
+    return _dotenv_variables(reveal(snapshot.outputs), url)
 
 
 def _hint(snapshot: Snapshot, endpoint: Endpoint | None) -> str:
@@ -221,6 +291,10 @@ def _hint(snapshot: Snapshot, endpoint: Endpoint | None) -> str:
         return "The endpoint is not running, and what was in it is gone: `invoke up` makes all of it anew."
     if endpoint.instance != snapshot.endpoint:
         return "The endpoint was started anew and is empty: `invoke up` makes all of it anew."
+    return _hint_of_state(snapshot)
+
+
+def _hint_of_state(snapshot: Snapshot) -> str:
     if snapshot.pending:
         return "The last `invoke up` was cut off: run it again."
     return "This is what the state knows; `invoke refresh` holds it against what exists."
@@ -231,7 +305,7 @@ def _by_scenario(snapshot: Snapshot) -> dict[str, list[ResourceState]]:
     groups: dict[str, list[ResourceState]] = {}
     by_urn = {resource.urn: resource for resource in snapshot.resources}
     for resource in snapshot.resources:
-        if resource.custom and "region" in resource.outputs:
+        if resource.custom and resource.type != PROVIDER_TYPE:
             groups.setdefault(_scenario_of(resource, by_urn, snapshot.stack), []).append(resource)
     return groups
 

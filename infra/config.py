@@ -45,6 +45,7 @@ class ProgramConfig:
         queue_visibility_timeout: Seconds, 0 to 43,200.
         queue_receive_wait: Seconds, 0 to 20.
         max_receive_count: Receives, 1 to 1,000.
+        redrive_allow_policy: Whether a dead-letter queue names the queue that it serves, which AWS checks.
         scenarios: The names of the scenarios to make resources for; empty for all of them.
     """
 
@@ -53,6 +54,7 @@ class ProgramConfig:
     queue_visibility_timeout: int = 10
     queue_receive_wait: int = 10
     max_receive_count: int = 2
+    redrive_allow_policy: bool = True
     scenarios: tuple[str, ...] = ()
 
     def topology(self) -> tuple[ScenarioTopology, ...]:
@@ -128,6 +130,13 @@ def _integer(minimum: int, maximum: int) -> Callable[[str, Any], int]:
     return parse
 
 
+def _flag(key: str, value: Any) -> bool:
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise ConfigError(f"{key} must be true or false, and is {value!r}.")
+    return text == "true"
+
+
 def _text(pattern: re.Pattern[str], what: str) -> Callable[[str, Any], str]:
     def parse(key: str, value: Any) -> str:
         if not isinstance(value, str) or not pattern.fullmatch(value):
@@ -160,5 +169,6 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str, Any], Any]]] = {
     "queueVisibilityTimeout": ("queue_visibility_timeout", _integer(MIN_VISIBILITY_TIMEOUT, MAX_VISIBILITY_TIMEOUT)),
     "queueReceiveWait": ("queue_receive_wait", _integer(MIN_RECEIVE_WAIT, MAX_RECEIVE_WAIT)),
     "maxReceiveCount": ("max_receive_count", _integer(MIN_MAX_RECEIVE_COUNT, MAX_MAX_RECEIVE_COUNT)),
+    "redriveAllowPolicy": ("redrive_allow_policy", _flag),
     "scenarios": ("scenarios", _scenarios),
 }

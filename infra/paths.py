@@ -32,6 +32,11 @@ class StackPaths:
         return self.directory / "state.json"
 
     @property
+    def target(self) -> Path:
+        """Where the stack is deployed, and by which engine."""
+        return self.directory / "target.json"
+
+    @property
     def endpoint(self) -> Path:
         """Where the embedded endpoint is, and which process it is."""
         return self.directory / "endpoint.json"

@@ -70,6 +70,25 @@ class Printer:
                 table.add_row(escape(scenario if index == 0 else ""), entry.type, escape(entry.id))
         self._console.print(table)
 
+    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table; elsewhere than on a terminal its rows, one a line."""
+        if self._json:
+            return
+        if not self._console.is_terminal:
+            for row in rows:
+                self._console.print(escape("  ".join(row)))
+            return
+        table = Table(*header, box=None, header_style="bold")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        self._console.print(table)
+
+    def lines(self, sentences: Sequence[str]) -> None:
+        """Print sentences, one a line."""
+        if not self._json:
+            for sentence in sentences:
+                self._console.print(escape(sentence))
+
     def outputs(self, values: Mapping[str, Any]) -> None:
         """Print a stack's outputs, one a line."""
         if self._json:

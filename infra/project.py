@@ -5,7 +5,7 @@ https://www.pulumi.com/docs/iac/concepts/projects/project-file/
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ class StackConfig:
     Attributes:
         project: The Pulumi project's name.
         values: By full key (``project:key``), in Pulumi's text form: what is set, else the project's defaults.
+        from_outside: Those of them that stand in no file.
     """
 
     project: str
     values: Mapping[str, str]
+    from_outside: Mapping[str, str] = field(default_factory=dict)
 
     def program(self) -> ProgramConfig:
         """The part that the program reads, validated.
@@ -38,12 +40,15 @@ class StackConfig:
         )
 
 
-def read_stack_config(stack: str, overrides: Mapping[str, Any] | None = None) -> StackConfig:
+def read_stack_config(
+    stack: str, overrides: Mapping[str, Any] | None = None, *, region: str | None = None
+) -> StackConfig:
     """Read and validate the configuration of a stack.
 
     Args:
         stack: The stack's name.
         overrides: Values of the project's own that count more than the files, by key without the project's name.
+        region: The region that holds if the stack's own file sets none.
 
     Raises:
         ConfigError: A file or a value cannot be used.
@@ -58,6 +63,9 @@ def read_stack_config(stack: str, overrides: Mapping[str, Any] | None = None) ->
         for key, entry in _mapping(document, "config", project_path).items()
         if isinstance(entry, dict) and "default" in entry
     }
+    in_files = dict(values)
+    if region is not None:
+        values[_full_key(project, "awsRegion")] = region
     stack_path = stack_config_path(stack)
     if stack_path.exists():
         for key, value in _mapping(_read_yaml(stack_path), "config", stack_path).items():
@@ -65,10 +73,11 @@ def read_stack_config(stack: str, overrides: Mapping[str, Any] | None = None) ->
                 raise ConfigError(
                     f"{stack_path} holds {key} encrypted, which only the real Pulumi engine can read: set it plainly."
                 )
-            values[_full_key(project, key)] = _as_text(value)
+            in_files[_full_key(project, key)] = values[_full_key(project, key)] = _as_text(value)
     for key, value in (overrides or {}).items():
         values[_full_key(project, key)] = _as_text(value)
-    config = StackConfig(project, values)
+    outside = {key: value for key, value in values.items() if in_files.get(key) != value}
+    config = StackConfig(project, values, outside)
     check_name_lengths(config.program().project_name, stack)
     return config
 

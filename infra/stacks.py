@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from infra.endpoint import find_endpoint
+from infra.engines.choice import read_stack_snapshot
 from infra.engines.lock import is_locked, wait_for_lock
-from infra.engines.state import read_snapshot
+from infra.engines.state import Snapshot
 from infra.errors import EndpointError, StackBusyError, StackNotUpError
 from infra.names import TEMPORARY_PREFIX, choose_stack
 from infra.paths import StackPaths, stack_paths, state_directory
 from infra.provider.values import reveal
-from infra.workspace import Workspace, open_workspace
+from infra.target import Target, read_target
+from infra.workspace import Place, Workspace, open_workspace
 
 _TEMPORARY_LOCK = "temporary.lock"
 
@@ -118,16 +120,24 @@ def find_stack(name: str | None = None) -> Stack | None:
     """
     stack = choose_stack(name)
     paths = stack_paths(stack)
-    snapshot = read_snapshot(paths.state)
-    if snapshot is None or not snapshot.resources:
+    target = read_target(paths)
+    snapshot = None if target is None else read_stack_snapshot(stack, target, paths)
+    if target is None or snapshot is None or not snapshot.resources:
         return None
-    endpoint = find_endpoint(paths)
+    place = _living_place(stack, target, snapshot)
+    outputs = reveal(snapshot.outputs)
+    if "region" not in outputs or not target.complete:
+        raise StackNotUpError(f"The last `invoke up` of stack {stack} did not come to its end; run it again.")
+    return Stack(stack, outputs["region"], place.url, place.history, outputs)
+
+
+def _living_place(stack: str, target: Target, snapshot: Snapshot) -> Place:
+    if not target.embeds_endpoint:
+        return Place.named(target)
+    endpoint = find_endpoint(stack_paths(stack))
     if endpoint is None or endpoint.instance != snapshot.endpoint:
         raise EndpointError(f"The endpoint of stack {stack} is not running any more; `invoke up` makes all of it anew.")
-    outputs = reveal(snapshot.outputs)
-    if "region" not in outputs:
-        raise StackNotUpError(f"The last `invoke up` of stack {stack} did not come to its end; run it again.")
-    return Stack(stack, outputs["region"], endpoint.url, Path(endpoint.history), outputs)
+    return Place.embedded(endpoint)
 
 
 @contextmanager
@@ -145,9 +155,9 @@ def temporary_stack(scenarios: Sequence[str]) -> Iterator[Stack]:
     """
     with ExitStack() as cleanup:
         workspace = _open_temporary_workspace(cleanup, scenarios)
-        plan, endpoint = workspace.up()
+        plan, place = workspace.up()
         outputs = reveal(plan.outputs)
-        yield Stack(workspace.stack, outputs["region"], endpoint.url, Path(endpoint.history), outputs)
+        yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs)
 
 
 def _open_temporary_workspace(cleanup: ExitStack, scenarios: Sequence[str]) -> Workspace:

@@ -20,6 +20,8 @@ class QueueWithDeadLettersArgs:
         receive_wait: Seconds that a receive without a wait of its own waits for a message.
         max_receive_count: Receives after which the next one moves the message to the dead-letter queue.
         tags: The tags of both queues.
+        redrive_allow_policy: Whether the dead-letter queue names the queue that it serves; not every AWS-compatible
+            endpoint has that.
     """
 
     fifo: pulumi.Input[bool]
@@ -27,6 +29,7 @@ class QueueWithDeadLettersArgs:
     receive_wait: pulumi.Input[int]
     max_receive_count: pulumi.Input[int]
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    redrive_allow_policy: bool = True
 
 
 class QueueWithDeadLetters(pulumi.ComponentResource):
@@ -61,14 +64,7 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        allow_policy = aws.sqs.RedriveAllowPolicy(
-            f"{name}-dlq",
-            queue_url=self.dead_letter_queue.url,
-            redrive_allow_policy=pulumi.Output.json_dumps(
-                {"redrivePermission": "byQueue", "sourceQueueArns": [self.queue.arn]}
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        allow_policies = [self._allow_policy(f"{name}-dlq")] if args.redrive_allow_policy else []
         self.redrive_policy = aws.sqs.RedrivePolicy(
             name,
             queue_url=self.queue.url,
@@ -77,7 +73,7 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
             ),
             # A queue may only redrive to a dead-letter queue that allows it: when the queue is replaced, the
             # permission for the new one has to be there first.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[allow_policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=allow_policies),
         )
         self.register_outputs(
             {
@@ -86,4 +82,14 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
                 "deadLetterQueueUrl": self.dead_letter_queue.url,
                 "deadLetterQueueArn": self.dead_letter_queue.arn,
             }
+        )
+
+    def _allow_policy(self, name: str) -> aws.sqs.RedriveAllowPolicy:
+        return aws.sqs.RedriveAllowPolicy(
+            name,
+            queue_url=self.dead_letter_queue.url,
+            redrive_allow_policy=pulumi.Output.json_dumps(
+                {"redrivePermission": "byQueue", "sourceQueueArns": [self.queue.arn]}
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
         )

@@ -19,6 +19,7 @@ class ScenarioResourcesArgs:
         receive_wait: Seconds that a receive waits for a message.
         max_receive_count: Receives after which the next one moves the message to the dead-letter queue.
         tags: The tags of every resource.
+        redrive_allow_policy: Whether the dead-letter queue names the queue that it serves.
     """
 
     fifo: pulumi.Input[bool]
@@ -26,6 +27,7 @@ class ScenarioResourcesArgs:
     receive_wait: pulumi.Input[int]
     max_receive_count: pulumi.Input[int]
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    redrive_allow_policy: bool = True
 
 
 class ScenarioResources(pulumi.ComponentResource):
@@ -45,6 +47,7 @@ class ScenarioResources(pulumi.ComponentResource):
                 receive_wait=args.receive_wait,
                 max_receive_count=args.max_receive_count,
                 tags=args.tags,
+                redrive_allow_policy=args.redrive_allow_policy,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

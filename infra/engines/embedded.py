@@ -90,6 +90,11 @@ class EmbeddedEngine:
         snapshot = read_snapshot(self._state_path)
         return {} if snapshot is None else snapshot.outputs
 
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the state file."""
+        del force
+        self._state_path.unlink(missing_ok=True)
+
     def _open(self) -> Journal:
         snapshot = read_snapshot(self._state_path)
         if snapshot is None:

@@ -57,3 +57,10 @@ class Engine(Protocol):
 
     def outputs(self) -> dict[str, PropertyValue]:
         """The outputs of the last ``up``; empty where there was none."""
+
+    def remove(self, *, force: bool = False) -> None:
+        """Forget the stack, after everything of it was deleted.
+
+        Args:
+            force: Even if the state knows resources: they went with their endpoint.
+        """

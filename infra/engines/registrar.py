@@ -147,7 +147,8 @@ class Registrar:
             )
         if replaces:
             fresh = self._checked(provider, goal, {})
-            return self._create(provider, goal, fresh, Operation.REPLACE, replaces)
+            changes = tuple(sorted({*diff.changes, *replaces}))
+            return self._create(provider, goal, fresh, Operation.REPLACE, changes)
         if diff.changes:
             return self._update(provider, goal, old, inputs, diff.changes)
         self._note(self._state_of(goal, old.id, old.inputs, old.outputs))

@@ -16,7 +16,7 @@ from infra.provider.handler import Clients, ResourceHandler
 from infra.provider.lifecycle import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult
 from infra.provider.naming import name_of, type_of
 from infra.provider.queue import QueueHandler
-from infra.provider.redrive import RedriveAllowPolicyHandler, RedrivePolicyHandler
+from infra.provider.redrive import ATTRIBUTE_UNKNOWN, RedriveAllowPolicyHandler, RedrivePolicyHandler
 from infra.provider.schema import DEFAULTS_KEY, Kind, Property, check_properties, diff_properties, same
 from infra.provider.table import TableHandler
 from infra.provider.values import UNKNOWN, Properties, PropertyValue
@@ -25,6 +25,12 @@ HANDLERS: Mapping[str, ResourceHandler] = {
     handler.resource_type: handler
     for handler in (QueueHandler(), RedrivePolicyHandler(), RedriveAllowPolicyHandler(), TableHandler())
 }
+
+WITHOUT_IT = (
+    "to do without RedriveAllowPolicy set `queue-fundamentals:redriveAllowPolicy: false` under `config:` in the "
+    "stack's Pulumi.<stack>.yaml."
+)
+"""What to do about an endpoint that is not AWS and lacks an attribute."""
 
 PROVIDER_TYPE = "pulumi:providers:aws"
 PROVIDER_SCHEMA: Mapping[str, Property] = {
@@ -215,7 +221,11 @@ class AwsProvider:
             yield self._clients.get(handler.service, self._region_of(inputs))
         except exceptions.ClientError as error:
             answer = error.response["Error"]
-            raise ProviderError(f"{what}: {answer.get('Code')}: {answer.get('Message')}") from error
+            lacks = self.endpoint_url is not None and answer.get("Code") in ATTRIBUTE_UNKNOWN
+            raise ProviderError(
+                f"{what}: {answer.get('Code')}: {answer.get('Message')}"
+                + (f" {self.endpoint_url} does not have this attribute; {WITHOUT_IT}" if lacks else "")
+            ) from error
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
             where = self.endpoint_url or "AWS"
             raise EndpointError(f"{what}: {where} does not answer; is it running and reachable?") from error

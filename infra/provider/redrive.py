@@ -10,6 +10,9 @@ from infra.provider.handler import ResourceHandler
 from infra.provider.schema import Kind, Property, Schema
 from infra.provider.values import Properties, PropertyValue
 
+ATTRIBUTE_UNKNOWN = frozenset({"InvalidAttributeName", "com.amazonaws.sqs#InvalidAttributeName"})
+"""What AWS-compatible endpoints answer that lack one of the policies."""
+
 
 class _QueueAttributeHandler(ResourceHandler):
     """One JSON attribute of a queue; its id is the queue's URL."""
@@ -20,8 +23,9 @@ class _QueueAttributeHandler(ResourceHandler):
     attribute: ClassVar[str]
 
     def create(self, client: Any, inputs: Properties) -> str:
-        """Set the attribute."""
+        """Set the attribute, and ask for it: some endpoints take what they do not know, and only then say so."""
         self._set(client, inputs["queueUrl"], inputs[self.property])
+        client.get_queue_attributes(QueueUrl=inputs["queueUrl"], AttributeNames=[self.attribute])
         return str(inputs["queueUrl"])
 
     def find(self, client: Any, inputs: Properties) -> str | None:
@@ -35,6 +39,10 @@ class _QueueAttributeHandler(ResourceHandler):
             answer = client.get_queue_attributes(QueueUrl=resource_id, AttributeNames=[self.attribute])
         except client.exceptions.QueueDoesNotExist:
             return None
+        except client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] in ATTRIBUTE_UNKNOWN:
+                return None  # an endpoint that does not know the attribute has none that is set
+            raise
         value = answer.get("Attributes", {}).get(self.attribute)
         return {"queueUrl": resource_id, self.property: value} if value else None
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from scenarios.bench.commands import time_menu, time_scenarios, time_stack
+from scenarios.bench.commands import time_menu, time_scenarios, time_stacks
 from scenarios.bench.endpoint import measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
 from scenarios.errors import RequestError
@@ -17,7 +17,7 @@ MOST_RUNS = 100
 
 BENCHMARKS = (
     Benchmark("the menu", time_menu),
-    Benchmark("up, second up, down", time_stack),
+    Benchmark("up, second up, down, with each engine", time_stacks),
     Benchmark("the embedded endpoint", measure_endpoint),
     Benchmark("each scenario from keypress to verdict", time_scenarios),
 )

@@ -6,17 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.paths import project_root
+from infra.timings import time_engines
 from scenarios.bench.figures import Figure
 from scenarios.catalog import all_scenarios
 from scenarios.errors import BenchmarkError
 
-#: A stack of the benchmark's own, beside anybody's.
-STACK = f"bench-{os.getpid()}"
 #: Seconds after which a command that should take a few is given up.
 PATIENCE = 300
 
@@ -26,20 +24,12 @@ def time_menu(runs: int) -> Sequence[Figure]:
     return [Figure("invoke --list", "s", tuple(_seconds("--list") for _ in range(runs)))]
 
 
-def time_stack(runs: int) -> Sequence[Figure]:
-    """Measure ``up`` from nothing, a second ``up`` and ``down``, all scenarios."""
-    first, second, down = [], [], []
-    with _env_file_kept():
-        for _ in range(runs):
-            try:
-                first.append(_seconds("up", "--stack", STACK))
-                second.append(_seconds("up", "--stack", STACK))
-            finally:
-                down.append(_seconds("down", "--stack", STACK))
+def time_stacks(runs: int) -> Sequence[Figure]:
+    """Measure ``up`` from nothing, a second ``up`` and ``down``, with each engine that is installed."""
     return [
-        Figure("up, all scenarios", "s", tuple(first)),
-        Figure("second up", "s", tuple(second)),
-        Figure("down", "s", tuple(down)),
+        Figure(f"{timing.command}, {timing.engine} engine", "s", timing.seconds)
+        for timing in time_engines(runs, tell=lambda _said: None)
+        if timing.seconds
     ]
 
 
@@ -70,17 +60,3 @@ def _seconds(*arguments: str) -> float:
         said = (ended.stderr or ended.stdout).strip().splitlines()[-1:]
         raise BenchmarkError(f"`invoke {' '.join(arguments)}` ended with {ended.returncode}: {''.join(said)}")
     return took
-
-
-@contextmanager
-def _env_file_kept() -> Iterator[None]:
-    """Leave ``.env`` as it was: it names the user's own stack."""
-    path = project_root() / ".env"
-    before = path.read_bytes() if path.exists() else None
-    try:
-        yield
-    finally:
-        if before is not None:
-            path.write_bytes(before)
-        else:
-            path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from tests.infra.conftest import CHECKOUT
 
 
 def test_the_defaults_are_the_documented_ones():
-    assert parse_config({}) == ProgramConfig("us-west-1", "sqs-demo", 10, 10, 2, ())
+    assert parse_config({}) == ProgramConfig("us-west-1", "sqs-demo", 10, 10, 2, True, ())
 
 
 def test_pulumi_yaml_declares_the_same_values_with_the_same_defaults():

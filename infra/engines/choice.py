@@ -1,0 +1,75 @@
+"""The engine of a stack, and the state that it keeps, whichever of the two it is."""
+
+import importlib
+
+from infra.engines.engine import Deployment, Engine
+from infra.engines.pulumi_cli import backend_url, find_cli, require_passphrase
+from infra.engines.pulumi_state import read_pulumi_snapshot
+from infra.engines.state import Snapshot, read_snapshot
+from infra.paths import StackPaths, project_root
+from infra.project import StackConfig, read_stack_config
+from infra.target import EngineName, Target
+from infra.tell import Tell
+
+
+def check_engine(target: Target) -> None:
+    """Make sure that a target's engine can be run, before anything is begun for it.
+
+    Raises:
+        InfraError: Something that it needs is missing.
+    """
+    if target.engine is EngineName.PULUMI:
+        find_cli()
+        require_passphrase()
+
+
+def import_engine(target: Target) -> None:
+    """Import what a target's engine needs, which takes a moment that another wait can hide."""
+    importlib.import_module(f"infra.engines.{target.engine}")
+
+
+def make_engine(
+    target: Target,
+    deployment: Deployment,
+    config: StackConfig,
+    paths: StackPaths,
+    *,
+    instance: str | None,
+    tell: Tell,
+) -> Engine:
+    """The engine that deploys to a target.
+
+    Args:
+        target: The target.
+        deployment: What to deploy.
+        config: The stack's configuration.
+        paths: The stack's files.
+        instance: What identifies the endpoint.
+        tell: Where warnings go.
+    """
+    if target.engine is EngineName.EMBEDDED:
+        from infra.engines.embedded import EmbeddedEngine  # noqa: PLC0415 - heavy
+
+        return EmbeddedEngine(deployment, paths.state, endpoint_identity=instance, warn=tell)
+    from infra.engines.pulumi import PulumiEngine, PulumiSettings  # noqa: PLC0415 - heavy
+
+    directory = project_root()
+    settings = PulumiSettings(
+        directory,
+        backend_url(directory),
+        serve_provider=not target.is_aws,
+        config=config.from_outside,
+    )
+    return PulumiEngine(deployment, settings, warn=tell)
+
+
+def read_stack_snapshot(stack: str, target: Target, paths: StackPaths) -> Snapshot | None:
+    """The state of a stack, from the engine that keeps it; None if there is none.
+
+    Raises:
+        StateError: It cannot be read.
+    """
+    if target.engine is EngineName.EMBEDDED:
+        return read_snapshot(paths.state)
+    project = read_stack_config(stack).project
+    return read_pulumi_snapshot(stack, project, project_root(), target.instance)

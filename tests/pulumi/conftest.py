@@ -1,0 +1,49 @@
+"""The real engine and the embedded one, side by side on an endpoint each, and the rule for a missing CLI."""
+
+import os
+
+import pytest
+
+from infra.clients import aws_client
+from infra.engines.pulumi_cli import find_cli
+from infra.errors import DeploymentError
+from infra.localaws.server import running_endpoint
+from tests.pulumi.labs import REGION, EmbeddedLab, Endpoint, PulumiLab
+
+
+def pytest_runtest_setup(item):
+    """Without the CLI its tests say why they did not run; where CI is set they fail, so that it cannot go missing."""
+    if item.get_closest_marker("pulumi_cli") is None:
+        return
+    try:
+        find_cli()
+    except DeploymentError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def endpoints():
+    with running_endpoint() as one, running_endpoint() as other:
+        made = [
+            Endpoint(
+                running.url,
+                *(aws_client(service, endpoint_url=running.url, region=REGION) for service in ("sqs", "dynamodb")),
+            )
+            for running in (one, other)
+        ]
+        yield made
+        for endpoint in made:
+            endpoint.sqs.close()
+            endpoint.dynamodb.close()
+
+
+@pytest.fixture
+def embedded(endpoints, tmp_path):
+    return EmbeddedLab(endpoints[0], tmp_path / "embedded")
+
+
+@pytest.fixture
+def real(endpoints, tmp_path):
+    return PulumiLab(endpoints[1], tmp_path / "pulumi")
