@@ -85,22 +85,22 @@ class FaultPlan:
 
     def before(self, operation: Operation) -> Iterable[Fault]:
         """Return the faults that strike before this operation, in their order; the call counts."""
-        yield from self._due(operation, _subjects(operation), before=True)
+        yield from self._due(operation, before=True)
 
     def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
         """Return the faults that strike after this operation was done; the call counts."""
         if isinstance(operation, Receive) and not result:
             return
-        yield from self._due(operation, _subjects(operation, result), before=False)
+        yield from self._due(operation, result, before=False)
         if self._random_crash(operation, result):
             yield Fault("crash", type(operation).__name__, nth=0)
 
-    def _due(self, operation: Operation, subjects: Sequence[Mapping[str, Any]], *, before: bool) -> Iterable[Fault]:
+    def _due(self, operation: Operation, result: Any = None, *, before: bool) -> Iterable[Fault]:
         for place, fault in enumerate(self._faults):
             strikes_before = fault.kind != "crash" or fault.point == "before"
             if strikes_before != before or fault.operation != type(operation).__name__:
                 continue
-            if fault.where and not any(fault.where.items() <= facts.items() for facts in subjects):
+            if fault.where and not any(fault.where.items() <= facts.items() for facts in _subjects(operation, result)):
                 continue
             self._seen[place] += 1
             if fault.nth in (0, self._seen[place]):

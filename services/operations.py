@@ -48,7 +48,7 @@ class Operation:
 
     def arguments(self) -> dict[str, Any]:
         """Return what the history keeps of this operation: JSON values, no credentials."""
-        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
+        return {name: plain(getattr(self, name)) for name in _field_names(type(self))}
 
 
 #: A task of a producer or a consumer: yields operations, is sent their results, returns a value of its own.
@@ -286,10 +286,15 @@ class AppendToLog(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Sleep(Operation):
-    """Wait for ``seconds``. Result: True, or False where shutdown cut the wait short."""
+    """Wait for ``seconds``. Result: True, or False where shutdown cut the wait short.
+
+    Attributes:
+        uninterrupted: shutdown does not cut it short.
+    """
 
     recorded: ClassVar[bool] = False
     seconds: float
+    uninterrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,13 +323,30 @@ class Note(Operation):
     level: int = logging.INFO
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it: dataclasses as objects, tuples as lists."""
-    if isinstance(value, tuple | list):
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is tuple or kind is list:
         return [plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        named = {name: plain(getattr(value, name)) for name in _field_names(kind)}
+        return {"type": kind.__name__, **named} if isinstance(value, ClaimResult) else named
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        named = {item.name: plain(getattr(value, item.name)) for item in fields(value)}
-        return {"type": type(value).__name__, **named} if isinstance(value, ClaimResult) else named
-    return value
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+_known_fields: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    """Return a dataclass's fields; ``dataclasses.fields`` would look for them anew at each record."""
+    names = _known_fields.get(kind)
+    if names is None:
+        names = _known_fields[kind] = tuple(item.name for item in fields(kind))
+    return names

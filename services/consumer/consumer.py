@@ -268,6 +268,9 @@ class Consumer:
         claim: ClaimResult = yield Claim(delivery.key, self.options.owner, lease)
         if isinstance(claim, Claimed):
             delivery.claim = claim.fencing_token
+            if delivery not in self._in_hand:
+                # The heartbeat let it go while nobody had claimed it; now it is work, and wants its claim renewed.
+                self._in_hand.append(delivery)
         return claim
 
     def perform(self, delivery: Delivery) -> Task[None]:
@@ -328,10 +331,13 @@ class Consumer:
     # --- the heartbeat -------------------------------------------------------------------------------------------
 
     def heartbeat(self) -> Task[None]:
-        """Extend the visibility and the claim of all that is in hand, until the end; never of what was lost."""
+        """Extend the visibility and the claim of all that is in hand, until the end; never of what was lost.
+
+        It beats on after a request to end: what is in hand is finished then, and may still take long.
+        """
         if not self.options.heartbeat_seconds:
             return
-        while (yield Sleep(self.options.heartbeat_seconds)):
+        while (yield Sleep(self.options.heartbeat_seconds, uninterrupted=True)):
             for delivery in tuple(self._in_hand):
                 try:
                     yield from self._extend(delivery)
@@ -349,10 +355,12 @@ class Consumer:
         if delivery not in self._in_hand:
             return  # it was let go while the claim was being renewed
         now = yield ReadClock()
-        if (yield ChangeVisibility((delivery.message,), timeout)):
-            self._let_go(delivery)
-        else:
+        failures: tuple[EntryFailure, ...] = yield ChangeVisibility((delivery.message,), timeout)
+        if not failures:
             delivery.visible_at = now + timeout
+        elif failures[0].sender_fault and delivery.claim is None:
+            self._let_go(delivery)
+        # Claimed work goes on even where its message is visible to others, and the claim alone keeps them off.
 
     def _let_go(self, delivery: Delivery) -> None:
         if delivery in self._in_hand:

@@ -57,7 +57,7 @@ class AwsDriver:
             ChangeVisibility: queue.change_visibility,
             Send: queue.send,
             AppendToLog: _append_to_log,
-            Sleep: lambda operation: not self._wake.wait(operation.seconds),
+            Sleep: self._sleep,
             ReadClock: lambda _: time.monotonic(),
             Note: _log,
         }
@@ -81,6 +81,12 @@ class AwsDriver:
             raise
         except Exception as error:
             raise as_operation_failed(error) from error
+
+    def _sleep(self, operation: Sleep) -> bool:
+        if operation.uninterrupted:
+            time.sleep(operation.seconds)
+            return True
+        return not self._wake.wait(operation.seconds)
 
 
 def _append_to_log(operation: AppendToLog) -> None:
