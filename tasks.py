@@ -135,6 +135,8 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "consumer": "a consumer of your own in ours' place, as module:Class",
         "stack": "run on this stack (default: yours if it is up, else a temporary one)",
         "keep": "leave the temporary stack up afterwards",
+        "engine": "who deploys the temporary stack: embedded (default) or pulumi, the real engine",
+        "endpoint": "the URL of another AWS endpoint for the temporary stack",
         "json": AS_JSON,
     }
 )
@@ -148,6 +150,8 @@ def scenario(
     consumer: str = "",
     stack: str = "",
     keep: bool = False,
+    engine: str = "",
+    endpoint: str = "",
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
@@ -162,6 +166,8 @@ def scenario(
         consumer=consumer,
         stack=stack,
         keep=keep,
+        engine=engine,
+        endpoint=endpoint,
         json=json,
     )
 

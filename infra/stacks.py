@@ -11,11 +11,11 @@ from infra.endpoint import find_endpoint
 from infra.engines.choice import read_stack_snapshot
 from infra.engines.lock import is_locked, wait_for_lock
 from infra.engines.state import Snapshot
-from infra.errors import EndpointError, StackBusyError, StackNotUpError
+from infra.errors import EndpointError, InfraError, StackNotUpError
 from infra.names import TEMPORARY_PREFIX, choose_stack
 from infra.paths import StackPaths, stack_paths, state_directory
 from infra.provider.values import reveal
-from infra.target import Target, read_target
+from infra.target import Options, Target, read_target
 from infra.workspace import Place, Workspace, open_workspace
 
 _TEMPORARY_LOCK = "temporary.lock"
@@ -141,33 +141,34 @@ def _living_place(stack: str, target: Target, snapshot: Snapshot) -> Place:
 
 
 @contextmanager
-def temporary_stack(scenarios: Sequence[str]) -> Iterator[Stack]:
-    """A stack with an endpoint of its own, for the time of a ``with`` block.
+def temporary_stack(scenarios: Sequence[str], options: Options | None = None) -> Iterator[Stack]:
+    """A stack for the time of a ``with`` block, with an endpoint of its own unless another one is named.
 
-    At the block's end, however it comes, the endpoint is stopped and all files are removed. What a run that was
-    killed has left is cleaned up by the next one.
+    At the block's end, however it comes, the endpoint is stopped (what is elsewhere is deleted) and all files are
+    removed. What a run that was killed has left is cleaned up by the next one.
 
     Args:
         scenarios: The scenarios to make resources for.
+        options: Which engine deploys it, and where; None for the embedded engine and an endpoint of its own.
 
     Raises:
         InfraError: It cannot be made.
     """
     with ExitStack() as cleanup:
-        workspace = _open_temporary_workspace(cleanup, scenarios)
+        workspace = _open_temporary_workspace(cleanup, scenarios, options)
         plan, place = workspace.up()
         outputs = reveal(plan.outputs)
         yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs)
 
 
-def _open_temporary_workspace(cleanup: ExitStack, scenarios: Sequence[str]) -> Workspace:
+def _open_temporary_workspace(cleanup: ExitStack, scenarios: Sequence[str], options: Options | None) -> Workspace:
     overrides = {"scenarios": list(scenarios)}
     # Between a directory's making and its locking nobody may take it for a leftover.
     with wait_for_lock(state_directory() / _TEMPORARY_LOCK):
         _clean_up_leftovers()
         name = f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}"
-        workspace = cleanup.enter_context(open_workspace(name, overrides=overrides))
-    cleanup.callback(workspace.discard)
+        workspace = cleanup.enter_context(open_workspace(name, overrides=overrides, options=options))
+    cleanup.callback(workspace.dispose)
     return workspace
 
 
@@ -179,6 +180,6 @@ def _clean_up_leftovers() -> None:
             continue
         try:
             with open_workspace(directory.name) as workspace:
-                workspace.discard()
-        except StackBusyError:
-            continue
+                workspace.dispose()
+        except InfraError:
+            continue  # it is busy, or cannot be deleted now: a later run tries again

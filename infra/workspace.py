@@ -16,7 +16,7 @@ from infra.engines.lock import hold_lock
 from infra.engines.plan import Plan
 from infra.engines.state import read_snapshot
 from infra.errors import EndpointError
-from infra.paths import StackPaths, stack_paths
+from infra.paths import StackPaths, stack_config_path, stack_paths
 from infra.project import StackConfig, read_stack_config
 from infra.target import EngineName, Options, Target, choose_target, read_target
 from infra.tell import Tell, tell_nobody
@@ -117,6 +117,14 @@ class Workspace:
         engine.remove(force=is_dead)
         self.discard()
         return plan
+
+    def dispose(self) -> None:
+        """End a stack that nobody needs any more, in the quickest way that leaves nothing behind."""
+        if self.target.embeds_endpoint and self.target.engine is EngineName.EMBEDDED:
+            self.discard()
+        else:
+            self.down()
+            stack_config_path(self.stack).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Stop the endpoint, which ends all that is in it, and remove the stack's files."""

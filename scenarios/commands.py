@@ -44,6 +44,8 @@ def scenario(
     keep: bool = False,
     stack: str | None = None,
     consumer: str | None = None,
+    engine: str | None = None,
+    endpoint: str | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
 
@@ -57,6 +59,8 @@ def scenario(
         keep: leave up a stack that is made for this run.
         stack: the stack to run on; None takes the one that is up, else a temporary one.
         consumer: a consumer of your own in the place of ours, as ``module:Class``.
+        engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``.
+        endpoint: the URL of an AWS endpoint for a stack that is made for this run.
     """
     try:
         from scenarios.catalog import find_scenario  # noqa: PLC0415 - the menu of tasks must not wait for the labs
@@ -75,6 +79,8 @@ def scenario(
             consumer=_checked_consumer(consumer),
             stack=stack or None,
             keep=keep,
+            engine=engine or None,
+            endpoint=endpoint or None,
         )
         title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
         with _termination_as_exit(), Progress(make_console(stderr=json), title) as progress:

@@ -202,7 +202,8 @@ class PulumiEngine:
         with self._sentences(Reporter(ignore_steps, self._warn)):
             stack.workspace.create_stack(stack.name)
             for key, value in settings.config.items():
-                stack.set_config(key, automation.ConfigValue(value))
+                for path, text in _paths(key, value):
+                    stack.set_config(path, automation.ConfigValue(text), path=path != key)
 
     def _recover(self, stack: automation.Stack) -> None:
         with self._sentences(Reporter(ignore_steps, self._warn), expected=automation.StackNotFoundError):
@@ -278,6 +279,18 @@ def _scratch_project(settings: PulumiSettings, stack: str) -> Iterator[PulumiSet
         (scratch / "infra").mkdir()
         (scratch / "backend").mkdir()
         yield replace(settings, directory=scratch, backend_url=f"file://{scratch / 'backend'}")
+
+
+def _paths(key: str, value: str) -> Iterator[tuple[str, str]]:
+    """A value as ``pulumi config set`` takes it: a list, which stands as JSON, entry by entry."""
+    try:
+        entries = json.loads(value)
+    except ValueError:
+        entries = None
+    if isinstance(entries, list):
+        yield from ((f"{key}[{place}]", str(entry)) for place, entry in enumerate(entries))
+    else:
+        yield key, value
 
 
 def _sets_anything(path: Path) -> bool:

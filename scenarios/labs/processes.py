@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-#: Linux's prctl: the signal that a process gets when the thread that started it is gone.
-#: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
-PR_SET_PDEATHSIG = 1
+#: Runs a program that Linux kills when the thread that started it is gone (util-linux's setpriv, prctl(2)). Asking for
+#: it between fork and exec, in Python, would run the fork handlers of whatever else is loaded: gRPC's abort.
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Processes:
     """The processes of one run, by name.
 
     Each has a session of its own: a Ctrl-C in the terminal reaches the lab alone, which then ends them all. Where the
-    lab itself is killed, Linux ends them.
+    lab itself is killed, Linux ends them, if setpriv is there.
     """
 
     def __init__(self) -> None:
@@ -55,14 +56,13 @@ class Processes:
         """Start a process."""
         with command.log.open("ab") as log:
             self._running[command.name] = subprocess.Popen(
-                command.arguments,
+                [*_leash(), *command.arguments],
                 env=dict(command.environment),
                 cwd=command.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_leash(),  # noqa: PLW1509 - it takes no lock: two system calls and nothing else
             )
 
     def ended(self) -> list[tuple[str, int]]:
@@ -87,16 +87,6 @@ class Processes:
             process.wait()
 
 
-def _leash() -> Callable[[], None] | None:
-    """Return what a child does between fork and exec so that SIGKILL to the lab does not leave it behind."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    lab = os.getpid()
-
-    def hold() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != lab:  # the lab died before the leash was on
-            os._exit(1)
-
-    return hold
+@cache
+def _leash() -> Sequence[str]:
+    return LEASH if sys.platform == "linux" and shutil.which(LEASH[0]) else ()

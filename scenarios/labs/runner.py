@@ -27,6 +27,7 @@ from scenarios.verdict import Conditions, Verdict, judge
 
 if TYPE_CHECKING:
     from infra.stacks import Stack
+    from infra.target import Options
 
 TIER = "local"
 VERDICT = "verdict.json"
@@ -48,6 +49,8 @@ class RunRequest:
         consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
         stack: the stack to run on; None for the one that is up, or else a temporary one.
         keep: leave up a stack that is made for this run.
+        engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
+        endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
 
@@ -59,6 +62,8 @@ class RunRequest:
     consumer: str = ""
     stack: str | None = None
     keep: bool = False
+    engine: str | None = None
+    endpoint: str | None = None
     runs: Path | None = None
 
 
@@ -177,10 +182,15 @@ def _leave_what_there_is(directory: Path) -> None:
 @contextmanager
 def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Iterator[tuple[Stack, bool]]:
     """Yield the stack to run on, and whether it was made for this run."""
+    from infra.paths import stack_paths  # noqa: PLC0415 - as above
     from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+    from infra.target import Options, choose_target  # noqa: PLC0415 - as above
 
+    options = Options(engine=request.engine, endpoint=request.endpoint) if request.engine or request.endpoint else None
     found = find_stack(request.stack)
     if found is not None:
+        if options is not None:
+            choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
         yield found, False
         return
     if request.stack:
@@ -189,23 +199,24 @@ def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Itera
             "and without --stack a temporary one is made."
         )
     observer.stage("bringing up a temporary stack")
-    with _kept_stack(scenario) if request.keep else temporary_stack([scenario.name]) as stack:
+    making = _kept_stack(scenario, options) if request.keep else temporary_stack([scenario.name], options)
+    with making as stack:
         yield stack, True
 
 
 @contextmanager
-def _kept_stack(scenario: Scenario) -> Iterator[Stack]:
+def _kept_stack(scenario: Scenario, options: Options | None) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
     from infra.errors import InfraError  # noqa: PLC0415 - as above
     from infra.stacks import find_stack  # noqa: PLC0415 - as above
     from infra.workspace import open_workspace  # noqa: PLC0415 - as above
 
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
-    with open_workspace(name, overrides={"scenarios": [scenario.name]}) as workspace:
+    with open_workspace(name, overrides={"scenarios": [scenario.name]}, options=options) as workspace:
         try:
             workspace.up()
         except BaseException:
-            workspace.discard()
+            workspace.dispose()
             raise
     stack = find_stack(name)
     if stack is None:
@@ -230,6 +241,7 @@ def command_of(request: RunRequest, scenario: Scenario, parameters: Parameters, 
         words.append(f"--count {parameters.count}")
     if parameters.batch_size != scenario.defaults.batch_size:
         words.append(f"--batch-size {parameters.batch_size}")
-    if request.stack:
-        words.append(f"--stack {request.stack}")
+    for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
+        if value:
+            words.append(f"--{option} {value}")
     return " ".join(words)

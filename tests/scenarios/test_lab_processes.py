@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def is_running(pid):
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="only Linux's setpriv ties a process to its parent")
 def test_a_killed_lab_leaves_no_process_behind(tmp_path):
     lab = textwrap.dedent(
         """
@@ -28,7 +29,7 @@ def test_a_killed_lab_leaves_no_process_behind(tmp_path):
         from pathlib import Path
         from scenarios.labs.processes import Command, Processes
         processes = Processes()
-        sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+        sleeper = [sys.executable, "-uc", "import time; print('awake'); time.sleep(600)"]
         processes.start(Command("sleeper", sleeper, os.environ, Path("."), Path("log")))
         print(processes._running["sleeper"].pid, flush=True)
         time.sleep(600)
@@ -36,6 +37,9 @@ def test_a_killed_lab_leaves_no_process_behind(tmp_path):
     )
     with subprocess.Popen([sys.executable, "-c", lab], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         child = int(process.stdout.readline())
+        deadline = time.monotonic() + DEADLINE
+        while "awake" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert is_running(child)
         os.kill(process.pid, signal.SIGKILL)
         deadline = time.monotonic() + DEADLINE
