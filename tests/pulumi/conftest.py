@@ -5,10 +5,12 @@ import os
 import pytest
 
 from infra.clients import aws_client
+from infra.endpoint import read_endpoint, stop_endpoint
 from infra.engines.pulumi_cli import find_cli
 from infra.errors import DeploymentError
 from infra.localaws.server import running_endpoint
-from tests.pulumi.labs import REGION, EmbeddedLab, Endpoint, PulumiLab
+from infra.paths import stack_paths
+from tests.pulumi.labs import CHECKOUT, REGION, EmbeddedLab, Endpoint, PulumiLab
 
 
 def pytest_runtest_setup(item):
@@ -47,3 +49,20 @@ def embedded(endpoints, tmp_path):
 @pytest.fixture
 def real(endpoints, tmp_path):
     return PulumiLab(endpoints[1], tmp_path / "pulumi")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of its own with only one scenario, whose stacks are taken down at the end, whatever became of them."""
+    (tmp_path / "infra").mkdir()
+    text = (CHECKOUT / "Pulumi.yaml").read_text()
+    assert "default: []" in text
+    (tmp_path / "Pulumi.yaml").write_text(text.replace("default: []", "default: [happy]"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "made up")
+    yield tmp_path
+    for directory in (tmp_path / ".queue-fundamentals").glob("*/"):
+        endpoint = read_endpoint(stack_paths(directory.name))
+        if endpoint is not None:
+            stop_endpoint(endpoint)

@@ -22,26 +22,9 @@ from infra.provider.redrive import RedriveAllowPolicyHandler
 from infra.stacks import find_stack
 from infra.tiers import ask
 from infra.validate import validate
-from tests.pulumi.labs import CHECKOUT, REGION
+from tests.pulumi.labs import REGION
 
 needs_cli = [pytest.mark.pulumi_cli, pytest.mark.processes]
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project of its own with only one scenario, whose stacks are taken down at the end, whatever became of them."""
-    (tmp_path / "infra").mkdir()
-    text = (CHECKOUT / "Pulumi.yaml").read_text()
-    assert "default: []" in text
-    (tmp_path / "Pulumi.yaml").write_text(text.replace("default: []", "default: [happy]"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "made up")
-    yield tmp_path
-    for directory in (tmp_path / ".queue-fundamentals").glob("*/"):
-        endpoint = read_endpoint(stack_paths(directory.name))
-        if endpoint is not None:
-            stop_endpoint(endpoint)
 
 
 def pulumi(*arguments):
