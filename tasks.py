@@ -135,6 +135,7 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "consumer": "a consumer of your own in ours' place, as module:Class",
         "stack": "run on this stack (default: yours if it is up, else a temporary one)",
         "keep": "leave the temporary stack up afterwards",
+        "tier": "where: local (default, real processes) or sim (simulated time)",
         "engine": "who deploys the temporary stack: embedded (default) or pulumi, the real engine",
         "endpoint": "the URL of another AWS endpoint for the temporary stack",
         "json": AS_JSON,
@@ -150,6 +151,7 @@ def scenario(
     consumer: str = "",
     stack: str = "",
     keep: bool = False,
+    tier: str = "",
     engine: str = "",
     endpoint: str = "",
     json: bool = False,
@@ -166,6 +168,7 @@ def scenario(
         consumer=consumer,
         stack=stack,
         keep=keep,
+        tier=tier,
         engine=engine,
         endpoint=endpoint,
         json=json,
@@ -176,6 +179,72 @@ def scenario(
 def scenarios(_: Context, json: bool = False) -> None:
     """List the scenarios: what each breaks, and what its naive twin shows."""
     call("scenarios.commands", "scenarios_table", json=json)
+
+
+@task(
+    help={
+        "name": "the scenario, or a workload: orders, business-keys, long-work, groups, zombies",
+        "histories": "how many at most (default 10000)",
+        "jobs": "processes that share the work (default: all cores)",
+        "seed": "what all histories follow from (default: a new one)",
+        "naive": "explore the naive twin, until it is found out",
+        "mutant": "explore a mutant; `invoke mutants` names them",
+        "consumer": "a consumer of your own in ours' place, as module:Class",
+        "count": "messages to send (default: the scenario's own)",
+        "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
+        "json": AS_JSON,
+    }
+)
+def explore(
+    _: Context,
+    name: str = "",
+    histories: str = "",
+    jobs: str = "",
+    seed: str = "",
+    naive: bool = False,
+    mutant: str = "",
+    consumer: str = "",
+    count: str = "",
+    batch_size: str = "",
+    json: bool = False,
+) -> None:
+    """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story."""
+    call(
+        "scenarios.exploration.commands",
+        "explore",
+        name=name,
+        histories=histories,
+        jobs=jobs,
+        seed=seed,
+        naive=naive,
+        mutant=mutant,
+        consumer=consumer,
+        count=count,
+        batch_size=batch_size,
+        json=json,
+    )
+
+
+@task(positional=["run"], optional=["run"], help={"run": "its directory (default: the latest)", "json": AS_JSON})
+def replay(_: Context, run: str = "", json: bool = False) -> None:
+    """Let a simulated run happen again, and compare it byte for byte."""
+    call("scenarios.exploration.commands", "replay", run=run, json=json)
+
+
+@task(
+    help={
+        "name": "one mutant alone",
+        "histories": "in how many each must be found out (default 10000)",
+        "jobs": "processes that share the work (default: all cores)",
+        "seed": "what all histories follow from (default: the same each time)",
+        "json": AS_JSON,
+    }
+)
+def mutants(
+    _: Context, name: str = "", histories: str = "", jobs: str = "", seed: str = "", json: bool = False
+) -> None:
+    """Hunt every broken consumer of the catalogue; a judge that lets one survive proves nothing."""
+    call("scenarios.exploration.commands", "mutants", name=name, histories=histories, jobs=jobs, seed=seed, json=json)
 
 
 @task(help={"json": AS_JSON, "runs": "how often each figure is measured (default 5); the median is shown"})

@@ -44,6 +44,7 @@ def scenario(
     keep: bool = False,
     stack: str | None = None,
     consumer: str | None = None,
+    tier: str | None = None,
     engine: str | None = None,
     endpoint: str | None = None,
 ) -> int:
@@ -59,10 +60,17 @@ def scenario(
         keep: leave up a stack that is made for this run.
         stack: the stack to run on; None takes the one that is up, else a temporary one.
         consumer: a consumer of your own in the place of ours, as ``module:Class``.
+        tier: ``local``, or ``sim`` for simulated time, where there is no stack.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run.
     """
     try:
+        if _is_simulated(tier, stack, engine, endpoint, keep=keep):
+            from scenarios.exploration import commands as simulated  # noqa: PLC0415 - the menu must not wait for it
+
+            return simulated.scenario(
+                name, seed=seed, naive=naive, count=count, batch_size=batch_size, json=json, consumer=consumer
+            )
         from scenarios.catalog import find_scenario  # noqa: PLC0415 - the menu of tasks must not wait for the labs
         from scenarios.labs.runner import RunRequest, run_scenario  # noqa: PLC0415 - likewise
         from scenarios.report import Progress, make_console, print_result  # noqa: PLC0415 - likewise
@@ -121,6 +129,17 @@ def _in_short(scenario: Scenario) -> dict[str, Any]:
         "witnesses": [witness.name for witness in scenario.witnesses],
         "naive_twin": {"without": twin.without, "violation": twin.violation},
     }
+
+
+def _is_simulated(tier: str | None, stack: str | None, engine: str | None, endpoint: str | None, *, keep: bool) -> bool:
+    if tier not in (None, "", "local", "sim"):
+        raise RequestError(
+            f"--tier is local or sim, not {tier!r}; a stack on AWS is named by --stack, once "
+            "`invoke up --tier aws` has brought it up."
+        )
+    if tier == "sim" and (stack or engine or endpoint or keep):
+        raise RequestError("The simulated tier has no stack: leave out --stack, --engine, --endpoint and --keep.")
+    return tier == "sim"
 
 
 def _refuse(error: Exception) -> int:

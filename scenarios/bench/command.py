@@ -11,6 +11,7 @@ from rich.table import Table
 from scenarios.bench.commands import time_menu, time_scenarios, time_stacks
 from scenarios.bench.endpoint import measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.bench.simulation import measure_simulation
 from scenarios.errors import RequestError
 
 MOST_RUNS = 100
@@ -19,6 +20,7 @@ BENCHMARKS = (
     Benchmark("the menu", time_menu),
     Benchmark("up, second up, down, with each engine", time_stacks),
     Benchmark("the embedded endpoint", measure_endpoint),
+    Benchmark("the simulated tier", measure_simulation),
     Benchmark("each scenario from keypress to verdict", time_scenarios),
 )
 

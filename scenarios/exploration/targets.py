@@ -1,0 +1,123 @@
+"""What can be explored, in words that travel between processes and into files."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from scenarios.catalog import all_scenarios
+from scenarios.errors import RequestError
+from scenarios.labs.base import QueueInfo
+from scenarios.labs.simulated import consumer_class
+from scenarios.model import Parameters, Scenario
+from scenarios.mutants.catalogue import MUTANTS, Mutant
+from scenarios.simulation.run import SimulationPlan, queue_of
+from scenarios.simulation.workloads import ALL as WORKLOADS
+
+#: Seeds of histories are below this.
+SEEDS = 2**48
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A story, who consumes in it, and whether things go wrong that it does not ask for.
+
+    Attributes:
+        name: of a scenario or of a workload.
+        consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
+        mutant: the name of a mutant in the place of ours; empty for none.
+    """
+
+    name: str
+    count: int
+    batch_size: int
+    naive: bool = False
+    consumer: str = ""
+    mutant: str = ""
+    disturbed: bool = True
+
+    def plan(self, seed: int, command: str = "") -> SimulationPlan:
+        """Return the plan of one history."""
+        scenario, queue, business_field = find(self.name)
+        mutant = find_mutant(self.mutant) if self.mutant else None
+        spec = scenario.naive_twin.consumer if self.naive else self.consumer
+        plan = SimulationPlan(
+            scenario=scenario,
+            parameters=Parameters(self.count, self.batch_size),
+            seed=seed,
+            consumer=consumer_class(spec),
+            queue=queue,
+            business_field=business_field,
+            naive=self.naive,
+            disturbed=self.disturbed,
+            command=command,
+            consumer_name=self.mutant or self.consumer,
+        )
+        if mutant is None:
+            return plan
+        return SimulationPlan(
+            **{
+                **{name: getattr(plan, name) for name in plan.__slots__},
+                "consumer": mutant.consumer,
+                "producer": mutant.producer,
+                "tables": mutant.tables,
+            }
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the target as files hold it."""
+        return asdict(self)
+
+
+def make_target(name: str, *, count: int | None = None, batch_size: int | None = None, **rest: Any) -> Target:
+    """Return a target with the story's own parameters, or with those that are given.
+
+    Raises:
+        RequestError: there is no such story, or a value is out of range.
+    """
+    scenario, _, _ = find(name)
+    parameters = scenario.parameters({"count": count, "batch_size": batch_size})
+    return Target(scenario.name, parameters.count, parameters.batch_size, **rest)
+
+
+@cache
+def find(name: str) -> tuple[Scenario, QueueInfo, str]:
+    """Return a scenario or a workload, its queue, and the payload field of its business key.
+
+    Raises:
+        RequestError: there is neither of that name; the sentence names the nearest.
+    """
+    scenarios = all_scenarios()
+    if name in scenarios:
+        return scenarios[name], queue_of(scenarios[name]), ""
+    for workload in WORKLOADS:
+        if workload.scenario.name == name:
+            return workload.scenario, workload.queue, workload.business_field
+    known = (*scenarios, *(workload.scenario.name for workload in WORKLOADS))
+    raise RequestError(f"There is nothing to explore by the name {name!r}; {_hint(name, known)}")
+
+
+def find_mutant(name: str) -> Mutant:
+    """Return a mutant by its name.
+
+    Raises:
+        RequestError: there is none of that name.
+    """
+    for mutant in MUTANTS:
+        if mutant.name == name:
+            return mutant
+    raise RequestError(f"There is no mutant {name!r}; {_hint(name, [mutant.name for mutant in MUTANTS])}")
+
+
+def history_seed(campaign: int, index: int) -> int:
+    """Return the seed of a campaign's history, which is no other campaign's."""
+    digest = hashlib.blake2b(f"{campaign}/{index}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _hint(name: str, known: Any) -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(known)}."

@@ -1,0 +1,404 @@
+"""The simulated lab: the same stories, on the same services, in virtual time and in this very process.
+
+It starts nothing, opens nothing and waits for nothing: a wait lets the scheduler run until the condition holds. A
+consumer that a disturbance ended is started again after a while, as whoever runs consumers in earnest would do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from random import Random
+from signal import SIGKILL
+from typing import Any, Literal, Protocol, Unpack
+
+from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
+from scenarios.history import LAB, History, SentMessage
+from scenarios.labs.base import ConsumerHandle, ConsumerSettings, ProducerOptions, QueueInfo
+from scenarios.labs.environment import WAIT_TIME_SECONDS
+from scenarios.model import DeliveryRates, Parameters
+from scenarios.simulation.choices import Choices
+from scenarios.simulation.disturbances import Disturbance
+from scenarios.simulation.growing import GrowingHistory
+from scenarios.simulation.process import Program, SimulatedProcess
+from scenarios.simulation.scheduler import Strand
+from scenarios.simulation.strikes import Disturber
+from scenarios.simulation.tables import TableModel
+from scenarios.simulation.world import Names, Setting, World
+from services.consumer.consumer import Consumer
+from services.consumer.options import ConsumerOptions
+from services.faults import Fault
+from services.history import Recorder
+from services.operations import Delete, OutgoingMessage, Receive
+from services.producer.messages import MessagePlan, plan_messages
+from services.producer.producer import Producer, SendReport
+
+#: Seconds from the start of a process to its first operation, as the source of choices picks.
+START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
+#: How many operations a consumer begins with before it is ready (see ``Consumer.prepare``).
+BEGINNING = 2
+#: Seconds after which a consumer that a disturbance ended is started again.
+RESTART_AFTER = 0.5
+#: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
+STOP_DEADLINE = 60.0
+PRODUCER_DEADLINE = 120.0
+#: Messages that a receive brings at most.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+MAX_BATCH = 10
+
+Role = Literal["producer", "consumer"]
+
+
+class Disturbances(Protocol):
+    """Says what is to go wrong with a process beyond its story."""
+
+    def of(self, role: Role, name: str) -> Sequence[Disturbance]:
+        """Return the disturbances of a process that is about to start."""
+
+
+class Calm:
+    """Nothing goes wrong but what the story asks for."""
+
+    def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - whoever it is
+        """Return none."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What a simulation is made of.
+
+    Attributes:
+        scenario: the name that the run bears.
+        consumer: the class of the consumers.
+        producer: the class of the producers.
+        tables: the status table and the ledger.
+        delivery: how a standard queue delivers.
+        business_field: the payload field by which a side effect is known, empty for the message's own id.
+        disturbances: what goes wrong beyond the story.
+    """
+
+    scenario: str
+    parameters: Parameters
+    seed: int
+    naive: bool
+    queue: QueueInfo
+    names: Names
+    consumer: type[Consumer]
+    delivery: DeliveryRates
+    disturbances: Disturbances
+    producer: type[Producer] = Producer
+    tables: type[TableModel] = TableModel
+    business_field: str = ""
+
+
+class SimulatedLab:
+    """A lab (see :class:`scenarios.labs.base.Lab`) in virtual time.
+
+    Attributes:
+        choices: where all that is left open is decided.
+        world: what is outside of the producers and consumers.
+    """
+
+    def __init__(self, staging: Staging, choices: Choices) -> None:
+        from infra.localaws.sqs.rates import DeliveryRates as Rates  # noqa: PLC0415 - two of a name, one a layer
+
+        self._staging = staging
+        self.choices = choices
+        rates = Rates(staging.delivery.reorder, staging.delivery.duplicate, staging.delivery.underfill)
+        self.world = World(Setting(staging.queue, staging.names, rates, staging.tables), choices, staging.seed)
+        self.world.business_field = staging.business_field
+        self._scheduler = self.world.scheduler
+        self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
+        self._processes: dict[str, SimulatedProcess] = {}
+        #: By the name under which a story knows a consumer: the one that does its work now.
+        self._incarnations: dict[str, SimulatedProcess] = {}
+        self._dismissed: set[str] = set()
+        self._hands = Recorder(
+            self.world.records.append,
+            f"{LAB}-dead-letters",
+            self.world.tick,
+            {"queue": staging.names.dead_letter_queue},
+        )
+        self._dead_letters: list[str] = []
+        self._growing = GrowingHistory(self.world.records)
+
+    @property
+    def parameters(self) -> Parameters:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._staging.parameters
+
+    @property
+    def seed(self) -> int:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._staging.seed
+
+    @property
+    def naive(self) -> bool:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._staging.naive
+
+    @property
+    def queue(self) -> QueueInfo:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._staging.queue
+
+    @property
+    def history(self) -> History:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._growing.grown()
+
+    # --- the beginning and the end -----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Say in the history under what conditions the run begins."""
+        staging = self._staging
+        self._recorder.event(
+            "run",
+            scenario=staging.scenario,
+            seed=staging.seed,
+            naive=staging.naive,
+            queue=staging.names.queue,
+            dead_letter_queue=staging.names.dead_letter_queue,
+            fifo=staging.queue.fifo,
+            visibility_timeout=staging.queue.visibility_timeout,
+            max_receive_count=staging.queue.max_receive_count,
+            business_field=staging.business_field,
+        )
+
+    def finish(self) -> History:
+        """End what still runs, read what is left in the dead-letter queue and the ledger, and return the history."""
+        try:
+            self.stop()
+        except DeadlineMissed:
+            for process in self._running():
+                process.kill()
+        self.collect_dead_letters()
+        self._recorder.event("ledger", executions=dict(self.world.tables.executions))
+        for process in self._processes.values():
+            process.bury()
+        return History(self.world.records)
+
+    # --- what a story does -------------------------------------------------------------------------------------------
+
+    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+        """See :class:`scenarios.labs.base.Lab`."""
+        name = self._new_name("producer")
+        seed = self.seed if name == "producer" else self._seed_of(name)
+        plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
+        messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
+        return self._send(name, messages, options.get("batch_size", MAX_BATCH), options.get("rate", 0.0))
+
+    def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH) -> tuple[SentMessage, ...]:
+        """Run a producer that sends just these messages; only this tier can."""
+        return self._send(self._new_name("producer"), messages, batch_size, 0.0)
+
+    def _send(
+        self, name: str, messages: Sequence[OutgoingMessage], batch_size: int, rate: float
+    ) -> tuple[SentMessage, ...]:
+        producer = self._staging.producer(messages, batch_size, rate)
+        process = SimulatedProcess(self.world, name, is_consumer=False)
+        self._start(process, Program(producer.run(), (), producer.stop, _producer_exit_code), "producer")
+        self._run_until(lambda: process.exit_code is not None, PRODUCER_DEADLINE, f"{len(messages)} sends")
+        return tuple(message for message in self.history.sends if message.call.process == name)
+
+    def start_consumer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+    ) -> ConsumerHandle:
+        """See :class:`scenarios.labs.base.Lab`."""
+        handle = ConsumerHandle(self._new_name(name or "consumer"))
+        world, timeout = self.world, self.queue.visibility_timeout
+        lease = settings.get("claim_lease_seconds", timeout if settings.get("heartbeat_seconds") else 0.0)
+        world.longest_lease = max(world.longest_lease, lease)
+        self._start_incarnation(handle.name, handle.name, (*faults, *_delay(settings)), settings)
+        return handle
+
+    def stop(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        names = [consumer.name for consumer in consumers] or list(self._incarnations)
+        self._dismissed.update(names)
+        processes = [self._incarnations[name] for name in names]
+        for process in processes:
+            process.signal()
+        self._run_until(
+            lambda: all(process.exit_code is not None for process in processes),
+            STOP_DEADLINE,
+            f"{', '.join(names)} to end",
+        )
+
+    def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        growing = self._growing
+        if condition(growing.grown()):
+            return
+        self._run_until(lambda: growing.has_news() and condition(growing.grown()), deadline, what)
+
+    def settle(self, *, deadline: float) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        what = "every message to be deleted or dead-lettered"
+        world = self.world
+        self._run_until(lambda: not world.unsettled, deadline, what)
+
+    def collect_dead_letters(self) -> tuple[str, ...]:
+        """See :class:`scenarios.labs.base.Lab`."""
+        while True:
+            receive = Receive(MAX_BATCH, 0)
+            invocation = self._hands.invoke(receive)
+            messages = self.world.receive_dead_letters(receive)
+            self._hands.ok(invocation, receive, messages)
+            if not messages:
+                return tuple(self._dead_letters)
+            self._dead_letters += [message.message_id for message in messages]
+            delete = Delete(messages)
+            invocation = self._hands.invoke(delete)
+            self._hands.ok(invocation, delete, self.world.delete_dead_letters(delete))
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def consumers(self) -> Iterable[SimulatedProcess]:
+        """Return the consumers that run; see :class:`scenarios.simulation.strikes.Surroundings`."""
+        return [process for process in self._incarnations.values() if process.exit_code is None]
+
+    def story_costs(self) -> int:
+        """Return what the story's own faults may still cost a message; see ``strikes.Surroundings``."""
+        timeout = self.queue.visibility_timeout
+        return sum(_receives(fault, timeout) for process in self.consumers() for fault in process.story_faults)
+
+    def outage(self, seconds: float) -> None:
+        """End every consumer that is ready; see :class:`scenarios.simulation.strikes.Surroundings`."""
+        for process in self.consumers():
+            if process.operations > BEGINNING:
+                process.disturbed_to_death = True
+                process.restart_after = seconds
+                process.kill()
+
+    def _running(self) -> list[SimulatedProcess]:
+        return [process for process in self._processes.values() if process.exit_code is None]
+
+    def _start(self, process: SimulatedProcess, program: Program, role: Role) -> None:
+        self._processes[process.name] = process
+        process.on_end = self._note_exit
+        disturbances = self._staging.disturbances.of(role, process.name)
+        disturber = Disturber(disturbances, self) if disturbances else None
+        process.start(program, self._scheduler.now + self.choices.pick(START_UP), disturber)
+
+    def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: ConsumerSettings) -> None:
+        """Start a consumer, for the first time or again."""
+        process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
+        consumer = self._staging.consumer(consumer_options(f"{name}-{self.seed:x}", settings))
+        beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
+        program = Program(consumer.poll(), beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
+        self._incarnations[known_as] = process
+        process.start_again = lambda: self._start_again(known_as, process, settings)
+        self._start(process, program, "consumer")
+
+    def _start_again(self, known_as: str, before: SimulatedProcess, settings: ConsumerSettings) -> None:
+        def come_back() -> Strand:
+            # The time of the wake-up has come; whoever was dismissed meanwhile stays away.
+            if known_as not in self._dismissed:
+                self._start_incarnation(known_as, self._new_name(known_as), before.story_faults, settings)
+            yield None
+
+        self._scheduler.start(come_back(), self._scheduler.now + max(RESTART_AFTER, before.restart_after))
+
+    def _note_exit(self, process: SimulatedProcess) -> None:
+        self._recorder.event("exited", exited=process.name, code=process.exit_code)
+        if process.disturbed_to_death:
+            process.start_again()
+        elif process.last_words or process.exit_code not in (0, -SIGKILL):
+            why = process.last_words or "it could not send everything"
+            raise ServiceFailedError(f"{process.name} ended with exit code {process.exit_code}: {why}")
+
+    def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
+        world, scheduler = self.world, self._scheduler
+        end = scheduler.now + deadline - world.time_lost
+        met = False
+        # A deadline is the story's own: the time that disturbances take is added to it.
+        while not met and scheduler.now < end + world.time_lost:
+            met = scheduler.run_until(condition, end + world.time_lost)
+        if not met:
+            raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+
+    def _new_name(self, wanted: str) -> str:
+        number = 1
+        name = f"{wanted}-1" if wanted == "consumer" else wanted
+        while name in self._processes:
+            number += 1
+            name = f"{wanted}-{number}"
+        return name
+
+    def _seed_of(self, name: str) -> int:
+        """Return a process's own seed, which follows from the run's seed and the process's name."""
+        digest = hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big")
+
+
+def _receives(fault: Fault, timeout: float) -> int:
+    """Return how many receives a fault of the story may cost a message."""
+    if fault.kind != "delay":
+        return 1
+    # Work that outlives its delivery is found in hand meanwhile, and its delete comes with a stale receipt handle.
+    return int(fault.seconds / timeout) + 1 if fault.seconds >= timeout else 0
+
+
+def _producer_exit_code(report: SendReport) -> int:
+    return 0 if report.unsent == 0 else 1
+
+
+def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> MessagePlan:
+    """Return the plan that the producer makes of the same options (see ``services.producer.__main__``)."""
+    return MessagePlan(
+        count=options.get("count", count),
+        poison_count=options.get("poison_count", 0),
+        poison_every=options.get("poison_every", 0),
+        groups=options.get("groups", 0) or (1 if fifo else 0),
+        deduplication="id" if fifo else None,
+        extra=options.get("fields", {}),
+    )
+
+
+#: How the consumer's variables reach its options (see ``services.consumer.settings``); a test keeps the two together.
+_OPTION_OF: Mapping[str, str] = {
+    "wait_time_seconds": "wait_seconds",
+    "max_messages": "max_messages",
+    "message_limit": "message_limit",
+    "idle_timeout_seconds": "idle_timeout",
+    "idempotency_cache_size": "cache_size",
+    "reject_payload_marker": "reject_marker",
+    "business_idempotency_field": "business_field",
+    "claim_lease_seconds": "lease_seconds",
+    "heartbeat_seconds": "heartbeat_seconds",
+}
+
+
+def consumer_options(owner: str, settings: ConsumerSettings) -> ConsumerOptions:
+    """Return the options that a consumer has with these settings."""
+    given: dict[str, Any] = {_OPTION_OF[name]: value for name, value in settings.items() if name in _OPTION_OF}
+    return ConsumerOptions(owner, **{"wait_seconds": WAIT_TIME_SECONDS, **given})
+
+
+def _delay(settings: ConsumerSettings) -> tuple[Fault, ...]:
+    seconds = settings.get("side_effect_delay_seconds", 0.0)
+    return (Fault("delay", "PerformSideEffect", nth=0, seconds=seconds),) if seconds else ()
+
+
+@cache
+def consumer_class(spec: str) -> type[Consumer]:
+    """Return the class that ``module:Class`` names, our own for an empty name.
+
+    Raises:
+        RequestError: there is no such class, or it is no consumer.
+    """
+    if not spec:
+        return Consumer
+    module, _, name = spec.partition(":")
+    try:
+        found: Any = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RequestError(f"The consumer {spec!r} cannot be loaded: {error}.") from None
+    if not (isinstance(found, type) and issubclass(found, Consumer)):
+        raise RequestError(f"The consumer {spec!r} is no subclass of services.consumer.consumer:Consumer.")
+    return found

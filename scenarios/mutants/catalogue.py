@@ -1,0 +1,96 @@
+"""The catalogue: which mutants there are, where each is hunted, and how it must be found out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scenarios.mutants import consumers, others
+from scenarios.simulation import workloads
+from scenarios.simulation.tables import TableModel
+from scenarios.simulation.workloads import Workload
+from services.consumer import naive
+from services.consumer.consumer import Consumer
+from services.producer.producer import Producer
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A small change that breaks a promise.
+
+    Attributes:
+        change: what is different, in a few words.
+        workload: where it is hunted.
+        breaks: the invariants of which it must violate one.
+    """
+
+    name: str
+    change: str
+    workload: Workload
+    breaks: frozenset[str]
+    consumer: type[Consumer] = Consumer
+    producer: type[Producer] = Producer
+    tables: type[TableModel] = TableModel
+
+
+_LOST = "lost"
+_TWICE = "duplicated-side-effect"
+_DEAD = "wrongly-dead-lettered"
+_STUCK = "in-flight-at-end"
+
+
+def _consumer(change: str, broken: type[Consumer], workload: Workload, *breaks: str) -> Mutant:
+    return Mutant(_name(broken), change, workload, frozenset(breaks), consumer=broken)
+
+
+def _tables(change: str, broken: type[TableModel], workload: Workload, *breaks: str) -> Mutant:
+    return Mutant(_name(broken), change, workload, frozenset(breaks), tables=broken)
+
+
+def _name(broken: type[object]) -> str:
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in broken.__name__)
+    return words.strip().replace(" ", "-")
+
+
+_ORDERS, _KEYS = workloads.ORDERS, workloads.BUSINESS_KEYS
+_LONG, _GROUPS = workloads.LONG_WORK, workloads.GROUPS
+
+MUTANTS: tuple[Mutant, ...] = (
+    _consumer("no guard at all", naive.WithoutGuard, _ORDERS, _TWICE),
+    _consumer("poison is acknowledged", naive.DeletesRejected, _ORDERS, "poison-acknowledged"),
+    _consumer("FIFO goes on after a failure", naive.GoesOnAfterFailure, _GROUPS, "order-violated"),
+    _consumer("no look into the ledger", consumers.NeverLooksUp, _ORDERS, _TWICE),
+    _consumer("looks up before it claims", consumers.LooksUpBeforeItClaims, workloads.ZOMBIES, _TWICE),
+    _consumer("complete before effect", consumers.CompletesBeforeItPerforms, _ORDERS, _LOST),
+    _consumer("delete before effect", consumers.DeletesBeforeItPerforms, _ORDERS, _LOST),
+    _consumer("delete on receive", consumers.DeletesOnReceive, _ORDERS, _LOST),
+    _consumer("fail open", consumers.FailsOpen, _ORDERS, _TWICE),
+    _consumer("no lease expiry", consumers.ClaimsForEver, _ORDERS, _DEAD, _LOST, _STUCK),
+    _consumer("lease ignored", consumers.IgnoresTheLease, _ORDERS, _TWICE),
+    _consumer("what is held is deleted", consumers.DeletesWhatIsHeld, _ORDERS, _LOST),
+    _consumer("what failed is deleted", consumers.DeletesWhatFailed, _ORDERS, _LOST),
+    _consumer("batch acknowledged as a whole", consumers.AcknowledgesTheWholeBatch, _ORDERS, _LOST),
+    _consumer("Failed entries of a delete ignored", consumers.ForgetsRefusedDeletes, _ORDERS, "refused-and-forgotten"),
+    _consumer("stale receipt handle reused", consumers.ReusesTheFirstReceiptHandle, _ORDERS, _DEAD, _STUCK),
+    _consumer("in-memory cache trusted too soon", consumers.RemembersBeforeItIsDone, _ORDERS, _LOST),
+    _consumer("keyed by MessageId", consumers.KeyedByMessageId, _ORDERS, "unexpected", _LOST),
+    _consumer("keyed by id, not business key", consumers.IgnoresTheBusinessKey, _KEYS, "unexpected", _LOST),
+    _consumer("malformed bodies deleted", consumers.DeletesMalformed, _ORDERS, "poison-acknowledged"),
+    _consumer("poison worked on", consumers.WorksOnPoison, _ORDERS, "poison-acknowledged"),
+    _consumer("processed after SIGTERM", consumers.GoesOnAfterSigterm, _ORDERS, "begun-after-sigterm"),
+    _consumer("unclear side effect repeated", consumers.RepeatsAnUnclearSideEffect, _ORDERS, _TWICE),
+    _consumer("no heartbeat", consumers.NeverBeats, _LONG, _TWICE, _DEAD),
+    _consumer("heartbeat without the claim", consumers.ExtendsTheMessageAlone, _LONG, _TWICE),
+    _consumer("heartbeat ends at SIGTERM", consumers.StopsBeatingAtSigterm, _LONG, _TWICE),
+    _consumer("heartbeat gives up at a passing error", consumers.LetsGoAtAPassingError, _LONG, _TWICE),
+    _consumer("heartbeat after the claim is lost", consumers.BeatsForWhatItLost, _LONG, _STUCK),
+    Mutant(
+        "forgets-refused-sends",
+        "Failed entries of a send ignored",
+        _ORDERS,
+        frozenset({"refused-and-forgotten"}),
+        producer=others.ForgetsRefusedSends,
+    ),
+    _tables("no fencing", others.WithoutFencing, workloads.ZOMBIES, _TWICE),
+    _tables("claim not conditional", others.LooksThenWrites, _ORDERS, _TWICE),
+    _tables("completed claims forgotten", others.ForgetsWhatIsComplete, _ORDERS, _TWICE),
+)

@@ -1,0 +1,319 @@
+"""Broken consumers. Each differs from ours in one decision; never run one where money is carried."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from services.consumer.consumer import Consumer, Delivery, Outcome
+from services.operations import (
+    AlreadyCompleted,
+    ChangeVisibility,
+    Claim,
+    Claimed,
+    ClaimResult,
+    Complete,
+    Delete,
+    HeldByAnother,
+    LookUpSideEffect,
+    Message,
+    Note,
+    OperationFailed,
+    PerformSideEffect,
+    RenewClaim,
+    Task,
+)
+from services.payload import effect_key, parse_payload
+
+#: Seconds: longer than any run.
+FOR_EVER = 1_000_000.0
+
+
+class NeverLooksUp(Consumer):
+    """Trust that nothing was done before, whoever died: perform at each claim."""
+
+    def process(self, delivery: Delivery) -> Task[Outcome]:
+        """Claim, perform, complete."""
+        claim = yield from self.claim(delivery)
+        match claim:
+            case AlreadyCompleted():
+                return Outcome.DUPLICATE
+            case HeldByAnother():
+                return Outcome.HELD
+        yield from self.perform(delivery)
+        still_ours = yield Complete(delivery.key, claim.fencing_token)
+        return Outcome.DONE if still_ours else Outcome.HELD
+
+
+class LooksUpBeforeItClaims(Consumer):
+    """Ask the ledger first and claim then: what happens in between is not seen."""
+
+    def process(self, delivery: Delivery) -> Task[Outcome]:
+        """Look up, claim, perform, complete."""
+        done_before = yield LookUpSideEffect(delivery.key)
+        claim = yield from self.claim(delivery)
+        match claim:
+            case AlreadyCompleted():
+                return Outcome.DUPLICATE
+            case HeldByAnother():
+                return Outcome.HELD
+        if not done_before:
+            yield from self.perform(delivery)
+        still_ours = yield Complete(delivery.key, claim.fencing_token)
+        return Outcome.DONE if still_ours else Outcome.HELD
+
+
+class CompletesBeforeItPerforms(Consumer):
+    """Mark the work as done, then do it: who dies in between has done nothing, and nobody will."""
+
+    def perform(self, delivery: Delivery) -> Task[None]:
+        """Complete, then perform."""
+        yield Complete(delivery.key, delivery.claim or 0)
+        yield from super().perform(delivery)
+
+
+class DeletesBeforeItPerforms(Consumer):
+    """Take the message out of the queue once it is claimed: at most once."""
+
+    def perform(self, delivery: Delivery) -> Task[None]:
+        """Delete, then perform."""
+        yield Delete((delivery.message,))
+        yield from super().perform(delivery)
+
+
+class DeletesOnReceive(Consumer):
+    """Acknowledge the whole batch before any of it is done, as an automatic acknowledgement does."""
+
+    def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
+        """Delete what can be worked on, then handle it."""
+        good = [message for message in messages if not self.open(message, received_at).complaint]
+        yield from self.delete(good)
+        yield from super().handle_batch(messages, received_at)
+
+
+class FailsOpen(Consumer):
+    """Go on without a claim where the store does not answer."""
+
+    def claim(self, delivery: Delivery) -> Task[ClaimResult]:
+        """Claim, or pretend to have."""
+        try:
+            return (yield from super().claim(delivery))
+        except OperationFailed:
+            return Claimed(fencing_token=1)
+
+
+class ClaimsForEver(Consumer):
+    """Claim without an end: what its owner has in hand when it dies, nobody can take over."""
+
+    def claim(self, delivery: Delivery) -> Task[ClaimResult]:
+        """Claim for as long as there is a table."""
+        claim: ClaimResult = yield Claim(delivery.key, self.options.owner, FOR_EVER)
+        if isinstance(claim, Claimed):
+            delivery.claim = claim.fencing_token
+        return claim
+
+
+class IgnoresTheLease(Consumer):
+    """Work on what somebody else is at work on."""
+
+    def claim(self, delivery: Delivery) -> Task[ClaimResult]:
+        """Claim, and do not care who holds it."""
+        claim = yield from super().claim(delivery)
+        return Claimed(fencing_token=1) if isinstance(claim, HeldByAnother) else claim
+
+
+class DeletesWhatIsHeld(Consumer):
+    """Delete a message because somebody else is at work on it, who may yet fail."""
+
+    def process(self, delivery: Delivery) -> Task[Outcome]:
+        """Take what is held for what is done."""
+        outcome = yield from super().process(delivery)
+        return Outcome.DUPLICATE if outcome is Outcome.HELD else outcome
+
+
+class DeletesWhatFailed(Consumer):
+    """Delete a message whose work failed, so that the queue does not bring it again."""
+
+    def handle(self, delivery: Delivery) -> Task[Outcome]:
+        """Take what failed for what is settled."""
+        outcome = yield from super().handle(delivery)
+        return Outcome.DISCARDED if outcome is Outcome.FAILED else outcome
+
+
+class AcknowledgesTheWholeBatch(Consumer):
+    """Delete all that a receive brought if any of it went well."""
+
+    def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
+        """Handle each, then delete the good ones together."""
+        done = self.done
+        yield from super().handle_batch(messages, received_at)
+        if self.done > done:
+            good = [message for message in messages if not self.open(message, received_at).complaint]
+            yield from self.delete(good)
+
+
+class ForgetsRefusedDeletes(Consumer):
+    """Take a batch for deleted once the call succeeded, whatever its ``Failed`` entries say."""
+
+    def delete(self, messages: Sequence[Message]) -> Task[None]:
+        """Delete once."""
+        if not messages:
+            return
+        try:
+            yield Delete(tuple(messages))
+        except OperationFailed as error:
+            yield Note("delete-failed", {"error": error.code}, logging.WARNING)
+
+
+class ReusesTheFirstReceiptHandle(Consumer):
+    """Delete with the handle of the first delivery, which a second one has made stale."""
+
+    def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
+        """Remember each message's first handle, and use it for good."""
+        known = self.__dict__.setdefault("_handles", {})
+        first = [
+            Message(
+                message.message_id,
+                known.setdefault(message.message_id, message.receipt_handle),
+                message.body,
+                message.receive_count,
+                message.group,
+                message.sequence_number,
+            )
+            for message in messages
+        ]
+        yield from super().handle_batch(first, received_at)
+
+
+class RemembersBeforeItIsDone(Consumer):
+    """Keep a key in memory as soon as it is claimed: after a failure its own memory says that it is done."""
+
+    def claim(self, delivery: Delivery) -> Task[ClaimResult]:
+        """Claim, and remember."""
+        claim = yield from super().claim(delivery)
+        if isinstance(claim, Claimed):
+            self.remember(delivery.key)
+        return claim
+
+
+class KeyedByMessageId(Consumer):
+    """Know a side effect by its MessageId: a second message for the same work pays a second time."""
+
+    def open(self, message: Message, visible_at: float) -> Delivery:
+        """Read a message, and key it by its id."""
+        delivery = super().open(message, visible_at)
+        delivery.key = message.message_id
+        return delivery
+
+
+class IgnoresTheBusinessKey(Consumer):
+    """Know a side effect by the producer's own id, where two of its messages may mean one transaction."""
+
+    def open(self, message: Message, visible_at: float) -> Delivery:
+        """Read a message, and key it by the payload's id."""
+        delivery = super().open(message, visible_at)
+        if not delivery.complaint:
+            delivery.key = effect_key(parse_payload(message.body), message.message_id)
+        return delivery
+
+
+class DeletesMalformed(Consumer):
+    """Delete a body that cannot be read, where nobody will ever look at it."""
+
+    def reject(self, delivery: Delivery) -> Outcome:
+        """Discard what is malformed."""
+        marker = self.options.reject_marker
+        marked = bool(marker) and marker in delivery.message.body
+        return Outcome.REJECTED if marked else Outcome.DISCARDED
+
+
+class WorksOnPoison(Consumer):
+    """Take no notice of the marker."""
+
+    def open(self, message: Message, visible_at: float) -> Delivery:
+        """Read a message, and have no complaint about its content."""
+        delivery = super().open(message, visible_at)
+        marker = self.options.reject_marker
+        if not marker or marker not in message.body:
+            return delivery
+        payload = parse_payload(message.body)
+        return Delivery(message, payload, effect_key(payload, message.message_id), visible_at)
+
+
+class GoesOnAfterSigterm(Consumer):
+    """Finish the whole batch after a request to end, and not just what is in hand."""
+
+    _at_work = False
+    _asked = False
+
+    def stop(self) -> None:
+        """Ask for the end, of the batch at the earliest."""
+        self._asked = True
+        self.stopping = not self._at_work
+
+    def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
+        """Handle a batch as if nobody could ask."""
+        self._at_work = True
+        yield from super().handle_batch(messages, received_at)
+        self._at_work = False
+        self.stopping = self._asked
+
+
+class NeverBeats(Consumer):
+    """Have a heartbeat in the settings, and none at work."""
+
+    def heartbeat(self) -> Task[None]:
+        """End at once."""
+        yield Note("no-heartbeat", {}, logging.DEBUG)
+
+
+class ExtendsTheMessageAlone(Consumer):
+    """Keep the message invisible and let the claim lapse: a second delivery finds nobody at work."""
+
+    def _extend(self, delivery: Delivery) -> Task[None]:
+        yield ChangeVisibility((delivery.message,), self._facts.visibility_timeout)
+
+
+class StopsBeatingAtSigterm(Consumer):
+    """Finish what is in hand after a request to end, but no longer keep it."""
+
+    def _extend(self, delivery: Delivery) -> Task[None]:
+        if not self.stopping:
+            yield from super()._extend(delivery)
+
+
+class LetsGoAtAPassingError(Consumer):
+    """Stop renewing a claim because the queue could not extend the message just now."""
+
+    def _extend(self, delivery: Delivery) -> Task[None]:
+        if delivery.claim is not None:
+            lease = self.options.lease_seconds or self._facts.visibility_timeout
+            yield RenewClaim(delivery.key, delivery.claim, lease)
+        if (yield ChangeVisibility((delivery.message,), self._facts.visibility_timeout)):
+            self._let_go(delivery)
+
+
+class BeatsForWhatItLost(Consumer):
+    """Go on extending what it has given up: nobody else gets it while the rest of the batch is at work."""
+
+    def _let_go(self, delivery: Delivery) -> None:
+        """Hold on."""
+
+    def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
+        """Handle a batch, and keep beating for all of it ever after."""
+        kept = tuple(self._in_hand)
+        yield from super().handle_batch(messages, received_at)
+        self._in_hand = [*kept, *(self.open(message, received_at) for message in messages)]
+
+
+class RepeatsAnUnclearSideEffect(Consumer):
+    """Perform again at once where the answer was lost: a timeout is no proof that nothing was done."""
+
+    def perform(self, delivery: Delivery) -> Task[None]:
+        """Perform, and after an error once more."""
+        message = delivery.message
+        effect = PerformSideEffect(delivery.key, message.message_id, None, message.group)
+        try:
+            yield effect
+        except OperationFailed:
+            yield effect

@@ -1,0 +1,54 @@
+"""A history that grows: each record is read once, however often a condition asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from scenarios.history import ENDPOINT, History, Record
+
+#: By what part a history has grown when it is worth asking any condition again. A condition may read all of it, so
+#: what all questions together cost stays in proportion to its length.
+WORTH_A_LOOK = 0.1
+#: The event that comes with every message, and so is no news.
+_USUAL = "handled"
+_VIEWS = frozenset(name for name, value in vars(History).items() if isinstance(value, cached_property))
+
+
+class GrowingHistory(History):
+    """The history of a simulation that goes on.
+
+    Args:
+        records: a list that others append to, in the order of time.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        super().__init__(())
+        self.records = records
+        self._read_so_far = 0
+        self._look_again_at = 0.0
+
+    def grown(self) -> History:
+        """Return the history up to now."""
+        read, length = self._read_so_far, len(self.records)
+        if read < length:
+            self._read(self.records[read:length])
+            self._read_so_far = length
+            for view in _VIEWS & self.__dict__.keys():
+                del self.__dict__[view]
+        return self
+
+    def has_news(self) -> bool:
+        """Tell whether something unusual happened since ``grown`` was last called, or very much of the usual."""
+        records, length = self.records, len(self.records)
+        if length >= self._look_again_at:
+            self._look_again_at = length * (1 + WORTH_A_LOOK) + 1
+            return True
+        return any(_is_news(records[index]) for index in range(self._read_so_far, length))
+
+
+def _is_news(record: Record) -> bool:
+    kind: str = record["type"]
+    if kind != "event":
+        return kind == "fault"
+    return bool(record["process"] != ENDPOINT and record["event"] != _USUAL)

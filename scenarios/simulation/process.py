@@ -1,0 +1,318 @@
+"""A simulated process: steps a producer's or consumer's own tasks, records their operations, and lets faults strike.
+
+It is to the simulation what ``services.runtime`` and ``services.drivers.recorded`` are to a real process:
+
+    invoke ── story's faults ── request ── the operation itself ── reply ── ok or fail ── crash after
+                                   └ a disturbance can take the place of this part ┘
+
+The tasks are the services' own generators. They learn nothing of where they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from signal import SIGKILL
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from scenarios.simulation.scheduler import Sleeper, Strand
+from scenarios.simulation.world import EPOCH, World
+from services.errors import ServiceError
+from services.faults import Fault, FaultPlan
+from services.history import Recorder
+from services.operations import (
+    Claim,
+    Claimed,
+    Complete,
+    Message,
+    Note,
+    Operation,
+    OperationFailed,
+    PerformSideEffect,
+    ReadClock,
+    Receive,
+    ReleaseClaim,
+    RenewClaim,
+    Sleep,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from scenarios.simulation.strikes import Disturber
+
+#: Seconds that a request or a reply takes, as likely as they stand here often; the tamest first.
+LATENCIES = (0.001, 0.001, 0.002, 0.002, 0.003, 0.004, 0.006, 0.010)
+_ROUND_TRIPS = len(LATENCIES) ** 2
+#: The exit code of a process that meets an error which nobody handled.
+UNHANDLED = 1
+#: The exit code of a service that cannot do its work (see ``services.process``).
+UNUSABLE = 2
+#: How often a generator that refuses to end is told to.
+BURIALS = 100
+
+#: A part of a strand: yields when to go on, returns an operation's result.
+Steps: TypeAlias = Generator[float | None, None, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a process runs.
+
+    Attributes:
+        main: the task with whose end the process ends.
+        beside: tasks that run beside it, and end with it.
+        stop: asks for the end, as the handler of SIGTERM does.
+        exit_code: from the main task's value.
+        heartbeat_seconds: how often it extends the claims of what it has in hand; 0 for never.
+    """
+
+    main: Task[Any]
+    beside: tuple[Task[Any], ...]
+    stop: Callable[[], None]
+    exit_code: Callable[[Any], int] = lambda _: 0
+    heartbeat_seconds: float = 0.0
+
+
+class SimulatedProcess:
+    """One process of a simulation.
+
+    Attributes:
+        name: its name in the history.
+        is_consumer: whether it receives.
+        exit_code: how it ended; None while it runs.
+        last_words: why it ended, where it ended badly.
+        disturbed_to_death: a disturbance ended it, or asked it to end; somebody should start it again.
+        start_again: has it started again, after ``restart_after`` seconds at the earliest.
+        story_faults: the story's faults that have not struck yet.
+        paused_until: before this time no part of it runs.
+        skew: by how many seconds its wall clock is ahead.
+        in_hand: what its last receive brought.
+        unperformed: the keys that it has claimed and not yet performed, with the true time of each lease's end.
+    """
+
+    def __init__(self, world: World, name: str, *, is_consumer: bool, faults: Sequence[Fault] = ()) -> None:
+        self.world = world
+        self.name = name
+        self.is_consumer = is_consumer
+        self.exit_code: int | None = None
+        self.last_words = ""
+        self.disturbed_to_death = False
+        self.restart_after = 0.0
+        self.start_again: Callable[[], None] = _do_nothing
+        self.story_faults = list(faults)
+        self.paused_until = 0.0
+        self.skew = 0.0
+        self.operations = 0
+        self.in_hand: tuple[Message, ...] = ()
+        self.unperformed: dict[str, float] = {}
+        self.on_end: Callable[[SimulatedProcess], None] = _nobody_cares
+        self.recorder = Recorder(world.records.append, name, world.tick, {"queue": world.names.queue})
+        self.program: Program | None = None
+        self._plan = FaultPlan(faults) if faults else None
+        self._signalled = False
+        self._sleepers: list[Sleeper] = []
+        self._asleep: set[Sleeper] = set()
+        self._disturber: Disturber | None = None
+        self._next_disturbance: float = float("inf")
+
+    # --- life and death ----------------------------------------------------------------------------------------------
+
+    def start(self, program: Program, at: float, disturber: Disturber | None = None) -> None:
+        """Begin at a time."""
+        self.program = program
+        self._disturber = disturber
+        if disturber is not None:
+            self.expect_disturbance(disturber.next_at)
+        for task in (program.main, *program.beside):
+            sleeper = Sleeper(self)
+            sleeper.strand = self._live(task, sleeper)
+            self._sleepers.append(sleeper)
+            self.world.scheduler.wake(sleeper, at)
+
+    def signal(self) -> None:
+        """Ask for the end, as SIGTERM does: waits are cut short, but not a long poll that is under way."""
+        if self.exit_code is not None or self.program is None:
+            return
+        self._signalled = True
+        self.program.stop()
+        for sleeper in self._asleep:
+            self.world.scheduler.wake(sleeper, self.world.scheduler.now)
+
+    def expect_disturbance(self, at: float) -> None:
+        """Have the disturber asked from the operation of this number on."""
+        self._next_disturbance = at
+
+    def kill(self) -> None:
+        """End at once, as by SIGKILL: no generator gets another turn, so nothing of it can reach the outside."""
+        self._end(-SIGKILL)
+
+    def bury(self) -> None:
+        """Drop what is left of the tasks. A clean-up in one of them may ask for operations; nobody performs them."""
+        for sleeper in self._sleepers:
+            sleeper.strand.close()
+        if self.program is not None:
+            for task in (self.program.main, *self.program.beside):
+                _bury(task)
+
+    def _end(self, code: int, last_words: str = "") -> None:
+        if self.exit_code is not None:
+            return
+        self.exit_code = code
+        self.last_words = last_words
+        for sleeper in self._sleepers:
+            self.world.scheduler.silence(sleeper)
+            self.world.stop_waiting(sleeper)
+        self.on_end(self)
+
+    def _live(self, task: Task[Any], sleeper: Sleeper) -> Strand:
+        """Step a task to its end; with the main task's end the process ends."""
+        program = self.program
+        code, last_words = 0, ""
+        result: Any
+        try:
+            operation = next(task)
+            while True:
+                try:
+                    if isinstance(operation, ReadClock):
+                        result = self.world.scheduler.now
+                    elif isinstance(operation, Note):
+                        self.recorder.event(operation.event, **operation.details)
+                        result = None
+                    else:
+                        result = yield from self._perform(operation, sleeper)
+                except OperationFailed as error:
+                    operation = task.throw(error)
+                else:
+                    operation = task.send(result)
+        except StopIteration as stop:
+            code = program.exit_code(stop.value) if program is not None and task is program.main else 0
+        except (OperationFailed, ServiceError) as error:
+            code, last_words = UNUSABLE, str(error)
+        except Exception as error:  # noqa: BLE001 - what a consumer raises ends its process, and not the simulation
+            code, last_words = UNHANDLED, f"{type(error).__name__}: {error}"
+        if program is not None and task is program.main:
+            self._end(code, last_words)
+
+    # --- operations --------------------------------------------------------------------------------------------------
+
+    def _perform(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Perform one operation, in as many steps as it takes."""
+        if not operation.recorded:
+            return (yield from self._sleep(operation, sleeper))
+        recorder, plan = self.recorder, self._plan
+        invocation = recorder.invoke(operation)
+        self.operations += 1
+        if type(operation) is ReleaseClaim:
+            self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
+        try:
+            if plan is not None:
+                for fault in plan.before(operation):
+                    yield from self._strike(fault, invocation, operation)
+            if self.operations >= self._next_disturbance and self._disturber is not None:
+                result = yield from self._disturber.perform(self, operation, invocation, sleeper)
+            else:
+                result = yield from self.exchange(operation, sleeper)
+        except OperationFailed as error:
+            recorder.fail(invocation, operation, error)
+            raise
+        recorder.ok(invocation, operation, result)
+        if plan is not None:
+            for fault in plan.after(operation, result):
+                yield from self._strike(fault, invocation, operation)
+        if self._disturber is not None and self._disturber.crashes_now:
+            recorder.fault(invocation, operation, {"kind": "crash", "point": "after"})
+            yield from self._disturber.die(self)
+        return result
+
+    def exchange(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Send a request, let it take effect, and hear of it."""
+        scheduler = self.world.scheduler
+        round_trip = self.world.choices.draw(_ROUND_TRIPS)
+        yield scheduler.now + LATENCIES[round_trip // len(LATENCIES)]
+        result = yield from self.act(operation, sleeper)
+        yield scheduler.now + LATENCIES[round_trip % len(LATENCIES)]
+        return result
+
+    def _sleep(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        if not isinstance(operation, Sleep):
+            raise TypeError(f"{type(operation).__name__} is no operation that a simulation knows.")
+        now = self.world.scheduler.now
+        if operation.uninterrupted:
+            yield now + operation.seconds
+            return True
+        if not self._signalled:
+            self._asleep.add(sleeper)
+            yield now + operation.seconds
+            self._asleep.discard(sleeper)
+        return not self._signalled
+
+    def act(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Let an operation take effect."""
+        world = self.world
+        kind = type(operation)
+        if isinstance(operation, Receive):
+            self.in_hand = ()
+            self.unperformed.clear()
+            deadline = world.scheduler.now + operation.wait_seconds
+            while not (messages := world.receive(operation)) and world.scheduler.now < deadline:
+                yield min(world.wait_for_messages(sleeper), deadline)
+                world.stop_waiting(sleeper)
+            self.in_hand = messages
+            return messages
+        result = world.perform(operation, self._wall_clock)
+        if kind in _CLAIMING:
+            self._keep_account(operation, result)
+        return result
+
+    def _wall_clock(self) -> float:
+        return EPOCH + self.world.scheduler.now + self.skew
+
+    def _keep_account(self, operation: Operation, result: Any) -> None:
+        """Remember which claims await their side effect: then a process that stands still is to be afraid of."""
+        now = self.world.scheduler.now
+        match operation:
+            case Claim() if isinstance(result, Claimed):
+                self.unperformed[operation.key] = now + operation.lease_seconds
+            case RenewClaim() if result and operation.key in self.unperformed:
+                self.unperformed[operation.key] = now + operation.lease_seconds
+            case PerformSideEffect() | Complete():
+                self.unperformed.pop(operation.key, None)
+
+    def _strike(self, fault: Fault, invocation: int, operation: Operation) -> Steps:
+        """Carry out a story's fault, as ``services.drivers.recorded`` does."""
+        self.recorder.fault(invocation, operation, fault.as_json())
+        if fault.nth:
+            with suppress(ValueError):
+                self.story_faults.remove(fault)
+        match fault.kind:
+            case "crash":
+                self.kill()
+                yield None
+            case "delay":
+                yield self.world.scheduler.now + fault.seconds
+            case "error":
+                raise OperationFailed(fault.code, "an injected fault", transient=True)
+
+
+_CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, Complete})
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def _nobody_cares(_process: SimulatedProcess) -> None:
+    pass
+
+
+def _bury(task: Task[Any]) -> None:
+    """Close a generator, also one that answers by asking for more."""
+    for _ in range(BURIALS):
+        try:
+            task.close()
+        except RuntimeError:
+            continue
+        except Exception:  # noqa: BLE001, S110 - a dead process has no last words
+            pass
+        return

@@ -1,0 +1,150 @@
+"""One simulation, from a plan and a source of choices to a judged history: pure, and quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from infra.config import ProgramConfig
+from infra.topology import TOPOLOGY
+from scenarios.errors import DeadlineMissed
+from scenarios.history import History
+from scenarios.labs.base import QueueInfo
+from scenarios.labs.simulated import Calm, Disturbances, Role, SimulatedLab, Staging
+from scenarios.model import DeliveryRates, Parameters, Scenario
+from scenarios.simulation.choices import Choices
+from scenarios.simulation.disturbances import CONSUMER_KINDS, PRODUCER_KINDS, Disturbance, draw_disturbances
+from scenarios.simulation.story import tell
+from scenarios.simulation.tables import TableModel
+from scenarios.simulation.world import names_for
+from scenarios.verdict import Conditions, Verdict, judge
+from services.consumer.consumer import Consumer
+from services.producer.producer import Producer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TIER = "sim"
+
+#: How a standard queue delivers in a disturbed run, besides as its scenario says; its duplicates stay the scenario's.
+LIVELIER = DeliveryRates(reorder=0.3, underfill=0.3)
+#: How many operations may lie between two disturbances of a consumer, for each message; and the fewest.
+SPREAD = (1.5, 12)
+#: How many may lie between two of a producer, which sends ten messages at once.
+PRODUCER_SPREAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationPlan:
+    """What to simulate.
+
+    Attributes:
+        consumer: the class of the consumers.
+        producer: the class of the producers.
+        tables: the status table and the ledger.
+        queue: what the queue is like, where the scenario has none in the topology.
+        business_field: the payload field by which a side effect is known, empty for the message's own id.
+        disturbed: whether things go wrong that no story asks for.
+        command: the command that does the same again.
+    """
+
+    scenario: Scenario
+    parameters: Parameters
+    seed: int
+    consumer: type[Consumer] = Consumer
+    producer: type[Producer] = Producer
+    tables: type[TableModel] = TableModel
+    queue: QueueInfo | None = None
+    business_field: str = ""
+    naive: bool = False
+    disturbed: bool = False
+    command: str = ""
+    consumer_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What came of it."""
+
+    verdict: Verdict
+    history: History
+
+    def story(self) -> str:
+        """Return the history as a person reads it, with what it violates."""
+        return "\n".join(tell(self.verdict, self.history))
+
+
+class DrawnDisturbances:
+    """Disturbances from the run's own source of choices, drawn when a process starts."""
+
+    def __init__(self, choices: Choices, count: int) -> None:
+        per_message, least = SPREAD
+        self._choices = choices
+        self._spread = max(least, round(per_message * count))
+
+    def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - the role alone decides
+        """See :class:`scenarios.labs.simulated.Disturbances`."""
+        if role == "producer":
+            return draw_disturbances(self._choices, PRODUCER_KINDS, PRODUCER_SPREAD)
+        return draw_disturbances(self._choices, CONSUMER_KINDS, self._spread)
+
+
+def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances | None = None) -> Simulation:
+    """Tell a scenario's story once, and judge it.
+
+    Args:
+        plan: what to simulate.
+        choices: decide everything that the plan does not.
+        disturbances: what goes wrong beyond the story, in the place of what a disturbed plan draws.
+
+    Raises:
+        LabError: a process ended although nothing had struck it.
+    """
+    scenario = plan.scenario
+    if disturbances is None:
+        disturbances = DrawnDisturbances(choices, plan.parameters.count) if plan.disturbed else Calm()
+    delivery = scenario.delivery
+    if plan.disturbed and choices.below(2):
+        delivery = replace(delivery, reorder=LIVELIER.reorder, underfill=LIVELIER.underfill)
+    queue = plan.queue or queue_of(scenario)
+    lab = SimulatedLab(
+        Staging(
+            scenario=scenario.name,
+            parameters=plan.parameters,
+            seed=plan.seed,
+            naive=plan.naive,
+            queue=queue,
+            names=names_for(scenario.name, fifo=queue.fifo),
+            consumer=plan.consumer,
+            delivery=delivery,
+            disturbances=disturbances,
+            producer=plan.producer,
+            tables=plan.tables,
+            business_field=plan.business_field,
+        ),
+        choices,
+    )
+    lab.open()
+    missed = ""
+    try:
+        scenario.run(lab)
+    except DeadlineMissed as error:
+        missed = str(error)
+    history = lab.finish()
+    conditions = Conditions(
+        seed=plan.seed,
+        parameters=plan.parameters,
+        tier=TIER,
+        naive=plan.naive,
+        consumer=plan.consumer_name,
+        missed=missed,
+        command=plan.command,
+    )
+    return Simulation(judge(scenario, history, conditions), history)
+
+
+def queue_of(scenario: Scenario) -> QueueInfo:
+    """Return what the queue of a scenario is like, by the same topology and the same defaults as in the other tiers."""
+    defaults = ProgramConfig()
+    entry = next(entry for entry in TOPOLOGY if entry.name == scenario.name)
+    return QueueInfo(defaults.visibility_timeout(entry), defaults.receive_count(entry), entry.fifo)

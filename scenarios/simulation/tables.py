@@ -1,0 +1,103 @@
+"""The two tables as plain state: the twin, in meaning, of ``services.drivers.store``.
+
+One contract test runs over both, so that what holds here holds with DynamoDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.operations import (
+    AlreadyCompleted,
+    CheckTables,
+    Claim,
+    Claimed,
+    ClaimResult,
+    Complete,
+    HeldByAnother,
+    LookUpSideEffect,
+    PerformSideEffect,
+    ReleaseClaim,
+    RenewClaim,
+)
+
+
+class ClaimItem:
+    """An item of the status table; see ``services.drivers.store`` for what the fields mean."""
+
+    __slots__ = ("attempts", "completed", "lease_expires_at", "owner")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.completed = False
+        self.owner = ""
+        self.lease_expires_at = 0
+
+
+class TableModel:
+    """The status table and the ledger. Each method is one atomic step, as each call to DynamoDB is.
+
+    Attributes:
+        claims: the status table's items by key.
+        executions: the ledger: how often each key's side effect was done.
+    """
+
+    def __init__(self) -> None:
+        self.claims: dict[str, ClaimItem] = {}
+        self.executions: dict[str, int] = {}
+
+    def check(self, operation: CheckTables, now: Callable[[], float]) -> None:
+        """Do nothing: the tables are there."""
+
+    def claim(self, operation: Claim, now: Callable[[], float]) -> ClaimResult:
+        """Claim if nobody ever did, or if the lease is over by the caller's clock."""
+        moment = _milliseconds(now)
+        item = self.claims.get(operation.key)
+        if item is None:
+            item = self.claims[operation.key] = ClaimItem()
+        elif item.completed:
+            return AlreadyCompleted()
+        elif item.lease_expires_at > moment:
+            return HeldByAnother(item.owner, (item.lease_expires_at - moment) / 1000)
+        item.attempts += 1
+        item.owner = operation.owner
+        item.lease_expires_at = moment + round(operation.lease_seconds * 1000)
+        return Claimed(item.attempts)
+
+    def renew(self, operation: RenewClaim, now: Callable[[], float]) -> bool:
+        """Move the lease's end, if no newer claim exists."""
+        item = self._own(operation)
+        if item is not None:
+            item.lease_expires_at = _milliseconds(now) + round(operation.lease_seconds * 1000)
+        return item is not None
+
+    def release(self, operation: ReleaseClaim, now: Callable[[], float]) -> bool:  # noqa: ARG002 - all methods are alike
+        """End the lease, if no newer claim exists."""
+        item = self._own(operation)
+        if item is not None:
+            item.lease_expires_at = 0
+        return item is not None
+
+    def complete(self, operation: Complete, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
+        """Mark as completed, if no newer claim exists."""
+        item = self._own(operation)
+        if item is not None:
+            item.completed = True
+        return item is not None
+
+    def look_up(self, operation: LookUpSideEffect, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
+        """Tell whether the ledger has the key."""
+        return operation.key in self.executions
+
+    def perform(self, operation: PerformSideEffect, now: Callable[[], float]) -> int:  # noqa: ARG002 - likewise
+        """Add one execution, whatever there is."""
+        count = self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
+        return count
+
+    def _own(self, operation: RenewClaim | ReleaseClaim | Complete) -> ClaimItem | None:
+        item = self.claims.get(operation.key)
+        return item if item is not None and item.attempts == operation.fencing_token else None
+
+
+def _milliseconds(now: Callable[[], float]) -> int:
+    return int(now() * 1000)

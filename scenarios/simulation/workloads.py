@@ -1,0 +1,209 @@
+"""Workloads: stories for the simulation alone, with untidy messages and several consumers, and nothing staged.
+
+A scenario shows one thing on purpose. A workload is where mutants are hunted and patterns are tested: whatever goes
+wrong in it, goes wrong by a disturbance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from scenarios.history import History
+from scenarios.invariants import FIFO, STANDARD, Invariant, Violation
+from scenarios.labs.base import ConsumerSettings, Lab, QueueInfo
+from scenarios.labs.simulated import SimulatedLab
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.simulation.mixes import POISON_MARKER, MessageMix, draw_messages
+from services.consumer.consumer import DELETE_ATTEMPTS
+from services.faults import Fault
+
+#: Lab seconds in which everything is to be settled, apart from the time that disturbances take.
+DEADLINE = 60.0
+
+STANDARD_QUEUE = QueueInfo(visibility_timeout=2, max_receive_count=8, fifo=False)
+LIVELY = DeliveryRates(reorder=0.1, duplicate=0.1, underfill=0.1)
+EIGHT_MESSAGES = Parameters(count=8, batch_size=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A scenario that only the simulation can tell, and the queue that it needs.
+
+    Attributes:
+        scenario: its story and its invariants; it has no witness, since it stages nothing.
+        queue: what its queue is like.
+        business_field: the payload field by which a side effect is known, empty for the message's own id.
+    """
+
+    scenario: Scenario
+    queue: QueueInfo
+    business_field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What distinguishes one workload from another."""
+
+    name: str
+    summary: str
+    mix: MessageMix
+    settings: ConsumerSettings
+    queue: QueueInfo = STANDARD_QUEUE
+    consumers: int = 2
+    faults: tuple[Fault, ...] = ()
+    parameters: Parameters = EIGHT_MESSAGES
+    delivery: DeliveryRates = LIVELY
+    invariants: tuple[Invariant, ...] = STANDARD
+
+
+def _workload(shape: _Shape) -> Workload:
+    def run(lab: Lab) -> None:
+        # The messages are drawn, which no lab of real processes can do.
+        simulated = cast("SimulatedLab", lab)
+        messages = draw_messages(simulated.choices, shape.mix, lab.parameters.count)
+        settings: ConsumerSettings = {**shape.settings, "max_messages": lab.parameters.batch_size}
+        consumers = [lab.start_consumer(faults=shape.faults, **settings) for _ in range(shape.consumers)]
+        simulated.send(messages)
+        lab.settle(deadline=DEADLINE)
+        lab.stop(*consumers)
+
+    scenario = Scenario(
+        name=shape.name,
+        summary=shape.summary,
+        pace="fast",
+        run=run,
+        invariants=(*shape.invariants, REFUSED_AND_FORGOTTEN, BEGUN_AFTER_SIGTERM),
+        witnesses=(),
+        naive_twin=NaiveTwin(
+            "services.consumer.naive:WithoutGuard", "claims and the look into the ledger", "duplicated-side-effect"
+        ),
+        defaults=shape.parameters,
+        delivery=shape.delivery,
+    )
+    return Workload(scenario, shape.queue, shape.mix.business_field)
+
+
+# --- two promises that only a simulation can put to the test --------------------------------------------------------
+
+
+def refused_and_forgotten(history: History) -> list[Violation]:
+    """Find entries of a batch that the queue refused for reasons of its own, and that nobody offered again.
+
+    A process that died had no chance to; one that has tried a number of times may give up.
+    """
+    return [
+        Violation(
+            "refused-and-forgotten",
+            f"{process} had an entry of a {operation} refused for a while, and did not offer it again.",
+            records=history.calls(operation)[index].records,
+        )
+        for operation in ("Send", "Delete")
+        for process, index in _forgotten(history, operation)
+    ]
+
+
+def _forgotten(history: History, operation: str) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    calls = history.calls(operation)
+    for index, call in enumerate(calls):
+        if call.status != "ok" or call.result is None:
+            continue
+        failed = call.result["failed"] if operation == "Send" else call.result
+        end = history.exits.get(call.process)
+        if not failed or (end is not None and end.code != 0):
+            continue
+        offered = [_identity(item) for item in call.arguments["messages"]]
+        for item in failed:
+            identity = offered[item["entry"]]
+            tries = [
+                other.started > call.started
+                for other in calls
+                if other.process == call.process and identity in map(_identity, other.arguments["messages"])
+            ]
+            if not item["sender_fault"] and not any(tries) and len(tries) < DELETE_ATTEMPTS:
+                found.append((call.process, index))
+    return found
+
+
+def _identity(message: object) -> object:
+    return message["body"] if isinstance(message, dict) else message
+
+
+def begun_after_sigterm(history: History) -> list[Violation]:
+    """Find messages that a consumer began to work on after it had been asked to end."""
+    asked = {strike.process: strike for strike in history.faults if strike.kind == "sigterm"}
+    return [
+        Violation(
+            "begun-after-sigterm",
+            f"{call.process} was asked to end, and after that claimed {history.name_of_key(call.arguments['key'])}.",
+            (call.arguments["key"],),
+            records=(asked[call.process].record, *call.records),
+        )
+        for call in history.calls("Claim")
+        if call.process in asked and call.started > asked[call.process].time
+    ]
+
+
+REFUSED_AND_FORGOTTEN = Invariant(
+    "refused-and-forgotten", "what the queue refused for a while is offered again", refused_and_forgotten
+)
+BEGUN_AFTER_SIGTERM = Invariant(
+    "begun-after-sigterm", "nothing new is begun after a request to end", begun_after_sigterm
+)
+
+# --- the workloads --------------------------------------------------------------------------------------------------
+
+ORDERS = _workload(
+    _Shape(
+        name="orders",
+        summary="poison, malformed bodies and second copies among good messages, on a standard queue",
+        mix=MessageMix(poison=10, malformed=10, repeated=10),
+        settings={"reject_payload_marker": POISON_MARKER},
+    )
+)
+BUSINESS_KEYS = _workload(
+    _Shape(
+        name="business-keys",
+        summary="several messages ask for the same business transaction",
+        mix=MessageMix(shared_key=40, business_field="order_id"),
+        settings={"business_idempotency_field": "order_id"},
+    )
+)
+LONG_WORK = _workload(
+    _Shape(
+        name="long-work",
+        summary="work that outlives the visibility timeout, kept by a heartbeat",
+        mix=MessageMix(repeated=10),
+        settings={"heartbeat_seconds": 0.5},
+        faults=(Fault("delay", "PerformSideEffect", seconds=5.0),),
+    )
+)
+GROUPS = _workload(
+    _Shape(
+        name="groups",
+        summary="message groups on a FIFO queue",
+        mix=MessageMix(groups=2),
+        settings={},
+        queue=QueueInfo(visibility_timeout=2, max_receive_count=8, fifo=True),
+        delivery=DeliveryRates(0.0, 0.0, 0.0),
+        invariants=FIFO,
+    )
+)
+ZOMBIES = _workload(
+    _Shape(
+        name="zombies",
+        summary="each consumer fails once at slow work, on a queue that repeats itself",
+        mix=MessageMix(),
+        settings={},
+        queue=QueueInfo(visibility_timeout=2, max_receive_count=20, fifo=False),
+        faults=(
+            Fault("delay", "PerformSideEffect", nth=0, seconds=1.0),
+            Fault("error", "PerformSideEffect"),
+        ),
+        delivery=DeliveryRates(reorder=0.0, duplicate=0.5, underfill=0.0),
+        parameters=Parameters(count=3, batch_size=1),
+    )
+)
+
+ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, LONG_WORK, GROUPS, ZOMBIES)

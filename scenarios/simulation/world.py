@@ -1,0 +1,321 @@
+"""The world of one simulation: the queue and its dead-letter queue, the tables, the clock, and the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from infra.localaws.sqs.content import MessageDraft
+from infra.localaws.sqs.errors import OverLimit, SqsError
+from infra.localaws.sqs.message import Delivery
+from infra.localaws.sqs.message import Message as HeldMessage
+from infra.localaws.sqs.model import SqsModel
+from infra.localaws.sqs.queue import Queue as QueueModel
+from infra.localaws.sqs.queue import ReceiveRequest
+from infra.localaws.sqs.rates import STRICT, DeliveryRates
+from scenarios.history import ENDPOINT
+from scenarios.labs.base import QueueInfo
+from scenarios.simulation.choices import Choices, ChosenRandom
+from scenarios.simulation.scheduler import Scheduler, Sleeper
+from scenarios.simulation.tables import TableModel
+from services.history import Record
+from services.operations import (
+    AppendToLog,
+    ChangeVisibility,
+    CheckTables,
+    Claim,
+    Complete,
+    Delete,
+    DescribeQueue,
+    EntryFailure,
+    LookUpSideEffect,
+    Message,
+    Operation,
+    OperationFailed,
+    PerformSideEffect,
+    QueueFacts,
+    Receive,
+    ReleaseClaim,
+    RenewClaim,
+    Send,
+    SendResult,
+    SentEntry,
+)
+from services.payload import MalformedPayload, effect_key, parse_payload
+
+#: Seconds since the epoch at the beginning of a simulation: what a wall clock that is right shows then.
+EPOCH = 1_700_000_000.0
+
+MICROSECONDS = 1_000_000
+
+#: What an event of the queue adds to the messages that it holds.
+_SETTLES = {"sent": 1, "deleted": -1, "dead-lettered": -1, "expired": -1}
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the queues of a simulation are called."""
+
+    queue: str
+    dead_letter_queue: str
+
+
+def names_for(scenario: str, *, fifo: bool) -> Names:
+    """Return the names of a scenario's queues."""
+    suffix = ".fifo" if fifo else ""
+    return Names(f"sim-{scenario}{suffix}", f"sim-{scenario}-dlq{suffix}")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a world is like at the beginning: its queue, the queue's ways, and its tables."""
+
+    info: QueueInfo
+    names: Names
+    rates: DeliveryRates
+    tables: Callable[[], TableModel] = TableModel
+
+
+class World:
+    """Everything outside of the producers and consumers, and who performs their operations on it.
+
+    Attributes:
+        records: the history so far, in the order in which things happened.
+        unsettled: how many messages the queue under study holds, visible or not.
+        held: the messages that were ever received, as the state machine sees them.
+        longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
+        time_lost: by how many seconds disturbances may have held up the story so far.
+        business_field: the payload field by which a side effect is known, empty for the message's own id.
+    """
+
+    def __init__(self, setting: Setting, choices: Choices, seed: int) -> None:
+        info, names, rates = setting.info, setting.names, setting.rates
+        self.info = info
+        self.names = names
+        self.choices = choices
+        self.scheduler = Scheduler()
+        self.records: list[Record] = []
+        self.tables = setting.tables()
+        self.held: dict[str, HeldMessage] = {}
+        self.unsettled = 0
+        self.longest_lease = 0.0
+        self.time_lost = 0.0
+        self.business_field = ""
+        self._endpoint_index = 0
+        self._last_tick = -1
+        self._keys: dict[str, str] = {}
+        self._waiting: list[Sleeper] = []
+        self.model = SqsModel(
+            clock=self.scheduler.time,
+            rng=ChosenRandom(choices, seed),
+            observer=self._observe,
+            rates=STRICT if info.fifo else rates,
+            on_available=self._wake_waiting,
+        )
+        fifo = {"FifoQueue": "true"} if info.fifo else {}
+        self.model.create_queue(names.dead_letter_queue, fifo)
+        redrive = {"deadLetterTargetArn": self.model.arn(names.dead_letter_queue)}
+        self.queue: QueueModel = self.model.create_queue(
+            names.queue,
+            {
+                **fifo,
+                "VisibilityTimeout": str(int(info.visibility_timeout)),
+                "RedrivePolicy": json.dumps({**redrive, "maxReceiveCount": info.max_receive_count}),
+            },
+        )
+        # The queues were there before the run began.
+        self.records.clear()
+        self._endpoint_index = 0
+        self._last_tick = -1
+        # The dead-letter queue is read by the lab alone, and hands out whatever is there.
+        self.model.queue(names.dead_letter_queue).rates = STRICT
+        tables = self.tables
+        self._store: dict[type[Operation], Callable[[Any, Clock], Any]] = {
+            CheckTables: tables.check,
+            Claim: tables.claim,
+            RenewClaim: tables.renew,
+            ReleaseClaim: tables.release,
+            Complete: tables.complete,
+            LookUpSideEffect: tables.look_up,
+            PerformSideEffect: tables.perform,
+        }
+        self._queue: dict[type[Operation], Callable[[Any], Any]] = {
+            DescribeQueue: self._describe,
+            Send: self._send,
+            Delete: self._delete,
+            ChangeVisibility: self._change_visibility,
+            AppendToLog: _forget_line,
+        }
+
+    def tick(self) -> float:
+        """Return the time of a new record: no two have the same, so that a history is in the order of what happened."""
+        moment = round(self.scheduler.now * MICROSECONDS)
+        self._last_tick = moment = max(moment, self._last_tick + 1)
+        return moment / MICROSECONDS
+
+    def key_of(self, message: HeldMessage) -> str:
+        """Return the key of a message's side effect; its id where nothing can be worked on."""
+        key = self._keys.get(message.message_id)
+        if key is None:
+            try:
+                key = effect_key(parse_payload(message.body), message.message_id, self.business_field)
+            except MalformedPayload:
+                key = message.message_id
+            self._keys[message.message_id] = key
+        return key
+
+    def is_workable(self, message: HeldMessage) -> bool:
+        """Tell whether a message is no poison."""
+        try:
+            payload = parse_payload(message.body)
+            effect_key(payload, message.message_id, self.business_field)
+        except MalformedPayload:
+            return False
+        return payload.get("poison") is not True
+
+    # --- operations --------------------------------------------------------------------------------------------------
+
+    def perform(self, operation: Operation, wall_clock: Clock) -> Any:
+        """Perform an operation at once; all but Receive, which may wait.
+
+        Args:
+            operation: what to do.
+            wall_clock: the caller's own idea of the time, which leases are compared with.
+
+        Raises:
+            OperationFailed: the queue refuses.
+        """
+        kind = type(operation)
+        store = self._store.get(kind)
+        if store is not None:
+            return store(operation, wall_clock)
+        try:
+            return self._queue[kind](operation)
+        except SqsError as error:
+            raise OperationFailed(error.query_code, str(error), transient=isinstance(error, OverLimit)) from None
+
+    def receive(self, operation: Receive) -> tuple[Message, ...]:
+        """Take what is there now."""
+        request = ReceiveRequest(operation.max_messages, long_poll=operation.wait_seconds > 0)
+        deliveries = self.model.receive(self.names.queue, request)
+        for item in deliveries:
+            self.held[item.message.message_id] = item.message
+        return tuple([_message(item) for item in deliveries])
+
+    def wait_for_messages(self, sleeper: Sleeper) -> float:
+        """Remember who waits for a message; return when one may be there at the latest, infinite for nobody knows."""
+        self._waiting.append(sleeper)
+        at = self.model.next_visible_at(self.names.queue)
+        return inf if at is None else at
+
+    def stop_waiting(self, sleeper: Sleeper) -> None:
+        """Forget who waited."""
+        if sleeper in self._waiting:
+            self._waiting.remove(sleeper)
+
+    def _wake_waiting(self, queue: QueueModel) -> None:
+        if self._waiting and queue is self.queue:
+            for sleeper in self._waiting:
+                self.scheduler.wake(sleeper, self.scheduler.now)
+            self._waiting.clear()
+
+    def _describe(self, _operation: DescribeQueue) -> QueueFacts:
+        return QueueFacts(self.queue.attributes.visibility_timeout, self.info.fifo)
+
+    def _send(self, operation: Send) -> SendResult:
+        sent: list[SentEntry] = []
+        failed: list[EntryFailure] = []
+        for entry, message in enumerate(operation.messages):
+            draft = MessageDraft(
+                message.body, message.delay_seconds, group=message.group, deduplication_id=message.deduplication_id
+            )
+            try:
+                taken = self.model.send(self.names.queue, draft)
+            except SqsError as error:
+                failed.append(_entry_failure(entry, error))
+            else:
+                number = taken.sequence_number
+                sent.append(SentEntry(entry, taken.message_id, _sequence(number)))
+        return SendResult(tuple(sent), tuple(failed))
+
+    def _delete(self, operation: Delete) -> tuple[EntryFailure, ...]:
+        return self._each(operation.messages, self._delete_one)
+
+    def _delete_one(self, message: Message) -> None:
+        self.model.delete(self.names.queue, message.receipt_handle)
+
+    def _change_visibility(self, operation: ChangeVisibility) -> tuple[EntryFailure, ...]:
+        def change(message: Message) -> None:
+            self.model.change_visibility(self.names.queue, message.receipt_handle, operation.timeout)
+
+        return self._each(operation.messages, change)
+
+    def _each(self, messages: tuple[Message, ...], act: Callable[[Message], None]) -> tuple[EntryFailure, ...]:
+        failed = []
+        for entry, message in enumerate(messages):
+            try:
+                act(message)
+            except SqsError as error:
+                failed.append(_entry_failure(entry, error))
+        return tuple(failed)
+
+    def receive_dead_letters(self, operation: Receive) -> tuple[Message, ...]:
+        """Take what is in the dead-letter queue."""
+        request = ReceiveRequest(operation.max_messages)
+        return tuple([_message(item) for item in self.model.receive(self.names.dead_letter_queue, request)])
+
+    def delete_dead_letters(self, operation: Delete) -> tuple[EntryFailure, ...]:
+        """Delete from the dead-letter queue."""
+        for message in operation.messages:
+            self.model.delete(self.names.dead_letter_queue, message.receipt_handle)
+        return ()
+
+    # --- the endpoint's own side -------------------------------------------------------------------------------------
+
+    def _observe(self, event: str, queue: str, fields: dict[str, Any]) -> None:
+        if queue == self.names.queue:
+            self.unsettled += 0 if "deduplicated" in fields else _SETTLES.get(event, 0)
+        index = self._endpoint_index
+        self._endpoint_index = index + 1
+        self.records.append(
+            {
+                "time": self.tick(),
+                "process": ENDPOINT,
+                "index": index,
+                "type": "event",
+                "event": event,
+                "queue": queue,
+                **fields,
+            }
+        )
+
+
+def _message(delivery: Delivery) -> Message:
+    message = delivery.message
+    number = message.sequence_number
+    return Message(
+        message.message_id,
+        delivery.receipt_handle,
+        message.body,
+        delivery.receive_count,
+        message.group,
+        _sequence(number),
+    )
+
+
+def _sequence(number: int | None) -> str | None:
+    """Return a sequence number in SQS's form; a message of a standard queue has none."""
+    return f"{number:020d}" if number else None
+
+
+def _entry_failure(entry: int, error: SqsError) -> EntryFailure:
+    return EntryFailure(entry, error.query_code, str(error), sender_fault=True)
+
+
+def _forget_line(_operation: AppendToLog) -> None:
+    """Write nowhere: the file would be outside the simulation, and the history has the side effect."""

@@ -1,0 +1,107 @@
+"""The tiers agree: the same scenario under the same faults has the same verdict, simulated and on real processes.
+
+The faults are such as both tiers know (``services.faults``), and fall on whichever consumer starts first, second and so
+on. Some are within what the pattern promises, some are beyond it, so there are verdicts of either kind.
+"""
+
+import random
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from infra.stacks import temporary_stack
+from scenarios.catalog import find_scenario
+from scenarios.exploration.campaign import violated_by
+from scenarios.labs.directory import new_run_directory
+from scenarios.labs.observer import Nobody
+from scenarios.labs.runner import _stage
+from scenarios.labs.simulated import consumer_class
+from scenarios.labs.subprocess import Setup
+from scenarios.simulation.choices import SeededChoices
+from scenarios.simulation.run import SimulationPlan, simulate
+from scenarios.verdict import Conditions, judge
+from services.faults import Fault
+
+pytestmark = pytest.mark.processes
+
+SCHEDULES = 20
+#: The operations that a schedule may have fail, by scenario: where one failed receive more or less decides nothing.
+OPERATIONS = {
+    "crash": ("Receive", "Claim", "LookUpSideEffect", "Complete", "Delete", "ReleaseClaim"),
+    "duplicates": ("Receive", "Claim", "Complete", "Delete"),
+    "fifo-order": ("Receive", "Claim", "Complete", "Delete", "ReleaseClaim"),
+    "happy": ("Receive", "Delete"),
+    "poison": ("Receive", "Complete", "Delete"),
+}
+#: Faults beyond what any pattern survives, where the queue gives up soon enough to wait for it.
+BEYOND = {
+    "poison": (Fault("error", "Claim", nth=0), Fault("error", "Complete", nth=0)),
+    "fifo-order": (Fault("error", "Claim", nth=0), Fault("error", "PerformSideEffect", nth=0)),
+}
+
+
+class Scheduled:
+    """A lab of any tier whose consumers meet more faults than their story asks for."""
+
+    def __init__(self, lab, schedule):
+        self._lab = lab
+        self._schedule = iter(schedule)
+
+    def __getattr__(self, name):
+        return getattr(self._lab, name)
+
+    def start_consumer(self, name=None, *, faults=(), **settings):
+        return self._lab.start_consumer(name, faults=(*faults, *next(self._schedule, ())), **settings)
+
+
+def draw_schedule(name, number):
+    """Return the faults of each consumer, in the order of their starts; and whether the twin consumes."""
+    rng = random.Random(f"{name}/{number}")
+    if name in BEYOND and number < len(BEYOND[name]):
+        return [(BEYOND[name][number],)] * 5, False
+    schedule = []
+    for _ in range(5):
+        operation, nth = rng.choice(OPERATIONS[name]), rng.randint(1, 3)
+        schedule.append(
+            rng.choice(
+                [
+                    (),
+                    (Fault("error", operation, nth=nth),),
+                    (Fault("delay", operation, nth=nth, seconds=0.1),),
+                ]
+            )
+        )
+    return schedule, number % 5 == 4
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with temporary_stack(sorted(OPERATIONS)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_both_tiers_come_to_the_same_verdict(name, stack, tmp_path):
+    scenario = find_scenario(name)
+    parameters = replace(scenario.defaults, count=max(scenario.least.count, 6))
+    seen = set()
+    for number in range(SCHEDULES):
+        schedule, naive = draw_schedule(name, number)
+        told = replace(scenario, run=lambda lab, schedule=schedule: scenario.run(Scheduled(lab, schedule)))
+        consumer = scenario.naive_twin.consumer if naive else ""
+
+        plan = SimulationPlan(told, parameters, number, consumer_class(consumer), naive=naive)
+        simulated = simulate(plan, SeededChoices(number))
+
+        directory = new_run_directory(tmp_path, name, number, datetime.now().astimezone())
+        setup = Setup(told, parameters, number, naive, consumer, stack, stack.scenario(name), False, directory)
+        history, missed = _stage(setup, Nobody())
+        real = judge(told, history, Conditions(number, parameters, "local", naive, missed=missed))
+
+        evidence = f"schedule {number} of {name}: {schedule}\nlocal: {real.reason}\n{simulated.story()}"
+        assert (simulated.verdict.outcome, violated_by(simulated.verdict)) == (real.outcome, violated_by(real)), (
+            evidence
+        )
+        seen.add(real.outcome)
+    assert len(seen) > 1, "schedules that all come to one verdict compare nothing"

@@ -1,0 +1,146 @@
+"""One contract over both stores: the model in memory, and the real one over DynamoDB's protocol.
+
+CONTRACT_ENDPOINT_URL names another endpoint for the real one, instead of the embedded one.
+"""
+
+import os
+import uuid
+
+import pytest
+
+from infra.clients import aws_client
+from infra.localaws.server import running_endpoint
+from scenarios.simulation.tables import TableModel
+from services import operations as op
+from services.drivers.store import Store
+
+
+class Model:
+    """The model, under the names of the real store's methods."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self._tables = TableModel()
+
+    def __getattr__(self, name):
+        method = getattr(self._tables, name)
+        return lambda operation: method(operation, lambda: self.now)
+
+
+class Real:
+    def __init__(self, client):
+        self.now = 1000.0
+        names = [f"contract-{uuid.uuid4().hex[:8]}-{role}" for role in ("status", "ledger")]
+        for name in names:
+            client.create_table(
+                TableName=name,
+                KeySchema=[{"AttributeName": "message_id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "message_id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+        self._store = Store(client, *names, now=lambda: self.now)
+        self.drop = lambda: [client.delete_table(TableName=name) for name in names]
+
+    def __getattr__(self, name):
+        real = {"look_up": "look_up_side_effect", "perform": "perform_side_effect", "check": "check_tables"}
+        return getattr(self._store, real.get(name, name))
+
+
+@pytest.fixture(scope="module")
+def client():
+    given = os.environ.get("CONTRACT_ENDPOINT_URL")
+    if given:
+        yield aws_client("dynamodb", endpoint_url=given, region="us-west-1")
+        return
+    with running_endpoint() as endpoint:
+        yield aws_client("dynamodb", endpoint_url=endpoint.url, region="us-west-1")
+
+
+@pytest.fixture(params=["model", "real"])
+def store(request):
+    if request.param == "model":
+        yield Model()
+        return
+    real = Real(request.getfixturevalue("client"))
+    yield real
+    real.drop()
+
+
+def claim(store, owner="me", seconds=10.0, key="k"):
+    return store.claim(op.Claim(key, owner, seconds))
+
+
+def test_the_tables_are_there(store):
+    assert store.check(op.CheckTables()) is None
+
+
+def test_the_first_claim_has_the_first_token(store):
+    assert claim(store) == op.Claimed(1)
+    assert claim(store, key="other") == op.Claimed(1)
+
+
+def test_a_claim_holds_until_its_lease_is_over(store):
+    claim(store, "one")
+    assert claim(store, "two") == op.HeldByAnother("one", 10.0)
+    store.now += 9.999
+    assert isinstance(claim(store, "two"), op.HeldByAnother)
+    store.now += 0.001
+    assert claim(store, "two") == op.Claimed(2)
+    assert claim(store, "three") == op.HeldByAnother("two", 10.0)
+
+
+def test_ones_own_claim_is_held_as_well(store):
+    claim(store, "me")
+    assert claim(store, "me") == op.HeldByAnother("me", 10.0)
+
+
+def test_a_lease_is_kept_to_the_millisecond(store):
+    claim(store, seconds=1.2344)
+    assert claim(store, "two").seconds_left == 1.234
+
+
+def test_a_completed_key_is_never_claimed_again(store):
+    assert store.complete(op.Complete("k", claim(store).fencing_token))
+    store.now += 1e6
+    assert claim(store) == op.AlreadyCompleted()
+    assert store.complete(op.Complete("k", 1)), "completing again is the same"
+
+
+def test_an_old_token_can_do_nothing(store):
+    claim(store, "zombie")
+    store.now += 10
+    claim(store, "heir")
+    assert store.complete(op.Complete("k", 1)) is False
+    assert store.renew(op.RenewClaim("k", 1, 100.0)) is False
+    assert store.release(op.ReleaseClaim("k", 1)) is False
+    assert claim(store, "third") == op.HeldByAnother("heir", 10.0)
+
+
+def test_a_token_of_no_claim_can_do_nothing(store):
+    assert store.complete(op.Complete("k", 1)) is False
+    assert store.renew(op.RenewClaim("k", 1, 100.0)) is False
+    assert store.release(op.ReleaseClaim("k", 1)) is False
+    assert claim(store) == op.Claimed(1)
+
+
+def test_a_renewed_claim_holds_from_the_renewal(store):
+    claim(store, "one")
+    store.now += 9
+    assert store.renew(op.RenewClaim("k", 1, 10.0)) is True
+    store.now += 9
+    assert claim(store, "two") == op.HeldByAnother("one", 1.0)
+
+
+def test_a_released_claim_is_free_at_once(store):
+    claim(store, "one")
+    assert store.release(op.ReleaseClaim("k", 1)) is True
+    assert claim(store, "two") == op.Claimed(2)
+
+
+def test_the_ledger_counts_and_refuses_nothing(store):
+    assert store.look_up(op.LookUpSideEffect("k")) is False
+    assert store.perform(op.PerformSideEffect("k", "m-1")) == 1
+    assert store.look_up(op.LookUpSideEffect("k")) is True
+    assert store.perform(op.PerformSideEffect("k", "m-2", 3, "g")) == 2
+    assert store.look_up(op.LookUpSideEffect("other")) is False
