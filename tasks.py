@@ -225,8 +225,8 @@ def explore(
     )
 
 
-@task(positional=["run"], optional=["run"], help={"run": "its directory (default: the latest)", "json": AS_JSON})
-def replay(_: Context, run: str = "", json: bool = False) -> None:
+@task(help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
+def replay(_: Context, run: str, json: bool = False) -> None:
     """Let a simulated run happen again, and compare it byte for byte."""
     call("scenarios.exploration.commands", "replay", run=run, json=json)
 
