@@ -84,7 +84,8 @@ class Call:
         a passing failure (a lost connection, an internal error) the operation may have been done.
         """
         if self.outcome is None:
-            crashed_before = any(item["fault"].get("point") == "before" for item in self.faults)
+            struck = [(item["fault"]["kind"], item["fault"].get("point")) for item in self.faults]
+            crashed_before = ("crash", "before") in struck
             return "fail" if crashed_before else "unknown"
         if self.outcome["type"] == "ok":
             return "ok"

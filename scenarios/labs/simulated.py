@@ -260,12 +260,14 @@ class SimulatedLab:
 
     def consumers(self) -> Iterable[SimulatedProcess]:
         """Return the consumers that run; see :class:`scenarios.simulation.strikes.Surroundings`."""
-        return [process for process in self._incarnations.values() if process.exit_code is None]
+        return [process for process in self._incarnations.values() if process.runs]
 
     def story_costs(self) -> int:
         """Return what the story's own faults may still cost a message; see ``strikes.Surroundings``."""
         timeout = self.queue.visibility_timeout
-        return sum(_receives(fault, timeout) for process in self.consumers() for fault in process.story_faults)
+        # Who was ended comes back, and what its story holds for it comes with it.
+        to_come = [process for process in self._incarnations.values() if process.runs or process.disturbed_to_death]
+        return sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
 
     def outage(self, seconds: float) -> None:
         """End every consumer that is ready; see :class:`scenarios.simulation.strikes.Surroundings`."""
@@ -276,7 +278,7 @@ class SimulatedLab:
                 process.kill()
 
     def _running(self) -> list[SimulatedProcess]:
-        return [process for process in self._processes.values() if process.exit_code is None]
+        return [process for process in self._processes.values() if process.runs]
 
     def _start(self, process: SimulatedProcess, program: Program, role: Role) -> None:
         self._processes[process.name] = process

@@ -116,6 +116,11 @@ class SimulatedProcess:
         self._disturber: Disturber | None = None
         self._next_disturbance: float = float("inf")
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.exit_code is None
+
     # --- life and death ----------------------------------------------------------------------------------------------
 
     def start(self, program: Program, at: float, disturber: Disturber | None = None) -> None:

@@ -120,6 +120,23 @@ def test_a_replacement_killed_at_any_moment_leaves_only_the_new(lab, monkeypatch
     assert deaths >= (3 + 2) * 3  # create and delete as above; three resources
 
 
+def test_a_refresh_killed_at_any_moment_can_be_repeated_and_the_next_up_mends_everything(
+    lab, monkeypatch, one_at_a_time
+):
+    engine = lab.engine(small_program())
+
+    def break_behind_its_back():
+        outputs = engine.up().outputs
+        lab.aws.sqs.delete_queue(QueueUrl=outputs["queueUrl"])
+
+    def check():
+        engine.refresh()
+        assert engine.refresh().changes == []
+        converges(lab, engine)()
+
+    assert die_at_every_moment(monkeypatch, lab, break_behind_its_back, engine.refresh, check) >= 1
+
+
 def gone(lab, engine):
     def check():
         engine.destroy()

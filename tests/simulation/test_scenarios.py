@@ -7,6 +7,7 @@ import pytest
 from scenarios.catalog import all_scenarios
 from scenarios.errors import RequestError, ServiceFailedError
 from scenarios.exploration.campaign import violated_by
+from scenarios.history import History
 from scenarios.labs.base import ConsumerSettings
 from scenarios.labs.simulated import _OPTION_OF, WAIT_TIME_SECONDS, consumer_class, consumer_options
 from scenarios.simulation.met import FAULT_KINDS, STANDARD_ONLY, faults_met
@@ -98,3 +99,18 @@ def test_a_consumer_that_raises_is_a_sentence(simulated, monkeypatch):
 def test_a_consumer_that_is_none_is_a_sentence(spec):
     with pytest.raises(RequestError, match="The consumer"):
         consumer_class(spec)
+
+
+def test_what_died_after_a_pause_before_its_operation_may_have_done_it():
+    # Only a crash says that nothing was done; a pause or a delay before an operation says nothing of the kind.
+    records = [
+        {"type": "invoke", "operation": "PerformSideEffect", "arguments": {"key": "k", "message_id": "m"}},
+        {
+            "type": "fault",
+            "invocation": 0,
+            "operation": "PerformSideEffect",
+            "fault": {"kind": "pause", "point": "before"},
+        },
+    ]
+    history = History({"time": at, "process": "c", "index": at, **record} for at, record in enumerate(records))
+    assert history.effects[0].status == "unknown"
