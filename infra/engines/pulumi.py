@@ -33,7 +33,7 @@ from pulumi.automation._stack import StackInitMode  # exported nowhere else, and
 
 from infra.engines.engine import Deployment, Observer, ignore_steps
 from infra.engines.plan import Plan
-from infra.engines.pulumi_cli import cli_environment, find_cli, require_passphrase
+from infra.engines.pulumi_cli import cli_environment, drop_cut_attributes, find_cli, require_passphrase
 from infra.engines.pulumi_events import Reporter
 from infra.engines.pulumi_program import InlineProgram
 from infra.engines.pulumi_recovery import end_pending_operations, wait_for_unlock
@@ -95,6 +95,7 @@ class PulumiEngine:
         self._settings = settings
         self._warn = warn
         self._command = cli.command()
+        drop_cut_attributes(settings.backend_url, deployment.stack)
 
     def preview(self, observer: Observer = ignore_steps) -> Plan:
         """Tell what an ``up`` would do. For a stack that is not there a scratch one is made elsewhere, and removed."""

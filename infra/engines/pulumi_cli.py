@@ -1,5 +1,6 @@
 """The real Pulumi CLI: where it is, which version is pinned, and the environment that it is given."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ INSTALL = (
 BACKEND_URL = f"file://./{STATE_DIRECTORY}"
 """Where stacks are kept if nothing else is said; ``Pulumi.yaml`` names the same one, relative to itself."""
 
+_FILES = "file://"
 _BACKEND = "PULUMI_BACKEND_URL"
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -85,6 +87,26 @@ def backend_url(directory: Path, environment: Mapping[str, str] = os.environ) ->
         environment: The environment variables.
     """
     return environment.get(_BACKEND) or f"file://{directory / STATE_DIRECTORY}"
+
+
+def drop_cut_attributes(backend: str, stack: str) -> None:
+    """Remove the file of a state's attributes if a CLI that was killed has left it empty or cut.
+
+    A backend in files keeps a state's content type and the like in a file of their own, written in place. The state
+    itself is replaced as a whole; but the CLI reads nothing where the attributes are cut, and does without them where
+    they are gone.
+
+    Args:
+        backend: The backend's URL; one that is not in files has no such file.
+        stack: The stack's name.
+    """
+    if not backend.startswith(_FILES):
+        return
+    for path in Path(backend.removeprefix(_FILES)).glob(f".pulumi/stacks/*/{stack}.json.attrs"):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            path.unlink(missing_ok=True)
 
 
 def cli_environment(backend: str, *, serve_provider: bool = True) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.engines.pulumi_cli import backend_url, cli_environment, find_cli
+from infra.engines.pulumi_cli import backend_url, cli_environment, drop_cut_attributes, find_cli
 from infra.engines.state import PendingKind, PendingOperation, ResourceState, Snapshot
 from infra.errors import StateError
 
@@ -25,6 +25,7 @@ def read_pulumi_snapshot(stack: str, project: str, directory: Path, endpoint: st
         DeploymentError: There is no CLI.
     """
     backend = backend_url(directory)
+    drop_cut_attributes(backend, stack)
     answer = subprocess.run(
         [str(find_cli().path), "--non-interactive", "stack", "export", "--stack", stack],
         cwd=directory,

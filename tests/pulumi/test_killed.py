@@ -102,3 +102,11 @@ def test_a_destroy_that_was_killed_can_be_repeated(real, stack, point):
     engine.remove()
     assert real.endpoint.contents(f"{stack}-") == {}
     assert engine.outputs() == {}
+
+
+@pytest.mark.parametrize("left", [b"", b'{"user.cache_con'])
+def test_a_state_whose_attributes_a_killed_cli_has_cut_is_read_all_the_same(real, stack, left):
+    real.engine(stack, program(OLD)).up()
+    (attributes,) = (real.directory / "backend").glob(f".pulumi/stacks/*/{stack}.json.attrs")
+    attributes.write_bytes(left)
+    assert real.engine(stack, program(OLD)).up().changes == []
