@@ -358,10 +358,15 @@ def _code(strike: _Strike) -> str:
 
 
 def _affordable(process: SimulatedProcess, story_costs: int, still_to_come: int = 0) -> bool:
-    """Tell whether each message that a process has in hand can afford a fault that costs it a receive."""
-    held = process.world.held
+    """Tell whether each message that a process has in hand can afford a fault that costs it a receive.
+
+    So must its copies: a claim that is left behind keeps them waiting as well.
+    """
+    world = process.world
     return all(
-        _has_receives_left(process.world, held[item.message_id], story_costs, still_to_come) for item in process.in_hand
+        _has_receives_left(world, message, story_costs, still_to_come)
+        for delivery in process.in_hand
+        for message in world.copies_of(world.held[delivery.message_id])
     )
 
 

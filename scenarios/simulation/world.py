@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -109,6 +109,8 @@ class World:
         self._endpoint_index = 0
         self._last_tick = -1
         self._keys: dict[str, str] = {}
+        self._by_key: dict[str, list[HeldMessage]] = {}
+        self._not_indexed: list[HeldMessage] = []
         self._waiting: list[Sleeper] = []
         self.model = SqsModel(
             clock=self.scheduler.time,
@@ -169,6 +171,13 @@ class World:
             self._keys[message.message_id] = key
         return key
 
+    def copies_of(self, message: HeldMessage) -> Sequence[HeldMessage]:
+        """Return the messages that were ever received and ask for the same side effect, this one among them."""
+        for other in self._not_indexed:
+            self._by_key.setdefault(self.key_of(other), []).append(other)
+        self._not_indexed.clear()
+        return self._by_key[self.key_of(message)]
+
     def is_workable(self, message: HeldMessage) -> bool:
         """Tell whether a message is no poison."""
         try:
@@ -204,7 +213,9 @@ class World:
         request = ReceiveRequest(operation.max_messages, long_poll=operation.wait_seconds > 0)
         deliveries = self.model.receive(self.names.queue, request)
         for item in deliveries:
-            self.held[item.message.message_id] = item.message
+            if item.message.message_id not in self.held:
+                self.held[item.message.message_id] = item.message
+                self._not_indexed.append(item.message)
         return tuple([_message(item) for item in deliveries])
 
     def wait_for_messages(self, sleeper: Sleeper) -> float:

@@ -103,14 +103,10 @@ def test_a_consumer_that_is_none_is_a_sentence(spec):
 
 def test_what_died_after_a_pause_before_its_operation_may_have_done_it():
     # Only a crash says that nothing was done; a pause or a delay before an operation says nothing of the kind.
+    pause = {"kind": "pause", "point": "before"}
     records = [
         {"type": "invoke", "operation": "PerformSideEffect", "arguments": {"key": "k", "message_id": "m"}},
-        {
-            "type": "fault",
-            "invocation": 0,
-            "operation": "PerformSideEffect",
-            "fault": {"kind": "pause", "point": "before"},
-        },
+        {"type": "fault", "invocation": 0, "operation": "PerformSideEffect", "fault": pause},
     ]
     history = History({"time": at, "process": "c", "index": at, **record} for at, record in enumerate(records))
     assert history.effects[0].status == "unknown"
