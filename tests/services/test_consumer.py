@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 
 import pytest
 from hypothesis import given
@@ -326,8 +327,14 @@ class TestHeartbeat:
         world.answer(op.RenewClaim, UNAVAILABLE)
         assert self.run_one_beat(world, beats=2) == ["RenewClaim", "RenewClaim", "ChangeVisibility"]
 
-    def run_one_beat(self, world, beats=1):
-        """Let the heartbeat beat in the middle of the first side effect; return what it asked for."""
+    def test_work_that_it_let_go_before_its_claim_is_extended_again_once_it_is_claimed(self):
+        world = World([message(1)], visibility_timeout=10)
+        world.answer(op.ChangeVisibility, (op.EntryFailure(0, "ReceiptHandleIsInvalid", "", sender_fault=True),))
+        asked = self.run_one_beat(world, at=(op.Claim, op.PerformSideEffect))
+        assert asked == ["ChangeVisibility", "RenewClaim", "ChangeVisibility"]
+
+    def run_one_beat(self, world, beats=1, at=(op.PerformSideEffect,)):
+        """Let the heartbeat beat in the middle of the first side effect, or elsewhere; return what it asked for."""
         consumer = Consumer(
             ConsumerOptions(
                 "me", heartbeat_seconds=3.0, max_messages=10, idle_timeout=1.0, wait_seconds=1, lease_seconds=9.0
@@ -342,9 +349,10 @@ class TestHeartbeat:
                     asked.append(type(operation).__name__)
                 return world.perform(operation)
 
-        def beat(_operation):
-            del world.on[op.PerformSideEffect]
-            assert isinstance(next(heartbeat), op.Sleep)
+        def beat(operation):
+            del world.on[type(operation)]
+            if inspect.getgeneratorstate(heartbeat) == inspect.GEN_CREATED:
+                assert isinstance(next(heartbeat), op.Sleep)
             for _ in range(beats):
                 operation = heartbeat.send(True)
                 while not isinstance(operation, op.Sleep):
@@ -355,7 +363,7 @@ class TestHeartbeat:
                     else:
                         operation = heartbeat.send(result)
 
-        world.on[op.PerformSideEffect] = beat
+        world.on |= dict.fromkeys(at, beat)
         step(consumer.poll(), world)
         return asked
 
