@@ -33,10 +33,13 @@ def aws_client(
         read_timeout: Seconds to wait for an answer from an endpoint on loopback.
     """
     import boto3  # noqa: PLC0415 - heavy: only what talks to AWS needs it
+    import botocore.session  # noqa: PLC0415 - likewise
     from botocore.config import Config  # noqa: PLC0415 - likewise
 
     if endpoint_url is not None and is_loopback(endpoint_url):
-        session = boto3.session.Session(region_name=region, **DUMMY_CREDENTIALS)
+        # A profile that the environment names is not even looked for: it may well not exist on this machine.
+        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        session = boto3.session.Session(botocore_session=core, region_name=region, **DUMMY_CREDENTIALS)
         config = Config(
             connect_timeout=LOOPBACK_CONNECT_TIMEOUT,
             read_timeout=read_timeout,

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.dotenv import clear_dotenv, write_dotenv
+from infra.dotenv import clear_dotenv, read_dotenv, write_dotenv
 from infra.endpoint import Endpoint, find_endpoint, read_endpoint
 from infra.engines.choice import read_stack_snapshot
+from infra.engines.lock import is_locked
 from infra.engines.plan import Operation, Plan
 from infra.engines.pulumi_cli import backend_url
 from infra.engines.state import STACK_TYPE, ResourceState, Snapshot
-from infra.errors import StackNotUpError
+from infra.errors import StackBusyError, StackNotUpError
 from infra.names import choose_stack
-from infra.paths import project_root, stack_paths
+from infra.paths import StackPaths, project_root, stack_paths
 from infra.printing import Printer
 from infra.project import read_stack_config
 from infra.provider.aws import PROVIDER_TYPE
@@ -45,6 +46,7 @@ def up(stack: str | None = None, *, json: bool = False, yes: bool = False, **opt
     begin = time.monotonic()
     name = choose_stack(stack)
     printer = Printer(json=json)
+    read_dotenv(_dotenv_path())  # what cannot be read cannot be added to: that is said before anything is made
     with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
         _confirm(workspace, printer, "make or change", yes=yes)
         plan, place = workspace.up(printer.step)
@@ -207,6 +209,7 @@ def down(stack: str | None = None, *, json: bool = False, yes: bool = False, **o
         printer.json_plan(name, Plan())
         return 0
     with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        _refuse_while_in_use(name, paths)
         _confirm(workspace, printer, "delete", yes=yes)
         variables = _noted_variables(name, workspace)
         plan = workspace.down(printer.step)
@@ -227,6 +230,15 @@ def down(stack: str | None = None, *, json: bool = False, yes: bool = False, **o
         printer.summary(f"Stack {name} is down: its endpoint had nothing in it any more.")
     printer.json_plan(name, plan, seconds=round(seconds, 3), left=list(left))
     return 1 if left else 0
+
+
+def _refuse_while_in_use(stack: str, paths: StackPaths) -> None:
+    """Leave a stack to whoever holds a lock of his own beside the stack's: a run that is under way."""
+    for lock in sorted(paths.directory.glob("*.lock")):
+        if is_locked(lock):
+            raise StackBusyError(
+                f"A run ({lock.stem}) is at work on stack {stack}; wait for its end, then take the stack down."
+            )
 
 
 def _confirm(workspace: Workspace, printer: Printer, what: str, *, yes: bool) -> None:

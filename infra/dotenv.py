@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.errors import ConfigError
 from infra.files import write_atomically
 
 MODE = 0o644
@@ -41,6 +42,8 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as text ({error}); mend it or move it away.") from None
 
 
 def _key_of(line: str) -> str:

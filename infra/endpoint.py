@@ -57,16 +57,44 @@ class Endpoint:
 
 
 def read_endpoint(paths: StackPaths) -> Endpoint | None:
-    """What was noted of a stack's endpoint when it was started; it may be dead by now."""
+    """What was noted of a stack's endpoint when it was started; it may be dead by now.
+
+    Raises:
+        EndpointError: The note cannot be read. It is kept: without it the process that it names would be lost.
+    """
     try:
-        endpoint = Endpoint(**json.loads(paths.endpoint.read_text(encoding="utf-8")))
-        if not endpoint.url and paths.ready.exists():
-            # Whoever started it was killed before it could note the address.
-            endpoint = replace(endpoint, url=paths.ready.read_text(encoding="utf-8").strip())
-    except (OSError, ValueError, TypeError):
-        # What is unreadable here is worth no complaint: the endpoint cannot be found, as if it had died.
+        text = paths.endpoint.read_text(encoding="utf-8")
+    except FileNotFoundError:
         return _read_unnoted_endpoint(paths)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(paths, error) from None
+    try:
+        endpoint = _parse(text)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(paths, error) from None
+    if not endpoint.url and paths.ready.exists():
+        # Whoever started it was killed before it could note the address.
+        endpoint = replace(endpoint, url=paths.ready.read_text(encoding="utf-8").strip())
     return endpoint
+
+
+def _parse(text: str) -> Endpoint:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise TypeError("it is no JSON object")
+    endpoint = Endpoint(**document)
+    for name, kind in (("url", str), ("pid", int), ("instance", str), ("history", str)):
+        if type(getattr(endpoint, name)) is not kind:
+            raise TypeError(f"its {name} is {getattr(endpoint, name)!r}")
+    return endpoint
+
+
+def _unreadable(paths: StackPaths, error: Exception) -> EndpointError:
+    return EndpointError(
+        f"The note of the stack's endpoint, {paths.endpoint}, is cut or corrupt ({error}). It is kept as it is: "
+        f"put back a good copy; or end the process whose command line names {paths.history}, "
+        f"and delete {paths.directory}."
+    )
 
 
 def _read_unnoted_endpoint(paths: StackPaths) -> Endpoint | None:

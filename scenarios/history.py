@@ -505,6 +505,16 @@ class History:
         return _grouped(self.effects, lambda effect: effect.key)
 
     @cached_property
+    def claims_of(self) -> Mapping[str, Sequence[ClaimAnswer]]:
+        """The claims of each key."""
+        return _grouped(self.claims, lambda claim: claim.key)
+
+    @cached_property
+    def look_ups_of(self) -> Mapping[str, Sequence[Call]]:
+        """The looks into the ledger for each key."""
+        return _grouped(self.calls("LookUpSideEffect"), lambda call: str(call.arguments["key"]))
+
+    @cached_property
     def ledger(self) -> Mapping[str, int] | None:
         """The external system's own count of executions by key, read at the end; None where nobody read it."""
         read = self.events("ledger")

@@ -7,6 +7,7 @@ whose outcome nobody knew, and which did come out, is *recovered*, which is good
 Each message's fate is judged once, so that one defect reads as one kind of violation:
 
     good message      done, then gone from the queue           as it should be
+                      deleted first, and done all the same     deleted before done
                       not done, and gone                       lost
                       in the dead-letter queue                 wrongly dead-lettered
                       still in the queue                       still in flight at the end
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from scenarios.history import Call, Effect, History, Record, SentMessage
+from scenarios.history import Call, Deletion, Effect, History, Record, SentMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,43 @@ def _overtaken(history: History, group: str, members: Sequence[SentMessage]) -> 
         for effect in mine:
             if effect.status == "ok" and (first_over is None or effect.call.ended < first_over.call.ended):
                 first_over = effect
+
+
+def deleted_before_done(history: History) -> list[Violation]:
+    """Find good messages that a consumer deleted when nothing said that their side effect had been caused.
+
+    It is said by the side effect's own outcome, whoever caused it; or, to the process that deletes, by a claim that is
+    answered with completed, or by a look into the ledger. A message deleted on nobody's word is lost if its consumer
+    dies, or if whoever holds it does; that nobody died this time makes it no better. One that was never done is lost.
+    """
+    return [
+        Violation(
+            "deleted-before-done",
+            f"{deletion.process} deleted {history.name(message.message_id)} when nothing said that it was done.",
+            (message.key,),
+            (message.message_id,),
+            (*deletion.call.records, *_records(effect.call for effect in history.effects_of.get(message.key, ()))),
+        )
+        for message in history.messages.values()
+        if not message.poison and history.executions.get(message.key)
+        for deletion in history.deletions_of.get(message.message_id, ())
+        if deletion.status != "fail" and not _was_known_to_be_done(history, message.key, deletion)
+    ]
+
+
+def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> bool:
+    begun = deletion.call.started
+    return (
+        any(effect.status == "ok" and effect.call.ended <= begun for effect in history.effects_of.get(key, ()))
+        or any(
+            answer.answer == "AlreadyCompleted" and answer.process == deletion.process and answer.call.ended <= begun
+            for answer in history.claims_of.get(key, ())
+        )
+        or any(
+            call.result is True and call.process == deletion.process and call.ended <= begun
+            for call in history.look_ups_of.get(key, ())
+        )
+    )
 
 
 def wrongly_dead_lettered(history: History) -> list[Violation]:
@@ -318,6 +356,9 @@ DUPLICATED_SIDE_EFFECT = Invariant(
     "duplicated-side-effect", "each side effect is caused at most once", duplicated_side_effect
 )
 UNEXPECTED = Invariant("unexpected", "no side effect is caused that nobody asked for", unexpected)
+DELETED_BEFORE_DONE = Invariant(
+    "deleted-before-done", "no message is deleted before its side effect is known to be done", deleted_before_done
+)
 ORDER_VIOLATED = Invariant("order-violated", "within a message group, effects keep the order of sends", order_violated)
 WRONGLY_DEAD_LETTERED = Invariant(
     "wrongly-dead-lettered", "no good message goes to the dead-letter queue", wrongly_dead_lettered
@@ -333,6 +374,7 @@ STANDARD: tuple[Invariant, ...] = (
     LOST,
     DUPLICATED_SIDE_EFFECT,
     UNEXPECTED,
+    DELETED_BEFORE_DONE,
     WRONGLY_DEAD_LETTERED,
     POISON_ACKNOWLEDGED,
     IN_FLIGHT_AT_THE_END,

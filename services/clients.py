@@ -45,6 +45,8 @@ class Clients:
         from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
 
         self._access = access
+        if access.endpoint_url:
+            check_endpoint_url(access.endpoint_url)
         credentials: dict[str, str] = {}
         if access.endpoint_url and is_loopback(access.endpoint_url) and not access.credentials_given:
             # Without this boto3 would look for credentials on the network, and refuse to sign when it finds none.
@@ -63,16 +65,20 @@ class Clients:
     def client(self, service: str) -> Any:
         """Return a client of a service."""
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import InvalidRegionError  # noqa: PLC0415
 
-        return self._session.client(
-            service,
-            endpoint_url=self._access.endpoint_url,
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
-            ),
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
         )
+        try:
+            return self._session.client(service, endpoint_url=self._access.endpoint_url, config=config)
+        except InvalidRegionError:
+            raise ConfigurationError(
+                f"The region is {self._session.region_name!r}, which is no region's name such as us-west-1; "
+                "correct AWS_REGION."
+            ) from None
 
 
 def is_loopback(url: str) -> bool:
@@ -82,6 +88,21 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def check_endpoint_url(url: str) -> None:
+    """Make sure that a URL can be an endpoint's.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ConfigurationError(f"AWS_ENDPOINT_URL is {url!r}, which is no URL such as http://127.0.0.1:4566.")
 
 
 def checked_queue_url(url: str, option: str) -> str:

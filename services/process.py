@@ -53,8 +53,9 @@ def build_driver(
     Raises:
         ConfigurationError: the queue URL, the profile, the region or the history's path cannot be used.
     """
+    queue_url = checked_queue_url(settings.queue_url, "QUEUE_URL")
     clients = Clients(settings.access)
-    queue = Queue(clients.client("sqs"), checked_queue_url(settings.queue_url, "QUEUE_URL"))
+    queue = Queue(clients.client("sqs"), queue_url)
     store = Store(clients.client("dynamodb"), *tables) if any(tables) else None
     try:
         sink = append_to(settings.history_path) if settings.history_path else nowhere

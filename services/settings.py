@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -30,7 +30,7 @@ class ServiceSettings(BaseSettings):
     aws_profile: str | None = None
     aws_endpoint_url: str | None = None
     aws_access_key_id: str | None = Field(default=None, repr=False)
-    log_level: Annotated[str, BeforeValidator(str.upper), Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     history_path: Path | None = None
     process_name: str = ""
     seed: int | None = None
@@ -57,6 +57,8 @@ def read_settings(model: type[Settings], **given: Any) -> Settings:
         return model(_env_file=None if queue_is_named else ENV_FILE, **options)
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{ENV_FILE} cannot be read as text ({error}); mend it or move it away.") from None
 
 
 def _sentence(error: ValidationError) -> str:
@@ -64,5 +66,5 @@ def _sentence(error: ValidationError) -> str:
     name = str(first["loc"][0]).upper()
     if first["type"] == "missing":
         return f"{name} is not set; set it in the environment, or run `invoke up`, which writes it to {ENV_FILE}."
-    said = first["msg"].removeprefix("Value error, ").replace("Input should be ", "").replace("String should ", "")
+    said = first["msg"].removeprefix("Value error, ").replace("Input should be ", "").partition(", unable to")[0]
     return f"{name} is {first['input']!r}, but it must be {said}."

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
@@ -16,13 +17,15 @@ PREFIX: Final = "/_localaws/"
 SERVICE: Final = "queue-fundamentals"
 
 
-def control(request: Request, model: SqsModel, config: EndpointConfig) -> Response:
-    """Answer a request below ``PREFIX``."""
+def control(
+    request: Request, model: SqsModel, config: EndpointConfig, waiting: Callable[[str], int] = lambda _: 0
+) -> Response:
+    """Answer a request below ``PREFIX``; ``waiting`` tells how many receives wait at the queue of a name."""
     match request.method, request.target.removeprefix(PREFIX).split("/"):
         case "GET", ["health"]:
             return _json(_health(config))
         case "POST", ["queues", name, "reset"]:
-            return _reset(unquote(name), request.body, model)
+            return _reset(unquote(name), request.body, model, waiting)
         case _:
             return text_response(
                 404, "There is no such route; there are GET /_localaws/health and POST /_localaws/queues/NAME/reset."
@@ -39,7 +42,7 @@ def _health(config: EndpointConfig) -> dict[str, Any]:
     }
 
 
-def _reset(name: str, body: bytes, model: SqsModel) -> Response:
+def _reset(name: str, body: bytes, model: SqsModel, waiting: Callable[[str], int]) -> Response:
     try:
         queue = model.queue(name)
         seed, rates = _parse_reset(body, queue.rates)
@@ -48,7 +51,7 @@ def _reset(name: str, body: bytes, model: SqsModel) -> Response:
     except ValueError as error:
         return text_response(400, f"The queue {name!r} was not reset: {error}")
     model.reset(name, seed=seed, rates=rates)
-    return _json({})
+    return _json({"waiting": waiting(name)})
 
 
 def _parse_reset(body: bytes, present: DeliveryRates) -> tuple[int | None, DeliveryRates]:

@@ -45,6 +45,10 @@ class LongPolls:
         """Return the pending answer to a receive that found nothing."""
         return WaitingReceive(self, poll)
 
+    def waiting(self, name: str) -> int:
+        """Return how many receives wait at a queue."""
+        return len(self._waiting.get(name, ()))
+
     def notice(self, queue: Queue) -> None:
         """Take note that a queue may have something; those who wait there are served before the loop goes on."""
         if queue.name in self._waiting:

@@ -102,7 +102,7 @@ class LocalAws:
         if target.startswith(DYNAMODB_TARGET):
             return self._dynamodb.answer(request)
         if request.target.startswith(control.PREFIX):
-            answer = control.control(request, self._model, self.config)
+            answer = control.control(request, self._model, self.config, self._polls.waiting)
             self._flush()
             return answer
         if target:

@@ -101,8 +101,21 @@ class Hands:
         """
         if self.embedded:
             calm = DeliveryRates(0.0, 0.0, 0.0)
-            self._reset_route(self._resources.queue_name, seed, calm if self._resources.fifo else delivery)
-            self._reset_route(self._resources.dead_letter_queue_name, seed, calm)
+            history = self._stack.endpoint_history
+            if history is not None and not history.is_file():
+                raise UnsuitableError(
+                    f"The endpoint's own history, {history}, is gone, so nothing can be judged by it; "
+                    f"begin anew with `invoke down --stack {self._stack.name}` and `invoke up`."
+                )
+            for queue, rates in (
+                (self._resources.queue_name, calm if self._resources.fifo else delivery),
+                (self._resources.dead_letter_queue_name, calm),
+            ):
+                if self._reset_route(queue, seed, rates):
+                    raise UnsuitableError(
+                        f"Somebody is receiving from the queue {queue} already, and would take the run's messages; "
+                        "end that consumer first, or let the run have a stack of its own."
+                    )
         if fresh:
             return
         if not self.embedded:
@@ -111,14 +124,16 @@ class Hands:
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._clear(table)
 
-    def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates) -> None:
+    def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates) -> int:
+        """Reset a queue of the embedded endpoint; return how many receives wait there."""
         url = f"{self._stack.endpoint_url}/_localaws/queues/{queue}/reset"
         body = json.dumps({"seed": seed, "delivery": asdict(delivery)}).encode()
         request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310 - a stack's own endpoint
         try:
             # No proxy has a way to this machine's own loopback.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            opener.open(request, timeout=ROUTE_TIMEOUT).close()
+            with opener.open(request, timeout=ROUTE_TIMEOUT) as answer:
+                return int(json.loads(answer.read())["waiting"])
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read().decode(errors="replace").strip()

@@ -25,6 +25,12 @@ def main() -> int:
     """Consume; return the exit code."""
     _parser().parse_args()
     settings = read_settings(ConsumerSettings)
+    tables = (settings.message_status_table, settings.message_side_effects_table)
+    if tables[0] and tables[0] == tables[1]:
+        raise ConfigurationError(
+            f"MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE are both {tables[0]!r}; our own bookkeeping and the "
+            "external system's ledger are two tables."
+        )
     process.start_logging(settings.log_level)
     if not settings.process_name:
         settings = settings.model_copy(update={"process_name": f"consumer-{os.getpid()}"})
@@ -34,7 +40,6 @@ def main() -> int:
     rng = process.random_source(settings.seed)
     faults = FaultPlan(settings.all_faults(), crash_rate=settings.crash_rate, rng=rng)
     wake = threading.Event()
-    tables = (settings.message_status_table, settings.message_side_effects_table)
     driver = process.build_driver(settings, faults, wake, tables)
     with runtime.signals_to(consumer.stop, wake):
         try:

@@ -222,6 +222,9 @@ class Consumer:
             return (yield from self.process(delivery))
         except OperationFailed as error:
             yield Note("failed", {"key": delivery.key, "error": str(error)}, logging.WARNING)
+        except Exception as error:  # noqa: BLE001 - a bug of a step fails closed like an outage: the message stays
+            said = f"{type(error).__name__}: {error}"
+            yield Note("failed", {"key": delivery.key, "error": said}, logging.ERROR)
         if delivery.claim is not None:
             yield from self._release_claim(delivery)
         return Outcome.FAILED

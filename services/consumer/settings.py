@@ -15,7 +15,10 @@ MAX_WAIT_SECONDS = 20
 MAX_RECEIVE = 10
 
 Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: No wait is longer than a message can be invisible, in seconds.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+MAX_SECONDS = 43_200
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 class ConsumerSettings(ServiceSettings):
@@ -30,11 +33,11 @@ class ConsumerSettings(ServiceSettings):
     message_side_effects_table: str = ""
     idempotency_cache_size: Count = 1000
     business_idempotency_field: str = ""
-    claim_lease_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    claim_lease_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)] | None = None
     heartbeat_seconds: Seconds = 0.0
     side_effect_log_path: str = ""
     side_effect_log_field: str = "sequence"
-    crash_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    crash_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     crash_after_receive: Count = 0
     crash_after_side_effect: Count = 0
     side_effect_delay_seconds: Seconds = 0.0

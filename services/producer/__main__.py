@@ -1,6 +1,7 @@
 """Send synthetic messages to a queue: ``python -m services.producer --n 100 --rate 20``.
 
-The queue, region and profile come from the options, else from QUEUE_URL, AWS_REGION and AWS_PROFILE, else from .env.
+The queue, region and profile come from the options, else from QUEUE_URL, AWS_REGION and AWS_PROFILE. Where neither
+names a queue, the file .env in the working directory does, with all that goes with it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from services.settings import ServiceSettings, read_settings
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BATCH = 10
+#: Messages that one run sends at the most: all of them are made before the first is sent.
+MAX_MESSAGES = 1_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--n", type=_whole(0), default=10, metavar="N", help="messages to send (default 10)")
+    add("--n", type=_whole(0, MAX_MESSAGES), default=10, metavar="N", help="messages to send (default 10)")
     add("--rate", type=_rate, default=0.0, metavar="R", help="messages a second, 0 for as fast as possible (default 0)")
     add(
         "--batch-size",

@@ -454,7 +454,7 @@ def test_a_reset_sets_rates_and_forgets_all_messages(sqs, new_queue, endpoint, h
     sqs.purge_queue(QueueUrl=url)
     sqs.send_message(QueueUrl=url, MessageBody="old")
     reset = f"{endpoint.url}/_localaws/queues/{name}/reset"
-    assert post(reset, {"seed": 7, "delivery": {"duplicate": 1}}) == {}
+    assert post(reset, {"seed": 7, "delivery": {"duplicate": 1}}) == {"waiting": 0}
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
     sqs.purge_queue(QueueUrl=url)
     sqs.send_message(QueueUrl=url, MessageBody="new")

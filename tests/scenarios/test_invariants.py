@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from scenarios.invariants import (
     FIFO,
+    deleted_before_done,
     duplicated_side_effect,
     endpoint_agrees,
     in_flight_at_the_end,
@@ -234,6 +235,66 @@ def test_wrongly_dead_lettered_accepts_poison():
     told.send("p", poison=True)
     told.dead_letter("p")
     assert wrongly_dead_lettered(told.history) == []
+
+
+# --- deleted before done -----------------------------------------------------------------------------------------
+
+
+def test_deleted_before_done_rejects_a_delete_before_the_work_although_the_work_is_done_later():
+    told = Told()
+    told.send("a")
+    told.receive("c", "a")
+    told.delete("c", "a")
+    told.effect("c", "a")
+    told.ledger(a=1)
+    assert message_ids(deleted_before_done(told.history)) == [("m-a",)]
+    assert lost(told.history) == []
+
+
+def test_deleted_before_done_rejects_the_delete_of_what_another_is_still_at_work_on():
+    told = Told()
+    told.send("a")
+    told.receive("slow", "a")
+    at_work = told.begin("slow", "PerformSideEffect", **told.about("a"))
+    told.receive("quick", "a", count=2)
+    told.do("quick", "Claim", {"type": "HeldByAnother", "owner": "slow", "seconds_left": 1.0}, key="a")
+    told.delete("quick", "a")
+    told.end("slow", at_work, "PerformSideEffect", 1)
+    assert message_ids(deleted_before_done(told.history)) == [("m-a",)]
+
+
+def test_deleted_before_done_rejects_what_only_another_process_was_told():
+    told = Told()
+    told.send("a")
+    told.do("other", "Claim", {"type": "AlreadyCompleted"}, key="a")
+    told.do("other", "LookUpSideEffect", result=True, key="a")
+    told.delete("c", "a")
+    told.ledger(a=1)
+    assert message_ids(deleted_before_done(told.history)) == [("m-a",)]
+
+
+def test_deleted_before_done_accepts_the_word_of_a_side_effect_a_claim_or_the_ledger():
+    told = Told()
+    told.send("a", "b", "c")
+    told.handle("c", "a")
+    told.do("c", "Claim", {"type": "AlreadyCompleted"}, key="b")
+    told.delete("c", "b")
+    told.do("c", "LookUpSideEffect", result=True, key="c")
+    told.delete("c", "c")
+    told.ledger(a=1, b=1, c=1)
+    assert deleted_before_done(told.history) == []
+
+
+def test_deleted_before_done_accepts_a_second_delivery_that_is_deleted_after_the_first_was_done():
+    told = Told()
+    told.send("a")
+    told.handle("c", "a")
+    told.receive("d", "a", count=2)
+    told.delete("d", "a")
+    assert deleted_before_done(told.history) == []
+
+
+# --- poison acknowledged -----------------------------------------------------------------------------------------
 
 
 def test_poison_acknowledged_rejects_a_delete_by_a_consumer():
