@@ -213,6 +213,50 @@ def test_a_state_cut_in_half_starts_no_endpoint_and_stays(project):
     assert not paths.endpoint.exists()
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize("left", [None, '{"pid": "x"}', '{"pid":1,"url":"u","instance":3,"history":"h"}', "[]"])
+def test_a_note_of_the_endpoint_that_is_damaged_is_refused_and_kept_and_no_endpoint_is_lost(stacks, left):
+    commands.up("dev")
+    paths = stack_paths("dev")
+    good = paths.endpoint.read_text()
+    damaged = good[: len(good) // 2] if left is None else left
+    paths.endpoint.write_text(damaged)
+    for command in (commands.up, commands.down, commands.status):
+        with pytest.raises(EndpointError, match=r"is cut or corrupt .* kept as it is"):
+            command("dev")
+    assert paths.endpoint.read_text() == damaged
+    paths.endpoint.write_text(good)
+    assert is_alive(read_endpoint(paths))
+    assert commands.down("dev") == 0
+
+
+@pytest.mark.processes
+def test_a_stack_is_not_taken_down_from_under_a_run(stacks):
+    commands.up("dev")
+    with (
+        hold_lock(stack_paths("dev").directory / "scenario-happy.lock", "happy"),
+        pytest.raises(StackBusyError, match=r"A run \(scenario-happy\) is at work on stack dev"),
+    ):
+        commands.down("dev")
+    assert find_stack("dev") is not None
+    assert commands.down("dev") == 0
+
+
+@pytest.mark.processes
+def test_a_profile_that_does_not_exist_is_nothing_to_an_endpoint_on_loopback(stacks, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert commands.up("dev") == 0
+    assert commands.down("dev") == 0
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"A=\xff\n")])
+def test_an_env_file_that_cannot_be_read_is_said_before_anything_is_made(project, spoil):
+    spoil(project / ".env")
+    with pytest.raises(ConfigError, match=r"\.env cannot be read as text"):
+        commands.up("dev")
+    assert not stack_paths("dev").endpoint.exists()
+
+
 @pytest.mark.parametrize("name", ["a b", "../up", "a/b", "ä", "x" * 41, "tmp-1", "a.b"])
 def test_a_name_that_cannot_be_a_stacks_is_refused(name):
     with pytest.raises(ConfigError):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from scenarios.catalog import find_scenario
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.history_files import read_history
 from scenarios.labs import runner
+from scenarios.labs.hands import Hands
 from scenarios.labs.runner import RunRequest, run_scenario
+from scenarios.model import DeliveryRates
 from scenarios.verdict import Outcome
 
 pytestmark = pytest.mark.processes
@@ -79,6 +82,64 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
         with open_workspace(first.stack) as workspace:
             workspace.discard()
     assert processes_of(project) == []
+
+
+def test_a_run_that_somebody_would_disturb_or_nobody_could_judge_is_refused(project):
+    with open_workspace("dev", overrides={"scenarios": ["happy"]}) as workspace:
+        workspace.up()
+    try:
+        stack = find_stack("dev")
+        resources = stack.scenario("happy")
+        sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+        told = []
+
+        def receive():
+            told.append("begun")
+            sqs.receive_message(QueueUrl=resources.queue_url, WaitTimeSeconds=20)
+
+        stranger = threading.Thread(target=receive)
+        stranger.start()
+        deadline = time.monotonic() + 15
+        refused = None
+        while refused is None and time.monotonic() < deadline:
+            try:
+                # Until the stranger's poll has arrived, a run of no messages' worth does no harm.
+                Hands(stack, resources, lambda _: None).reset(1, DeliveryRates(), fresh=True)
+            except UnsuitableError as error:
+                refused = str(error)
+        assert refused is not None
+        assert f"Somebody is receiving from the queue {resources.queue_name} already" in refused
+        with pytest.raises(UnsuitableError, match="Somebody is receiving"):
+            run_scenario(RunRequest("happy", stack="dev"))
+        sqs.send_message(QueueUrl=resources.queue_url, MessageBody="go")
+        stranger.join()
+        sqs.close()
+
+        stack.endpoint_history.unlink()
+        with pytest.raises(UnsuitableError, match=r"history, .* is gone"):
+            run_scenario(RunRequest("happy", stack="dev"))
+    finally:
+        with open_workspace("dev") as workspace:
+            workspace.discard()
+    assert processes_of(project) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("happy", "yield Delete((delivery.message,))\n        return (yield from super().process(delivery))"),
+        ("duplicates", "outcome = yield from super().process(delivery)\n        return Outcome.DONE"),
+    ],
+    ids=["deletes-first", "deletes-what-is-held"],
+)
+def test_a_consumer_that_deletes_what_is_not_done_is_convicted_although_nothing_was_lost(project, name, step):
+    (project / "mine.py").write_text(
+        "from services.consumer.consumer import Consumer, Outcome\nfrom services.operations import Delete\n\n\n"
+        f"class Mine(Consumer):\n    def process(self, delivery):\n        {step}\n"
+    )
+    result = run_scenario(RunRequest(name, seed=3, consumer="mine:Mine"))
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.violations["deleted-before-done"]
 
 
 def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_process(project, monkeypatch):

@@ -158,6 +158,19 @@ class TestFailingClosed:
         world.answer(op.ReleaseClaim, UNAVAILABLE)
         assert consume(world) == 1
 
+    def test_a_bug_in_a_step_fails_closed_too_and_the_consumer_goes_on(self):
+        class Buggy(Consumer):
+            def perform(self, delivery):
+                if delivery.key == "key-1":
+                    raise ValueError("boom")
+                yield from super().perform(delivery)
+
+        world = World([message(1), message(2)])
+        assert consume(world, Buggy) == 1
+        assert (world.outcomes(), world.deleted) == (["failed", "done"], ["m-2"])
+        assert world.claims["key-1"] == (1, "STARTED", False)
+        assert [note.details["error"] for note in world.notes if note.event == "failed"] == ["ValueError: boom"]
+
     def test_one_failure_does_not_stop_the_rest_of_a_standard_batch(self):
         world = World([message(1, group="tenant"), message(2, group="tenant")])
         world.answer(op.PerformSideEffect, UNAVAILABLE)

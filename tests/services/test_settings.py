@@ -85,6 +85,8 @@ def test_each_failure_knob_is_a_fault(monkeypatch, variable, value, fault):
         ("IDLE_TIMEOUT_SECONDS", "inf"),
         ("SIDE_EFFECT_DELAY_SECONDS", "-0.1"),
         ("CLAIM_LEASE_SECONDS", "0"),
+        ("CLAIM_LEASE_SECONDS", "1e308"),
+        ("SIDE_EFFECT_DELAY_SECONDS", "43201"),
         ("IDEMPOTENCY_CACHE_SIZE", "many"),
         ("LOG_LEVEL", "LOUD"),
         ("SEED", "lucky"),
@@ -117,6 +119,19 @@ def test_the_env_file_stands_in_where_no_queue_is_named(monkeypatch, elsewhere):
         "t",
         "us-east-1",
     )
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.mkdir(), lambda path: path.write_bytes(b"QUEUE_URL=\xff\n")])
+def test_an_env_file_that_cannot_be_read_is_one_sentence(monkeypatch, elsewhere, spoil):
+    monkeypatch.delenv("QUEUE_URL")
+    spoil(elsewhere / ".env")
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read|QUEUE_URL is not set"):
+        read_settings(ConsumerSettings)
+
+
+def test_a_wrong_level_names_the_right_ones(monkeypatch):
+    with pytest.raises(ConfigurationError, match=r"LOG_LEVEL is .*'DEBUG', 'INFO', 'WARNING' or 'ERROR'"):
+        consumer_settings(monkeypatch, LOG_LEVEL="LOUD")
 
 
 def test_an_option_comes_before_the_environment(monkeypatch):
