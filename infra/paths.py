@@ -32,6 +32,11 @@ class StackPaths:
         return self.directory / "state.json"
 
     @property
+    def creations(self) -> Path:
+        """What the real engine's run has begun to create, until it comes to its end."""
+        return self.directory / "creations.jsonl"
+
+    @property
     def target(self) -> Path:
         """Where the stack is deployed, and by which engine."""
         return self.directory / "target.json"

@@ -36,11 +36,12 @@ from infra.engines.plan import Plan
 from infra.engines.pulumi_cli import cli_environment, drop_cut_attributes, find_cli, require_passphrase
 from infra.engines.pulumi_events import Reporter
 from infra.engines.pulumi_program import InlineProgram
-from infra.engines.pulumi_recovery import end_pending_operations, wait_for_unlock
+from infra.engines.pulumi_recovery import Recovery, wait_for_unlock
 from infra.engines.pulumi_state import unreadable
 from infra.errors import DeploymentError
-from infra.paths import PROJECT_FILE
+from infra.paths import PROJECT_FILE, STATE_DIRECTORY, StackPaths
 from infra.provider.aws import AwsProvider
+from infra.provider.creations import CreationLog
 from infra.provider.servicer import serving_provider
 from infra.provider.values import PropertyValue
 
@@ -95,6 +96,7 @@ class PulumiEngine:
         self._settings = settings
         self._warn = warn
         self._command = cli.command()
+        self._creations = CreationLog(StackPaths(settings.directory / STATE_DIRECTORY / deployment.stack).creations)
         drop_cut_attributes(settings.backend_url, deployment.stack)
 
     def preview(self, observer: Observer = ignore_steps) -> Plan:
@@ -155,6 +157,7 @@ class PulumiEngine:
             return
         with self._sentences(Reporter(ignore_steps, self._warn)):
             self._cli("stack", "rm", "--yes", "--preserve-config", *(("--force",) if force else ()))
+        self._creations.clear()
         path = self._settings.directory / f"Pulumi.{self._deployment.stack}.yaml"
         if path.exists() and not _sets_anything(path):
             path.unlink()
@@ -192,9 +195,11 @@ class PulumiEngine:
         if not settings.serve_provider:
             yield stack
             return
-        with serving_provider(self._provider) as port:
+        with serving_provider(self._provider, self._creations) as port:
             workspace.env_vars = {**environment, "PULUMI_DEBUG_PROVIDERS": f"aws:{port}"}
             yield stack
+        if settings is self._settings:
+            self._creations.clear()
 
     def _provider(self, region: str) -> AwsProvider:
         return AwsProvider(region, endpoint_url=self._deployment.endpoint_url, profile=self._deployment.profile)
@@ -207,10 +212,12 @@ class PulumiEngine:
                     stack.set_config(path, automation.ConfigValue(text), path=path != key)
 
     def _recover(self, stack: automation.Stack) -> None:
+        recovery = Recovery(stack, self._creations.read(), self._provider)
         with self._sentences(Reporter(ignore_steps, self._warn), expected=automation.StackNotFoundError):
-            was_cut_off = self._unlocked(stack, lambda: end_pending_operations(stack, self._provider))
-        if was_cut_off:
+            self._unlocked(stack, recovery.end_what_was_begun)
+        if recovery.has_acted:
             self._run(stack, stack.refresh, ignore_steps)
+        self._creations.clear()
 
     def _run(self, stack: automation.Stack, operation: Callable[..., Any], observer: Observer) -> Plan:
         reporter = Reporter(observer, self._warn)

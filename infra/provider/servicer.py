@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any, TypeAlias, TypeVar
 
@@ -17,6 +17,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.errors import InfraError, ProviderError
 from infra.provider.aws import AwsProvider, check_provider_config, diff_provider_config
+from infra.provider.creations import CreationLog
 from infra.provider.lifecycle import CheckResult, DiffResult
 from infra.provider.values import Properties
 from infra.provider.wire import from_struct, to_struct
@@ -34,16 +35,17 @@ _Kind = provider_pb2.PropertyDiff.Kind
 
 
 @contextmanager
-def serving_provider(make: Callable[[str], AwsProvider]) -> Iterator[int]:
+def serving_provider(make: Callable[[str], AwsProvider], creations: CreationLog) -> Iterator[int]:
     """Serve the provider on a free port of the loopback interface, for the time of a ``with`` block.
 
     Args:
         make: Makes the provider of a region.
+        creations: Where it notes what it begins to create.
 
     Yields:
         The port.
     """
-    servicer = AwsServicer(make)
+    servicer = AwsServicer(make, creations)
     workers = ThreadPoolExecutor(PARALLEL, thread_name_prefix="provider")
     server = grpc.server(
         workers,
@@ -86,10 +88,12 @@ class AwsServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     Args:
         make: Makes the provider of a region.
+        creations: Where it notes what it begins to create.
     """
 
-    def __init__(self, make: Callable[[str], AwsProvider]) -> None:
+    def __init__(self, make: Callable[[str], AwsProvider], creations: CreationLog) -> None:
         self._make = make
+        self._creations = creations
         self._providers: dict[str, AwsProvider] = {}
         self._configured_region: str | None = None
 
@@ -157,7 +161,10 @@ class AwsServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Make a resource."""
         del context
         inputs = from_struct(request.properties)
-        created = self._provider({}).create(request.urn, inputs, preview=request.preview)
+        provider = self._provider({})
+        region = str(inputs.get("region", provider.region))
+        with nullcontext() if request.preview else self._creations.noted(request.urn, region, inputs):
+            created = provider.create(request.urn, inputs, preview=request.preview)
         return provider_pb2.CreateResponse(id=created.id, properties=to_struct(created.outputs))
 
     @_answering_with_sentences

@@ -9,6 +9,10 @@ from uuid import uuid4
 import pytest
 
 from infra.engines.plan import Operation
+from infra.paths import STATE_DIRECTORY
+from infra.provider.creations import CreationLog
+from infra.provider.schema import DEFAULTS_KEY
+from tests.pulumi.labs import REGION
 from tests.pulumi.topology import QueueEntry, program_of
 
 pytestmark = [pytest.mark.pulumi_cli, pytest.mark.processes]
@@ -110,3 +114,18 @@ def test_a_state_whose_attributes_a_killed_cli_has_cut_is_read_all_the_same(real
     (attributes,) = (real.directory / "backend").glob(f".pulumi/stacks/*/{stack}.json.attrs")
     attributes.write_bytes(left)
     assert real.engine(stack, program(OLD)).up().changes == []
+
+
+def test_what_only_the_providers_own_note_tells_of_is_deleted_and_nothing_else(real, stack):
+    real.engine(stack, program(OLD)).up()
+    (kept,) = (url for url in real.endpoint.queues(f"{stack}-") if "-dlq" in url)
+    lost = real.endpoint.sqs.create_queue(QueueName=f"{stack}-e-dlq-0000000")["QueueUrl"]
+    log = CreationLog(real.directory / STATE_DIRECTORY / stack / "creations.jsonl")
+    (urn,) = (urn for urn, (inputs, *_) in real.resources(stack).items() if "-dlq" in inputs.get("name", ""))
+    for url in (kept, lost):
+        with log.noted(urn, REGION, {"name": url.rsplit("/", 1)[-1], DEFAULTS_KEY: ["name"]}):
+            pass
+    assert real.engine(stack, program(OLD)).up().changes == []
+    assert kept in real.endpoint.queues(f"{stack}-")
+    assert lost not in real.endpoint.queues(f"{stack}-")
+    assert log.read() == []

@@ -8,6 +8,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.provider.aws import AwsProvider
+from infra.provider.creations import CreationLog
 from infra.provider.servicer import serving_provider
 from infra.provider.wire import from_struct, to_struct
 
@@ -24,8 +25,9 @@ class Recording(AwsProvider):
 
 
 @pytest.fixture
-def stub():
-    with serving_provider(Recording) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+def stub(tmp_path):
+    log = CreationLog(tmp_path / "creations.jsonl")
+    with serving_provider(Recording, log) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield provider_pb2_grpc.ResourceProviderStub(channel)
 
 
