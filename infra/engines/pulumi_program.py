@@ -78,14 +78,18 @@ def _log_only_while_the_engine_listens() -> None:
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     deadline = time.monotonic() + END_SECONDS
-    while loop.is_running() and time.monotonic() < deadline:
-        time.sleep(_PAUSE)
-    if loop.is_running() or loop.is_closed():
-        return
-    # The language server's thread may be about to do the same.
-    with suppress(RuntimeError):
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        loop.close()
+    while not loop.is_closed() and time.monotonic() < deadline:
+        if loop.is_running():
+            time.sleep(_PAUSE)
+            continue
+        # The language server's thread may be about to do the same: who comes second is refused, and looks again.
+        with suppress(RuntimeError):
+            loop.run_until_complete(_cancel_all_tasks())
+            loop.close()
+
+
+async def _cancel_all_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,5 +1,6 @@
 """What the real engine does beyond agreeing with the embedded one: sentences for what goes wrong, and nothing lost."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from infra.engines.engine import Deployment
 from infra.engines.plan import Operation
 from infra.engines.pulumi import PulumiEngine
 from infra.engines.pulumi_cli import PINNED_VERSION, backend_url, find_cli, require_passphrase
+from infra.engines.pulumi_program import InlineProgram
 from infra.errors import ConfigError, DeploymentError, StackBusyError, StateError
 from tests.pulumi.labs import CHECKOUT, PROJECT, REGION
 from tests.pulumi.topology import QueueEntry, program_of
@@ -112,6 +114,21 @@ def test_a_function_of_the_provider_is_refused_by_name(real, stack):
 
     with pytest.raises(DeploymentError, match="does not know the function aws:index/getCallerIdentity"):
         real.engine(stack, program).preview()
+
+
+@pytest.mark.parametrize("tasks", [0, 1])
+def test_an_event_loop_that_was_left_open_is_closed_with_and_without_tasks_in_it(tasks):
+    program = InlineProgram(lambda: None)
+    loop = asyncio.new_event_loop()
+
+    async def run():
+        program()
+        return [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(tasks)]
+
+    with program.cleaned_up():
+        left = loop.run_until_complete(run())
+    assert loop.is_closed()
+    assert all(task.cancelled() for task in left)
 
 
 @needs_cli
