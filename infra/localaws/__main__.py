@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import gc
+import math
 import os
 import signal
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.server import LocalAws
 from infra.localaws.sqs.rates import DeliveryRates
+from infra.localaws.sqs.settling import Settling
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             region=options.region,
             seed=options.seed,
             rates=DeliveryRates(options.reorder, options.duplicate, options.underfill),
+            settling=Settling(options.purge, options.counts, options.purge_interval, options.name_reuse),
             speed=options.speed,
             history=options.history,
         )
@@ -40,6 +44,7 @@ async def _serve(config: EndpointConfig, ready_file: Path | None) -> int:
         loop.add_signal_handler(number, stopping.set)
     endpoint = LocalAws(config)
     await endpoint.start()
+    _calm_the_collector()
     try:
         sys.stdout.write(f"listening on {endpoint.url}\n")
         sys.stdout.flush()
@@ -50,6 +55,12 @@ async def _serve(config: EndpointConfig, ready_file: Path | None) -> int:
     finally:
         await endpoint.stop()
     return 0
+
+
+def _calm_the_collector() -> None:
+    """Look for garbage in cycles seldom: what is gone forms none, and a look costs the more the more there is."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -106,10 +117,32 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RATE",
         help="how often a receive returns fewer messages than there are, 0 to 1",
     )
+    _add_settling(parser)
     parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")
     parser.add_argument("--history", type=Path, help="append every event of the queues to this file, one JSON a line")
     parser.add_argument("--ready-file", type=Path, help="write the address to this file once connections are accepted")
     return parser
+
+
+def _add_settling(parser: argparse.ArgumentParser) -> None:
+    settling = Settling()
+    for name, default, meaning in (
+        ("--purge", settling.purge, "a purge is complete within so many seconds (SQS: up to 60); 0 is at once"),
+        ("--counts", settling.counts, "approximate counts are up to so many seconds old (SQS: about 60); 0 is exact"),
+        ("--purge-interval", settling.purge_interval, "a second purge within so many seconds is refused"),
+        ("--name-reuse", settling.name_reuse, "the name of a deleted queue is refused for so many seconds"),
+    ):
+        parser.add_argument(name, type=_seconds, default=default, metavar="SECONDS", help=meaning)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"a time is a number of seconds from 0 on, not {text!r}")
+    return value
 
 
 def _probability(text: str) -> float:

@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import logging
 import select
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ import httptools
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """A batch of 1 MiB can grow sixfold when a client escapes every character of it in JSON."""
 MAX_HEAD_BYTES: Final = 64 * 1024
+REQUEST_SECONDS: Final = 60.0
+"""How long a client may take to send one request; after that its connection is closed."""
 MAX_PIPELINED: Final = 64
 """Requests of one connection that may wait behind a pending one."""
 
@@ -45,6 +48,17 @@ class Response:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
 
+    def to_bytes(self, *, keep_alive: bool = True) -> bytes:
+        """Return the response as it goes over the wire."""
+        extra = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        if not keep_alive:
+            extra += "Connection: close\r\n"
+        head = (
+            f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}\r\n"
+            f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n{extra}\r\n"
+        )
+        return head.encode("latin-1") + self.body
+
 
 class Pending(Protocol):
     """A response that comes later."""
@@ -64,16 +78,44 @@ class Pending(Protocol):
 Application = Callable[[Request], "Response | Pending"]
 
 
+class ShortCut(Protocol):
+    """Answers the plainest requests without the general parser, ``Request`` and ``Response``."""
+
+    def __call__(self, data: bytes, start: int) -> "tuple[bytes | Pending, int] | None":
+        """Return the bytes of the response (or what leads to it), and where the next request begins.
+
+        Args:
+            data: what has arrived.
+            start: where in it the request begins.
+
+        Returns:
+            None if the general parser has to read the request.
+        """
+
+
 class HttpConnection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, short_cut: ShortCut | None = None) -> None:
         self._application = application
+        self._short_cut = short_cut
+        self._is_between_requests = True
+        self._began = 0.0
+        self._is_paused = False
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Request | Response] = deque()
         self._pending: Pending | None = None
         self._begin_message()
+
+    def abort(self) -> None:
+        """Close the connection, whatever is under way."""
+        if self._transport:
+            self._transport.abort()
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether the client has been sending one request for too long; ``now`` is of the monotonic clock."""
+        return not self._is_between_requests and now - self._began > REQUEST_SECONDS
 
     # asyncio's callbacks
 
@@ -94,19 +136,25 @@ class HttpConnection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """Read no more from a client that does not take its answers."""
+        """Read and answer no more to a client that does not take its answers."""
+        self._is_paused = True
         if self._transport:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Read on."""
+        self._is_paused = False
         if self._transport:
             self._transport.resume_reading()
+        self._drain()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and answer what is complete."""
+        start = self._take_short_cuts(data)
+        if start == len(data):
+            return
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(data[start:] if start else data)
         except httptools.HttpParserUpgrade:
             # httptools has queued the request up and takes all further bytes for another protocol's.
             self._waiting.pop()
@@ -119,10 +167,43 @@ class HttpConnection(asyncio.Protocol):
             return
         self._drain()
 
+    def _take_short_cuts(self, data: bytes) -> int:
+        """Answer the plainest requests; return where what is left for the general parser begins."""
+        start = 0
+        short_cut = self._short_cut
+        transport = self._transport
+        if short_cut is None or transport is None:
+            return start
+        while (
+            start < len(data)
+            and self._is_between_requests
+            and self._pending is None
+            and not self._waiting
+            and not self._is_paused
+            and not transport.is_closing()
+        ):
+            try:
+                taken = short_cut(data, start)
+            except Exception:  # noqa: BLE001 - a fault of ours must not cost the client its connection
+                _LOG.exception("A request could not be answered.")
+                self._refuse(500, _FAILED)
+                self._drain()
+                return len(data)
+            if taken is None:
+                break
+            answer, start = taken
+            if isinstance(answer, bytes):
+                transport.write(answer)
+            else:
+                self._await(answer, keep_alive=True)
+        return start
+
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        self._is_between_requests = False
+        self._began = time.monotonic()
         self._begin_message()
 
     def on_url(self, url: bytes) -> None:
@@ -151,6 +232,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Queue the request up."""
+        self._is_between_requests = True
         self._waiting.append(
             Request(
                 self._parser.get_method().decode("latin-1"),
@@ -184,7 +266,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiting.append(text_response(status, sentence))
 
     def _drain(self) -> None:
-        while self._waiting and self._pending is None and self._transport:
+        while self._waiting and self._pending is None and self._transport and not self._is_paused:
             following = self._waiting.popleft()
             if isinstance(following, Response):
                 self._waiting.clear()
@@ -204,7 +286,7 @@ class HttpConnection(asyncio.Protocol):
             return self._application(request)
         except Exception:  # noqa: BLE001 - a fault of ours must not cost the client its connection
             _LOG.exception("A request could not be answered.")
-            return text_response(500, "The endpoint failed on this request; its log says where.")
+            return text_response(500, _FAILED)
 
     def _await(self, pending: Pending, *, keep_alive: bool) -> None:
         def respond(response: Response) -> None:
@@ -229,14 +311,7 @@ class HttpConnection(asyncio.Protocol):
     def _write(self, response: Response, *, keep_alive: bool) -> None:
         if self._transport is None:
             return
-        extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
-        if not keep_alive:
-            extra += "Connection: close\r\n"
-        head = (
-            f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Unknown')}\r\n"
-            f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n{extra}\r\n"
-        )
-        self._transport.write(head.encode("latin-1") + response.body)
+        self._transport.write(response.to_bytes(keep_alive=keep_alive))
         if not keep_alive:
             self._transport.close()
 
@@ -287,6 +362,7 @@ def _peer_has_closed(descriptor: int) -> bool:
     return any(events & gone for _, events in watch.poll(0))
 
 
+_FAILED: Final = "The endpoint failed on this request; its log says where."
 _REASONS: Final = {
     200: "OK",
     400: "Bad Request",

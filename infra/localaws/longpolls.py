@@ -6,13 +6,16 @@ from typing import Final
 
 from infra.localaws.clock import ScaledClock
 from infra.localaws.http import Response
+from infra.localaws.sqs.context import LongPoll, Shape
 from infra.localaws.sqs.errors import SqsError
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.queue import Queue
-from infra.localaws.sqs.wire import LongPoll, Shape
 
 _TICK: Final = 0.001
 """Seconds; the event loop's timers are no finer."""
+
+
+Answer = Callable[[Shape | SqsError], Response]
 
 
 class LongPolls:
@@ -21,7 +24,6 @@ class LongPolls:
     Args:
         model: the queues; its ``on_available`` has to be this object's ``notice``.
         clock: the model's clock.
-        answer: turns a shape, or the error that ended the wait, into a response.
         after: is called after receives that no request caused.
     """
 
@@ -29,21 +31,24 @@ class LongPolls:
         self,
         model: SqsModel,
         clock: ScaledClock,
-        answer: Callable[[Shape | SqsError], Response],
         after: Callable[[], None],
     ) -> None:
         self._model = model
         self._clock = clock
-        self._answer = answer
         self._after = after
         self._waiting: dict[str, dict[WaitingReceive, None]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._noticed: dict[str, None] = {}
         self._scheduled = False
 
-    def wait(self, poll: LongPoll) -> "WaitingReceive":
-        """Return the pending answer to a receive that found nothing."""
-        return WaitingReceive(self, poll)
+    def wait(self, poll: LongPoll, answer: Answer) -> "WaitingReceive":
+        """Return the pending answer to a receive that found nothing.
+
+        Args:
+            poll: the receive.
+            answer: turns a shape, or the error that ends the wait, into a response.
+        """
+        return WaitingReceive(self, poll, answer)
 
     def waiting(self, name: str) -> int:
         """Return how many receives wait at a queue."""
@@ -79,7 +84,7 @@ class LongPolls:
 
     def _give_up(self, receive: "WaitingReceive") -> None:
         self.leave(receive)
-        receive.finish(self._answer(receive.poll.render([])))
+        receive.finish(receive.poll.render([]))
 
     def _serve_noticed(self) -> None:
         self._scheduled = False
@@ -108,7 +113,7 @@ class LongPolls:
                     break
                 answer = receive.poll.render(deliveries)
             self.leave(receive)
-            receive.finish(self._answer(answer))
+            receive.finish(answer)
         if name in self._waiting:
             self._arm(name)
 
@@ -129,9 +134,10 @@ class LongPolls:
 class WaitingReceive:
     """One receive that waits; the HTTP face's ``Pending``."""
 
-    __slots__ = ("_polls", "_respond", "deadline", "is_open", "poll")
+    __slots__ = ("_answer", "_polls", "_respond", "deadline", "is_open", "poll")
 
-    def __init__(self, polls: LongPolls, poll: LongPoll) -> None:
+    def __init__(self, polls: LongPolls, poll: LongPoll, answer: Answer) -> None:
+        self._answer = answer
         self._polls = polls
         self._respond: Callable[[Response], None] | None = None
         self.poll = poll
@@ -148,7 +154,7 @@ class WaitingReceive:
         """Wait no more: the client has gone."""
         self._polls.leave(self)
 
-    def finish(self, response: Response) -> None:
+    def finish(self, answer: Shape | SqsError) -> None:
         """Answer."""
         if self._respond is not None:
-            self._respond(response)
+            self._respond(self._answer(answer))

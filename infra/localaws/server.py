@@ -3,28 +3,45 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from infra.localaws import control
 from infra.localaws.clock import ScaledClock
 from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.dynamodb import TARGET_PREFIX as DYNAMODB_TARGET
 from infra.localaws.dynamodb import DynamoDb
+from infra.localaws.headers import FORM_TYPES, JSON_TYPES, refused_headers
+from infra.localaws.heads import PlainReader
 from infra.localaws.history import HistoryFile
-from infra.localaws.http import Application, HttpConnection, Pending, Request, Response, text_response
-from infra.localaws.longpolls import LongPolls
-from infra.localaws.sqs.errors import SerializationError, SqsError
+from infra.localaws.http import (
+    REQUEST_SECONDS,
+    Application,
+    HttpConnection,
+    Pending,
+    Request,
+    Response,
+    ShortCut,
+    text_response,
+)
+from infra.localaws.longpolls import Answer, LongPolls
+from infra.localaws.movers import Movers
+from infra.localaws.sqs import query
+from infra.localaws.sqs.context import LongPoll, Shape
+from infra.localaws.sqs.errors import MissingAction, SerializationError, SqsError, UnsupportedOperation
+from infra.localaws.sqs.fastpath import FastPath
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.queue import Queue
-from infra.localaws.sqs.wire import LongPoll, Shape, SqsWire
-from infra.localaws.sts import caller_identity, query_error
+from infra.localaws.sqs.wire import SqsWire
+from infra.localaws.sts import caller_identity
 
 SQS_TARGET: Final = "AmazonSQS."
 _JSON: Final = "application/x-amz-json-1.0"
+_OK_JSON: Final = f"HTTP/1.1 200 OK\r\nContent-Type: {_JSON}\r\nContent-Length: "
 
 
 class LocalAws:
@@ -40,8 +57,10 @@ class LocalAws:
         self.url = ""
         self._server: asyncio.Server | None = None
         self._history: HistoryFile | None = None
-        self._connections: set[asyncio.Transport] = set()
+        self._connections: set[_Connection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
         self._requests = 0
+        self._read_plain = PlainReader().read
 
     async def start(self) -> None:
         """Listen.
@@ -60,12 +79,14 @@ class LocalAws:
             rates=config.rates,
             random_for=lambda name: _random(f"{config.seed}/{name}"),
             on_available=self._notice,
+            settling=config.settling,
         )
-        self._polls = LongPolls(self._model, clock, self._sqs_answer, self._flush)
+        self._polls = LongPolls(self._model, clock, self._flush)
+        self._movers = Movers(self._model, clock, self._flush)
         self._dynamodb = DynamoDb(self._model.account, config.region)
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(self._answer, self._connections), config.host, config.port
+                lambda: _Connection(self._answer, self._short_cut, self._connections), config.host, config.port
             )
         except OSError as error:
             self._close_history()
@@ -76,6 +97,9 @@ class LocalAws:
         host = f"[{config.host}]" if ":" in config.host else config.host
         self.url = f"http://{host}:{self._server.sockets[0].getsockname()[1]}"
         self._sqs = SqsWire(self._model, self.url)
+        self._fast = FastPath(self._sqs).actions
+
+        self._sweep_connections()
 
     def preload(self) -> None:
         """Load DynamoDB in the background, so that its first request need not wait for it."""
@@ -83,14 +107,23 @@ class LocalAws:
 
     async def stop(self) -> None:
         """Close all connections and the history."""
+        if self._sweep is not None:
+            self._sweep.cancel()
         if self._server is not None:
             self._server.close()
-            for transport in list(self._connections):
+            for connection in list(self._connections):
                 # A client that does not take its answers must not hold up the end.
-                transport.abort()
+                connection.abort()
             await self._server.wait_closed()
             self._server = None
         self._close_history()
+
+    def _sweep_connections(self) -> None:
+        """Close what waits for the rest of a request that does not come, again and again."""
+        now = time.monotonic()
+        for connection in [each for each in self._connections if each.is_overdue(now)]:
+            connection.abort()
+        self._sweep = asyncio.get_running_loop().call_later(REQUEST_SECONDS / 4, self._sweep_connections)
 
     # Requests
 
@@ -107,20 +140,83 @@ class LocalAws:
             return answer
         if target:
             return _json_error("UnknownOperationException", f"This endpoint does not serve {target!r}.")
+        if not (request.body or "?" in request.target or request.method == "POST"):
+            return text_response(
+                404, "This is an AWS endpoint for SQS, DynamoDB and STS GetCallerIdentity; use an AWS SDK."
+            )
         return self._answer_query(request)
 
+    def _short_cut(self, data: bytes, start: int) -> tuple[bytes | Pending, int] | None:
+        """Answer a plain request for a common action; None if it is not one."""
+        request = self._read_plain(data, start)
+        if request is None:
+            return None
+        act = self._fast.get(request.target)
+        if act is None:
+            return None
+        try:
+            answer = act(request.body)
+            if answer is None:
+                return None
+        except SqsError as error:
+            answer = self._json_answer(error).to_bytes()
+        else:
+            if isinstance(answer, bytes):
+                self._requests += 1
+                head = f"{_OK_JSON}{len(answer)}\r\nx-amzn-RequestId: {self._request_id()}\r\n\r\n"
+                answer = head.encode() + answer
+        if self._history is not None:
+            self._history.flush()
+        self._movers.look()
+        if isinstance(answer, LongPoll):
+            return self._polls.wait(answer, self._json_answer), request.end
+        return answer, request.end
+
     def _answer_sqs(self, action: str, request: Request) -> Response | Pending:
+        if refusal := refused_headers(request, JSON_TYPES):
+            return self._json_answer(UnsupportedOperation(refusal))
+        try:
+            document = _document(request.body)
+        except SqsError as error:
+            return self._json_answer(error)
+        return self._perform(action, document, self._json_answer)
+
+    def _answer_query(self, request: Request) -> Response | Pending:
+        """Answer the Query protocol: SQS's actions, and STS's GetCallerIdentity."""
+        try:
+            form = self._form(request)
+            if form.get("Action") == "GetCallerIdentity":
+                return caller_identity(self._model.account, self._request_id())
+            path = request.target.partition("?")[0]
+            url = None if path == "/" else self.url + path
+            action, document = query.read_request(form, url)
+        except SqsError as error:
+            return self._query_answer("", error)
+        return self._perform(action, document, partial(self._query_answer, action))
+
+    def _form(self, request: Request) -> query.Form:
+        """Return the fields of a request, from its URL and from its body."""
+        if refusal := refused_headers(request, FORM_TYPES):
+            raise UnsupportedOperation(refusal)
+        in_url = request.target.partition("?")[2].encode("latin-1")
+        encoded = b"&".join(part for part in (in_url, request.body) if part)
+        if not encoded:
+            raise MissingAction
+        return query.parse_form(encoded)
+
+    def _perform(self, action: str, document: Any, render: Answer) -> Response | Pending:
         answer: Shape | LongPoll | SqsError
         try:
-            answer = self._sqs.call(action, _document(request.body))
+            answer = self._sqs.call(action, document)
         except SqsError as error:
             answer = error
         self._flush()
+        self._movers.look()
         if isinstance(answer, LongPoll):
-            return self._polls.wait(answer)
-        return self._sqs_answer(answer)
+            return self._polls.wait(answer, render)
+        return render(answer)
 
-    def _sqs_answer(self, answer: Shape | SqsError) -> Response:
+    def _json_answer(self, answer: Shape | SqsError) -> Response:
         headers = {"x-amzn-RequestId": self._request_id()}
         if isinstance(answer, SqsError):
             headers["x-amzn-query-error"] = f"{answer.query_code};Sender"
@@ -128,21 +224,12 @@ class LocalAws:
             return Response(answer.status, json.dumps(document).encode(), _JSON, headers)
         return Response(200, json.dumps(answer).encode(), _JSON, headers)
 
-    def _answer_query(self, request: Request) -> Response:
-        """Answer the Query protocol, of which only STS's GetCallerIdentity is served."""
-        parameters = parse_qs(request.body.decode("utf-8", "replace")) | parse_qs(request.target.partition("?")[2])
-        action = parameters.get("Action", [""])[0]
-        if action == "GetCallerIdentity":
-            return caller_identity(self._model.account, self._request_id())
-        if action:
-            sentence = (
-                f"This endpoint does not serve the action {action} in the Query protocol; SQS and DynamoDB are served "
-                "in the JSON protocol, which current SDKs speak."
-            )
-            return query_error("AWS.SimpleQueueService.UnsupportedOperation", sentence, self._request_id())
-        return text_response(
-            404, "This is an AWS endpoint for SQS (JSON protocol), DynamoDB and STS GetCallerIdentity; use an AWS SDK."
-        )
+    def _query_answer(self, action: str, answer: Shape | SqsError) -> Response:
+        request_id = self._request_id()
+        headers = {"x-amzn-RequestId": request_id}
+        if isinstance(answer, SqsError):
+            return Response(answer.status, query.write_error(answer, request_id), query.CONTENT_TYPE, headers)
+        return Response(200, query.write_answer(action, answer, request_id), query.CONTENT_TYPE, headers)
 
     def _notice(self, queue: Queue) -> None:
         self._polls.notice(queue)
@@ -217,18 +304,16 @@ def running_endpoint(config: EndpointConfig | None = None) -> Iterator[LocalAws]
 class _Connection(HttpConnection):
     """A connection that its endpoint can close."""
 
-    def __init__(self, application: Application, connections: set[asyncio.Transport]) -> None:
-        super().__init__(application)
+    def __init__(self, application: Application, short_cut: ShortCut, connections: "set[_Connection]") -> None:
+        super().__init__(application, short_cut)
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self._transport is not None:
-            self._connections.add(self._transport)
+        self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._transport is not None:
-            self._connections.discard(self._transport)
+        self._connections.discard(self)
         super().connection_lost(exc)
 
 
@@ -239,7 +324,7 @@ def _random(seed: str) -> Random:
 def _document(body: bytes) -> Any:
     try:
         return json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SerializationError("The request's body is not JSON.") from None
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from scenarios.bench.commands import time_menu, time_scenarios, time_stacks
 from scenarios.bench.endpoint import measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.bench.peers import measure_peers
 from scenarios.bench.simulation import measure_simulation
 from scenarios.errors import RequestError
 
@@ -25,11 +26,15 @@ BENCHMARKS = (
 )
 
 
-def bench(*, runs: str | int = 5, json: bool = False) -> int:
+PEERS = (Benchmark("the embedded endpoint beside others", measure_peers),)
+
+
+def bench(*, runs: str | int = 5, peers: bool = False, json: bool = False) -> int:
     """Measure everything and print it; return the exit code.
 
     Args:
         runs: how often each quantity is measured, 1 to 100.
+        peers: measure the endpoint beside others of its kind, and nothing else.
         json: print one JSON object on standard output, and the progress on standard error.
 
     Raises:
@@ -41,7 +46,7 @@ def bench(*, runs: str | int = 5, json: bool = False) -> int:
     machine = describe_machine()
     progress = Console(stderr=True, highlight=False)
     figures: list[Figure] = []
-    for benchmark in BENCHMARKS:
+    for benchmark in PEERS if peers else BENCHMARKS:
         progress.print(f"measuring {benchmark.title} ...")
         figures += benchmark.measure(int(runs))
     if json:

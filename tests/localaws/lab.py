@@ -12,6 +12,7 @@ from infra.localaws.sqs.content import MessageDraft
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.queue import ReceiveRequest
 from infra.localaws.sqs.rates import STRICT
+from infra.localaws.sqs.settling import Settling
 
 
 @dataclass
@@ -22,12 +23,14 @@ class Lab:
     seed: int = 0
     time: float = 1_000_000.0
     events: list = field(default_factory=list)
+    settling: Settling = field(default_factory=Settling)
 
     def __post_init__(self):
         self.model = SqsModel(
             clock=lambda: self.time,
             rng=Random(self.seed),
             rates=self.rates,
+            settling=self.settling,
             observer=lambda event, queue, fields: self.events.append((event, queue, fields)),
         )
 

@@ -162,7 +162,7 @@ def test_everybody_is_the_dummy_accounts_root(endpoint):
 
 def test_another_service_is_named_as_not_there(endpoint):
     client = client_of(endpoint, "sns")
-    with pytest.raises(ClientError, match="does not serve the action ListTopics"):
+    with pytest.raises(ClientError, match="The action ListTopics is not valid for this endpoint"):
         client.list_topics()
     client.close()
     client = client_of(endpoint, "kinesis")

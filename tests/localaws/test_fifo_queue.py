@@ -200,3 +200,23 @@ def test_an_expired_message_frees_its_group(lab):
     assert lab.bodies("q.fifo") == []
     lab.wait(30)
     assert lab.bodies("q.fifo") == ["young"]
+
+
+def test_a_message_that_is_gone_holds_no_receive_attempt(lab):
+    """A message and its attempt form a cycle, and the endpoint lets the garbage collector look for those but seldom."""
+    lab.model.create_queue("q.fifo", {"FifoQueue": "true", "MessageRetentionPeriod": "60"})
+    for end in ("delete", "expire", "purge", "reset"):
+        lab.send("q.fifo", end, group=end, deduplication_id=end)
+        [delivery] = lab.receive("q.fifo", attempt_id=end)
+        assert delivery.message.attempt is not None
+        match end:
+            case "delete":
+                lab.model.delete("q.fifo", delivery.receipt_handle)
+            case "expire":
+                lab.wait(61)
+                lab.receive("q.fifo")
+            case "purge":
+                lab.model.purge("q.fifo")
+            case "reset":
+                lab.model.reset("q.fifo")
+        assert delivery.message.attempt is None

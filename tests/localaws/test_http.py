@@ -1,10 +1,15 @@
 """The HTTP face: what it takes, what it refuses, and that no web page can drive it."""
 
+import contextlib
 import json
+import socket
 
 import pytest
 
+from infra.localaws import http, server
+from infra.localaws.config import EndpointConfig
 from infra.localaws.http import MAX_BODY_BYTES, is_loopback
+from infra.localaws.server import running_endpoint
 
 
 def _exchange(connection, data):
@@ -97,7 +102,7 @@ def test_a_client_that_asks_may_go_on_with_its_body(raw):
     connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     connection.sendall(b"{}")
-    assert connection.recv(100).startswith(b"HTTP/1.1 404 ")
+    assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_request_in_pieces_and_several_in_one_piece_are_all_answered(raw):
@@ -119,7 +124,8 @@ def test_a_request_in_pieces_and_several_in_one_piece_are_all_answered(raw):
         ("GET /_localaws/nowhere", 404, "There is no such route"),
         ("POST /_localaws/health", 404, "There is no such route"),
         ("POST /_localaws/queues/none/reset", 404, "There is no queue 'none' to reset."),
-        ("POST /?Action=SendMessage", 400, "does not serve the action SendMessage in the Query protocol"),
+        ("POST /?Action=SendMessage", 400, "The request must contain the parameter QueueUrl."),
+        ("POST /", 400, "The request must contain the parameter Action."),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(raw, request_head, status, sentence):
@@ -157,3 +163,34 @@ def test_a_malformed_reset_changes_nothing_and_says_why(raw, sqs, new_queue, bod
 )
 def test_what_counts_as_loopback(host, expected):
     assert is_loopback(host) is expected
+
+
+def test_half_a_request_does_not_keep_its_connection_for_ever(monkeypatch):
+    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
+    with running_endpoint(EndpointConfig()) as endpoint:
+        port = int(endpoint.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as idle:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as half:
+                half.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
+                with contextlib.suppress(ConnectionResetError):
+                    assert half.recv(1) == b""
+            # One between two requests may stay.
+            idle.sendall(_health(connection="keep-alive"))
+            assert idle.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_takes_no_answers_fills_no_memory(raw, endpoint, new_queue, sqs):
+    url = new_queue(VisibilityTimeout="0")
+    sqs.send_message(QueueUrl=url, MessageBody="x" * 1_000_000)
+    body = json.dumps({"QueueUrl": url}).encode()
+    head = (
+        f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: {len(body)}"
+    )
+    connection = raw()
+    with contextlib.suppress(ConnectionError):
+        connection.sendall((head.encode() + b"\r\n\r\n" + body) * 60)
+    sqs.list_queues()
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert counts["ApproximateNumberOfMessages"] == "1"
+    assert endpoint._model.queue(url.rpartition("/")[2])._deliveries < 60

@@ -26,11 +26,11 @@ async def _serve(present):
 
     clock = ScaledClock()
     model = SqsModel(clock=clock, rng=Random(0), rates=STRICT, on_available=notice)
-    polls = LongPolls(model, clock, lambda shape: Response(200, str(shape["count"]).encode()), lambda: None)
+    polls = LongPolls(model, clock, lambda: None)
     model.create_queue("q", {"VisibilityTimeout": "0"})
     answered = []
     for number, is_there in enumerate(present):
-        receive = polls.wait(POLL)
+        receive = polls.wait(POLL, lambda shape: Response(200, str(shape["count"]).encode()))
         receive.start(lambda response, number=number: answered.append((number, response.body)), lambda it=is_there: it)
     model.send("q", MessageDraft("x", delay=0))
     await asyncio.sleep(0)

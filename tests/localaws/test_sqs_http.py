@@ -228,30 +228,67 @@ def test_a_receive_out_of_range_has_awss_text(sqs, new_queue, parameters, text):
     assert _refused(sqs.receive_message, QueueUrl=new_queue(), **parameters) == ("InvalidParameterValue", 400, text)
 
 
-def test_every_action_of_aws_is_served_or_named_as_unsupported(sqs, new_queue):
-    assert set(sqs.meta.service_model.operation_names) - ACTIONS.keys() == {
-        "AddPermission",
-        "RemovePermission",
-        "StartMessageMoveTask",
-        "ListMessageMoveTasks",
-        "CancelMessageMoveTask",
-    }
-    code, _, text = _refused(sqs.remove_permission, QueueUrl=new_queue(), Label="x")
-    assert code == "AWS.SimpleQueueService.UnsupportedOperation"
-    assert text.startswith("This endpoint does not serve the SQS action RemovePermission.")
+def test_every_action_of_aws_is_served(sqs):
+    assert set(sqs.meta.service_model.operation_names) == ACTIONS.keys()
+
+
+def test_an_action_that_aws_has_not_is_said_so(raw):
+    head, answer = _call(raw, "SendMassage", {})
+    assert head.startswith("HTTP/1.1 400 ")
+    assert answer["__type"].endswith("#UnknownOperationException")
+    assert answer["message"] == "The action SendMassage is not valid for this endpoint."
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("Content-Encoding: gzip", "The Content-Encoding 'gzip' is not one that this endpoint reads."),
+        ("Content-Type: text/csv", "The Content-Type 'text/csv' is not one that this endpoint reads"),
+        ("X-Amz-Surprise: 1", "The header x-amz-surprise is not one that this endpoint knows."),
+    ],
+)
+def test_a_header_that_is_not_understood_is_said_so(raw, header, text):
+    head, answer = _call(raw, "ListQueues", {}, header)
+    assert head.startswith("HTTP/1.1 400 ")
+    assert text in answer["message"]
+
+
+def test_a_message_move_task_brings_dead_letters_back_as_new_messages(sqs, new_queue):
+    dead = new_queue()
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    url = new_queue(RedrivePolicy=redrive, VisibilityTimeout="0")
+    sent = sqs.send_message(QueueUrl=url, MessageBody="x")["MessageId"]
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    results = []
+    waiting = _receive_in_background(sqs, results, QueueUrl=url, WaitTimeSeconds=20)
+    sqs.start_message_move_task(SourceArn=arn)
+    waiting.join(DEADLINE)
+    assert [message["Body"] for message in results[0]] == ["x"]
+    assert results[0][0]["MessageId"] != sent
+    _wait_until(lambda: sqs.list_message_move_tasks(SourceArn=arn)["Results"][0]["Status"] == "COMPLETED")
+    [task] = sqs.list_message_move_tasks(SourceArn=arn)["Results"]
+    assert (task["ApproximateNumberOfMessagesMoved"], task["ApproximateNumberOfMessagesToMove"]) == (1, 1)
+    assert "TaskHandle" not in task
+    assert _refused(sqs.start_message_move_task, SourceArn=arn + "x")[:2] == ("ResourceNotFoundException", 404)
 
 
 # What an SDK would not send
 
 
-def _call(raw, action, body):
+def _call(raw, action, body, *headers):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection = raw()
-    connection.sendall(
-        f"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AmazonSQS.{action}\r\n"
-        f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode()
-        + data
-    )
+    head = [
+        "POST / HTTP/1.1",
+        "Host: localhost",
+        f"X-Amz-Target: AmazonSQS.{action}",
+        f"Content-Length: {len(data)}",
+        "Connection: close",
+        *headers,
+    ]
+    connection.sendall("\r\n".join([*head, "", ""]).encode() + data)
     answer = b""
     while piece := connection.recv(65536):
         answer += piece

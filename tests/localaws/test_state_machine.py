@@ -4,13 +4,17 @@ A second, naive book-keeping follows the observed events and is compared with th
 """
 
 from dataclasses import dataclass
+from itertools import count
+from unittest import mock
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from infra.localaws.sqs import tenants
 from infra.localaws.sqs.errors import SqsError
 from infra.localaws.sqs.message import State
+from infra.localaws.sqs.moves import Status
 from infra.localaws.sqs.rates import DeliveryRates
 from tests.localaws.lab import Lab
 
@@ -40,11 +44,16 @@ class Queues(RuleBasedStateMachine):
         delay=st.sampled_from(["0", "3"]),
     )
     def start(self, seed, rates, delay):
+        # Few messages are in flight here, and a tenant has to be noisy with those.
+        self.noise = mock.patch.object(tenants, "NOISY_MINIMUM", 2)
+        self.noise.start()
         self.lab = Lab(rates, seed=seed)
         self.live = {}
         self.ended = {}
         self.handles = []
         self.sends = 0
+        self.numbers = count()
+        self.tasks = []
         self.pending_send = None
         fifo = {"FifoQueue": "true"}
         self.lab.model.create_queue("dead")
@@ -62,12 +71,17 @@ class Queues(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(delay=st.sampled_from([None, 0, 2]), group=st.sampled_from("ab"), queue=st.sampled_from(SOURCES))
-    def send(self, delay, group, queue):
+    @rule(
+        delay=st.sampled_from([None, 0, 2]),
+        group=st.sampled_from("ab"),
+        queue=st.sampled_from(SOURCES),
+        tenant=st.sampled_from([None, "a", "a", "b"]),
+    )
+    def send(self, delay, group, queue, tenant):
         self.sends += 1
         fifo = queue.endswith(".fifo")
         self.pending_send = (group, None) if fifo else (None, delay)
-        options = {"group": group, "deduplication_id": str(self.sends)} if fifo else {"delay": delay}
+        options = {"group": group, "deduplication_id": str(self.sends)} if fifo else {"delay": delay, "group": tenant}
         self.lab.send(queue, f"body {self.sends}", **options)
 
     @rule(group=st.sampled_from("ab"))
@@ -118,9 +132,32 @@ class Queues(RuleBasedStateMachine):
         except SqsError:
             return
 
+    @rule(queue=st.sampled_from(["dead", "dead.fifo"]), rate=st.sampled_from([None, 1, 3]), home=st.booleans())
+    def move(self, queue, rate, home):
+        destination = self.lab.model.arn("ordered.fifo" if queue.endswith(".fifo") else "standard")
+        try:
+            task = self.lab.model.start_move_task(self.lab.model.arn(queue), None if home else destination, rate)
+        except SqsError:
+            return
+        self.tasks.append(task)
+        self.lab.model.advance()
+
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data())
+    def cancel(self, data):
+        task = data.draw(st.sampled_from(self.tasks))
+        try:
+            self.lab.model.cancel_move_task(task.handle)
+        except SqsError:
+            assert task.status is not Status.RUNNING
+
     @rule(seconds=st.sampled_from([0.5, 1, 5, 30]))
     def wait(self, seconds):
-        self.lab.wait(seconds)
+        until = self.lab.time + seconds
+        while (due := self.lab.model.next_move_at()) is not None and due <= until:
+            self.lab.time = max(self.lab.time, due)
+            self.lab.model.advance()
+        self.lab.time = until
 
     @rule(queue=st.sampled_from(QUEUES))
     def purge(self, queue):
@@ -140,7 +177,7 @@ class Queues(RuleBasedStateMachine):
                 own = self.lab.model.queue(queue).attributes.delay if delay is None else delay
                 assert message_id not in self.live
                 assert message_id not in self.ended
-                self.live[message_id] = Followed(queue, group, len(self.live) + len(self.ended), now, now + own)
+                self.live[message_id] = Followed(queue, group, self.next_number(), now, now + own)
             case "delivered":
                 self.check_delivery(queue, message_id, fields)
             case "visibility-changed":
@@ -151,8 +188,16 @@ class Queues(RuleBasedStateMachine):
                 assert message.receives == fields["receive_count"] >= MAX_RECEIVE_COUNT
                 message.queue = fields["to"]
                 message.hidden_until = now
-                message.number = 1_000_000 + len(self.lab.events)
-                self.lab.events.append(event)
+                message.number = self.next_number()
+            case "moved":
+                message = self.live[message_id]
+                delay = self.lab.model.queue(fields["to"]).attributes.delay
+                self.end(message_id, queue, event)
+                new_id = fields["new_message_id"]
+                assert new_id not in self.live
+                assert new_id not in self.ended
+                assert message.hidden_until <= now
+                self.live[new_id] = Followed(fields["to"], message.group, self.next_number(), now, now + delay)
             case "deleted" | "expired":
                 if event == "expired":
                     assert now >= self.live[message_id].enqueued_at + RETENTION
@@ -162,6 +207,9 @@ class Queues(RuleBasedStateMachine):
                 assert len(gone) == fields["count"]
                 for message_id in gone:
                     self.end(message_id, queue, event)
+
+    def next_number(self):
+        return next(self.numbers)
 
     def check_delivery(self, queue, message_id, fields):
         message = self.live[message_id]
@@ -221,7 +269,8 @@ class Queues(RuleBasedStateMachine):
             hidden = {message_id for message_id in followed if self.live[message_id].hidden_until > self.lab.time}
             assert hidden == {key for key, m in queue._messages.items() if m.state is not State.VISIBLE}
             if not name.endswith(".fifo"):
-                in_line = [message.message_id for message in queue._line if message.state is State.VISIBLE]
+                places = (*queue._line, *queue._tenants.set_aside_now())
+                in_line = [message.message_id for message in places if message.state is State.VISIBLE]
                 assert sorted(in_line) == sorted(followed - hidden)
         assert not self.live.keys() & self.ended.keys()
         for message in self.live.values():
@@ -232,6 +281,7 @@ class Queues(RuleBasedStateMachine):
         """Whatever is left can be received, in the end, and nothing else."""
         if not hasattr(self, "lab"):
             return
+        self.noise.stop()
         left = set(self.live)
         self.lab.wait(30)
         for name in QUEUES:

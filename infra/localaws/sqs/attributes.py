@@ -153,11 +153,17 @@ def _invalid(name: str) -> InvalidAttributeValue:
 
 def _integer(lowest: int, highest: int) -> Callable[[str, str], int]:
     def parse(name: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
+        number = _number(text)
+        if number is None or not lowest <= number <= highest:
             raise _invalid(name)
-        return int(text)
+        return number
 
     return parse
+
+
+def _number(text: str) -> int | None:
+    """Return the number that a text of at most nine digits writes, None for any other text."""
+    return int(text) if len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit() else None
 
 
 def _boolean(name: str, text: str) -> bool:
@@ -188,7 +194,7 @@ def _policy(name: str, text: str) -> str:
 def _json_object(text: str, error: Exception) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise error from None
     if not isinstance(document, dict):
         raise error
@@ -204,16 +210,16 @@ def _redrive_policy(name: str, text: str) -> RedrivePolicy | None:
             raise InvalidParameterValue.of(name, text, f"Redrive policy does not contain mandatory attribute: {key}.")
     if unknown := document.keys() - {"deadLetterTargetArn", "maxReceiveCount"}:
         raise InvalidParameterValue.of(name, text, f"Unknown field in redrive policy: {min(unknown)}.")
-    count = document["maxReceiveCount"]
-    valid = str(count).isascii() and str(count).isdigit() and 1 <= int(count) <= MAX_RECEIVE_COUNT_LIMIT
-    if not valid:
+    given = document["maxReceiveCount"]
+    count = _number(given) if isinstance(given, str) else given
+    if type(count) is not int or not 1 <= count <= MAX_RECEIVE_COUNT_LIMIT:
         raise InvalidParameterValue.of(
             name,
             text,
-            f"Invalid value for maxReceiveCount: {count}, "
+            f"Invalid value for maxReceiveCount: {given}, "
             f"valid values are from 1 to {MAX_RECEIVE_COUNT_LIMIT} both inclusive.",
         )
-    return RedrivePolicy(str(document["deadLetterTargetArn"]), int(count))
+    return RedrivePolicy(str(document["deadLetterTargetArn"]), count)
 
 
 def _redrive_allow_policy(name: str, text: str) -> RedriveAllowPolicy | None:
@@ -255,4 +261,5 @@ _SETTABLE: Final[dict[str, tuple[str, Callable[[str, str], Any]]]] = {
     "DeduplicationScope": ("deduplication_scope", _choice(PER_QUEUE, PER_GROUP)),
     "FifoThroughputLimit": ("fifo_throughput_limit", _choice("perQueue", "perMessageGroupId")),
 }
+_MAX_DIGITS: Final = 9
 _FIFO_ONLY: Final = frozenset({"ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"})

@@ -49,7 +49,7 @@ def message_size(draft: MessageDraft) -> int:
     size = len(body) if body.isascii() else len(body.encode("utf-8", "surrogatepass"))
     if draft.attributes:
         for name, (data_type, value) in draft.attributes.items():
-            size += len(name.encode()) + len(data_type.encode()) + len(_bytes(value))
+            size += len(_bytes(name)) + len(_bytes(data_type)) + len(_bytes(value))
     return size
 
 
@@ -67,7 +67,9 @@ def check_content(draft: MessageDraft, maximum_size: int) -> None:
     """
     if not draft.body:
         raise MissingParameter.named("MessageBody")
-    if forbidden := _FORBIDDEN(draft.body):
+    # Most bodies are plain text, which is seen at once.
+    plain = draft.body.isascii() and draft.body.isprintable()
+    if not plain and (forbidden := _FORBIDDEN(draft.body)):
         raise InvalidMessageContents(
             f"Invalid binary character '#x{ord(forbidden.group()):X}' was found in the message body, "
             "the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
@@ -95,7 +97,7 @@ def attributes_md5(attributes: Mapping[str, MessageAttribute]) -> str:
     for name in sorted(attributes):
         data_type, value = attributes[name]
         content = _bytes(value)
-        for part in (name.encode(), data_type.encode()):
+        for part in (_bytes(name), _bytes(data_type)):
             digest.update(len(part).to_bytes(4, "big") + part)
         digest.update(_STRING_VALUE if isinstance(value, str) else _BINARY_VALUE)
         digest.update(len(content).to_bytes(4, "big") + content)

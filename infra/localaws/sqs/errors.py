@@ -3,8 +3,10 @@
 ::
 
     SqsError
-    ├── InvalidParameterValue, MissingParameter, SerializationError                                 (common errors)
-    ├── QueueDoesNotExist, QueueNameExists, QueueDeletedRecently, PurgeQueueInProgress              (queues)
+    ├── InvalidParameterValue, MissingParameter, SerializationError,
+    │   InvalidAction, MissingAction, NoSuchVersion, MalformedQueryString                            (common errors)
+    ├── QueueDoesNotExist, QueueNameExists, QueueDeletedRecently, PurgeQueueInProgress,
+    │   ResourceNotFound                                                                            (queues)
     ├── InvalidAttributeName, InvalidAttributeValue, InvalidAddress                                 (requests)
     ├── InvalidMessageContents, ReceiptHandleIsInvalid, MessageNotInflight, OverLimit               (messages)
     ├── EmptyBatchRequest, TooManyEntriesInBatchRequest, BatchEntryIdsNotDistinct,
@@ -66,6 +68,42 @@ class SerializationError(SqsError):
     query_code = "SerializationException"
 
 
+class InvalidAction(SqsError):  # noqa: N818 - AWS's name
+    """An action that SQS does not have."""
+
+    json_type = _COMMON + "UnknownOperationException"
+    query_code = "InvalidAction"
+
+    @classmethod
+    def named(cls, action: str) -> "InvalidAction":
+        """Return the error with AWS's text for an action that it does not know."""
+        return cls(f"The action {action} is not valid for this endpoint.")
+
+
+class MissingAction(SqsError):  # noqa: N818 - AWS's name
+    """A Query request that names no action."""
+
+    json_type = _COMMON + "UnknownOperationException"
+    query_code = "MissingAction"
+
+    def __init__(self, message: str = "The request must contain the parameter Action.") -> None:
+        super().__init__(message)
+
+
+class NoSuchVersion(SqsError):  # noqa: N818 - AWS's name
+    """A Query request for a version of the API that SQS does not have."""
+
+    json_type = _COMMON + "InvalidParameterValueException"
+    query_code = "NoSuchVersion"
+
+
+class MalformedQueryString(SqsError):  # noqa: N818 - AWS's name
+    """A Query request whose form cannot be read."""
+
+    json_type = _COMMON + "SerializationException"
+    query_code = "MalformedQueryString"
+
+
 class QueueDoesNotExist(SqsError):  # noqa: N818 - AWS's name
     """The queue is not there."""
 
@@ -96,6 +134,14 @@ class PurgeQueueInProgress(SqsError):  # noqa: N818 - AWS's name
     json_type = _SQS + "PurgeQueueInProgress"
     query_code = _LEGACY + "PurgeQueueInProgress"
     status = 403
+
+
+class ResourceNotFound(SqsError):  # noqa: N818 - AWS's name, shortened as the others are
+    """A queue or a move task that an ARN or a handle names is not there."""
+
+    json_type = _SQS + "ResourceNotFoundException"
+    query_code = "ResourceNotFoundException"
+    status = 404
 
 
 class InvalidAttributeName(SqsError):  # noqa: N818 - AWS's name

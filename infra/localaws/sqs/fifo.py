@@ -111,7 +111,14 @@ class FifoQueue(Queue):
         moved = dead_letter(message, source_arn)
         moved.sent_at = now
         moved.deduplication_id = moved.message_id
-        self._enqueue(moved, moved.group or moved.message_id, 0, now)
+        self._take_over(moved, 0, now)
+
+    def first_visible(self) -> Message | None:
+        """Return the first message of the first group that can deliver."""
+        return self._offers[0].waiting[0] if self._has_next() else None
+
+    def _take_over(self, message: Message, delay: int, now: float) -> None:
+        self._enqueue(message, message.group or message.message_id, delay, now)
 
     def _check(self, draft: MessageDraft) -> tuple[str, str]:
         """Return the message group and the deduplication id."""
@@ -170,7 +177,7 @@ class FifoQueue(Queue):
         """Answer an attempt once more: the same handles, the visibility timeout starts anew."""
         for delivery in attempt.deliveries:
             delivery.message.visible_at = now + timeout
-            self._timers.start(delivery.message, self.in_flight + self.delayed)
+            self._start_timer(delivery.message)
             self._observe_delivery(delivery, timeout, {"repeated": True})
         return attempt.deliveries
 

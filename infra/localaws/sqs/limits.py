@@ -44,6 +44,18 @@ MIN_KMS_REUSE_SECONDS: Final = 60
 MAX_KMS_REUSE_SECONDS: Final = 86_400
 DEFAULT_KMS_REUSE_SECONDS: Final = 300
 
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html
+MAX_PERMISSION_ACTIONS: Final = 7
+MAX_POLICY_STATEMENTS: Final = 20
+MAX_LABEL_LENGTH: Final = 80
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+MAX_MOVES_PER_SECOND: Final = 500
+MAX_MOVE_TASKS: Final = 100
+MAX_MOVE_TASK_SECONDS: Final = 36 * 3_600.0
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListMessageMoveTasks.html
+MAX_LISTED_MOVE_TASKS: Final = 10
+
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
 PURGE_SECONDS: Final = 60.0
 

@@ -10,10 +10,14 @@ The embedded endpoint puts an HTTP face on it; a simulation uses it directly::
 
 A long poll is the caller's: it receives with ``long_poll=True``, and if nothing came it tries again at
 ``next_visible_at(name)``, or when ``on_available`` is called with the queue, until its own deadline.
+
+Message move tasks go on whenever the model is called; whoever has to see them go on without a call steps in with
+``advance()`` at ``next_move_at()``.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -27,11 +31,14 @@ from infra.localaws.sqs.errors import (
     QueueDeletedRecently,
     QueueDoesNotExist,
     QueueNameExists,
+    ResourceNotFound,
 )
 from infra.localaws.sqs.fifo import FifoQueue, check_group
-from infra.localaws.sqs.limits import MAX_QUEUE_NAME_LENGTH, NAME_REUSE_SECONDS, PURGE_SECONDS
+from infra.localaws.sqs.limits import MAX_LISTED_MOVE_TASKS, MAX_MOVES_PER_SECOND, MAX_QUEUE_NAME_LENGTH
 from infra.localaws.sqs.memory import TimedMemory
 from infra.localaws.sqs.message import Delivery
+from infra.localaws.sqs.moves import MoveTask, MoveTasks
+from infra.localaws.sqs.permissions import with_permission, without_permission
 from infra.localaws.sqs.queue import (
     Observer,
     Queue,
@@ -42,6 +49,7 @@ from infra.localaws.sqs.queue import (
     check_visibility,
 )
 from infra.localaws.sqs.rates import DeliveryRates
+from infra.localaws.sqs.settling import Settling
 from infra.localaws.sqs.standard import StandardQueue
 
 ACCOUNT: Final = "000000000000"
@@ -62,6 +70,7 @@ class SqsModel:
             delivers does not depend on the calls to another.
         on_available: called with a queue whenever a receive that found nothing may now find something earlier
             than ``next_visible_at`` said.
+        settling: how long purges, counts and names take to settle.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class SqsModel:
         rates: DeliveryRates | None = None,
         random_for: Callable[[str], Random] | None = None,
         on_available: Callable[[Queue], None] | None = None,
+        settling: Settling | None = None,
     ) -> None:
         self.region = region
         self.account = account
@@ -83,9 +93,13 @@ class SqsModel:
         self._rates = DeliveryRates() if rates is None else rates
         self._random_for = random_for or (lambda _: rng)
         self._queues: dict[str, Queue] = {}
-        self._deleted: TimedMemory[str, bool] = TimedMemory(NAME_REUSE_SECONDS)
+        self._settling = Settling() if settling is None else settling
+        self._deleted: TimedMemory[str, bool] = TimedMemory(self._settling.name_reuse)
         self._created = 0
-        self._surroundings = Surroundings(self._new_message_id, self._dead_letter_queue, observer, on_available)
+        self._moves = MoveTasks(self._by_arn)
+        self._surroundings = Surroundings(
+            self._new_message_id, self._dead_letter_queue, observer, on_available, self._settling
+        )
 
     def now(self) -> float:
         """Return the clock's time, in seconds since the epoch."""
@@ -113,7 +127,7 @@ class SqsModel:
             return existing
         if self._deleted.get(name, now):
             raise QueueDeletedRecently(
-                f"You must wait {NAME_REUSE_SECONDS:.0f} seconds after deleting a queue before you can create "
+                f"You must wait {self._settling.name_reuse:.0f} seconds after deleting a queue before you can create "
                 "another with the same name."
             )
         wanted = QueueAttributes(fifo=fifo).changed(texts)
@@ -128,11 +142,13 @@ class SqsModel:
         return queue
 
     def queue(self, name: str) -> Queue:
-        """Return a queue.
+        """Return a queue, with what its move tasks have done by now.
 
         Raises:
             QueueDoesNotExist: there is none of this name.
         """
+        if self._moves.any_active:
+            self._moves.advance(self._clock())
         queue = self._queues.get(name)
         if queue is None:
             raise QueueDoesNotExist
@@ -146,6 +162,7 @@ class SqsModel:
         """Delete a queue with its messages; the name can be used again after 60 seconds."""
         queue = self.queue(name)
         del self._queues[name]
+        self._moves.forget(queue.identity.arn)
         self._deleted.put(name, True, self._clock())
         if observer := self._surroundings.observer:
             observer("queue-deleted", name, {})
@@ -155,12 +172,12 @@ class SqsModel:
     def attribute_texts(self, name: str) -> dict[str, str]:
         """Return all attributes of a queue by AWS's names, counts and times among them."""
         queue = self.queue(name)
-        queue.advance(self._clock())
+        counts = queue.counts(self._clock())
         return {
             "QueueArn": queue.identity.arn,
-            "ApproximateNumberOfMessages": str(queue.visible),
-            "ApproximateNumberOfMessagesNotVisible": str(queue.in_flight),
-            "ApproximateNumberOfMessagesDelayed": str(queue.delayed),
+            "ApproximateNumberOfMessages": str(counts.visible),
+            "ApproximateNumberOfMessagesNotVisible": str(counts.in_flight),
+            "ApproximateNumberOfMessagesDelayed": str(counts.delayed),
             "CreatedTimestamp": str(int(queue.identity.created_at)),
             "LastModifiedTimestamp": str(int(queue.modified_at)),
             **queue.attributes.texts(),
@@ -181,11 +198,28 @@ class SqsModel:
         changed = queue.attributes.changed(attributes)
         if "RedrivePolicy" in attributes:
             self._check_redrive(changed, queue.identity.arn)
-        queue.advance(now)
-        queue.attributes = changed
-        queue.modified_at = now
+        queue.set_attributes(changed, now)
         if on_available := self._surroundings.on_available:
             on_available(queue)
+
+    def add_permission(self, name: str, label: str, accounts: Sequence[str], actions: Sequence[str]) -> None:
+        """Add a statement to a queue's policy.
+
+        Raises:
+            MissingParameter, InvalidParameterValue, OverLimit: see ``with_permission``.
+        """
+        queue = self.queue(name)
+        policy = with_permission(queue.attributes.policy, queue.identity.arn, label, accounts, actions)
+        self._set_policy(queue, policy)
+
+    def remove_permission(self, name: str, label: str) -> None:
+        """Take a statement out of a queue's policy.
+
+        Raises:
+            InvalidParameterValue: it has none of this label.
+        """
+        queue = self.queue(name)
+        self._set_policy(queue, without_permission(queue.attributes.policy, label))
 
     def dead_letter_sources(self, name: str) -> list[str]:
         """Return the names of the queues that have this one as their dead-letter queue, sorted."""
@@ -197,7 +231,7 @@ class SqsModel:
         )
 
     def purge(self, name: str) -> int:
-        """Forget all messages of a queue at once; return how many they were.
+        """Forget all messages of a queue, at once unless purges are to settle; return how many they are.
 
         Raises:
             PurgeQueueInProgress: the last purge was less than 60 seconds ago.
@@ -206,7 +240,7 @@ class SqsModel:
         now = self._clock()
         if queue.purge_in_progress(now):
             raise PurgeQueueInProgress(
-                f"Only one PurgeQueue operation on {name} is allowed every {PURGE_SECONDS:.0f} seconds."
+                f"Only one PurgeQueue operation on {name} is allowed every {self._settling.purge_interval:.0f} seconds."
             )
         return queue.purge(now)
 
@@ -221,6 +255,81 @@ class SqsModel:
         queue = self.queue(name)
         rng = None if seed is None else Random(seed)  # noqa: S311 - chooses deliveries, guards nothing
         queue.reset(rng, queue.rates if rates is None else rates)
+
+    # Message move tasks
+
+    def start_move_task(
+        self, source_arn: str, destination_arn: str | None = None, most_per_second: int | None = None
+    ) -> MoveTask:
+        """Begin to move the messages of a dead-letter queue, as new messages.
+
+        Args:
+            source_arn: the dead-letter queue.
+            destination_arn: None moves each message back to the queue that it was dead-lettered from.
+            most_per_second: 1 to 500, None for as fast as SQS moves by itself.
+
+        Raises:
+            ResourceNotFound: one of the queues is not there.
+            InvalidParameterValue: the source is no queue's dead-letter queue, a task of it is active, the rate is out
+                of range, or the destination is of the other type.
+        """
+        if most_per_second is not None and not 1 <= most_per_second <= MAX_MOVES_PER_SECOND:
+            raise InvalidParameterValue.of(
+                "MaxNumberOfMessagesPerSecond",
+                most_per_second,
+                f"Must be between 1 and {MAX_MOVES_PER_SECOND}, if provided.",
+            )
+        now = self.advance()
+        source = self._resource(source_arn, "SourceArn")
+        if not self.dead_letter_sources(source.name):
+            raise InvalidParameterValue("Source queue must be configured as a Dead Letter Queue.")
+        if destination_arn is not None:
+            destination = self._resource(destination_arn, "DestinationArn")
+            if destination.attributes.fifo is not source.attributes.fifo or destination is source:
+                raise InvalidParameterValue.of(
+                    "DestinationArn", destination_arn, "It must be another queue of the same type as the source queue."
+                )
+        source.advance(now)
+        task = MoveTask(self._new_message_id(), source_arn, destination_arn, most_per_second, now, source.visible)
+        self._moves.start(task)
+        if on_available := self._surroundings.on_available:
+            on_available(source)
+        return task
+
+    def move_tasks(self, source_arn: str, most: int = 1) -> list[MoveTask]:
+        """Return the latest move tasks of a queue, the latest first.
+
+        Raises:
+            ResourceNotFound: there is no such queue.
+            InvalidParameterValue: ``most`` is not from 1 to 10.
+        """
+        if not 1 <= most <= MAX_LISTED_MOVE_TASKS:
+            raise InvalidParameterValue.of(
+                "MaxResults", most, f"Must be between 1 and {MAX_LISTED_MOVE_TASKS}, if provided."
+            )
+        self.advance()
+        self._resource(source_arn, "SourceArn")
+        return self._moves.latest(source_arn, most)
+
+    def cancel_move_task(self, handle: str) -> MoveTask:
+        """Stop a running move task; what it has moved stays moved.
+
+        Raises:
+            InvalidParameterValue: the handle is malformed.
+            ResourceNotFound: it names no running task.
+        """
+        self.advance()
+        return self._moves.cancel(handle)
+
+    def advance(self) -> float:
+        """Let move tasks do what is due; return the clock's time."""
+        now = self._clock()
+        self._moves.advance(now)
+        return now
+
+    def next_move_at(self) -> float | None:
+        """Return when a move task has something to do next, in the clock's seconds; None if none is active."""
+        return self._moves.next_at()
 
     # Messages
 
@@ -278,6 +387,15 @@ class SqsModel:
             return None
         allowed = queue.attributes.redrive_allow_policy
         return queue if allowed is None or allowed.allows(source_arn) else None
+
+    def _resource(self, arn: str, parameter: str) -> Queue:
+        queue = self._by_arn(arn)
+        if queue is None:
+            raise ResourceNotFound(f"The resource that you specified for the {parameter} parameter doesn't exist.")
+        return queue
+
+    def _set_policy(self, queue: Queue, policy: str) -> None:
+        queue.set_attributes(replace(queue.attributes, policy=policy), self._clock())
 
     def _by_arn(self, arn: str) -> Queue | None:
         queue = self._queues.get(arn.rpartition(":")[2])

@@ -26,9 +26,10 @@ from infra.localaws.sqs.errors import (
     MessageNotInflight,
     ReceiptHandleIsInvalid,
 )
-from infra.localaws.sqs.limits import MAX_IN_FLIGHT, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_SECONDS, PURGE_SECONDS
+from infra.localaws.sqs.limits import MAX_IN_FLIGHT, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_SECONDS
 from infra.localaws.sqs.message import Delivery, Message, State
 from infra.localaws.sqs.rates import DeliveryRates
+from infra.localaws.sqs.settling import Counts, PastCounts, Settling
 from infra.localaws.sqs.timers import RetentionIndex, VisibilityTimers
 
 Observer = Callable[[str, str, dict[str, Any]], None]
@@ -69,12 +70,14 @@ class Surroundings:
         dead_letter_queue: finds the queue with this ARN if it is there and lets the source (second ARN) redrive to it.
         observer: is told of every change of state; None costs nothing.
         on_available: called with the queue whenever its ``next_visible_at`` may have become earlier.
+        settling: how long purges and counts take to settle.
     """
 
     new_message_id: Callable[[], str]
     dead_letter_queue: Callable[[str, str], "Queue | None"]
     observer: Observer | None = None
     on_available: Callable[["Queue"], None] | None = None
+    settling: Settling = field(default_factory=Settling)
 
 
 @dataclass(slots=True)
@@ -85,6 +88,18 @@ class QueueIdentity:
     arn: str
     number: int
     created_at: float
+
+
+class PendingPurge(NamedTuple):
+    """A purge that was asked for and has not struck yet.
+
+    Attributes:
+        strikes_at: seconds of the model's clock.
+        doomed: the ids of the messages that were there at the call.
+    """
+
+    strikes_at: float
+    doomed: frozenset[str]
 
 
 @dataclass(eq=False)
@@ -102,12 +117,17 @@ class Queue(ABC):
         self.name = self.identity.name
         self.modified_at = self.identity.created_at
         self.purged_at: float | None = None
+        self._purge: PendingPurge | None = None
+        settling = self.surroundings.settling.counts
+        self._past = PastCounts(settling) if settling else None
         self.in_flight = 0
         self.delayed = 0
         self._messages: dict[str, Message] = {}
         self._timers = VisibilityTimers()
         self._retention = RetentionIndex()
         self._deliveries = 0
+        # Nothing is due before this moment, as far as is known: an earlier one only costs a look.
+        self._quiet_until = 0.0
 
     # What a client sees
 
@@ -115,6 +135,12 @@ class Queue(ABC):
     def visible(self) -> int:
         """How many messages are visible."""
         return len(self._messages) - self.in_flight - self.delayed
+
+    def counts(self, now: float) -> Counts:
+        """Return how many messages are in each state, or were a while ago where counts are to settle slowly."""
+        self.advance(now)
+        present = self._counts()
+        return self._past.at_random(present, now, self.rng) if self._past else present
 
     @abstractmethod
     def send(self, draft: MessageDraft, now: float) -> Sent:
@@ -170,20 +196,24 @@ class Queue(ABC):
             )
         self._void_attempt(message)
         message.visible_at = now + timeout
-        self._timers.start(message, self.in_flight + self.delayed)
+        self._start_timer(message)
         if observer := self.surroundings.observer:
             observer("visibility-changed", self.name, {"message_id": message_id, "timeout": timeout})
         self.advance(now)
         self._announce()
 
     def purge(self, now: float) -> int:
-        """Forget every message, those in flight too; return how many they were."""
+        """Forget every message, those in flight too, at once or in a while; return how many there are now."""
         self.advance(now)
         count = len(self._messages)
-        self._clear()
         self.purged_at = now
-        if observer := self.surroundings.observer:
-            observer("purged", self.name, {"count": count})
+        within = self.surroundings.settling.purge
+        if within:
+            self._quiet_until = 0.0
+            self._purge = PendingPurge(now + self.rng.uniform(0, within), frozenset(self._messages))
+        else:
+            self._clear()
+            self._observe_purge(count)
         return count
 
     def expire(self, message_id: str, now: float) -> None:
@@ -198,12 +228,18 @@ class Queue(ABC):
 
     def purge_in_progress(self, now: float) -> bool:
         """Tell whether a purge began less than 60 seconds ago."""
-        return self.purged_at is not None and now < self.purged_at + PURGE_SECONDS
+        return self.purged_at is not None and now < self.purged_at + self.surroundings.settling.purge_interval
 
     # Time
 
     def advance(self, now: float) -> None:
-        """Let happen what is due by ``now``: messages expire, delays and visibility timeouts end."""
+        """Let happen what is due by ``now``: messages expire, delays and visibility timeouts end, a purge strikes."""
+        if now < self._quiet_until:
+            return
+        if self._past is not None:
+            self._past.note(self._counts(), now)
+        if self._purge is not None and self._purge.strikes_at <= now:
+            self._strike(self._purge)
         retention = self._retention
         while message := retention.pop_older(now - self.attributes.retention):
             self._forget(message)
@@ -219,6 +255,14 @@ class Queue(ABC):
                 self.in_flight -= 1
                 message.state = State.VISIBLE
                 self._on_visible_again(message)
+        self._quiet_until = self._next_event()
+
+    def set_attributes(self, attributes: QueueAttributes, now: float) -> None:
+        """Change what the queue is set to."""
+        self.advance(now)
+        self.attributes = attributes
+        self.modified_at = now
+        self._quiet_until = 0.0
 
     def has_available(self) -> bool:
         """Tell whether a receive would find something to deliver now."""
@@ -237,6 +281,7 @@ class Queue(ABC):
     def reset(self, rng: Random | None, rates: DeliveryRates) -> None:
         """Forget every message and the windows of deduplication and purge; take new randomness if given."""
         self._clear()
+        self._purge = None
         self._forget_windows()
         self.purged_at = None
         self.rates = rates
@@ -246,6 +291,24 @@ class Queue(ABC):
     @abstractmethod
     def accept_dead_letter(self, message: Message, source_arn: str, now: float) -> None:
         """Take over a message of another queue, which has let go of it."""
+
+    @abstractmethod
+    def first_visible(self) -> Message | None:
+        """Return the message that a move task takes next, None if no message can be taken."""
+
+    def move(self, message: Message, target: "Queue", now: float) -> None:
+        """Hand a visible message over to another queue, where it is a new message with the same content."""
+        moved = self._renewed(message, now)
+        self._forget(message)
+        if observer := self.surroundings.observer:
+            fields = {"message_id": message.message_id, "to": target.name, "new_message_id": moved.message_id}
+            observer("moved", self.name, fields)
+        target.advance(now)
+        target._take_over(moved, target.attributes.delay, now)  # noqa: SLF001 - another queue, the same class
+
+    @abstractmethod
+    def _take_over(self, message: Message, delay: int, now: float) -> None:
+        """Enqueue a message that no producer sent."""
 
     # What the two types of queue share
 
@@ -283,17 +346,64 @@ class Queue(ABC):
             draft.group,
         )
 
+    def _renewed(self, message: Message, now: float) -> Message:
+        """Return a message's content as a new message, never received, with an id and an enqueue time of its own."""
+        message_id = self.surroundings.new_message_id()
+        return Message(
+            message_id,
+            message.body,
+            message.body_md5,
+            now,
+            message.attributes,
+            message.attributes_md5,
+            message.trace_header,
+            message.group,
+            None if message.deduplication_id is None else message_id,
+        )
+
+    def _counts(self) -> Counts:
+        return Counts(self.visible, self.in_flight, self.delayed)
+
+    def _strike(self, purge: "PendingPurge") -> None:
+        """Let a purge happen: what was there at the call goes, and by chance what came since."""
+        self._purge = None
+        messages = self._messages.values()
+        doomed = [m for m in messages if m.message_id in purge.doomed or self.rng.random() < _CAUGHT]
+        for message in doomed:
+            self._void_attempt(message)
+            self._forget(message)
+        self._observe_purge(len(doomed))
+
+    def _observe_purge(self, count: int) -> None:
+        if observer := self.surroundings.observer:
+            observer("purged", self.name, {"count": count})
+
+    def _next_event(self) -> float:
+        """Return a moment before which nothing is due."""
+        if self._past is not None or self._purge is not None:
+            return 0.0
+        expires = self._retention.oldest() + self.attributes.retention
+        becomes_visible = self._timers.next_entry()
+        return min(expires, becomes_visible)
+
     def _hold(self, message: Message, delay: int, now: float) -> None:
         """Take a message into the books; it is visible after ``delay`` seconds."""
         self._messages[message.message_id] = message
         self._retention.add(message, len(self._messages))
+        expires = message.sent_at + self.attributes.retention
+        self._quiet_until = min(self._quiet_until, expires)
         if delay:
             message.state = State.DELAYED
             message.visible_at = now + delay
             self.delayed += 1
-            self._timers.start(message, self.in_flight + self.delayed)
+            self._start_timer(message)
+
+    def _start_timer(self, message: Message) -> None:
+        self._timers.start(message, self.in_flight + self.delayed)
+        self._quiet_until = min(self._quiet_until, message.visible_at)
 
     def _forget(self, message: Message) -> None:
+        self._void_attempt(message)
         before = message.state
         message.state = State.GONE
         del self._messages[message.message_id]
@@ -321,7 +431,7 @@ class Queue(ABC):
             message.oldest_handle = self._deliveries
             message.visible_at = now + timeout
             self.in_flight += 1
-        self._timers.start(message, self.in_flight + self.delayed)
+        self._start_timer(message)
         handle = f"{_HANDLE_PREFIX}{self.identity.number:x}-{self._deliveries:x}-{message.message_id}"
         return Delivery(message, handle, message.receive_count)
 
@@ -392,6 +502,7 @@ class Queue(ABC):
     def _clear(self) -> None:
         for message in self._messages.values():
             message.state = State.GONE
+            message.attempt = None
         self._messages.clear()
         self._timers.clear()
         self._retention.clear()
@@ -436,6 +547,8 @@ def check_visibility(timeout: int) -> None:
         )
 
 
+_CAUGHT: Final = 0.5
+"""The probability that a message sent while a purge is under way goes with the others; AWS gives no figure."""
 _HANDLE_PREFIX: Final = "AQEB-"
 _HANDLE: Final = re.compile(
     _HANDLE_PREFIX + r"([0-9a-f]{1,16})-([0-9a-f]{1,16})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"

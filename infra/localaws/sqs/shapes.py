@@ -17,11 +17,18 @@ Check = Callable[[Any], Any]
 
 
 @cache
-def input_checks() -> dict[str, Check]:
-    """Return the check of each action's input, by the action's name."""
+def service_model() -> dict[str, Any]:
+    """Return AWS's model of SQS."""
     from botocore.loaders import Loader  # noqa: PLC0415 - costs 0.1 s, which only who serves requests should pay
 
-    model = Loader().load_service_model("sqs", "service-2")
+    model: dict[str, Any] = Loader().load_service_model("sqs", "service-2")
+    return model
+
+
+@cache
+def input_checks() -> dict[str, Check]:
+    """Return the check of each action's input, by the action's name."""
+    model = service_model()
     shapes = model["shapes"]
     return {name: _check(shapes, operation["input"]["shape"]) for name, operation in model["operations"].items()}
 

@@ -1,7 +1,8 @@
 """A standard queue: at-least-once delivery in best-effort order.
 
 Messages wait in the order in which they became visible. By the queue's rates a receive takes another than the
-first, leaves a delivered message visible as well, or returns fewer messages than it could.
+first, leaves a delivered message visible as well, or returns fewer messages than it could. Messages that name a
+tenant are delivered fairly (see ``tenants``).
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from infra.localaws.sqs.errors import InvalidParameterValue, OverLimit
 from infra.localaws.sqs.limits import MAX_DELAY_SECONDS, MAX_IN_FLIGHT
 from infra.localaws.sqs.message import Delivery, Message, State
 from infra.localaws.sqs.queue import Queue, ReceiveRequest, Sent, check_receive, dead_letter
+from infra.localaws.sqs.tenants import Tenants
 
 REORDER_WINDOW: Final = 10
 """How far from the front, in messages, a reordered pick may come."""
@@ -25,10 +27,11 @@ class StandardQueue(Queue):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Each visible message stands here once, and each message in flight that is ``also_visible``.
+        # Each visible message stands here once (or is set aside), and each in flight that is ``also_visible``.
         # Entries of other messages are void and dropped when they come to the front.
         self._line: deque[Message] = deque()
         self._also_visible = 0
+        self._tenants = Tenants()
 
     def send(self, draft: MessageDraft, now: float) -> Sent:
         """Enqueue a message.
@@ -81,9 +84,28 @@ class StandardQueue(Queue):
     def accept_dead_letter(self, message: Message, source_arn: str, now: float) -> None:
         """Take over a message; its enqueue time stays, so its retention goes on counting."""
         self.advance(now)
-        moved = dead_letter(message, source_arn)
-        self._hold(moved, 0, now)
-        self._line.append(moved)
+        self._take_over(dead_letter(message, source_arn), 0, now)
+
+    def first_visible(self) -> Message | None:
+        """Return the message that is longest visible."""
+        tenants = self._tenants
+        while tenants and (message := tenants.next_of_the_quiet(0)):
+            self._line.appendleft(message)
+        line = self._line
+        while line and line[0].state is not State.VISIBLE:
+            message = line.popleft()
+            if message.also_visible:
+                # A move takes what is visible only: the second delivery of one in flight is forgone.
+                message.also_visible = False
+                self._also_visible -= 1
+        if line:
+            return line[0]
+        return next((m for m in tenants.set_aside_now() if m.state is State.VISIBLE), None)
+
+    def _take_over(self, message: Message, delay: int, now: float) -> None:
+        self._hold(message, delay, now)
+        if not delay:
+            self._line.append(message)
         self._announce()
 
     def _underfilled(self, could: int, available: int, request: ReceiveRequest) -> int | None:
@@ -99,7 +121,7 @@ class StandardQueue(Queue):
         to_repeat: list[Message] = []
         duplicate_rate = self.rates.duplicate
         while len(deliveries) < limit:
-            message, reordered = self._pick()
+            message, reordered = self._pick_fairly() if self._tenants else self._pick()
             if message is None:
                 break
             second = message.state is State.IN_FLIGHT
@@ -112,6 +134,8 @@ class StandardQueue(Queue):
                 continue
             delivery = self._deliver(message, timeout, now)
             deliveries.append(delivery)
+            if message.group is not None and not second:
+                self._tenants.took(message.group)
             if self.surroundings.observer:
                 self._observe_delivery(delivery, timeout, _chaos(reordered=reordered, duplicate=second))
             if duplicate_rate and not second and self.rng.random() < duplicate_rate:
@@ -141,6 +165,20 @@ class StandardQueue(Queue):
                 return message, True
         return line.popleft(), False
 
+    def _pick_fairly(self) -> tuple[Message | None, bool]:
+        """Take the next message, those of noisy tenants last; tell whether it was taken out of turn."""
+        tenants = self._tenants
+        message = tenants.next_of_the_quiet(self.in_flight)
+        if message is not None:
+            return message, False
+        while True:
+            message, reordered = self._pick()
+            if message is None:
+                return tenants.next_of_the_noisy(), False
+            if message.state is State.IN_FLIGHT or not tenants.is_noisy(message.group, self.in_flight):
+                return message, reordered
+            tenants.set_aside(message)
+
     def _leave_visible(self, messages: list[Message]) -> None:
         """Put messages that were just delivered back to the front, for one more delivery each."""
         for message in messages:
@@ -155,6 +193,8 @@ class StandardQueue(Queue):
         self._line.append(message)
 
     def _on_visible_again(self, message: Message) -> None:
+        if message.group is not None:
+            self._tenants.gave_back(message.group)
         if message.also_visible:
             # It stands in line already, and is an ordinary visible message from now on.
             message.also_visible = False
@@ -163,7 +203,8 @@ class StandardQueue(Queue):
             self._line.append(message)
 
     def _on_gone(self, message: Message, before: State) -> None:
-        del before
+        if before is State.IN_FLIGHT and message.group is not None:
+            self._tenants.gave_back(message.group)
         if message.also_visible:
             message.also_visible = False
             self._also_visible -= 1
@@ -180,6 +221,7 @@ class StandardQueue(Queue):
     def _clear(self) -> None:
         super()._clear()
         self._line.clear()
+        self._tenants.clear()
         self._also_visible = 0
 
 

@@ -4,6 +4,7 @@ Both hold references to messages that may have moved on since; such entries are 
 and swept out when they outnumber the live ones, so that every operation costs amortised O(log n) or less.
 """
 
+import math
 from collections import deque
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -56,6 +57,10 @@ class VisibilityTimers:
             heappop(heap)
         return None
 
+    def next_entry(self) -> float:
+        """Return a moment, in seconds of the model's clock, before which no message becomes visible."""
+        return self._heap[0][0] if self._heap else math.inf
+
     def clear(self) -> None:
         """Forget all."""
         self._heap.clear()
@@ -93,6 +98,11 @@ class RetentionIndex:
             heappush(self._moved_in, (message.sent_at, self._serial, message))
         else:
             in_order.append(message)
+
+    def oldest(self) -> float:
+        """Return a moment, in seconds of the model's clock, before which none of the messages was enqueued."""
+        oldest = self._in_order[0].sent_at if self._in_order else math.inf
+        return min(oldest, self._moved_in[0][0]) if self._moved_in else oldest
 
     def pop_older(self, horizon: float) -> Message | None:
         """Take out a message that was enqueued at or before ``horizon``, None if there is none."""
