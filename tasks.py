@@ -138,8 +138,11 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "tier": "where: local (default, real processes) or sim (simulated time)",
         "engine": "who deploys the temporary stack: embedded (default) or pulumi, the real engine",
         "endpoint": "the URL of another AWS endpoint for the temporary stack",
+        "set": "a parameter of the scenario as key=value; once for each (see its page in docs/scenarios)",
+        "speed": "let the queues' clock run so many times faster than the wall's",
         "json": AS_JSON,
-    }
+    },
+    iterable=["set_"],
 )
 def scenario(
     _: Context,
@@ -154,6 +157,8 @@ def scenario(
     tier: str = "",
     engine: str = "",
     endpoint: str = "",
+    set_: list[str] | None = None,
+    speed: str = "",
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
@@ -171,6 +176,8 @@ def scenario(
         tier=tier,
         engine=engine,
         endpoint=endpoint,
+        settings=tuple(set_ or ()),
+        speed=speed,
         json=json,
     )
 
@@ -179,6 +186,76 @@ def scenario(
 def scenarios(_: Context, json: bool = False) -> None:
     """List the scenarios: what each breaks, and what its naive twin shows."""
     call("scenarios.commands", "scenarios_table", json=json)
+
+
+SET = {
+    "twins": "run the naive twins as well: each must fail with the violation that its scenario names",
+    "seed": "repeat a set: the same seed sends the same messages (default: a new one for each run)",
+    "jobs": "runs at a time (default: as many as suit this machine)",
+    "speed": "let the queues' clock run so many times faster than the wall's",
+    "stack": "run on this stack (default: yours if it is up, else a temporary one)",
+    "json": AS_JSON,
+}
+
+
+@task(help=SET)
+def scenarios_fast(
+    _: Context,
+    twins: bool = False,
+    seed: str = "",
+    jobs: str = "",
+    speed: str = "",
+    stack: str = "",
+    json: bool = False,
+) -> None:
+    """Run all scenarios that take seconds, several at a time; one table, and the exit code of the worst."""
+    options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
+    call("scenarios.commands", "scenarios_set", pace="fast", **options)
+
+
+@task(help=SET)
+def scenarios_slow(
+    _: Context,
+    twins: bool = False,
+    seed: str = "",
+    jobs: str = "",
+    speed: str = "",
+    stack: str = "",
+    json: bool = False,
+) -> None:
+    """Run all scenarios that take longer; --speed shortens that."""
+    options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
+    call("scenarios.commands", "scenarios_set", pace="slow", **options)
+
+
+@task(help=SET)
+def scenarios_all(
+    _: Context,
+    twins: bool = False,
+    seed: str = "",
+    jobs: str = "",
+    speed: str = "",
+    stack: str = "",
+    json: bool = False,
+) -> None:
+    """Run every scenario, the fast ones and the slow ones."""
+    options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
+    call("scenarios.commands", "scenarios_set", pace=None, **options)
+
+
+@task(
+    help={"run": "the run's directory or its name (default: the latest)", "open": "open it in the browser"},
+    positional=["run"],
+)
+def report(_: Context, run: str = "", open_: bool = False) -> None:
+    """Say where the report of a run is, a page that needs no network."""
+    call("scenarios.commands", "report", run=run, browse=open_)
+
+
+@task(help={"json": AS_JSON})
+def runs(_: Context, json: bool = False) -> None:
+    """List the runs on disk, newest first."""
+    call("scenarios.commands", "runs_table", json=json)
 
 
 @task(
@@ -192,8 +269,10 @@ def scenarios(_: Context, json: bool = False) -> None:
         "consumer": "a consumer of your own in ours' place, as module:Class",
         "count": "messages to send (default: the scenario's own)",
         "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
+        "set": "a parameter of the scenario as key=value; once for each",
         "json": AS_JSON,
-    }
+    },
+    iterable=["set_"],
 )
 def explore(
     _: Context,
@@ -206,6 +285,7 @@ def explore(
     consumer: str = "",
     count: str = "",
     batch_size: str = "",
+    set_: list[str] | None = None,
     json: bool = False,
 ) -> None:
     """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story."""
@@ -221,6 +301,7 @@ def explore(
         consumer=consumer,
         count=count,
         batch_size=batch_size,
+        settings=tuple(set_ or ()),
         json=json,
     )
 
@@ -247,10 +328,16 @@ def mutants(
     call("scenarios.exploration.commands", "mutants", name=name, histories=histories, jobs=jobs, seed=seed, json=json)
 
 
-@task(help={"json": AS_JSON, "runs": "how often each figure is measured (default 5); the median is shown"})
-def bench(_: Context, runs: str = "5", json: bool = False) -> None:
+@task(
+    help={
+        "json": AS_JSON,
+        "runs": "how often each figure is measured (default 5); the median is shown",
+        "peers": "measure the endpoint beside others of its kind instead, which are installed into a cache",
+    }
+)
+def bench(_: Context, runs: str = "5", peers: bool = False, json: bool = False) -> None:
     """Measure on this machine: up, a scenario from keypress to verdict, the endpoint's throughput and memory."""
-    call("scenarios.bench", "bench", runs=runs, json=json)
+    call("scenarios.bench", "bench", runs=runs, peers=peers, json=json)
 
 
 # --- how the project is kept ---------------------------------------------------------------------------------------

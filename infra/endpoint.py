@@ -121,6 +121,18 @@ def find_endpoint(paths: StackPaths) -> Endpoint | None:
     return endpoint if endpoint is not None and is_alive(endpoint) else None
 
 
+def speed_of(url: str) -> float:
+    """How many seconds the clock of an embedded endpoint runs in a real one.
+
+    Raises:
+        EndpointError: It does not answer.
+    """
+    health = _health(url)
+    if health is None:
+        raise EndpointError(f"The endpoint at {url} does not answer; `invoke up` starts it again.")
+    return float(str(health.get("speed", 1.0)))
+
+
 class StartingEndpoint:
     """An endpoint on its way, so that the caller can do something else until it listens.
 
@@ -129,9 +141,10 @@ class StartingEndpoint:
         replaces_dead: Whether an earlier one of the same stack has died.
     """
 
-    def __init__(self, paths: StackPaths, region: str) -> None:
+    def __init__(self, paths: StackPaths, region: str, speed: float = 1.0) -> None:
         self._paths = paths
         self._region = region
+        self._speed = speed
         self._previous = read_endpoint(paths)
         self._alive = self._previous if self._previous is not None and is_alive(self._previous) else None
         if self._alive is not None and not self._alive.instance:
@@ -192,6 +205,7 @@ class StartingEndpoint:
         self._paths.history.unlink(missing_ok=True)
         command = [sys.executable, "-m", "infra.localaws", "--port", str(self._port), "--region", self._region]
         command += ["--history", str(self._paths.history), "--ready-file", str(self._paths.ready)]
+        command += ["--speed", f"{self._speed:g}"]
         with self._paths.log.open("wb") as log:
             # A session of its own: Ctrl-C in the terminal and the terminal's end do not reach it.
             process = subprocess.Popen(

@@ -141,7 +141,7 @@ def _living_place(stack: str, target: Target, snapshot: Snapshot) -> Place:
 
 
 @contextmanager
-def temporary_stack(scenarios: Sequence[str], options: Options | None = None) -> Iterator[Stack]:
+def temporary_stack(scenarios: Sequence[str], options: Options | None = None, *, speed: float = 1.0) -> Iterator[Stack]:
     """A stack for the time of a ``with`` block, with an endpoint of its own unless another one is named.
 
     At the block's end, however it comes, the endpoint is stopped (what is elsewhere is deleted) and all files are
@@ -150,24 +150,27 @@ def temporary_stack(scenarios: Sequence[str], options: Options | None = None) ->
     Args:
         scenarios: The scenarios to make resources for.
         options: Which engine deploys it, and where; None for the embedded engine and an endpoint of its own.
+        speed: How many seconds the clock of its own endpoint runs in a real one.
 
     Raises:
         InfraError: It cannot be made.
     """
     with ExitStack() as cleanup:
-        workspace = _open_temporary_workspace(cleanup, scenarios, options)
+        workspace = _open_temporary_workspace(cleanup, scenarios, options, speed)
         plan, place = workspace.up()
         outputs = reveal(plan.outputs)
         yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs)
 
 
-def _open_temporary_workspace(cleanup: ExitStack, scenarios: Sequence[str], options: Options | None) -> Workspace:
+def _open_temporary_workspace(
+    cleanup: ExitStack, scenarios: Sequence[str], options: Options | None, speed: float
+) -> Workspace:
     overrides = {"scenarios": list(scenarios)}
     # Between a directory's making and its locking nobody may take it for a leftover.
     with wait_for_lock(state_directory() / _TEMPORARY_LOCK):
         _clean_up_leftovers()
         name = f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}"
-        workspace = cleanup.enter_context(open_workspace(name, overrides=overrides, options=options))
+        workspace = cleanup.enter_context(open_workspace(name, overrides=overrides, options=options, speed=speed))
     cleanup.callback(workspace.dispose)
     return workspace
 

@@ -49,6 +49,53 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         max_receive_count=5,
         why="the failed message blocks its group until it is visible again",
     ),
+    ScenarioTopology(
+        "side-effects",
+        visibility_timeout=1,
+        max_receive_count=5,
+        why="as for crash: each death costs a receive, and the short timeout keeps the wait for the redelivery short",
+    ),
+    ScenarioTopology(
+        "business-idempotency",
+        visibility_timeout=1,
+        max_receive_count=10,
+        why="a message whose order is being paid by another is left, and comes again",
+    ),
+    ScenarioTopology(
+        "partial-batch",
+        visibility_timeout=1,
+        why="poison has to time out max-receive-count times before it is dead-lettered",
+    ),
+    ScenarioTopology(
+        "graceful-shutdown",
+        visibility_timeout=6,
+        max_receive_count=5,
+        why="what is given back at once must come well before this timeout could have ended",
+    ),
+    ScenarioTopology(
+        "heartbeat",
+        visibility_timeout=2,
+        max_receive_count=10,
+        why="work must outlive it, and heartbeats must come in time on a busy machine",
+    ),
+    ScenarioTopology(
+        "check-race",
+        visibility_timeout=2,
+        max_receive_count=10,
+        why="a second delivery within one visibility timeout counts as a receive",
+    ),
+    ScenarioTopology(
+        "visibility-too-short",
+        visibility_timeout=12,
+        max_receive_count=10,
+        why="six times the longest work",
+    ),
+    ScenarioTopology(
+        "retry-backoff",
+        visibility_timeout=2,
+        max_receive_count=4,
+        why="an outage costs each message some receives, and it must have one left when the outside has recovered",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

@@ -62,6 +62,7 @@ class Workspace:
         config: Its configuration, validated.
         target: Where it is deployed, and by which engine.
         tell: Tells the user a sentence while work goes on.
+        speed: How many seconds the clock of an endpoint that is started here runs in a real one.
     """
 
     stack: str
@@ -69,6 +70,7 @@ class Workspace:
     config: StackConfig
     target: Target = field(default_factory=Target)
     tell: Tell = tell_nobody
+    speed: float = 1.0
 
     def preview(self, observer: Observer = ignore_steps) -> Plan:
         """Tell what an ``up`` would do; no endpoint is started for it."""
@@ -134,7 +136,7 @@ class Workspace:
         shutil.rmtree(self.paths.directory, ignore_errors=True)
 
     def _start_endpoint(self) -> Place:
-        starting = StartingEndpoint(self.paths, self.config.program().aws_region)
+        starting = StartingEndpoint(self.paths, self.config.program().aws_region, self.speed)
         try:
             # While the endpoint starts: the imports that take as long as that.
             import_engine(self.target)
@@ -167,6 +169,7 @@ def open_workspace(
     overrides: Mapping[str, Any] | None = None,
     options: Options | None = None,
     tell: Tell = tell_nobody,
+    speed: float = 1.0,
 ) -> Iterator[Workspace]:
     """Hold a stack's lock for the time of a ``with`` block.
 
@@ -176,6 +179,7 @@ def open_workspace(
         options: What the command was told of engine, tier and endpoint, to be completed by the environment; None
             for a stack with an endpoint of its own if nothing else is noted.
         tell: Tells the user a sentence while work goes on.
+        speed: How many seconds the clock of an endpoint that is started here runs in a real one.
 
     Raises:
         StackBusyError: Another process is at work on the stack.
@@ -185,7 +189,7 @@ def open_workspace(
     read_stack_config(stack, overrides)  # what is wrong there is said before anything is made
     with hold_lock(paths.lock, f"stack {stack}"):
         target = (read_target(paths) or Target()) if options is None else choose_target(paths, options)
-        yield Workspace(stack, paths, read_stack_config(stack, overrides, region=target.region), target, tell)
+        yield Workspace(stack, paths, read_stack_config(stack, overrides, region=target.region), target, tell, speed)
 
 
 def preview(

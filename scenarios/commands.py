@@ -10,7 +10,9 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
@@ -28,6 +30,9 @@ Number = int | str | None
 BAD_REQUEST = 2
 INTERRUPTED = 130
 TERMINATED = 143
+
+#: Lab seconds in a real one. Beyond the last a visibility timeout of a second is over before a process can answer.
+SLOWEST, FASTEST = 0.1, 100.0
 
 #: The longest seed that anybody needs to type.
 _WHOLE_NUMBER = re.compile(r"\d{1,18}")
@@ -47,6 +52,8 @@ def scenario(
     tier: str | None = None,
     engine: str | None = None,
     endpoint: str | None = None,
+    settings: Sequence[str] = (),
+    speed: float | str | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
 
@@ -63,13 +70,24 @@ def scenario(
         tier: ``local``, or ``sim`` for simulated time, where there is no stack.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run.
+        settings: parameters of the scenario, each as ``key=value``.
+        speed: how many seconds the queues' clock runs in a real one.
     """
     try:
         if _is_simulated(tier, stack, engine, endpoint, keep=keep):
             from scenarios.exploration import commands as simulated  # noqa: PLC0415 - the menu must not wait for it
 
+            if speed not in (None, ""):
+                raise RequestError("The simulated tier's clock needs no --speed: it never waits.")
             return simulated.scenario(
-                name, seed=seed, naive=naive, count=count, batch_size=batch_size, json=json, consumer=consumer
+                name,
+                seed=seed,
+                naive=naive,
+                count=count,
+                batch_size=batch_size,
+                settings=settings,
+                json=json,
+                consumer=consumer,
             )
         from scenarios.catalog import find_scenario  # noqa: PLC0415 - the menu of tasks must not wait for the labs
         from scenarios.labs.runner import RunRequest, run_scenario  # noqa: PLC0415 - likewise
@@ -89,6 +107,8 @@ def scenario(
             keep=keep,
             engine=engine or None,
             endpoint=endpoint or None,
+            settings=tuple(settings or ()),
+            speed=_speed(speed),
         )
         title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
         with _termination_as_exit(), Progress(make_console(stderr=json), title) as progress:
@@ -105,6 +125,59 @@ def scenario(
     return result.verdict.outcome.exit_code
 
 
+def scenarios_set(
+    pace: str | None = None,
+    *,
+    twins: bool = False,
+    seed: Number = None,
+    jobs: Number = None,
+    speed: float | str | None = None,
+    stack: str | None = None,
+    json: bool = False,
+) -> int:
+    """Run all scenarios of a pace, several at a time, and print one table; return the exit code of the worst.
+
+    Args:
+        pace: ``fast`` or ``slow``; None for all.
+        twins: run the naive twins as well: each must fail with the violation that its scenario names.
+        seed: None draws one for each run.
+        jobs: runs at a time; None for as many as suit the machine.
+        speed: how many seconds the queues' clock runs in a real one.
+        stack: the stack to run on; None takes the one that is up, else a temporary one.
+        json: print nothing but the table as JSON; progress goes to standard error.
+    """
+    began = time.monotonic()
+    try:
+        from scenarios.catalog import all_scenarios  # noqa: PLC0415 - the menu of tasks must not wait for the labs
+        from scenarios.labs.sets import SetRequest, run_set, worst  # noqa: PLC0415 - likewise
+        from scenarios.report import make_console  # noqa: PLC0415 - likewise
+        from scenarios.set_report import SetProgress, print_set  # noqa: PLC0415 - likewise
+
+        chosen = tuple(found for found in all_scenarios().values() if pace in (None, "", found.pace))
+        if not chosen:
+            raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
+        at_a_time = _number("--jobs", jobs)
+        if at_a_time == 0:
+            raise RequestError("--jobs must be 1 or more, and is 0.")
+        request = SetRequest(
+            chosen, twins=twins, seed=_number("--seed", seed), jobs=at_a_time, speed=_speed(speed), stack=stack or None
+        )
+        with _termination_as_exit(), SetProgress(make_console(stderr=json)) as progress:
+            entries = run_set(request, progress)
+    except (ScenarioError, InfraError) as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        print("Interrupted: nothing is left running.", file=sys.stderr)  # noqa: T201 - a face
+        return INTERRUPTED
+    seconds = time.monotonic() - began
+    if json:
+        document = {"seconds": round(seconds, 3), "runs": [entry.as_json() for entry in entries]}
+        print(json_module.dumps(document))  # noqa: T201 - this is the command's output
+    else:
+        print_set(make_console(), entries, seconds)
+    return worst(entries)
+
+
 def scenarios_table(*, json: bool = False) -> int:
     """Print the scenarios, as a table or as JSON; return the exit code."""
     from scenarios.catalog import all_scenarios  # noqa: PLC0415 - the menu of tasks must not wait for the labs
@@ -116,6 +189,46 @@ def scenarios_table(*, json: bool = False) -> int:
     else:
         print_scenarios(make_console(), listed)
     return 0
+
+
+def report(run: str | None = None, *, browse: bool = False) -> int:
+    """Print where the report of a run is, and make it where it is missing; return the exit code.
+
+    Args:
+        run: the run's directory, or its name; None for the latest.
+        browse: open the report in the browser.
+    """
+    from infra.paths import project_root  # noqa: PLC0415 - the menu of tasks must not wait for it
+    from scenarios.runs import find_run, report_of  # noqa: PLC0415 - likewise
+
+    try:
+        path = report_of(find_run(project_root() / "runs", run or None))
+    except (ScenarioError, InfraError) as error:
+        return _refuse(error)
+    print(path)  # noqa: T201 - this is the command's output
+    if browse and not webbrowser.open(path.as_uri()):
+        return _refuse(ScenarioError("No browser could be opened; open the file above by hand."))
+    return 0
+
+
+def runs_table(*, json: bool = False) -> int:
+    """Print the runs on disk, newest first, as a table or as JSON; return the exit code."""
+    from infra.paths import project_root  # noqa: PLC0415 - the menu of tasks must not wait for it
+    from scenarios.report import make_console, print_runs  # noqa: PLC0415 - likewise
+    from scenarios.runs import list_runs  # noqa: PLC0415 - likewise
+
+    found = list_runs(project_root() / "runs")
+    if json:
+        documents = [{"run": run.name, **(_run_in_short(run.verdict) if run.verdict else {})} for run in found]
+        print(json_module.dumps(documents))  # noqa: T201 - this is the command's output
+    else:
+        print_runs(make_console(), found)
+    return 0
+
+
+def _run_in_short(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = ("scenario", "naive", "verdict", "tier", "seed", "reason", "command")
+    return {name: verdict.get(name) for name in wanted}
 
 
 def _in_short(scenario: Scenario) -> dict[str, Any]:
@@ -153,6 +266,18 @@ def _number(option: str, value: Number) -> int | None:
     if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value).strip()):
         raise RequestError(f"{option} must be a whole number, 0 or more, and is {value!r}.")
     return int(value)
+
+
+def _speed(value: float | str | None) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not SLOWEST <= speed <= FASTEST:
+        raise RequestError(f"--speed must be a number from {SLOWEST:g} to {FASTEST:g}, and is {value!r}.")
+    return speed
 
 
 def _checked_consumer(consumer: str | None) -> str:

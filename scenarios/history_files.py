@@ -28,12 +28,24 @@ class TailedFile:
         path: it need not exist yet.
         offset: the byte at which to begin.
         keep: which records are of interest.
+        names: one of these stands in each line of interest; the others are not even parsed. Empty for all lines.
+        speed: how many of the lab's seconds a real one is; the records that are returned hold the lab's.
     """
 
-    def __init__(self, path: Path, *, offset: int = 0, keep: Callable[[Record], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        offset: int = 0,
+        keep: Callable[[Record], bool] = lambda _: True,
+        names: Iterable[str] = (),
+        speed: float = 1.0,
+    ) -> None:
         self.path = path
         self._offset = offset
         self._keep = keep
+        self._names = tuple(name.encode() for name in names)
+        self._speed = speed
 
     def new_records(self) -> list[Record]:
         """Return the records of the lines that were completed since the last call.
@@ -48,9 +60,13 @@ class TailedFile:
         except FileNotFoundError:
             return []
         complete = data[: data.rfind(b"\n") + 1]
-        records = [parse_record(line, self.path) for line in complete.splitlines()]
+        lines = complete.splitlines()
+        if self._names:
+            lines = [line for line in lines if any(name in line for name in self._names)]
+        records = [parse_record(line, self.path) for line in lines]
         self._offset += len(complete)
-        return [record for record in records if self._keep(record)]
+        kept = [record for record in records if self._keep(record)]
+        return kept if self._speed == 1 else [{**record, "time": record["time"] * self._speed} for record in kept]
 
 
 class HistoryTail:
@@ -59,10 +75,12 @@ class HistoryTail:
     Args:
         directory: every ``*.jsonl`` file in it is a process's.
         others: files that lie elsewhere, such as the endpoint's.
+        speed: how many of the lab's seconds a real one is.
     """
 
-    def __init__(self, directory: Path, others: Iterable[TailedFile] = ()) -> None:
+    def __init__(self, directory: Path, others: Iterable[TailedFile] = (), *, speed: float = 1.0) -> None:
         self._directory = directory
+        self._speed = speed
         self._files = {file.path: file for file in others}
         self._records: list[Record] = []
         self.history = History(())
@@ -70,7 +88,7 @@ class HistoryTail:
     def poll(self) -> bool:
         """Read what is new; return whether ``history`` has grown (it is then a new value)."""
         for path in sorted(self._directory.glob("*.jsonl")):
-            self._files.setdefault(path, TailedFile(path))
+            self._files.setdefault(path, TailedFile(path, speed=self._speed))
         new = [record for file in self._files.values() for record in file.new_records()]
         if not new:
             return False

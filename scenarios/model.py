@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import Field, dataclass, field, fields, replace
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from scenarios.errors import RequestError
 from scenarios.invariants import Invariant
@@ -32,6 +34,24 @@ class Parameters:
 
     count: int
     batch_size: int = 1
+
+    @classmethod
+    def of(cls, lab: Lab) -> Self:
+        """Return a lab's parameters as a story's own class; what a lab was not told is as the class has it."""
+        given = lab.parameters
+        return given if isinstance(given, cls) else cls(given.count, given.batch_size)
+
+
+def knob(default: float, says: str, *, least: float, most: float) -> Any:
+    """Return a parameter of a story's own, for the body of a subclass of :class:`Parameters`.
+
+    Args:
+        default: its value where nobody gives one; of its type are all others.
+        says: what it means, with its unit.
+        least: its smallest value.
+        most: its largest.
+    """
+    return field(default=default, metadata={"says": says, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +96,7 @@ class Scenario:
         witnesses: what must have happened in it.
         least: the smallest parameters with which the story can be told.
         delivery: how the queue behaves.
+        consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
     """
 
     name: str
@@ -88,18 +109,70 @@ class Scenario:
     defaults: Parameters
     least: Parameters = field(default_factory=lambda: Parameters(1, 1))
     delivery: DeliveryRates = field(default_factory=DeliveryRates)
+    consumer: str = ""
 
-    def parameters(self, given: Mapping[str, int | None]) -> Parameters:
+    def parameters(self, given: Mapping[str, float | None]) -> Parameters:
         """Return the defaults with what was given in their place.
 
         Raises:
             RequestError: a value is out of range, or the story cannot be told with it.
         """
-        wanted = replace(self.defaults, **{name: value for name, value in given.items() if value is not None})
-        for option, value, least, most in (
-            ("--count", wanted.count, self.least.count, MAX_COUNT),
-            ("--batch-size", wanted.batch_size, self.least.batch_size, MAX_BATCH_SIZE),
-        ):
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        wanted = replace(self.defaults, **changes)
+        for item in fields(wanted):
+            value = getattr(wanted, item.name)
+            least, most = self._bounds(item)
             if not least <= value <= most:
+                option = f"--{item.name.replace('_', '-')}" if item.name in COMMON else f"--set {item.name}"
                 raise RequestError(f"{option} is {value}; the scenario {self.name} needs {least} to {most}.")
         return wanted
+
+    def settings(self, given: Sequence[str]) -> dict[str, float]:
+        """Return what ``--set`` options ask for, each of its parameter's type.
+
+        Args:
+            given: texts such as ``work=2.5``.
+
+        Raises:
+            RequestError: a text is no ``key=value``, names no parameter of this scenario, or is of another type.
+        """
+        known = {item.name: item for item in fields(self.defaults)}
+        found: dict[str, float] = {}
+        for text in given:
+            key, equals, value = text.partition("=")
+            name = key.strip().replace("-", "_")
+            if not equals:
+                raise RequestError(f"--set takes key=value, such as count=20, and is {text!r}.")
+            if name not in known:
+                raise RequestError(
+                    f"The scenario {self.name} has no parameter {key.strip()!r}; it has: {', '.join(known)}."
+                )
+            if name in found:
+                raise RequestError(f"--set gives {name} twice; give it once.")
+            kind = type(getattr(self.defaults, name))
+            found[name] = _parsed(kind, value.strip(), f"--set {name}")
+        return found
+
+    def _bounds(self, item: Field[Any]) -> tuple[float, float]:
+        match item.name:
+            case "count":
+                return self.least.count, MAX_COUNT
+            case "batch_size":
+                return self.least.batch_size, MAX_BATCH_SIZE
+        return item.metadata["least"], item.metadata["most"]
+
+
+#: The parameters that every scenario has, with an option each.
+COMMON = ("count", "batch_size")
+
+
+def _parsed(kind: type[Any], text: str, option: str) -> float:
+    """Return a number; a whole one where the parameter is one."""
+    if kind is int and text.isascii() and text.isdigit():
+        return int(text[:18])
+    if kind is float:
+        with suppress(ValueError):
+            value = float(text)
+            if isfinite(value):
+                return value
+    raise RequestError(f"{option} must be a {'whole number' if kind is int else 'number'}, and is {text!r}.")

@@ -19,6 +19,8 @@ from rich.text import Text
 from scenarios.history import History
 from scenarios.labs.runner import RunResult
 from scenarios.model import Scenario
+from scenarios.page import REPORT
+from scenarios.runs import Run
 from scenarios.verdict import Outcome, Verdict
 
 #: Columns, where no terminal says how many there are.
@@ -79,6 +81,9 @@ class Progress:
             f"deleted {len(history.gone)} · dead letters {len(history.dead_letters)} · faults {len(history.faults)}"
         )
         self._refresh()
+
+    def waited(self) -> None:
+        """Do nothing: a Ctrl-C reaches the run by itself."""
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
@@ -143,6 +148,7 @@ def _remarks(result: RunResult) -> Iterable[str]:
         yield f"{verdict.recovered} messages came out although no producer knew of their send."
     yield f"took     {result.seconds:.1f} s on stack {result.stack}"
     yield f"run      {short(result.directory)}"
+    yield f"report   {short(result.directory / REPORT)}"
     yield f"again    {verdict.conditions.command}"
     if result.kept:
         yield f"kept     stack {result.stack}; `invoke down --stack {result.stack}` takes it down"
@@ -162,6 +168,26 @@ def print_scenarios(console: Console, scenarios: Iterable[Scenario]) -> None:
             scenario.naive_twin.violation,
         )
     console.print(table)
+
+
+def print_runs(console: Console, runs: Iterable[Run]) -> None:
+    """Print the table of runs."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    for heading in ("run", "tier", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    for run in runs:
+        verdict = run.verdict
+        if verdict is None:
+            table.add_row(run.name, "", Text("none", style="yellow"), "it was interrupted")
+            continue
+        outcome = Text(verdict["verdict"], style=_COLOURS[Outcome(verdict["verdict"])])
+        twin = " (naive twin)" if verdict["naive"] else ""
+        table.add_row(run.name, verdict["tier"], outcome + Text(twin), Text(verdict["reason"], overflow="ellipsis"))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("There is no run yet; `invoke scenario --name crash` makes one.")
 
 
 def short(path: Path) -> str:

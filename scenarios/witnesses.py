@@ -119,7 +119,7 @@ def find_delivered_again_at_work(history: History) -> Evidence | None:
         return None
     first, later, over = found[0]
     summary = (
-        f"{_times(len(found))}, e.g. {history.name(first.message_id)}: {later.process} received it "
+        f"{times(len(found))}, e.g. {history.name(first.message_id)}: {later.process} received it "
         f"{later.time - first.time:.1f} s after {first.process}, which was at work for {over.ended - first.time:.1f} s"
     )
     return Evidence(summary, len(found), (*first.call.records, *later.call.records, *over.records))
@@ -294,7 +294,7 @@ def find_under_filled(history: History) -> Evidence | None:
     if not told:
         return None
     first = told[0]
-    summary = f"{_times(len(told))}, e.g. {first['returned']} of {first['available']} available messages"
+    summary = f"{times(len(told))}, e.g. {first['returned']} of {first['available']} available messages"
     return Evidence(summary, len(told), (first,))
 
 
@@ -303,10 +303,11 @@ def _acts(history: History, act: str) -> Sequence[Record]:
 
 
 def _queue_evidence(history: History, told: Sequence[Record], what: str) -> Evidence:
-    return Evidence(f"{_times(len(told))}, e.g. {history.name(told[0]['message_id'])} {what}", len(told), (told[0],))
+    return Evidence(f"{times(len(told))}, e.g. {history.name(told[0]['message_id'])} {what}", len(told), (told[0],))
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
+    """Return how often something was seen, in words."""
     return "once" if count == 1 else f"{count} times"
 
 

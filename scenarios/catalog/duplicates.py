@@ -1,9 +1,9 @@
 """Duplicate delivery: work outlives the visibility timeout, and the message comes again while it is being done.
 
-A slow consumer takes a message and works on it for longer than the queue keeps it invisible. A quick one joins. It
-receives the very message that is being worked on, finds it claimed, and leaves it. The slow one finishes; its delete
-comes with a stale receipt handle, succeeds and deletes nothing. At the next delivery the work is found complete, and
-that delivery is deleted.
+Two consumers wait; each takes a message and works on it for longer than the queue keeps it invisible. The quicker one
+is free again while the slow one is still at work. It receives the very message that is being worked on, finds it
+claimed, and leaves it. The slow one finishes; its delete comes with a stale receipt handle, succeeds and deletes
+nothing. At the next delivery the work is found complete, and that delivery is deleted.
 
 The naive twin does not claim: the quick consumer does the work as well, and the customer pays twice.
 """
@@ -11,13 +11,13 @@ The naive twin does not claim: the quick consumer does the work as well, and the
 from __future__ import annotations
 
 from scenarios.invariants import STANDARD
-from scenarios.labs.base import Lab, struck
+from scenarios.labs.base import Lab, has_started, struck
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from scenarios.witnesses import DELIVERED_AGAIN_AT_WORK
 from services.faults import Fault
 
-#: How many visibility timeouts the slow consumer's work lasts.
-WORK = 2.5
+#: How many visibility timeouts the first piece of work lasts: of the slow consumer, and of the quick one.
+WORK, QUICK_WORK = 3.0, 1.2
 #: How many visibility timeouts a claim holds: it must outlive the work, or the second consumer takes it over.
 LEASE = 6.0
 
@@ -25,13 +25,19 @@ LEASE = 6.0
 def run(lab: Lab) -> None:
     """Tell the story."""
     timeout = lab.queue.visibility_timeout
-    slow_work = Fault("delay", "PerformSideEffect", seconds=WORK * timeout)
-
-    slow = lab.start_consumer("slow", faults=[slow_work], claim_lease_seconds=LEASE * timeout, max_messages=1)
+    slow, quick = (
+        lab.start_consumer(
+            name,
+            faults=[Fault("delay", "PerformSideEffect", seconds=work * timeout)],
+            claim_lease_seconds=LEASE * timeout,
+            max_messages=1,
+        )
+        for name, work in (("slow", WORK), ("quick", QUICK_WORK))
+    )
+    # Both are ready before there is anything to do: no start of a process lasts into the work.
+    lab.wait_for(has_started(slow, quick), deadline=20, what="both consumers to be ready")
     lab.produce()
     lab.wait_for(struck(slow), deadline=20, what="the slow consumer to be at work")
-
-    quick = lab.start_consumer("quick", claim_lease_seconds=LEASE * timeout, max_messages=lab.parameters.batch_size)
     lab.settle(deadline=30 + 0.1 * lab.parameters.count)
     lab.stop(slow, quick)
 
@@ -48,7 +54,7 @@ SCENARIO = Scenario(
         without="claims",
         violation="duplicated-side-effect",
     ),
-    defaults=Parameters(count=6, batch_size=1),
+    defaults=Parameters(count=4, batch_size=1),
     # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.
     delivery=DeliveryRates(duplicate=0.0),
 )

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -66,6 +66,7 @@ def explore(
     consumer: str | None = None,
     count: Number = None,
     batch_size: Number = None,
+    settings: Sequence[str] = (),
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
@@ -81,6 +82,7 @@ def explore(
         consumer: a consumer of your own in the place of ours, as ``module:Class``.
         count: messages to send.
         batch_size: messages that a consumer receives at once.
+        settings: parameters of the scenario, each as ``key=value``.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
@@ -98,6 +100,7 @@ def explore(
         name,
         count=whole("--count", count),
         batch_size=whole("--batch-size", batch_size),
+        settings=settings,
         naive=naive,
         mutant=mutant or "",
         consumer=consumer or "",
@@ -229,6 +232,7 @@ def scenario(
     naive: bool = False,
     count: Number = None,
     batch_size: Number = None,
+    settings: Sequence[str] = (),
     json: bool = False,
     consumer: str | None = None,
     runs: Path | None = None,
@@ -251,6 +255,7 @@ def scenario(
         find_scenario(name).name,
         count=whole("--count", count),
         batch_size=whole("--batch-size", batch_size),
+        settings=settings,
         naive=naive,
         consumer=consumer or "",
         disturbed=False,
@@ -278,6 +283,7 @@ def _scenario_command(target: Any, seed: int) -> str:
     for option, value in (("count", target.count), ("batch_size", target.batch_size)):
         if value != defaults[option]:
             words.append(f"--{option.replace('_', '-')} {value}")
+    words += [f"--set {name}={value}" for name, value in target.settings]
     return " ".join(words)
 
 

@@ -36,7 +36,7 @@ VERDICT = "verdict.json"
 CAMPAIGN = "campaign.json"
 #: What a file of choices is, and the version of its form.
 FORMAT = "queue-fundamentals simulation"
-FORM = 1
+FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,9 @@ def _read_case(path: Path) -> tuple[Case, str]:
     if given != _sum(content):
         raise RequestError(f"The file {path} was edited: its sum is not that of its content; explore again.")
     try:
-        target = Target(**{item.name: content["target"][item.name] for item in fields(Target)})
+        said = {item.name: content["target"][item.name] for item in fields(Target)}
+        target = Target(**{**said, "settings": tuple((name, value) for name, value in said["settings"])})
         case = Case(target, content["seed"], tuple(content["choices"]), frozenset(content["violates"]))
         return case, str(content["history_sha256"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise RequestError(f"The file {path} lacks a part of what it must hold; explore again.") from None

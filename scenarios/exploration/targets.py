@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from scenarios.catalog import all_scenarios
 from scenarios.errors import RequestError
 from scenarios.labs.base import QueueInfo
 from scenarios.labs.simulated import consumer_class
-from scenarios.model import Parameters, Scenario
+from scenarios.model import COMMON, Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
 from scenarios.simulation.run import SimulationPlan, queue_of
 from scenarios.simulation.workloads import ALL as WORKLOADS
@@ -29,6 +30,7 @@ class Target:
         name: of a scenario or of a workload.
         consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
         mutant: the name of a mutant in the place of ours; empty for none.
+        settings: parameters of the story's own that differ from its defaults.
     """
 
     name: str
@@ -38,15 +40,16 @@ class Target:
     consumer: str = ""
     mutant: str = ""
     disturbed: bool = True
+    settings: tuple[tuple[str, float], ...] = ()
 
     def plan(self, seed: int, command: str = "") -> SimulationPlan:
         """Return the plan of one history."""
         scenario, queue, business_field = find(self.name)
         mutant = find_mutant(self.mutant) if self.mutant else None
-        spec = scenario.naive_twin.consumer if self.naive else self.consumer
+        spec = scenario.naive_twin.consumer if self.naive else self.consumer or scenario.consumer
         plan = SimulationPlan(
             scenario=scenario,
-            parameters=Parameters(self.count, self.batch_size),
+            parameters=replace(scenario.defaults, count=self.count, batch_size=self.batch_size, **dict(self.settings)),
             seed=seed,
             consumer=consumer_class(spec),
             queue=queue,
@@ -72,15 +75,31 @@ class Target:
         return asdict(self)
 
 
-def make_target(name: str, *, count: int | None = None, batch_size: int | None = None, **rest: Any) -> Target:
+def make_target(
+    name: str,
+    *,
+    count: int | None = None,
+    batch_size: int | None = None,
+    settings: Sequence[str] = (),
+    **rest: Any,
+) -> Target:
     """Return a target with the story's own parameters, or with those that are given.
+
+    Args:
+        name: of a scenario or of a workload.
+        count: messages to send.
+        batch_size: messages that a consumer receives at once.
+        settings: parameters of the story's own, each as ``key=value``.
+        rest: see :class:`Target`.
 
     Raises:
         RequestError: there is no such story, or a value is out of range.
     """
     scenario, _, _ = find(name)
-    parameters = scenario.parameters({"count": count, "batch_size": batch_size})
-    return Target(scenario.name, parameters.count, parameters.batch_size, **rest)
+    chosen = scenario.settings(settings)
+    parameters = scenario.parameters({"count": count, "batch_size": batch_size, **chosen})
+    own = tuple(sorted((key, value) for key, value in chosen.items() if key not in COMMON))
+    return Target(scenario.name, parameters.count, parameters.batch_size, settings=own, **rest)
 
 
 @cache

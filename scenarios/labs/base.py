@@ -143,3 +143,18 @@ def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
     """Return the condition that all of these consumers are ready to receive."""
     names = {consumer.name for consumer in consumers}
     return lambda history: names <= {record["process"] for record in history.events("started")}
+
+
+def in_a_long_poll(consumer: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that a consumer is waiting for messages at this moment."""
+
+    def condition(history: History) -> bool:
+        polls = [call for call in history.calls("Receive") if _is(call.process, consumer)]
+        return bool(polls) and polls[-1].outcome is None
+
+    return condition
+
+
+def _is(process: str, consumer: ConsumerHandle) -> bool:
+    """Tell whether a process is a consumer, or the one that took its place when something had ended it."""
+    return process == consumer.name or process.startswith(f"{consumer.name}-")

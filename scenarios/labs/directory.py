@@ -40,7 +40,7 @@ def new_run_directory(runs: Path, scenario: str, seed: int, now: datetime) -> Pa
 
 def point_latest_at(directory: Path) -> None:
     """Let ``runs/latest`` name a run; a reader finds the old one or the new one, never none."""
-    new = directory.with_name(f".{LATEST}.{os.getpid()}")
+    new = directory.with_name(f".{LATEST}.{os.getpid()}.{directory.name}")
     new.unlink(missing_ok=True)
     new.symlink_to(directory.name, target_is_directory=True)
     new.replace(directory.with_name(LATEST))

@@ -73,6 +73,14 @@ class Hands:
         """Whether the endpoint is ours: it records its own side, and can be reset and told how to deliver."""
         return self._stack.endpoint_history is not None
 
+    def speed(self) -> float:
+        """Return how many seconds the queues' clock runs in a real one: the embedded endpoint's own word, else 1."""
+        if not self.embedded:
+            return 1.0
+        from infra.endpoint import speed_of  # noqa: PLC0415 - infra, as above
+
+        return speed_of(str(self._stack.endpoint_url))
+
     # --- before a run ------------------------------------------------------------------------------------------------
 
     def check(self, *, fifo: bool) -> None:

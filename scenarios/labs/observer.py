@@ -20,6 +20,9 @@ class Observer(Protocol):
     def grown(self, history: History) -> None:
         """See the history, whenever it has grown."""
 
+    def waited(self) -> None:
+        """Be asked many times a second while a run waits; what this raises ends the run, with all of its clean-up."""
+
 
 class Nobody:
     """Watches nothing."""
@@ -31,4 +34,7 @@ class Nobody:
         """Do nothing."""
 
     def grown(self, history: History) -> None:
+        """Do nothing."""
+
+    def waited(self) -> None:
         """Do nothing."""

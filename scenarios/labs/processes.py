@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol
+
+from scenarios.labs.births import Births
 
 #: Runs a program that Linux kills when the thread that started it is gone (util-linux's setpriv, prctl(2)). Asking for
 #: it between fork and exec, in Python, would run the fork handlers of whatever else is loaded: gRPC's abort.
@@ -37,15 +40,44 @@ class Command:
     log: Path
 
 
+class Child(Protocol):
+    """A process that was started here, or born in the nursery."""
+
+    def poll(self) -> int | None:
+        """Return the exit code (or minus the signal), None while it runs."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill_group(self) -> None:
+        """Send SIGKILL to it and to all that it has started."""
+
+    def wait(self) -> Any:
+        """Wait until it has ended."""
+
+
+class Started(subprocess.Popen[bytes]):
+    """A process that was started here, as the leader of a group."""
+
+    def kill_group(self) -> None:
+        """See :class:`Child`."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
 class Processes:
     """The processes of one run, by name.
+
+    Args:
+        births: a nursery that services are born in; None to start each from nothing.
 
     Each has a session of its own: a Ctrl-C in the terminal reaches the lab alone, which then ends them all. Where the
     lab itself is killed, Linux ends them, if setpriv is there.
     """
 
-    def __init__(self) -> None:
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+    def __init__(self, births: Births | None = None) -> None:
+        self._births = births
+        self._running: dict[str, Child] = {}
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -54,8 +86,12 @@ class Processes:
 
     def start(self, command: Command) -> None:
         """Start a process."""
+        interpreter, option, *module = command.arguments
+        if self._births is not None and (interpreter, option) == (sys.executable, "-m"):
+            self._running[command.name] = self._births.bear(command, module[0], module[1:])
+            return
         with command.log.open("ab") as log:
-            self._running[command.name] = subprocess.Popen(
+            self._running[command.name] = Started(
                 [*_leash(), *command.arguments],
                 env=dict(command.environment),
                 cwd=command.directory,
@@ -81,8 +117,7 @@ class Processes:
     def kill(self) -> None:
         """End everything that still runs, with whatever it may have started, and wait until it is gone."""
         for process in self._running.values():
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill_group()
         for process in self._running.values():
             process.wait()
 

@@ -9,8 +9,8 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ from scenarios.catalog import find_scenario
 from scenarios.errors import DeadlineMissed, RequestError
 from scenarios.history import History
 from scenarios.history_files import MERGED, HistoryTail, write_atomically, write_history
+from scenarios.labs.births import Births, nursery
 from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
 from scenarios.labs.observer import Nobody, Observer
 from scenarios.labs.subprocess import Setup, SubprocessLab
-from scenarios.model import Parameters, Scenario
+from scenarios.model import COMMON, Parameters, Scenario
+from scenarios.page import REPORT, render
 from scenarios.verdict import Conditions, Verdict, judge
 
 if TYPE_CHECKING:
@@ -46,11 +48,13 @@ class RunRequest:
         naive: run the scenario's naive twin.
         count: messages; None for the scenario's own.
         batch_size: messages a receive; None for the scenario's own.
+        settings: parameters of the scenario, each as ``key=value``.
         consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
         stack: the stack to run on; None for the one that is up, or else a temporary one.
         keep: leave up a stack that is made for this run.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
+        speed: how many seconds the queues' clock runs in a real one; None for 1, or as the stack that is up has it.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
 
@@ -59,11 +63,13 @@ class RunRequest:
     naive: bool = False
     count: int | None = None
     batch_size: int | None = None
+    settings: tuple[str, ...] = ()
     consumer: str = ""
     stack: str | None = None
     keep: bool = False
     engine: str | None = None
     endpoint: str | None = None
+    speed: float | None = None
     runs: Path | None = None
 
 
@@ -98,33 +104,72 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
         ScenarioError: it cannot be run, or not to its end; ``str(error)`` is a sentence for the user.
         InfraError: likewise, for the stack.
     """
-    from infra.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
-
     began = time.monotonic()
     scenario = find_scenario(request.scenario)
-    parameters = scenario.parameters({"count": request.count, "batch_size": request.batch_size})
+    parameters_of(request, scenario)
     if request.naive and request.consumer:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
-    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    if request.speed is not None and request.endpoint:
+        raise RequestError("--speed is for the embedded endpoint, and --endpoint names another; leave one of them out.")
     watcher = observer or Nobody()
+    # First the nursery: it imports while the stack comes up.
+    with nursery(str(runs_of(request.runs))) as births, _stack(request, scenario, watcher) as (stack, fresh):
+        return run_on(Ground(stack, fresh, births), request, watcher, began=began)
 
-    with ExitStack() as cleanup:
-        stack, fresh = cleanup.enter_context(_stack(request, scenario, watcher))
-        cleanup.enter_context(only_run(_lock_path(stack, scenario), scenario.name, stack.name))
-        directory = new_run_directory(
-            request.runs or project_root() / "runs", scenario.name, seed, datetime.now().astimezone()
-        )
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a run stands on.
+
+    Attributes:
+        stack: where its queues and tables are.
+        fresh: whether nothing can be left in the stack from an earlier run of the same scenario.
+        births: the nursery of its services; None to start each from nothing.
+    """
+
+    stack: Stack
+    fresh: bool
+    births: Births | None = None
+
+
+def runs_of(given: Path | None) -> Path:
+    """Return the directory in which runs leave theirs."""
+    from infra.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
+
+    return given or project_root() / "runs"
+
+
+def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: float | None = None) -> RunResult:
+    """Run a scenario once on a stack that is up.
+
+    Args:
+        ground: where.
+        request: what; the stack that it may name does not count.
+        watcher: is told how it goes.
+        began: when the request came, on the monotonic clock; None for now.
+
+    Raises:
+        ScenarioError: it cannot be run, or not to its end.
+    """
+    stack = ground.stack
+    began = time.monotonic() if began is None else began
+    scenario = find_scenario(request.scenario)
+    parameters = parameters_of(request, scenario)
+    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
+        directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
         watcher.began(seed, directory)
         setup = Setup(
             scenario=scenario,
             parameters=parameters,
             seed=seed,
             naive=request.naive,
-            consumer=scenario.naive_twin.consumer if request.naive else request.consumer,
+            consumer=scenario.naive_twin.consumer if request.naive else request.consumer or scenario.consumer,
             stack=stack,
             resources=stack.scenario(scenario.name),
-            fresh=fresh,
+            fresh=ground.fresh,
             directory=directory,
+            births=ground.births,
         )
         history, missed = _stage(setup, watcher)
         verdict = judge(
@@ -140,12 +185,27 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
                 command=command_of(request, scenario, parameters, seed),
             ),
         )
-        kept = fresh and request.keep
+        kept = ground.fresh and request.keep
         result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began)
         write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
+        write_atomically(directory / REPORT, render(verdict, history).encode())
         point_latest_at(directory)
         watcher.stage("cleaning up")
     return result
+
+
+def parameters_of(request: RunRequest, scenario: Scenario) -> Parameters:
+    """Return the parameters of a run.
+
+    Raises:
+        RequestError: one of them cannot be used, or is given twice.
+    """
+    settings = scenario.settings(request.settings)
+    options = {"count": request.count, "batch_size": request.batch_size}
+    for name, value in options.items():
+        if value is not None and name in settings:
+            raise RequestError(f"--{name.replace('_', '-')} and --set {name} say the same; give one of them.")
+    return scenario.parameters({**options, **settings})
 
 
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
@@ -191,6 +251,8 @@ def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Itera
     if found is not None:
         if options is not None:
             choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
+        if request.speed is not None:
+            check_speed(found, request.speed)
         yield found, False
         return
     if request.stack:
@@ -199,20 +261,38 @@ def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Itera
             "and without --stack a temporary one is made."
         )
     observer.stage("bringing up a temporary stack")
-    making = _kept_stack(scenario, options) if request.keep else temporary_stack([scenario.name], options)
+    speed = request.speed or 1.0
+    making = (
+        _kept_stack(scenario, options, speed)
+        if request.keep
+        else temporary_stack([scenario.name], options, speed=speed)
+    )
     with making as stack:
         yield stack, True
 
 
+def check_speed(stack: Stack, speed: float) -> None:
+    """Refuse another speed than the one that a stack's clock has already."""
+    from infra.endpoint import speed_of  # noqa: PLC0415 - as above
+
+    present = speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
+    if present != speed:
+        raise RequestError(
+            f"The clock of the stack {stack.name} runs at speed {present:g}, not {speed:g}; "
+            "leave out --speed, or take the stack down for a temporary one."
+        )
+
+
 @contextmanager
-def _kept_stack(scenario: Scenario, options: Options | None) -> Iterator[Stack]:
+def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
     from infra.errors import InfraError  # noqa: PLC0415 - as above
     from infra.stacks import find_stack  # noqa: PLC0415 - as above
     from infra.workspace import open_workspace  # noqa: PLC0415 - as above
 
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
-    with open_workspace(name, overrides={"scenarios": [scenario.name]}, options=options) as workspace:
+    overrides = {"scenarios": [scenario.name]}
+    with open_workspace(name, overrides=overrides, options=options, speed=speed) as workspace:
         try:
             workspace.up()
         except BaseException:
@@ -237,10 +317,13 @@ def command_of(request: RunRequest, scenario: Scenario, parameters: Parameters, 
         words.append("--naive")
     if request.consumer:
         words.append(f"--consumer {request.consumer}")
-    if parameters.count != scenario.defaults.count:
-        words.append(f"--count {parameters.count}")
-    if parameters.batch_size != scenario.defaults.batch_size:
-        words.append(f"--batch-size {parameters.batch_size}")
+    for item in fields(parameters):
+        value = getattr(parameters, item.name)
+        if value != getattr(scenario.defaults, item.name):
+            option = item.name.replace("_", "-")
+            words.append(f"--{option} {value}" if item.name in COMMON else f"--set {item.name}={value}")
+    if request.speed is not None:
+        words.append(f"--speed {request.speed:g}")
     for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
         if value:
             words.append(f"--{option} {value}")

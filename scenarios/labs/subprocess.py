@@ -20,10 +20,12 @@ from scenarios.errors import DeadlineMissed, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
 from scenarios.history_files import HistoryTail, TailedFile
 from scenarios.labs.base import ConsumerHandle, ConsumerSettings, ProducerOptions, QueueInfo, has_started
+from scenarios.labs.births import Births
 from scenarios.labs.environment import as_options, as_variables, service_environment
 from scenarios.labs.hands import Hands
 from scenarios.labs.observer import Observer
 from scenarios.labs.processes import Command, Processes
+from scenarios.labs.timing import Timing
 from scenarios.model import Parameters, Scenario
 from services.faults import Fault
 from services.history import Recorder, append_to
@@ -39,6 +41,8 @@ LOOK_FOR_DEAD_LETTERS_EVERY = 0.5
 PRODUCER_DEADLINE = (30.0, 0.1)
 #: Seconds in which a consumer finishes what it has in hand: a long poll, a batch, and the start of Python itself.
 STOP_DEADLINE = 30.0
+#: Real seconds that a deadline is put off where the lab's clock runs faster: for the work that does not.
+SLACK = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Setup:
         consumer: the class in the place of ours, as ``module:Class``; empty for our own.
         fresh: the stack was made for this run.
         directory: the run's own.
+        births: the nursery of its services; None to start each from nothing.
     """
 
     scenario: Scenario
@@ -60,6 +65,7 @@ class Setup:
     resources: ScenarioResources
     fresh: bool
     directory: Path
+    births: Births | None = None
 
 
 class SubprocessLab:
@@ -70,7 +76,7 @@ class SubprocessLab:
         self._observer = observer
         self._files = setup.directory / "processes"
         self._environment = service_environment(setup.stack, setup.resources)
-        self._processes = Processes()
+        self._processes = Processes(setup.births)
         self._names_taken: set[str] = set()
         self._asked_to_end: set[str] = set()
         self._dead_letters: list[str] = []
@@ -78,6 +84,7 @@ class SubprocessLab:
         self._recorder = Recorder(sink, LAB, time.monotonic)
         self._hands = Hands(setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl"))
         self._tail = HistoryTail(self._files)
+        self._speed = 1.0
 
     @property
     def parameters(self) -> Parameters:
@@ -116,8 +123,9 @@ class SubprocessLab:
         setup, resources = self._setup, self._setup.resources
         self._observer.stage("preparing queues and tables")
         self._hands.check(fifo=fifo)
+        self._speed = self._hands.speed()
         self._hands.reset(setup.seed, setup.scenario.delivery, fresh=setup.fresh)
-        self._tail = HistoryTail(self._files, self._endpoint_file())
+        self._tail = HistoryTail(self._files, self._endpoint_file(), speed=self._speed)
         self._recorder.event(
             "run",
             scenario=setup.scenario.name,
@@ -128,6 +136,7 @@ class SubprocessLab:
             fifo=resources.fifo,
             visibility_timeout=resources.visibility_timeout,
             max_receive_count=resources.max_receive_count,
+            speed=self._speed,
         )
 
     def _endpoint_file(self) -> list[TailedFile]:
@@ -140,7 +149,8 @@ class SubprocessLab:
         def keep(record: Record) -> bool:
             return record["process"] == ENDPOINT and record.get("queue") in ours
 
-        return [TailedFile(path, offset=path.stat().st_size if path.exists() else 0, keep=keep)]
+        end = path.stat().st_size if path.exists() else 0
+        return [TailedFile(path, offset=end, keep=keep, names=ours, speed=self._speed)]
 
     def finish(self) -> History:
         """End what still runs, read what is left in queues and ledger, and return the whole history."""
@@ -172,6 +182,8 @@ class SubprocessLab:
         # The first producer takes the run's own seed: the same seed by hand sends the same messages.
         seed = self.seed if name == "producer" else self._seed_of(name)
         count = options.setdefault("count", self.parameters.count)
+        if "rate" in options:
+            options["rate"] *= self._speed
         arguments = as_options({**options, "seed": seed})
         self._start(name, ["-m", "services.producer", *arguments], {"SEED": str(seed)})
         seconds, per_message = PRODUCER_DEADLINE
@@ -188,11 +200,12 @@ class SubprocessLab:
         """See :class:`scenarios.labs.base.Lab`."""
         name = self._new_name(name or "consumer")
         self._observer.stage(f"starting {name}")
+        timing = Timing(self._speed, self.queue.visibility_timeout)
         variables = {
             "SEED": str(self._seed_of(name)),
-            "FAULTS": json.dumps([fault.as_json() for fault in faults]),
+            "FAULTS": json.dumps([fault.as_json() for fault in timing.faults(faults)]),
             **({"CONSUMER": self._setup.consumer} if self._setup.consumer else {}),
-            **as_variables(settings),
+            **as_variables(timing.settings(settings)),
         }
         self._start(name, ["-m", "services.consumer"], variables)
         return ConsumerHandle(name)
@@ -213,7 +226,7 @@ class SubprocessLab:
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
         self._observer.stage(f"waiting for {what}")
-        end = time.monotonic() + deadline
+        end = time.monotonic() + self._real(deadline)
         grown = True
         while True:
             grown = self._look() or grown
@@ -222,7 +235,12 @@ class SubprocessLab:
             grown = False
             if time.monotonic() > end:
                 raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+            self._observer.waited()
             time.sleep(LOOK_EVERY)
+
+    def _real(self, deadline: float) -> float:
+        """Return a deadline of the lab's in real seconds; no process starts the quicker for a quicker clock."""
+        return deadline if self._speed <= 1 else deadline / self._speed + SLACK
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.labs.base.Lab`."""

@@ -175,11 +175,13 @@ class Consumer:
                 settled.append(message)
                 continue
             self._let_go(delivery)
+            if outcome is Outcome.FAILED:
+                yield from self.put_off(message)
             if self._facts.fifo and self.stops_group(outcome):
                 stopped_groups.add(message.group)
 
         yield from self.release(not_begun)
-        yield from self.delete(settled)
+        yield from self.delete(self.to_delete(settled, messages))
         self._in_hand = []
 
     def open(self, message: Message, visible_at: float) -> Delivery:
@@ -189,10 +191,14 @@ class Consumer:
             return Delivery(message, {}, message.message_id, visible_at, complaint)
         try:
             payload = parse_payload(message.body)
-            key = effect_key(payload, message.message_id, self.options.business_field)
+            key = self.key_of(payload, message.message_id)
         except MalformedPayload as error:
             return Delivery(message, {}, message.message_id, visible_at, str(error))
         return Delivery(message, payload, key, visible_at)
+
+    def key_of(self, payload: dict[str, Any], message_id: str) -> str:
+        """Return the key under which a message's side effect happens once; see :func:`services.payload.effect_key`."""
+        return effect_key(payload, message_id, self.options.business_field)
 
     def _handled(self, delivery: Delivery, outcome: Outcome) -> Note:
         self.done += outcome is Outcome.DONE
@@ -209,6 +215,14 @@ class Consumer:
     def reject(self, _delivery: Delivery) -> Outcome:
         """Refuse a message for good: it is not deleted, so the redrive policy takes it to the dead-letter queue."""
         return Outcome.REJECTED
+
+    def put_off(self, _message: Message) -> Task[None]:
+        """Say when a message that failed is to come again: by itself it does when its visibility timeout is over."""
+        yield from ()
+
+    def to_delete(self, settled: Sequence[Message], _received: Sequence[Message]) -> Sequence[Message]:
+        """Return what is deleted of a batch: each message that is settled, whatever became of the others."""
+        return settled
 
     def stops_group(self, _outcome: Outcome) -> bool:
         """Tell whether, on a FIFO queue, the rest of a message group must wait after an outcome that is not settled."""
@@ -242,11 +256,7 @@ class Consumer:
             case HeldByAnother():
                 return Outcome.HELD
 
-        # Nothing can have happened before the first claim there ever was. Later, only the ledger knows.
-        done_before = False
-        if self.options.ledger and not claim.first_attempt:
-            done_before = yield LookUpSideEffect(delivery.key)
-        if not done_before:
+        if not (yield from self.done_before(delivery, claim)):
             yield from self.perform(delivery)
 
         if self.options.claims:
@@ -275,6 +285,16 @@ class Consumer:
                 # The heartbeat let it go while nobody had claimed it; now it is work, and wants its claim renewed.
                 self._in_hand.append(delivery)
         return claim
+
+    def done_before(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
+        """Tell whether the side effect was caused by somebody who died before the bookkeeping.
+
+        Nothing can have happened before the first claim there ever was. Later, only the ledger knows.
+        """
+        if not self.options.ledger or claim.first_attempt:
+            return False
+        found: bool = yield LookUpSideEffect(delivery.key)
+        return found
 
     def perform(self, delivery: Delivery) -> Task[None]:
         """Cause the side effect, and say so in the log file where there is one."""

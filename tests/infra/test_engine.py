@@ -9,6 +9,7 @@ from infra.__main__ import main
 from infra.engines.plan import Operation
 from infra.errors import DeploymentError, InfraError, StateError
 from infra.provider.values import UNKNOWN, Secret
+from infra.topology import TOPOLOGY
 from tests.infra.conftest import operations, small_program
 
 ONE_SCENARIO = {
@@ -53,11 +54,7 @@ def test_all_scenarios_are_as_the_topology_has_them(lab):
         if isinstance(value, dict)
     }
     assert settings == {
-        "happy": (10, 2, False),
-        "crash": (2, 5, False),
-        "duplicates": (1, 10, False),
-        "poison": (1, 2, False),
-        "fifo-order": (1, 5, True),
+        entry.name: (entry.visibility_timeout or 10, entry.max_receive_count or 2, entry.fifo) for entry in TOPOLOGY
     }
     assert outputs["fifo-order"]["queueUrl"].endswith(".fifo")
     assert lab.attributes(outputs["fifo-order"]["queueUrl"])["VisibilityTimeout"] == "1"

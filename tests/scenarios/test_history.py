@@ -177,3 +177,15 @@ def test_with_an_endpoints_word_only_what_it_deleted_is_gone():
     assert not told.history.gone
     told.endpoint("deleted", "a")
     assert told.history.gone == {"m-a"}
+
+
+def test_a_file_is_read_in_the_labs_seconds_and_only_where_a_name_of_interest_stands(tmp_path):
+    lines = [
+        {"time": at, "process": "endpoint", "index": at, "type": "event", "event": "sent", "queue": queue}
+        for at, queue in enumerate(("ours", "theirs", "ours"), start=10)
+    ]
+    path = tmp_path / "endpoint.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + "no record, and nobody's: theirs\n")
+    tail = TailedFile(path, names=["ours"], speed=2.0)
+    assert [record["time"] for record in tail.new_records()] == [20.0, 24.0]
+    assert tail.new_records() == []

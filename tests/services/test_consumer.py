@@ -6,8 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services import operations as op
+from services.consumer.backoff import FIRST, LONGEST, BacksOff, backoff
 from services.consumer.consumer import DELETE_ATTEMPTS, Consumer
-from services.consumer.naive import DeletesRejected, GoesOnAfterFailure, WithoutGuard
+from services.consumer.naive import (
+    TOO_SHORT,
+    BatchAsAWhole,
+    ChecksThenActs,
+    DeletesRejected,
+    DropsWhatItHolds,
+    GoesOnAfterFailure,
+    KeyedByMessage,
+    RetriesAtOnce,
+    ShortSighted,
+    WithoutGuard,
+    WithoutHeartbeat,
+    WithoutLedger,
+)
 from services.consumer.options import ConsumerOptions
 from services.runtime import step
 from tests.services.world import World, message
@@ -402,3 +416,80 @@ class TestTheNaiveTwins:
 def test_no_operation_is_yielded_with_a_mutable_argument():
     for kind in (op.Delete, op.ChangeVisibility, op.Send):
         assert dataclasses.fields(kind)[0].type.startswith("tuple")
+
+
+class TestBackoff:
+    def test_what_failed_is_put_off_by_the_queue_and_what_was_done_is_not(self):
+        world = World([message(1, receive_count=3), message(2)])
+        world.answer(op.PerformSideEffect, UNAVAILABLE)
+        consume(world, BacksOff)
+        changed = [
+            (item.message_id, asked.timeout)
+            for asked in world.asked
+            if isinstance(asked, op.ChangeVisibility)
+            for item in asked.messages
+        ]
+        assert changed == [("m-1", backoff(3, "m-1"))]
+        assert world.deleted == ["m-2"]
+
+    def test_a_put_off_that_fails_leaves_the_message_to_its_visibility_timeout(self):
+        world = World([message(1)])
+        world.answer(op.PerformSideEffect, UNAVAILABLE)
+        world.answer(op.ChangeVisibility, DENIED)
+        assert consume(world, BacksOff) == 0
+        assert [note.event for note in world.notes].count("put-off-failed") == 1
+
+    @given(count=st.integers(1, 1000), message_id=st.text(max_size=40))
+    def test_a_backoff_doubles_within_its_bounds_and_never_vanishes(self, count, message_id):
+        longest = min(LONGEST, FIRST * 2 ** (count - 1))
+        assert 1 <= longest / 2 <= backoff(count, message_id) <= longest or backoff(count, message_id) == longest == 1
+
+    def test_messages_that_failed_together_do_not_all_come_back_together(self):
+        assert len({backoff(6, f"m-{number}") for number in range(50)}) > 5
+
+
+class TestWhatTheTwinsLeaveOut:
+    def test_whoever_never_asks_the_ledger_pays_again(self):
+        world = World([message(1, receive_count=2)])
+        world.claims["key-1"], world.ledger["key-1"] = (1, "STARTED", False), 1
+        consume(world, WithoutLedger)
+        assert world.ledger == {"key-1": 2}
+
+    def test_whoever_checks_and_then_acts_claims_nothing(self):
+        world = World([message(1)], [message(1, receive_count=2)])
+        consume(world, ChecksThenActs)
+        assert (world.ledger, world.claims, world.outcomes()) == ({"key-1": 1}, {}, ["done", "duplicate"])
+
+    def test_whoever_keys_by_the_message_pays_an_order_twice(self):
+        world = World([message(1, order="o-9"), message(2, order="o-9")])
+        consume(world, KeyedByMessage, business_field="order")
+        assert world.ledger == {"key-1": 1, "key-2": 1}
+
+    def test_whoever_answers_for_a_batch_as_a_whole_deletes_nothing_beside_poison(self):
+        world = World([message(1), message(2, body="poison")], [message(3)])
+        consume(world, BatchAsAWhole)
+        assert world.deleted == ["m-3"]
+
+    def test_whoever_drops_what_it_holds_neither_deletes_nor_gives_back(self):
+        world = World([message(1), message(2)])
+        consumer = DropsWhatItHolds(ConsumerOptions(owner="me", max_messages=10))
+        world.on[op.PerformSideEffect] = lambda _: consumer.stop()
+        step(consumer.poll(), world)
+        assert (world.ledger, world.deleted, world.released) == ({"key-1": 1}, [], [])
+
+    def test_whoever_retries_at_once_has_the_message_come_again_now(self):
+        world = World([message(1)])
+        world.answer(op.PerformSideEffect, UNAVAILABLE)
+        consume(world, RetriesAtOnce)
+        assert world.released == ["m-1"]
+
+    def test_whoever_is_short_sighted_claims_for_as_long_as_it_sees(self):
+        world = World([message(1)], visibility_timeout=60)
+        consume(world, ShortSighted)
+        (claim,) = [asked for asked in world.asked if isinstance(asked, op.Claim)]
+        assert claim.lease_seconds < TOO_SHORT
+
+    def test_whoever_has_no_heartbeat_never_beats(self):
+        world = World()
+        step(WithoutHeartbeat(ConsumerOptions(owner="me", heartbeat_seconds=1.0)).heartbeat(), world)
+        assert world.asked == []

@@ -1,0 +1,81 @@
+"""Invariants about orders: what a payload names by a business key is done once, however many messages name it.
+
+They read the key from the bodies that were sent, and the order of a side effect from the message that caused it. So a
+consumer that keys by something else is judged by what the customer sees.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+
+from scenarios.history import Effect, History
+from scenarios.invariants import Invariant, Violation
+from services.payload import MalformedPayload, effect_key, parse_payload
+
+
+def done_once(field: str) -> Invariant:
+    """Return the invariant that no order is done more than once."""
+
+    def check(history: History) -> list[Violation]:
+        done = {key: [effect for effect in effects if effect.status == "ok"] for key, effects in _of(history, field)}
+        return [
+            Violation(
+                "paid-twice",
+                f"{key} was paid {len(effects)} times, for {', '.join(_causes(history, effects))}.",
+                (key,),
+                tuple(dict.fromkeys(effect.message_id for effect in effects)),
+                tuple(chain.from_iterable(effect.call.records for effect in effects)),
+            )
+            for key, effects in done.items()
+            if len(effects) > 1
+        ]
+
+    return Invariant("paid-twice", f"what one {field} names is done at most once, by any number of messages", check)
+
+
+def none_left_out(field: str) -> Invariant:
+    """Return the invariant that each order is done."""
+
+    def check(history: History) -> list[Violation]:
+        effects = dict(_of(history, field))
+        return [
+            Violation("unpaid", f"{key} was ordered and never paid.", (key,), tuple(message_ids))
+            for key, message_ids in messages_by(history, field).items()
+            if all(effect.status == "fail" for effect in effects.get(key, ()))
+        ]
+
+    return Invariant("unpaid", f"what each {field} names is done", check)
+
+
+def messages_by(history: History, field: str) -> Mapping[str, Sequence[str]]:
+    """Return the MessageIds of each order; a message that names none is in nobody's.
+
+    A message counts if its send was acknowledged or if it was received: a reply that was lost unsends nothing.
+    """
+    bodies = {
+        entry["message_id"]: call.arguments["messages"][entry["entry"]]["body"]
+        for call in history.calls("Send")
+        for entry in (call.result or {}).get("sent", ())
+    }
+    bodies |= {delivery.message_id: delivery.body for delivery in history.deliveries}
+    found: dict[str, list[str]] = defaultdict(list)
+    for message_id, body in bodies.items():
+        with suppress(MalformedPayload):
+            found[effect_key(parse_payload(body), "", field)].append(message_id)
+    return found
+
+
+def _of(history: History, field: str) -> Sequence[tuple[str, list[Effect]]]:
+    order_of = {item: key for key, message_ids in messages_by(history, field).items() for item in message_ids}
+    found: dict[str, list[Effect]] = defaultdict(list)
+    for effect in history.effects:
+        if effect.message_id in order_of:
+            found[order_of[effect.message_id]].append(effect)
+    return list(found.items())
+
+
+def _causes(history: History, effects: Sequence[Effect]) -> Sequence[str]:
+    return list(dict.fromkeys(history.name(effect.message_id) for effect in effects))

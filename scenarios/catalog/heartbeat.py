@@ -1,0 +1,77 @@
+"""Heartbeat: work lasts longer than the visibility timeout, and the queue is kept informed.
+
+How long work takes is not known beforehand; a visibility timeout that covers the worst case makes every crash wait for
+it. So the timeout is short, and the consumer that is still at work says so in good time: it extends the message's
+visibility and its own claim, again and again, until it is done. A second consumer is free again before, and gets
+everything but that message. Had the first one died, its heartbeat would have died with it.
+
+The naive twin works on in silence. Its message and its claim run out, the second consumer takes both over, and the
+work is done twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scenarios.invariants import STANDARD
+from scenarios.labs.base import Lab, has_started, struck
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.pattern_witnesses import OUTWORKED_THE_TIMEOUT
+from services.faults import Fault
+
+#: Heartbeats in a visibility timeout: two may come late, and nothing is lost.
+BEATS = 3
+#: Visibility timeouts that the other consumer's first work lasts: it is free when the long work's message, unless it is
+#: extended, is visible again.
+SHORTER_WORK = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatParameters(Parameters):
+    """What a user may change.
+
+    Attributes:
+        work: visibility timeouts that the long work lasts.
+    """
+
+    work: float = knob(1.6, "visibility timeouts that the long work lasts", least=1.3, most=20)
+
+
+def run(lab: Lab) -> None:
+    """Tell the story."""
+    parameters = HeartbeatParameters.of(lab)
+    timeout = lab.queue.visibility_timeout
+    beat = timeout / BEATS
+
+    long, shorter = (
+        lab.start_consumer(
+            name,
+            faults=[Fault("delay", "PerformSideEffect", seconds=work * timeout)],
+            heartbeat_seconds=beat,
+            max_messages=1,
+        )
+        for name, work in (("long", parameters.work), ("shorter", SHORTER_WORK))
+    )
+    lab.wait_for(has_started(long, shorter), deadline=20, what="both consumers to be ready")
+    lab.produce()
+    lab.wait_for(struck(long), deadline=20, what="the long work to begin")
+    lab.settle(deadline=30 + parameters.work * timeout + 0.1 * parameters.count)
+    lab.stop(long, shorter)
+
+
+SCENARIO = Scenario(
+    name="heartbeat",
+    summary="work outlasts the visibility timeout, and extends it while it goes on",
+    pace="fast",
+    run=run,
+    invariants=STANDARD,
+    witnesses=(OUTWORKED_THE_TIMEOUT,),
+    naive_twin=NaiveTwin(
+        consumer="services.consumer.naive:WithoutHeartbeat",
+        without="a heartbeat",
+        violation="duplicated-side-effect",
+    ),
+    defaults=HeartbeatParameters(count=6, batch_size=1),
+    # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.
+    delivery=DeliveryRates(duplicate=0.0),
+)

@@ -1,0 +1,56 @@
+"""A visibility timeout that is too short: the setting itself is the bug, and no code is at fault.
+
+Work that takes longer than the visibility timeout is delivered again while it is being done, and the claim that lasts
+as long as the timeout runs out with it. Here work takes more than a second, on a queue whose timeout is six times as
+long: what AWS advises, since it leaves room for the slow day, for a retry inside and for a whole batch. Two consumers
+share the messages, and nothing comes twice.
+
+What to set: six times the time that one batch takes, or a heartbeat where that time is not known. Longer costs a
+crashed consumer's messages the wait; shorter costs duplicates.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html gives the six.
+
+The naive twin takes every message for one second, as from a queue whose timeout somebody guessed.
+"""
+
+from __future__ import annotations
+
+from scenarios.invariants import STANDARD
+from scenarios.labs.base import Lab, has_started, struck
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.pattern_witnesses import longer_than
+from services.consumer.naive import TOO_SHORT
+from services.faults import Fault
+
+#: Seconds that the first piece of work takes, of one consumer and of the other.
+WORK, SHORTER_WORK = 2.0, 1.2
+
+
+def run(lab: Lab) -> None:
+    """Tell the story."""
+    first, second = (
+        lab.start_consumer(name, faults=[Fault("delay", "PerformSideEffect", seconds=work)], max_messages=1)
+        for name, work in (("first", WORK), ("second", SHORTER_WORK))
+    )
+    lab.wait_for(has_started(first, second), deadline=20, what="both consumers to be ready")
+    lab.produce()
+    lab.wait_for(struck(first), deadline=20, what="the long work to begin")
+    lab.settle(deadline=30 + lab.queue.visibility_timeout + 0.1 * lab.parameters.count)
+    lab.stop(first, second)
+
+
+SCENARIO = Scenario(
+    name="visibility-too-short",
+    summary="work outlasts a guessed visibility timeout and is done twice; a timeout of six times the work holds",
+    pace="fast",
+    run=run,
+    invariants=STANDARD,
+    witnesses=(longer_than(TOO_SHORT),),
+    naive_twin=NaiveTwin(
+        consumer="services.consumer.naive:ShortSighted",
+        without="a visibility timeout that covers the work",
+        violation="duplicated-side-effect",
+    ),
+    defaults=Parameters(count=6, batch_size=1),
+    # No duplicates of the queue's own: whatever comes twice here, comes because the timeout was short.
+    delivery=DeliveryRates(duplicate=0.0),
+)

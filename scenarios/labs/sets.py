@@ -1,0 +1,228 @@
+"""Run many scenarios on one stack, several at a time, and tell how each came out.
+
+Each has queues and tables of its own, so they are in nobody's way; what they share is the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scenarios.errors import RequestError, ScenarioError
+from scenarios.history import History
+from scenarios.labs.births import nursery
+from scenarios.labs.runner import Ground, RunRequest, RunResult, check_speed, run_on, runs_of
+from scenarios.model import Scenario
+from scenarios.verdict import Outcome
+
+if TYPE_CHECKING:
+    from infra.stacks import Stack
+
+#: Scenarios at a time, for each processor: a scenario mostly waits for the queue.
+AT_A_TIME = 7
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequest:
+    """Which scenarios to run, and how.
+
+    Attributes:
+        twins: run each scenario's naive twin as well, whose verdict must be fail.
+        seed: the seed of all runs; None draws one for each.
+        jobs: how many run at a time; None for as many as suit the machine.
+        speed: how many seconds the queues' clock runs in a real one; None for 1, or as the stack that is up has it.
+        stack: the stack to run on; None for a temporary one.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    twins: bool = False
+    seed: int | None = None
+    jobs: int | None = None
+    speed: float | None = None
+    stack: str | None = None
+    runs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How one run of a set came out.
+
+    Attributes:
+        result: None where there is no verdict.
+        error: why there is none, a sentence.
+    """
+
+    scenario: Scenario
+    naive: bool
+    result: RunResult | None
+    error: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 for what was to be shown, 1 for something else, 2 for nothing either way.
+
+        A naive twin shows what it is to show by failing with the violation that its scenario names.
+        """
+        if self.result is None:
+            return Outcome.INCONCLUSIVE.exit_code
+        verdict = self.result.verdict
+        if not self.naive:
+            return verdict.outcome.exit_code
+        return 0 if verdict.twin_met else 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as JSON has it."""
+        own = {"scenario": self.scenario.name, "naive": self.naive, "exit_code": self.exit_code}
+        if self.result is None:
+            return {**own, "error": self.error}
+        verdict = self.result.verdict
+        return {
+            **own,
+            "verdict": str(verdict.outcome),
+            "reason": verdict.reason,
+            "seed": verdict.conditions.seed,
+            "seconds": round(self.result.seconds, 3),
+            "run": str(self.result.directory),
+            "command": verdict.conditions.command,
+        }
+
+
+def worst(entries: Iterable[Entry]) -> int:
+    """Return the exit code of a set: a failure is worse than a run without a verdict, which is worse than a pass."""
+    codes = {entry.exit_code for entry in entries}
+    return next((code for code in (1, 2) if code in codes), 0)
+
+
+class SetObserver(Protocol):
+    """Is told how a set goes, from one thread at a time."""
+
+    def begins(self, runs: int, stack: str) -> None:
+        """Hear how many runs there will be, and on which stack."""
+
+    def stage(self, name: str, text: str) -> None:
+        """Hear what a run does next."""
+
+    def ended(self, entry: Entry) -> None:
+        """Hear how a run came out."""
+
+
+def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
+    """Run the scenarios of a set; return how each came out, in the order of the request.
+
+    Raises:
+        ScenarioError: none of them can be run.
+        InfraError: likewise, for the stack.
+    """
+    kinds = (False, True) if request.twins else (False,)
+    runs = [(scenario, naive) for naive in kinds for scenario in request.scenarios]
+    jobs = request.jobs or AT_A_TIME * (os.cpu_count() or 1)
+    with nursery(str(runs_of(request.runs))) as births, _stack(request) as (stack, fresh):
+        observer.begins(len(runs), stack.name)
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            crew = _Crew(request, Ground(stack, fresh, births), observer)
+            begun = [pool.submit(crew.run, scenario, naive) for scenario, naive in runs]
+            for done in as_completed(begun):
+                crew.tell(done)
+        except BaseException:
+            # Ctrl-C reaches this thread alone; the others end at their next look.
+            crew.give_up.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
+        return [done.result() for done in begun]
+
+
+class _GaveUp(BaseException):
+    """Ends a run in its own thread, through all of its clean-up, when the set is interrupted."""
+
+
+class _Crew:
+    """Runs one scenario after another, each in a thread of the pool."""
+
+    def __init__(self, request: SetRequest, ground: Ground, observer: SetObserver) -> None:
+        self._request = request
+        self._ground = ground
+        self._observer = observer
+        self._used: set[str] = set()
+        self._telling = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {scenario.name: threading.Lock() for scenario in request.scenarios}
+        self.give_up = threading.Event()
+
+    def run(self, scenario: Scenario, naive: bool) -> Entry:
+        """Run a scenario, or its twin; the two share queues, so one waits for the other."""
+        from infra.errors import InfraError  # noqa: PLC0415 - infra is asked only once a request is known to be right
+
+        mine = self._request
+        request = RunRequest(scenario.name, seed=mine.seed, naive=naive, speed=mine.speed, runs=mine.runs)
+        name = f"{scenario.name} (naive twin)" if naive else scenario.name
+        with self._locks[scenario.name]:
+            self.check()
+            fresh = self._ground.fresh and scenario.name not in self._used
+            self._used.add(scenario.name)
+            try:
+                return Entry(scenario, naive, run_on(replace(self._ground, fresh=fresh), request, _Watcher(name, self)))
+            except (ScenarioError, InfraError) as error:
+                return Entry(scenario, naive, None, str(error))
+
+    def tell(self, done: Future[Entry]) -> None:
+        """Tell how a run came out."""
+        with self._telling:
+            self._observer.ended(done.result())
+
+    def stage(self, name: str, text: str) -> None:
+        """Tell what a run does next, or end it where the set was interrupted."""
+        self.check()
+        with self._telling:
+            self._observer.stage(name, text)
+
+    def check(self) -> None:
+        """End this thread's run where the set was interrupted."""
+        if self.give_up.is_set():
+            raise _GaveUp
+
+
+class _Watcher:
+    """Passes on how one run goes (see :class:`scenarios.labs.observer.Observer`)."""
+
+    def __init__(self, name: str, crew: _Crew) -> None:
+        self._name = name
+        self._crew = crew
+
+    def began(self, seed: int, directory: Path) -> None:
+        """Do nothing: both stand in the result."""
+
+    def stage(self, text: str) -> None:
+        """Pass it on."""
+        self._crew.stage(self._name, text)
+
+    def grown(self, history: History) -> None:
+        """Do nothing: several histories at once are nothing to watch."""
+
+    def waited(self) -> None:
+        """Let an interrupted set end its runs."""
+        self._crew.check()
+
+
+@contextmanager
+def _stack(request: SetRequest) -> Iterator[tuple[Stack, bool]]:
+    """Yield the stack to run on, and whether it was made for this set."""
+    from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+
+    found = find_stack(request.stack)
+    if found is None and request.stack:
+        raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
+    if found is not None and request.speed is not None:
+        check_speed(found, request.speed)
+    if found is not None:
+        yield found, False
+        return
+    with temporary_stack([scenario.name for scenario in request.scenarios], speed=request.speed or 1.0) as stack:
+        yield stack, True

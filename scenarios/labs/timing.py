@@ -1,0 +1,42 @@
+"""The services' timers where the lab's clock runs faster than the wall: scaled here, so that no service knows.
+
+What a service times itself is divided by the speed: leases, delays, the heartbeat, the idle timeout. What the queue
+times is the queue's own: long polls, delays of a send, visibility timeouts that a consumer asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from services.consumer.consumer import LEASE_PART
+from services.faults import Fault
+
+#: The consumer's variables that are seconds on its own clock.
+TIMERS = frozenset({"claim_lease_seconds", "heartbeat_seconds", "idle_timeout_seconds", "side_effect_delay_seconds"})
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How the lab's seconds become a service's.
+
+    Attributes:
+        speed: how many of the lab's seconds a real one is.
+        visibility_timeout: the queue's own, in the lab's seconds.
+    """
+
+    speed: float
+    visibility_timeout: float
+
+    def settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a consumer's settings with its timers in real seconds."""
+        if self.speed == 1:
+            return dict(settings)
+        # By itself a consumer takes its lease from the visibility timeout, which the queue tells in seconds of its own.
+        lease = {"claim_lease_seconds": LEASE_PART * self.visibility_timeout}
+        return {name: value / self.speed if name in TIMERS else value for name, value in {**lease, **settings}.items()}
+
+    def faults(self, faults: Sequence[Fault]) -> list[Fault]:
+        """Return faults whose delays are in real seconds."""
+        return [replace(fault, seconds=fault.seconds / self.speed) for fault in faults]

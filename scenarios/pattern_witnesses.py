@@ -1,0 +1,197 @@
+"""Witnesses of single patterns: that the ledger was asked in earnest, that two met at a claim, that retries waited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+from scenarios.history import Call, Effect, History
+from scenarios.witnesses import Evidence, Witness, times
+
+MessagesByKey = Callable[[History, str], Mapping[str, Sequence[str]]]
+
+
+def find_found_in_ledger(history: History) -> Evidence | None:
+    """Find a look-up that found the side effect of another process, one that never came to its bookkeeping."""
+    completed = {(item.key, item.process) for item in history.completions if item.accepted}
+    found = [
+        (effect, call)
+        for call in history.calls("LookUpSideEffect")
+        if call.result is True
+        for effect in history.effects_of.get(call.arguments["key"], ())[:1]
+        if effect.process != call.process and (effect.key, effect.process) not in completed
+    ]
+    if not found:
+        return None
+    effect, call = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {history.name(effect.message_id)}: {effect.process} caused its side effect and "
+        f"died, {call.process} found it in the ledger"
+    )
+    return Evidence(summary, len(found), (*effect.call.records, *call.records))
+
+
+def find_met_at_the_claim(history: History) -> Evidence | None:
+    """Find a key that one consumer wanted while another was between its claim and the end of its side effect."""
+    found: list[tuple[Effect, Call]] = []
+    for refused in history.claims:
+        if refused.answer != "HeldByAnother":
+            continue
+        at_work = [
+            effect
+            for effect in history.effects_of.get(refused.key, ())
+            if effect.process != refused.process and effect.call.started < refused.call.ended < effect.call.ended
+        ]
+        found += [(effect, refused.call) for effect in at_work[:1]]
+    if not found:
+        return None
+    effect, call = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {history.name_of_key(effect.key)}: {call.process} wanted it while {effect.process} "
+        "was at work on it, and was refused"
+    )
+    return Evidence(summary, len(found), (*effect.call.records, *call.records))
+
+
+def several_messages(messages_by_key: MessagesByKey, field: str) -> Witness:
+    """Two messages with two MessageIds named one order, and both were received."""
+
+    def find(history: History) -> Evidence | None:
+        for key, message_ids in messages_by_key(history, field).items():
+            received = [item for item in message_ids if item in history.deliveries_of]
+            if len(received) > 1:
+                calls = [history.deliveries_of[item][0].call for item in received[:2]]
+                summary = f"{len(received)} messages name {key}, and each was received"
+                return Evidence(summary, len(received), tuple(record for call in calls for record in call.records))
+        return None
+
+    return Witness("several-messages-one-order", f"several messages name one {field}, and are received", find)
+
+
+def find_good_among_poison(history: History) -> Evidence | None:
+    """Find receives that brought good messages and poison together, and of which just the good ones were deleted."""
+    found = []
+    for call in history.calls("Receive"):
+        together = [item["message_id"] for item in call.result or () if item["message_id"] in history.messages]
+        poison = [item for item in together if history.messages[item].poison]
+        good = [item for item in together if not history.messages[item].poison]
+        deleted = {
+            item.message_id for item in history.deletions if item.process == call.process and item.status == "ok"
+        }
+        if poison and good and not deleted & set(poison) and set(good) <= deleted:
+            found.append((call, good, poison))
+    if not found:
+        return None
+    call, good, poison = max(found, key=lambda item: len(item[1]))
+    summary = f"{times(len(found))}, e.g. {len(good)} good messages deleted and {len(poison)} poison ones left"
+    return Evidence(summary, len(found), call.records)
+
+
+def find_deleted_at_a_later_try(history: History) -> Evidence | None:
+    """Find a batch of deletes that failed for a reason of the queue's own, and a later one that took what was left."""
+    calls = history.calls("Delete")
+    for failed in calls:
+        refused = {item["entry"] for item in failed.result or ()}
+        left = [item for entry, item in enumerate(failed.arguments["messages"]) if entry in refused]
+        if failed.status == "fail":
+            left = list(failed.arguments["messages"])
+        for later in calls:
+            took = later.process == failed.process and later.status == "ok" and later.started > failed.ended
+            if left and took and not later.result and set(left) <= set(later.arguments["messages"]):
+                of = len(failed.arguments["messages"])
+                summary = f"{len(left)} of {of} deletes of a batch failed, and the next try took them"
+                return Evidence(summary, len(left), (*failed.records, *later.records))
+    return None
+
+
+def find_outworked_the_timeout(history: History) -> Evidence | None:
+    """Find a side effect that took longer than the visibility timeout, of a message that came to nobody meanwhile."""
+    found = []
+    for effect in history.effects:
+        lasted = effect.call.ended - effect.call.started
+        if effect.status != "ok" or lasted <= history.facts.visibility_timeout:
+            continue
+        meanwhile = [
+            item
+            for item in history.deliveries_of.get(effect.message_id, ())
+            if effect.call.started < item.time < effect.call.ended
+        ]
+        beats = [
+            call
+            for call in history.calls("ChangeVisibility")
+            if call.process == effect.process
+            and effect.message_id in call.arguments["messages"]
+            and effect.call.started < call.started < effect.call.ended
+        ]
+        if beats and not meanwhile:
+            found.append((effect, beats, lasted))
+    if not found:
+        return None
+    effect, beats, lasted = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {history.name(effect.message_id)}: {lasted:.1f} s of work under a timeout of "
+        f"{history.facts.visibility_timeout:g} s, extended {len(beats)} times, delivered to nobody else"
+    )
+    return Evidence(summary, len(found), (*effect.call.records, *beats[0].records))
+
+
+def longer_than(seconds: float) -> Witness:
+    """Work lasts longer than a guessed visibility timeout, and within the queue's own."""
+
+    def find(history: History) -> Evidence | None:
+        long = [
+            effect
+            for effect in history.effects
+            if effect.status == "ok" and seconds < effect.call.ended - effect.call.started
+        ]
+        if not long:
+            return None
+        lasted = max(effect.call.ended - effect.call.started for effect in long)
+        summary = (
+            f"{times(len(long))}, up to {lasted:.1f} s: more than {seconds:g} s, and less than the "
+            f"{history.facts.visibility_timeout:g} s that the queue allows"
+        )
+        return Evidence(summary, len(long), long[0].call.records)
+
+    return Witness("longer-than-a-guess", f"work lasts longer than {seconds:g} s", find)
+
+
+def find_healed_after_retries(history: History) -> Evidence | None:
+    """Find a message that failed at least twice, was put off longer than before each time, and was done in the end."""
+    found = []
+    for message in history.messages.values():
+        tries = history.effects_of.get(message.key, ())
+        failed = [effect for effect in tries if effect.status == "fail"]
+        if len(failed) > 1 and tries[-1].status == "ok":
+            found.append((message, failed, tries[-1]))
+    if not found:
+        return None
+    message, failed, done = found[0]
+    gaps = ", ".join(f"{later.call.started - earlier.call.ended:.1f}" for earlier, later in pairwise([*failed, done]))
+    summary = (
+        f"{len(found)} messages, e.g. {history.name(message.message_id)} failed {len(failed)} times, with {gaps} s "
+        "to the next try, and was done"
+    )
+    return Evidence(summary, len(found), (*failed[0].call.records, *done.call.records))
+
+
+FOUND_IN_LEDGER = Witness(
+    "found-in-ledger", "a side effect without its bookkeeping is found in the ledger", find_found_in_ledger
+)
+MET_AT_THE_CLAIM = Witness(
+    "met-at-the-claim", "a consumer wants what another is at work on, and is refused", find_met_at_the_claim
+)
+GOOD_AMONG_POISON = Witness(
+    "good-among-poison", "good messages are deleted out of a batch that holds poison", find_good_among_poison
+)
+DELETED_AT_A_LATER_TRY = Witness(
+    "deleted-at-a-later-try", "a batch of deletes fails, and what is left is deleted later", find_deleted_at_a_later_try
+)
+OUTWORKED_THE_TIMEOUT = Witness(
+    "outworked-the-timeout",
+    "work lasts longer than the visibility timeout, and the message comes to nobody meanwhile",
+    find_outworked_the_timeout,
+)
+HEALED_AFTER_RETRIES = Witness(
+    "healed-after-retries", "a message fails several times and is done in the end", find_healed_after_retries
+)

@@ -1,0 +1,50 @@
+"""Retries that back off: what failed comes again later and later, and not all of it at once.
+
+    receive 1 fails ── about 1 s ── receive 2 fails ── about 2 s ── receive 3 fails ── about 4 s ── receive 4 ...
+
+The queue keeps the time: ChangeMessageVisibility on the failed message. A consumer that dies meanwhile delays nothing.
+A redrive policy counts receives. Whoever retries at once has used them up in a blink, while an outage lasts seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from services.consumer.consumer import Consumer
+from services.operations import ChangeVisibility, Message, Note, OperationFailed, Task
+
+#: Seconds after the first failure; doubles with each receive.
+FIRST = 1
+#: So many doublings are beyond any longest time.
+DOUBLINGS = 16
+#: Seconds at most.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html has 43,200.
+LONGEST = 300
+
+
+class BacksOff(Consumer):
+    """Put off a failed message by a time that doubles with its receives, with jitter."""
+
+    def put_off(self, message: Message) -> Task[None]:
+        """Have the queue keep the message invisible for as long as the backoff says."""
+        seconds = backoff(message.receive_count, message.message_id)
+        yield Note("put-off", {"message_id": message.message_id, "seconds": seconds}, logging.INFO)
+        try:
+            yield ChangeVisibility((message,), timeout=seconds)
+        except OperationFailed as error:
+            yield Note("put-off-failed", {"message_id": message.message_id, "error": error.code}, logging.WARNING)
+
+
+def backoff(receive_count: int, message_id: str) -> int:
+    """Return whole seconds between half of the doubled time, rounded up, and all of it.
+
+    The jitter keeps messages that failed together from coming back together. It follows from the message and its
+    receive count: two consumers agree on it, and a run can be repeated.
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ calls this "equal jitter".
+    """
+    longest: int = min(LONGEST, FIRST << min(receive_count - 1, DOUBLINGS))
+    least = (longest + 1) // 2
+    digest = hashlib.blake2b(f"{message_id}:{receive_count}".encode(), digest_size=4).digest()
+    chance = int.from_bytes(digest, "big")
+    return least + chance % (longest - least + 1)

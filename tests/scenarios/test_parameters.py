@@ -1,0 +1,79 @@
+import dataclasses
+
+import pytest
+
+from scenarios.catalog import find_scenario
+from scenarios.errors import RequestError
+from scenarios.labs.runner import RunRequest, command_of, parameters_of
+from scenarios.labs.timing import Timing
+from scenarios.model import Parameters, knob
+from services.faults import Fault
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Own(Parameters):
+    work: float = knob(2.5, "visibility timeouts that the work lasts", least=1, most=9)
+    rounds: int = knob(3, "rounds", least=1, most=5)
+
+
+SCENARIO = dataclasses.replace(find_scenario("happy"), defaults=Own(10, 10))
+
+
+def test_a_setting_takes_the_type_of_its_parameter_and_the_others_stay():
+    assert parameters_of(RunRequest("happy", settings=("work=4", "count=7")), SCENARIO) == Own(7, 10, 4.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("work", "--set takes key=value, such as count=20, and is 'work'."),
+        ("wrok=1", "The scenario happy has no parameter 'wrok'; it has: count, batch_size, work, rounds."),
+        ("work=much", "--set work must be a number, and is 'much'."),
+        ("work=nan", "--set work must be a number, and is 'nan'."),
+        ("rounds=2.5", "--set rounds must be a whole number, and is '2.5'."),
+        ("rounds=6", "--set rounds is 6; the scenario happy needs 1 to 5."),
+        ("work=0.5", "--set work is 0.5; the scenario happy needs 1 to 9."),
+        ("batch-size=11", "--batch-size is 11; the scenario happy needs 1 to 10."),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(given, sentence):
+    with pytest.raises(RequestError) as refused:
+        parameters_of(RunRequest("happy", settings=(given,)), SCENARIO)
+    assert str(refused.value) == sentence
+
+
+def test_a_parameter_that_is_given_twice_is_refused():
+    with pytest.raises(RequestError, match="--count and --set count say the same"):
+        parameters_of(RunRequest("happy", count=3, settings=("count=3",)), SCENARIO)
+    with pytest.raises(RequestError, match="--set gives work twice"):
+        parameters_of(RunRequest("happy", settings=("work=3", "work=3")), SCENARIO)
+
+
+def test_the_command_that_repeats_a_run_holds_what_is_not_the_default():
+    request = RunRequest("happy", settings=("work=4", "rounds=3"), speed=5)
+    command = command_of(request, SCENARIO, parameters_of(request, SCENARIO), 9)
+    assert command == "invoke scenario --name happy --seed 9 --set work=4.0 --speed 5"
+
+
+def test_a_story_has_its_own_parameters_also_in_a_lab_that_was_not_told_of_them():
+    class Told:
+        parameters = Own(1, 2, 3.0)
+
+    class NotTold:
+        parameters = Parameters(1, 2)
+
+    assert Own.of(Told) == Own(1, 2, 3.0)
+    assert Own.of(NotTold) == Own(1, 2, 2.5)
+
+
+def test_a_quicker_clock_shortens_what_a_service_times_itself_and_nothing_else():
+    timing = Timing(speed=10.0, visibility_timeout=2.0)
+    assert timing.settings({"heartbeat_seconds": 1.0, "wait_time_seconds": 5, "max_messages": 10}) == {
+        "claim_lease_seconds": 0.18,
+        "heartbeat_seconds": 0.1,
+        "wait_time_seconds": 5,
+        "max_messages": 10,
+    }
+    assert timing.settings({"claim_lease_seconds": 5.0}) == {"claim_lease_seconds": 0.5}
+    assert timing.faults([Fault("delay", "Claim", seconds=3.0)]) == [Fault("delay", "Claim", seconds=0.3)]
+    assert Timing(1.0, 2.0).settings({"heartbeat_seconds": 1.0}) == {"heartbeat_seconds": 1.0}

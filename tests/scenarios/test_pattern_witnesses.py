@@ -1,0 +1,149 @@
+"""Each witness of a pattern has a history in which it finds its evidence, and near ones in which it must not."""
+
+import pytest
+
+from scenarios.business import messages_by
+from scenarios.pattern_witnesses import (
+    find_deleted_at_a_later_try,
+    find_found_in_ledger,
+    find_good_among_poison,
+    find_healed_after_retries,
+    find_met_at_the_claim,
+    find_outworked_the_timeout,
+    longer_than,
+    several_messages,
+)
+from tests.scenarios.told import Told
+
+
+def looked_up(*, by="rescuer", answer=True, completed=False):
+    told = Told()
+    told.send("a")
+    told.receive("victim", "a")
+    told.effect("victim", "a")
+    if completed:
+        told.do("victim", "Complete", True, key="a", fencing_token=1)
+    told.do(by, "LookUpSideEffect", answer, key="a")
+    return told.history
+
+
+def test_a_side_effect_without_bookkeeping_that_another_finds_is_evidence():
+    assert find_found_in_ledger(looked_up()).summary == (
+        "once, e.g. message #0: victim caused its side effect and died, rescuer found it in the ledger"
+    )
+
+
+@pytest.mark.parametrize("near", [{"by": "victim"}, {"answer": False}, {"completed": True}])
+def test_a_look_up_that_saves_nobody_is_no_evidence(near):
+    assert find_found_in_ledger(looked_up(**near)) is None
+
+
+def claimed(*, by="second", answer="HeldByAnother", during=True):
+    told = Told()
+    told.send("a")
+    at = told.begin("first", "PerformSideEffect", **told.about("a"))
+    if not during:
+        told.end("first", at, "PerformSideEffect", 1)
+    told.do(by, "Claim", {"type": answer}, key="a", owner=by, lease_seconds=1)
+    if during:
+        told.end("first", at, "PerformSideEffect", 1)
+    return told.history
+
+
+def test_a_claim_that_is_refused_while_another_is_at_work_is_evidence():
+    assert find_met_at_the_claim(claimed()).count == 1
+
+
+@pytest.mark.parametrize("near", [{"by": "first"}, {"answer": "AlreadyCompleted"}, {"during": False}])
+def test_a_claim_that_meets_nobody_at_work_is_no_evidence(near):
+    assert find_met_at_the_claim(claimed(**near)) is None
+
+
+@pytest.mark.parametrize(
+    ("orders", "received", "found"),
+    [(("o", "o"), 2, True), (("o", "o"), 1, False), (("o", "p"), 2, False)],
+    ids=["one order", "one received", "two orders"],
+)
+def test_several_messages_are_two_that_name_one_order_and_are_received(orders, received, found):
+    told = Told()
+    for identity, order in zip("ab", orders, strict=True):
+        told.send(identity, order_id=order)
+    told.receive("c", *"ab"[:received])
+    assert (several_messages(messages_by, "order_id").find(told.history) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("together", "deleted", "found"),
+    [("abp", "ab", True), ("ab", "ab", False), ("abp", "a", False), ("abp", "abp", False), ("p", "", False)],
+)
+def test_good_among_poison_is_a_mixed_batch_of_which_just_the_good_are_deleted(together, deleted, found):
+    told = Told()
+    told.send("a", "b")
+    told.send("p", poison=True)
+    told.receive("c", *together)
+    if deleted:
+        told.delete("c", *deleted)
+    assert (find_good_among_poison(told.history) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("refused", "again", "by", "found"),
+    [((1,), "b", "c", True), ((), "b", "c", False), ((1,), "a", "c", False), ((1,), "b", "d", False)],
+    ids=["retried", "nothing failed", "another message", "another consumer"],
+)
+def test_deletes_that_failed_in_part_and_were_tried_again_are_evidence(refused, again, by, found):
+    told = Told()
+    told.send("a", "b")
+    told.receive("c", "a", "b")
+    told.delete("c", "a", "b", refused=refused)
+    told.delete(by, again)
+    assert (find_deleted_at_a_later_try(told.history) is not None) is found
+
+
+def test_a_call_of_deletes_that_failed_as_a_whole_and_was_tried_again_is_evidence():
+    told = Told()
+    told.send("a", "b")
+    told.receive("c", "a", "b")
+    told.fail("c", told.begin("c", "Delete", messages=["m-a", "m-b"]), "Delete", transient=False)
+    assert find_deleted_at_a_later_try(told.history) is None
+    told.delete("c", "a", "b")
+    assert find_deleted_at_a_later_try(told.history).summary.startswith("2 of 2 deletes of a batch failed")
+
+
+def worked(*, seconds=2.0, beats=True, again=False):
+    told = Told(visibility_timeout=1.0)
+    told.send("a")
+    told.receive("c", "a")
+    at = told.begin("c", "PerformSideEffect", **told.about("a"))
+    if beats:
+        told.do("c", "ChangeVisibility", [], messages=["m-a"], timeout=1)
+    if again:
+        told.receive("d", "a", count=2)
+    told.now += seconds
+    told.end("c", at, "PerformSideEffect", 1)
+    return told.history
+
+
+@pytest.mark.parametrize(
+    ("how", "found"), [({}, True), ({"seconds": 0.1}, False), ({"beats": False}, False), ({"again": True}, False)]
+)
+def test_work_outlasts_its_timeout_if_it_is_extended_and_comes_to_nobody_meanwhile(how, found):
+    assert (find_outworked_the_timeout(worked(**how)) is not None) is found
+
+
+def test_work_is_longer_than_a_guess_or_it_is_not():
+    assert longer_than(1).find(worked(seconds=1.0)) is not None
+    assert longer_than(4).find(worked(seconds=1.0)) is None
+
+
+@pytest.mark.parametrize(("failures", "healed", "found"), [(2, True, True), (1, True, False), (2, False, False)])
+def test_a_message_heals_after_retries_if_it_fails_twice_and_is_done_at_last(failures, healed, found):
+    told = Told()
+    told.send("a")
+    for count in range(failures):
+        told.receive("c", "a", count=count + 1)
+        at = told.begin("c", "PerformSideEffect", **told.about("a"))
+        told.fail("c", at, "PerformSideEffect", transient=False)
+    if healed:
+        told.effect("c", "a")
+    assert (find_healed_after_retries(told.history) is not None) is found
