@@ -36,7 +36,7 @@ VERDICT = "verdict.json"
 CAMPAIGN = "campaign.json"
 #: What a file of choices is, and the version of its form.
 FORMAT = "queue-fundamentals simulation"
-FORM = 2
+FORM = 1
 
 
 @dataclass(frozen=True, slots=True)
