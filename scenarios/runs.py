@@ -13,6 +13,7 @@ from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
 from scenarios.history_files import MERGED, read_history, write_atomically
 from scenarios.labs.directory import LATEST
+from scenarios.model import Scenario
 from scenarios.page import REPORT, render
 from scenarios.verdict import Conditions, judge
 
@@ -70,7 +71,7 @@ def report_of(run: Run) -> Path:
     if run.verdict is None:
         raise RequestError(f"The run {run.name} was interrupted: it has no {VERDICT}, and so no report.")
     history = read_history(run.directory / MERGED)
-    scenario = find_scenario(run.verdict["scenario"])
+    scenario = _story_of(run.verdict["scenario"])
     kind = type(scenario.defaults)
     known = {item.name for item in fields(kind)}
     parameters = {name: value for name, value in run.verdict["parameters"].items() if name in known}
@@ -85,6 +86,19 @@ def report_of(run: Run) -> Path:
     )
     write_atomically(path, render(judge(scenario, history, conditions), history).encode())
     return path
+
+
+def _story_of(name: str) -> Scenario:
+    """Return a scenario of the catalogue, or a workload of the simulation."""
+    try:
+        return find_scenario(name)
+    except RequestError:
+        from scenarios.simulation.workloads import ALL  # noqa: PLC0415 - only a run of the simulation asks for them
+
+        for workload in ALL:
+            if workload.scenario.name == name:
+                return workload.scenario
+        raise
 
 
 def _verdict_in(directory: Path) -> Mapping[str, Any] | None:

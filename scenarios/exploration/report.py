@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scenarios.exploration.targets import find
+from scenarios.page import REPORT
 from scenarios.report import findings, make_console, short
 from scenarios.simulation.met import FAULT_KINDS, STANDARD_ONLY
 from scenarios.verdict import Outcome
@@ -115,6 +116,8 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         )
         console.print(Text(f"again    {document['replay']}"), soft_wrap=True)
     console.print(Text(f"run      {short(directory)}"), soft_wrap=True)
+    if shrunk is not None:
+        console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
 
 
 def _summary(explored: Explored) -> tuple[str, str, str]:
@@ -205,6 +208,7 @@ def print_scenario(simulation: Simulation, directory: Path) -> None:
     virtual = facts[-1]["time"] if facts else 0.0
     console.print(Text(f"took     {virtual:.1f} s of virtual time"), soft_wrap=True)
     console.print(Text(f"run      {short(directory)}"), soft_wrap=True)
+    console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
     console.print(Text(f"again    {verdict.conditions.command}"), soft_wrap=True)
 
 

@@ -2,6 +2,7 @@
 
     history.jsonl    the history
     verdict.json     the verdict
+    report.html      the history and the verdict as a page
     story.txt        the history as a story, with what it violates
     choices.json     what the history was made of: enough to make it again, byte for byte
     campaign.json    of a campaign: what all of its histories came to
@@ -27,6 +28,7 @@ from scenarios.exploration.targets import Target
 from scenarios.history import History
 from scenarios.history_files import MERGED, record_line, write_atomically
 from scenarios.labs.directory import LATEST, new_run_directory, point_latest_at
+from scenarios.page import REPORT, render
 from scenarios.simulation.run import Simulation
 from scenarios.simulation.story import tell
 
@@ -68,6 +70,7 @@ def write_run(case: Case, simulation: Simulation, directory: Path) -> None:
     write_atomically(directory / STORY, story.encode())
     write_document(directory / VERDICT, document)
     write_atomically(directory / CHOICES, _choices_bytes(case, history))
+    write_atomically(directory / REPORT, render(simulation.verdict, simulation.history).encode())
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

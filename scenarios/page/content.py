@@ -1,4 +1,4 @@
-"""What a report shows, as JSON values: lanes of operations, rows of messages, curves, and what the judge found.
+"""What a report says, as JSON values: words for the template, columns for the plots.
 
 Times are seconds from the beginning of the run. What is shown is bounded, so that a report of a hundred thousand
 messages opens as one of ten does: what the judge or a fault points at is kept first, and what is left out is counted.
@@ -9,80 +9,105 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from heapq import nsmallest
 from itertools import chain
 from typing import Any
+from urllib.parse import quote
 
-from scenarios.history import LAB, Call, Delivery, Effect, History, Record, SentMessage
-from scenarios.page.curves import curves_of, settled_at
+from scenarios.history import Call, History, Record
+from scenarios.page.curves import consumers_of, curves_of
+from scenarios.page.marks import (
+    Columns,
+    Pointer,
+    lanes_of,
+    legend_of,
+    marks_of,
+    name_of,
+    pointer_of,
+    signs_of,
+    words_of,
+)
+from scenarios.page.rows import fates_of, rows_of
 from scenarios.verdict import Verdict
 
-#: The most operations that are drawn.
-MOST_MARKS = 4000
-#: The most messages that get a row.
-MOST_ROWS = 120
 #: The most violations of one invariant that are listed.
 MOST_VIOLATIONS = 20
-#: The most records of one finding that can be pointed at.
+#: The most records of one finding that are listed, and pointed at.
 MOST_RECORDS = 60
-
-Pointer = tuple[str, int]
 
 
 def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
-    """Return everything that a report says."""
-    pointed = _pointed_at(verdict)
-    origin = _origin(history)
-    lanes = _lanes(history)
-    marks, marks_left_out = _marks(history, lanes, pointed, origin)
-    rows, rows_left_out = _rows(history, verdict, lanes, origin)
-    end = max((float(record["time"]) for record in history.records), default=origin) - origin
+    """Return everything that a report says: ``words`` for the template, ``plots`` for the script."""
+    lanes, origin = lanes_of(history), _origin(history)
+    end = max((float(record["time"]) for record in history.records), default=origin)
+    marks, marks_left_out = marks_of(history, lanes, _pointed_at(verdict), origin)
+    signs = signs_of(history, lanes, origin)
+    fates = fates_of(history)
+    accused = frozenset(item for found in verdict.violations.values() for each in found for item in each.message_ids)
+    rows, rows_left_out = rows_of(history, lanes, accused, origin, fates)
+    teller = _Teller(history, lanes, marks, signs, origin)
     return {
-        **_headline(verdict, history),
-        "invariants": [_invariant(verdict, item.name, item.promise) for item in verdict.scenario.invariants],
-        "witnesses": [_witness(verdict, index) for index in range(len(verdict.scenario.witnesses))],
-        "end": _rounded(end),
-        "lanes": lanes,
-        "marks": marks,
-        "marksLeftOut": marks_left_out,
-        "rows": rows,
-        "rowsLeftOut": rows_left_out,
-        "curves": curves_of(history, origin, origin + end),
+        "words": {
+            **_headline(verdict, history),
+            "invariants": list(_invariants(verdict, teller)),
+            "witnesses": list(_witnesses(verdict, teller)),
+            "marks_left_out": marks_left_out,
+            "rows_left_out": rows_left_out,
+        },
+        "plots": {
+            "end": round(end - origin, 4),
+            "lanes": lanes,
+            "marks": marks,
+            "signs": signs,
+            "legend": legend_of(marks, signs),
+            "rows": rows,
+            "curves": curves_of(history, origin, end, fates),
+            "consumers": consumers_of(history, origin, end),
+        },
     }
 
 
 def _headline(verdict: Verdict, history: History) -> dict[str, Any]:
     conditions, scenario = verdict.conditions, verdict.scenario
     facts = history.facts
-    again = sum(delivery.receive_count > 1 for delivery in history.deliveries)
+    story = inspect.getdoc(inspect.getmodule(scenario.run)) or ""
     return {
         "scenario": scenario.name,
         "summary": scenario.summary,
-        "story": inspect.getdoc(inspect.getmodule(scenario.run)) or "",
+        "story": [_paragraph(text) for text in story.split("\n\n") if text.strip()],
         "naive": conditions.naive,
         "without": scenario.naive_twin.without,
-        "twinViolation": scenario.naive_twin.violation,
+        "twin_violation": scenario.naive_twin.violation,
         "verdict": str(verdict.outcome),
         "reason": verdict.reason,
         "command": conditions.command,
         "facts": {
             "tier": conditions.tier,
             "seed": conditions.seed,
-            **asdict(conditions.parameters),
+            **{name.replace("_", " "): value for name, value in asdict(conditions.parameters).items()},
+            **({"consumer": conditions.consumer} if conditions.consumer else {}),
+            "queue": "FIFO" if facts.fifo else "standard",
             "visibility timeout": f"{facts.visibility_timeout:g} s",
             "max receive count": facts.max_receive_count,
-            "queue": "FIFO" if facts.fifo else "standard",
         },
         "figures": {
             "sent": len(history.sends),
             "side effects": sum(history.executions.values()),
             "delivered": len(history.deliveries),
-            "delivered again": again,
+            "delivered again": sum(delivery.receive_count > 1 for delivery in history.deliveries),
             "deleted": len(history.gone),
             "dead letters": len(history.dead_letters),
             "faults": len(history.faults),
         },
     }
+
+
+def _paragraph(text: str) -> dict[str, Any]:
+    """Return a part of a story; what is indented is a picture."""
+    return {"picture": text.startswith("  "), "text": text.strip("\n")}
+
+
+def _origin(history: History) -> float:
+    return float(history.records[0]["time"]) if history.records else 0.0
 
 
 # --- what the judge found ----------------------------------------------------------------------------------------
@@ -92,189 +117,86 @@ def _pointed_at(verdict: Verdict) -> frozenset[Pointer]:
     violations = chain.from_iterable(found[:MOST_VIOLATIONS] for found in verdict.violations.values())
     records = [item.records for item in violations]
     records += [item.records for item in verdict.evidence.values() if item is not None]
-    return frozenset(_pointer(record) for found in records for record in found[:MOST_RECORDS])
+    return frozenset(pointer_of(record) for found in records for record in found[:MOST_RECORDS])
 
 
-def _pointer(record: Record) -> Pointer:
-    """Return what names the operation that a record is about."""
-    return record["process"], record.get("invocation", record["index"])
+def _invariants(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
+    for invariant in verdict.scenario.invariants:
+        found = verdict.violations[invariant.name]
+        yield {
+            "name": invariant.name,
+            "promise": invariant.promise,
+            "count": len(found),
+            "violations": [
+                {"summary": item.summary, **teller.shown(item.records, item.message_ids)}
+                for item in found[:MOST_VIOLATIONS]
+            ],
+        }
 
 
-def _invariant(verdict: Verdict, name: str, promise: str) -> dict[str, Any]:
-    found = verdict.violations[name]
-    shown = [{"summary": item.summary, "records": _pointers(item.records)} for item in found[:MOST_VIOLATIONS]]
-    return {"name": name, "promise": promise, "count": len(found), "violations": shown}
+def _witnesses(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
+    for witness in verdict.scenario.witnesses:
+        found = verdict.evidence[witness.name]
+        yield {
+            "name": witness.name,
+            "question": witness.question,
+            "required": witness.required,
+            "evidence": None if found is None else {"summary": found.summary, **teller.shown(found.records)},
+        }
 
 
-def _witness(verdict: Verdict, index: int) -> dict[str, Any]:
-    witness = verdict.scenario.witnesses[index]
-    evidence = verdict.evidence[witness.name]
-    return {
-        "name": witness.name,
-        "question": witness.question,
-        "required": witness.required,
-        "evidence": None if evidence is None else {"summary": evidence.summary, "records": _pointers(evidence.records)},
-    }
+class _Teller:
+    """Tells of records in words, each with a link to the mark or the row that it is about."""
+
+    def __init__(self, history: History, lanes: Sequence[str], marks: Columns, signs: Columns, origin: float) -> None:
+        self._history, self._origin = history, origin
+        pointers = zip((lanes[lane] for lane in marks["lane"]), marks["index"], strict=True)
+        self._drawn = {*map(name_of, pointers), *signs["key"]}
+        calls = chain.from_iterable(
+            history.calls(kind) for kind in {record.get("operation") for record in history.records} if kind
+        )
+        self._calls: dict[Pointer, Call] = {(call.process, call.invoke["index"]): call for call in calls}
+
+    def shown(self, records: Sequence[Record], message_ids: Sequence[str] = ()) -> dict[str, Any]:
+        """Return evidence: ``steps`` to list, ``marks`` and ``messages`` to show."""
+        pointers = dict.fromkeys(pointer_of(record) for record in records[:MOST_RECORDS])
+        about = {pointer_of(record): record for record in reversed(records[:MOST_RECORDS])}
+        messages = dict.fromkeys(message_ids)
+        for record in about.values():
+            messages.update(dict.fromkeys(self._messages_of(record)))
+        return {
+            "steps": [self._step(pointer, about[pointer]) for pointer in pointers],
+            "marks": [name for name in map(name_of, pointers) if name in self._drawn],
+            "messages": list(messages),
+        }
+
+    def _step(self, pointer: Pointer, record: Record) -> dict[str, Any]:
+        call, name = self._calls.get(pointer), name_of(pointer)
+        link = f"#operation/{quote(name)}" if name in self._drawn else ""
+        time = float(record["time"] if call is None else call.started) - self._origin
+        step = {"time": round(time, 4), "who": pointer[0]}
+        if call is None:
+            messages = self._messages_of(record)
+            said = ", ".join(map(self._history.name, messages[:10])) or _details(record)
+            link = link or (f"#message/{quote(messages[0])}" if messages else "")
+            return {**step, "what": record.get("event", record["type"]), "said": said, "link": link}
+        return {**step, "what": call.operation, "said": words_of(self._history, call), "link": link}
+
+    def _messages_of(self, record: Record) -> list[str]:
+        """Return the ids of the messages that a record is about, where it says so."""
+        call = self._calls.get(pointer_of(record))
+        said: Mapping[str, Any] = record if call is None else call.arguments
+        if "message_id" in said:
+            return [said["message_id"]]
+        several = said.get("message_ids", said.get("messages", ()))
+        return [item for item in several if isinstance(item, str)]
 
 
-def _pointers(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys("/".join(map(str, _pointer(record))) for record in records[:MOST_RECORDS]))
-
-
-# --- lanes of operations -----------------------------------------------------------------------------------------
-
-
-def _origin(history: History) -> float:
-    return float(history.records[0]["time"]) if history.records else 0.0
-
-
-def _lanes(history: History) -> list[str]:
-    """Return who did operations, in the order of their first ones."""
-    return list(dict.fromkeys(record["process"] for record in history.records if record["type"] == "invoke"))
-
-
-def _calls(history: History) -> Iterable[Call]:
-    kinds = dict.fromkeys(record["operation"] for record in history.records if record["type"] == "invoke")
-    return chain.from_iterable(history.calls(kind) for kind in kinds)
-
-
-def _marks(
-    history: History, lanes: Sequence[str], pointed: frozenset[Pointer], origin: float
-) -> tuple[list[list[Any]], int]:
-    """Return a mark for each operation, fault and end: lane, begin, end or null, kind, status, words, pointer."""
-    at = {lane: number for number, lane in enumerate(lanes)}
-    calls = list(_calls(history))
-    if len(calls) > MOST_MARKS:
-        kept = nsmallest(MOST_MARKS, enumerate(calls), key=lambda item: (_weight(item[1], pointed), item[0]))
-        calls = [call for _, call in kept]
-    marks: list[list[Any]] = []
-    for call in calls:
-        ended = None if call.outcome is None else _rounded(call.ended - origin)
-        begun = _rounded(call.started - origin)
-        pointer = f"{call.process}/{call.invoke['index']}"
-        marks.append([at[call.process], begun, ended, call.operation, call.status, _words(history, call), pointer])
-    for strike in history.faults:
-        fault = strike.record["fault"]
-        where = f"{strike.point} {strike.operation}" if strike.kind == "crash" else strike.operation
-        lasts = f", {fault['seconds']:g} s" if fault.get("seconds") else ""
-        pointer = f"{strike.process}/{strike.call.invoke['index']}"
-        begun = _rounded(strike.time - origin)
-        marks.append([at[strike.process], begun, begun, "Fault", strike.kind, f"{strike.kind} {where}{lasts}", pointer])
-    for end in history.exits.values():
-        if end.process in at:
-            begun = _rounded(end.time - origin)
-            how = f"exit code {end.code}" if end.code >= 0 else f"killed by signal {-end.code}"
-            status = "fail" if end.code else "ok"
-            marks.append([at[end.process], begun, begun, "Exit", status, how, f"{LAB}/{end.record['index']}"])
-    return marks, max(0, len(list(_calls(history))) - len(calls))
-
-
-def _weight(call: Call, pointed: frozenset[Pointer]) -> int:
-    """Return how soon an operation may be left out: what says the most comes first."""
-    if (call.process, call.invoke["index"]) in pointed or call.faults or call.status != "ok":
-        return 0
-    if call.operation in ("PerformSideEffect", "Send"):
-        return 1
-    return 3 if call.operation == "Receive" and not call.result else 2
-
-
-def _words(history: History, call: Call) -> str:
-    arguments, result = call.arguments, call.result
-    match call.operation:
-        case "Receive":
-            said = ", ".join(_with_count(history, item) for item in (result or ())[:10])
-            said = said or "nothing"
-        case "Send":
-            said = f"{len(arguments['messages'])} messages"
-        case "Delete" | "ChangeVisibility":
-            said = ", ".join(history.name(item) for item in arguments["messages"])
-            said += f", timeout {arguments['timeout']} s" if "timeout" in arguments else ""
-            said += f", {len(result)} refused" if result else ""
-        case "Claim":
-            said = f"{history.name_of_key(arguments['key'])}: {(result or {}).get('type', 'no answer')}"
-        case _:
-            said = history.name_of_key(arguments["key"]) if "key" in arguments else ""
-            said += f": {result}" if isinstance(result, bool | int) else ""
-    if call.outcome is None:
-        return f"{said} (no outcome)"
-    error = call.outcome.get("error")
-    return f"{said}: {error}" if error else said
-
-
-def _with_count(history: History, item: Mapping[str, Any]) -> str:
-    name = history.name(item["message_id"])
-    return f"{name} (receive {item['receive_count']})" if item["receive_count"] > 1 else name
-
-
-# --- rows of messages --------------------------------------------------------------------------------------------
-
-
-def _rows(history: History, verdict: Verdict, lanes: Sequence[str], origin: float) -> tuple[list[dict[str, Any]], int]:
-    """Return a row for each message, those first that something happened to."""
-    accused = {item for found in verdict.violations.values() for each in found for item in each.message_ids}
-    messages = list(history.messages.values())
-
-    def rank(message: SentMessage) -> tuple[bool, int]:
-        return message.message_id not in accused, -len(history.deliveries_of.get(message.message_id, ()))
-
-    chosen = nsmallest(MOST_ROWS, enumerate(messages), key=lambda item: (*rank(item[1]), item[0]))
-    at = {lane: number for number, lane in enumerate(lanes)}
-    settled = settled_at(history)
-    rows = [
-        _row(history, message, at, origin, settled.get(message.message_id))
-        for _, message in sorted(chosen, key=lambda item: item[0])
+def _details(record: Record) -> str:
+    """Return what an event says that is about no message."""
+    own = {name: value for name, value in record.items() if isinstance(value, str | int | float)}
+    for name in ("time", "process", "index", "type", "event"):
+        own.pop(name, None)
+    return ", ".join(f"{'' if name == record.get('event') else name} {value}".strip() for name, value in own.items())[
+        :200
     ]
-    for row in rows:
-        row["accused"] = row.pop("id") in accused
-    return rows, len(messages) - len(rows)
-
-
-def _row(
-    history: History, message: SentMessage, at: Mapping[str, int], origin: float, settled: float | None
-) -> dict[str, Any]:
-    deliveries = history.deliveries_of.get(message.message_id, ())
-    return {
-        "id": message.message_id,
-        "name": history.name(message.message_id).removeprefix("message "),
-        "group": message.group,
-        "poison": message.poison,
-        "sent": _rounded(message.call.ended - origin) if message.acknowledged else None,
-        "spans": [_span(history, item, at, origin, settled) for item in deliveries],
-        "effects": [
-            [at[effect.process], _rounded(_time_of(effect.call) - origin), effect.status]
-            for effect in _effects(history, message)
-        ],
-        "settled": None if settled is None else _rounded(settled - origin),
-        "dead": message.message_id in history.dead_letters,
-    }
-
-
-def _effects(history: History, message: SentMessage) -> Iterable[Effect]:
-    """Yield the side effects that a message caused, whatever key its consumer knew it by."""
-    for key in dict.fromkeys((message.key, message.message_id)):
-        for effect in history.effects_of.get(key, ()):
-            if effect.message_id == message.message_id:
-                yield effect
-
-
-def _time_of(call: Call) -> float:
-    """Return when an operation was over, or begun where nobody knows more."""
-    return call.started if call.outcome is None else call.ended
-
-
-def _span(
-    history: History, delivery: Delivery, at: Mapping[str, int], origin: float, settled: float | None
-) -> list[Any]:
-    """Return for how long a delivery kept a message from others: lane, begin, end, receive count."""
-    end = delivery.time + history.facts.visibility_timeout
-    for call in history.calls("ChangeVisibility"):
-        mine = call.process == delivery.process and delivery.message_id in call.arguments["messages"]
-        if mine and delivery.time <= call.started <= end:
-            end = call.started + call.arguments["timeout"]
-    if settled is not None and delivery.time <= settled:
-        end = min(end, settled)
-    return [at[delivery.process], _rounded(delivery.time - origin), _rounded(end - origin), delivery.receive_count]
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 4)

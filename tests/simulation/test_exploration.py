@@ -105,7 +105,7 @@ class TestCommands:
         assert document["verdict"]["tier"] == "sim"
         assert any("for the second time" in line for line in document["story"])
         assert sorted(path.name for path in directory.iterdir()) == [
-            "campaign.json", "choices.json", "history.jsonl", "story.txt", "verdict.json",
+            "campaign.json", "choices.json", "history.jsonl", "report.html", "story.txt", "verdict.json",
         ]  # fmt: skip
 
     def test_a_replay_is_the_same_byte_for_byte_and_says_so(self, capsys, explored):

@@ -1,0 +1,222 @@
+"""The time line of a report as columns: who did operations, a mark for each of them, and a sign for what went wrong.
+
+A lane is a process. It has three tracks, one for what an operation speaks to, so that the way of a message reads as
+stairs:
+
+    queue     receive ▇                                        ▇ delete
+    store             ▇ claim                     ▇ complete
+    world                ▇ look up  ▇ side effect
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
+from itertools import chain
+from typing import Any, NamedTuple
+
+from scenarios.history import LAB, Call, History, Record
+
+#: The most operations that are drawn.
+MOST_MARKS = 10_000
+#: The lane of what the queue itself moves; it is no process.
+DEAD_LETTERS = "dead-letter queue"
+
+#: The centre of each track, in lanes, from the lane's own centre.
+QUEUE, STORE, WORLD = -0.28, 0.0, 0.28
+
+Columns = dict[str, list[Any]]
+#: What names an operation: its process, and the index of its first record.
+Pointer = tuple[str, int]
+
+
+class Kind(NamedTuple):
+    """A kind of mark: its words for people, the colour it has in page.css, and its track."""
+
+    label: str
+    colour: str
+    track: float
+
+
+KINDS: Mapping[str, Kind] = {
+    "Send": Kind("send", "send", QUEUE),
+    "Receive": Kind("receive", "receive", QUEUE),
+    "Idle": Kind("receive, nothing came", "idle", QUEUE),
+    "Claim": Kind("claim", "claim", STORE),
+    "RenewClaim": Kind("renew claim", "renew", STORE),
+    "ReleaseClaim": Kind("release claim", "release", STORE),
+    "LookUpSideEffect": Kind("look up", "lookup", WORLD),
+    "PerformSideEffect": Kind("side effect", "perform", WORLD),
+    "Complete": Kind("complete", "complete", STORE),
+    "Delete": Kind("delete", "delete", QUEUE),
+    "ChangeVisibility": Kind("change visibility", "visibility", QUEUE),
+    "DescribeQueue": Kind("describe queue", "other", QUEUE),
+    "CheckTables": Kind("check tables", "other", STORE),
+}
+#: An operation that this module has not heard of is drawn all the same.
+UNKNOWN = Kind("", "other", WORLD)
+
+SIGNS: Mapping[str, Kind] = {
+    "crash": Kind("crash", "fault", 0.0),
+    "fault": Kind("other fault", "fault", 0.0),
+    "killed": Kind("process killed, or ended badly", "fault", 0.0),
+    "ended": Kind("process ended", "soft", 0.0),
+    "again": Kind("delivered again", "again", QUEUE),
+    "twice": Kind("side effect done again", "bad", WORLD),
+    "dead": Kind("dead-lettered", "bad", 0.0),
+}
+
+
+def lanes_of(history: History) -> list[str]:
+    """Return who did operations in the order of their first ones, then the dead-letter queue if anything came there."""
+    lanes = list(dict.fromkeys(record["process"] for record in history.records if record["type"] == "invoke"))
+    # Who collects the dead letters in the end is no part of the story: the lab's own lanes come last.
+    lanes.sort(key=_of_the_lab)
+    return [*lanes, *([DEAD_LETTERS] if history.dead_letters else [])]
+
+
+def marks_of(history: History, lanes: Sequence[str], pointed: frozenset[Pointer], origin: float) -> tuple[Columns, int]:
+    """Return a mark for each operation, as columns of equal length, and how many were left out."""
+    calls = list(_calls(history))
+    left_out = max(0, len(calls) - MOST_MARKS)
+    if left_out:
+        kept = nsmallest(MOST_MARKS, enumerate(calls), key=lambda item: (_weight(item[1], pointed), item[0]))
+        calls = [call for _, call in kept]
+    at = {lane: number for number, lane in enumerate(lanes)}
+    marks: Columns = {name: [] for name in ("lane", "y", "begin", "end", "kind", "status", "said", "index")}
+    for call in calls:
+        kind, lane = _kind(call), at[call.process]
+        marks["lane"].append(lane)
+        marks["y"].append(_rounded(lane + KINDS.get(kind, UNKNOWN).track))
+        marks["begin"].append(_rounded(call.started - origin))
+        marks["end"].append(None if call.outcome is None else _rounded(call.ended - origin))
+        marks["kind"].append(kind)
+        marks["status"].append(call.status)
+        marks["said"].append(words_of(history, call))
+        marks["index"].append(call.invoke["index"])
+    return marks, left_out
+
+
+def signs_of(history: History, lanes: Sequence[str], origin: float) -> Columns:
+    """Return the signs as columns: faults, ends of processes, deliveries and side effects that were not the first."""
+    at = {lane: number for number, lane in enumerate(lanes)}
+    signs: Columns = {name: [] for name in ("lane", "y", "time", "kind", "said", "key")}
+
+    def add(process: str, time: float, kind: str, said: str, key: Pointer) -> None:
+        if process not in at:
+            return
+        signs["lane"].append(at[process])
+        signs["y"].append(_rounded(at[process] + SIGNS[kind].track))
+        signs["time"].append(_rounded(time - origin))
+        signs["kind"].append(kind)
+        signs["said"].append(said)
+        signs["key"].append(name_of(key))
+
+    for strike in history.faults:
+        kind = "crash" if strike.kind == "crash" else "fault"
+        where = f"{strike.point} {strike.operation}" if kind == "crash" else strike.operation
+        seconds = strike.record["fault"].get("seconds")
+        lasts = f", {seconds:g} s" if seconds else ""
+        add(strike.process, strike.time, kind, f"{strike.kind} {where}{lasts}", _begun(strike.call))
+    for end in history.exits.values():
+        how = f"exit code {end.code}" if end.code >= 0 else f"killed by signal {-end.code}"
+        add(end.process, end.time, "killed" if end.code else "ended", how, pointer_of(end.record))
+    for delivery in history.deliveries:
+        if delivery.receive_count > 1:
+            said = f"{history.name(delivery.message_id)}, receive {delivery.receive_count}"
+            add(delivery.process, delivery.time, "again", said, _begun(delivery.call))
+    for effect in history.effects:
+        if effect.executions is not None and effect.executions > 1:
+            said = f"{history.name_of_key(effect.key)}: done {effect.executions} times"
+            add(effect.process, effect.call.ended, "twice", said, _begun(effect.call))
+    for message_id, records in history.dead_letters.items():
+        add(DEAD_LETTERS, float(records[0]["time"]), "dead", history.name(message_id), pointer_of(records[0]))
+    return signs
+
+
+def legend_of(marks: Columns, signs: Columns) -> dict[str, list[dict[str, Any]]]:
+    """Return the kinds of marks and signs that there are, each with its words, colour and number."""
+    return {
+        "marks": [_entry(name, KINDS, marks) for name in _known_first(marks["kind"], KINDS)],
+        "signs": [_entry(name, SIGNS, signs) for name in _known_first(signs["kind"], SIGNS)],
+    }
+
+
+def _known_first(kinds: Iterable[str], known: Mapping[str, Kind]) -> list[str]:
+    present = dict.fromkeys(kinds)
+    return [*(name for name in known if name in present), *(name for name in present if name not in known)]
+
+
+def _entry(name: str, known: Mapping[str, Kind], columns: Columns) -> dict[str, Any]:
+    kind = known.get(name, UNKNOWN)
+    return {"kind": name, "label": kind.label or name, "colour": kind.colour, "count": columns["kind"].count(name)}
+
+
+def pointer_of(record: Record) -> Pointer:
+    """Return what names the operation that a record is about."""
+    return record["process"], record.get("invocation", record["index"])
+
+
+def name_of(pointer: Pointer) -> str:
+    """Return a pointer as links and plots have it."""
+    return "/".join(map(str, pointer))
+
+
+def words_of(history: History, call: Call) -> str:
+    """Return what an operation was about and what came of it, without its name."""
+    arguments, result = call.arguments, call.result
+    match call.operation:
+        case "Receive":
+            said = ", ".join(_with_count(history, item) for item in (result or ())[:10]) or "nothing"
+        case "Send":
+            said = f"{len(arguments['messages'])} messages"
+        case "Delete" | "ChangeVisibility":
+            said = ", ".join(history.name(item) for item in arguments["messages"])
+            said += f", timeout {arguments['timeout']} s" if "timeout" in arguments else ""
+            said += f", {len(result)} refused" if result else ""
+        case "Claim":
+            said = f"{history.name_of_key(arguments['key'])}: {(result or {}).get('type', 'no answer')}"
+        case _:
+            said = history.name_of_key(arguments["key"]) if "key" in arguments else ""
+            said += f": {result}" if isinstance(result, bool | int) else ""
+    said = said.replace(", message #", ", #")
+    if call.outcome is None:
+        return f"{said} (no outcome)"
+    error = call.outcome.get("error")
+    return f"{said}: {error}" if error else said
+
+
+def _with_count(history: History, item: Mapping[str, Any]) -> str:
+    name = history.name(item["message_id"])
+    return f"{name} (receive {item['receive_count']})" if item["receive_count"] > 1 else name
+
+
+def _calls(history: History) -> Iterable[Call]:
+    kinds = dict.fromkeys(record["operation"] for record in history.records if record["type"] == "invoke")
+    return chain.from_iterable(history.calls(kind) for kind in kinds)
+
+
+def _begun(call: Call) -> Pointer:
+    return call.process, call.invoke["index"]
+
+
+def _kind(call: Call) -> str:
+    idle = call.operation == "Receive" and call.status == "ok" and not call.result
+    return "Idle" if idle else call.operation
+
+
+def _weight(call: Call, pointed: frozenset[Pointer]) -> int:
+    """Return how soon an operation may be left out: what says the most comes first."""
+    if _begun(call) in pointed or call.faults or call.status != "ok":
+        return 0
+    if call.operation in ("PerformSideEffect", "Send"):
+        return 1
+    return 3 if call.operation == "Receive" and not call.result else 2
+
+
+def _of_the_lab(lane: str) -> bool:
+    return lane.partition("-")[0] == LAB
+
+
+def _rounded(number: float) -> float:
+    return round(number, 4)

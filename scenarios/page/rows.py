@@ -1,0 +1,144 @@
+"""The messages of a report: for each a row with its deliveries, its side effects and its end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
+from typing import Any, NamedTuple
+
+from scenarios.history import Call, Delivery, Effect, History, SentMessage
+
+#: The most messages that get a row.
+MOST_ROWS = 2000
+
+
+class Span(NamedTuple):
+    """For how long a delivery kept a message from others."""
+
+    delivery: Delivery
+    begin: float
+    end: float
+
+
+class Fates(NamedTuple):
+    """What became of the messages, each by its MessageId.
+
+    Attributes:
+        settled: when it left the queue; a message that is still there has no entry.
+        spans: for how long its deliveries kept it from others.
+    """
+
+    settled: Mapping[str, float]
+    spans: Mapping[str, Sequence[Span]]
+
+
+def fates_of(history: History) -> Fates:
+    """Return what became of the messages."""
+    settled = _settled_at(history)
+    return Fates(settled, _spans_of(history, settled))
+
+
+def _spans_of(history: History, settled: Mapping[str, float]) -> dict[str, list[Span]]:
+    changes: dict[tuple[str, str], list[Call]] = defaultdict(list)
+    for call in history.calls("ChangeVisibility"):
+        for message_id in call.arguments["messages"]:
+            changes[call.process, message_id].append(call)
+    found: dict[str, list[Span]] = defaultdict(list)
+    for delivery in history.deliveries:
+        end = delivery.time + history.facts.visibility_timeout
+        for call in changes.get((delivery.process, delivery.message_id), ()):
+            if delivery.time <= call.started <= end:
+                end = call.started + call.arguments["timeout"]
+        over = settled.get(delivery.message_id)
+        if over is not None and delivery.time <= over:
+            end = min(end, over)
+        found[delivery.message_id].append(Span(delivery, delivery.time, end))
+    return found
+
+
+def rows_of(
+    history: History,
+    lanes: Sequence[str],
+    accused: frozenset[str],
+    origin: float,
+    fates: Fates,
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a row for each message in the order of sends, and how many messages have none.
+
+    Args:
+        history: of the run.
+        lanes: who did operations; a row speaks of them by number.
+        accused: the messages that violations are about; they have a row in any case.
+        origin: the time at which the run began.
+        fates: what became of the messages.
+    """
+    settled, spans = fates
+    messages = list(history.messages.values())
+
+    def rank(message: SentMessage) -> tuple[bool, int]:
+        return message.message_id not in accused, -len(spans.get(message.message_id, ()))
+
+    chosen = nsmallest(MOST_ROWS, enumerate(messages), key=lambda item: (*rank(item[1]), item[0]))
+    at = {lane: number for number, lane in enumerate(lanes)}
+    rows: list[dict[str, Any]] = []
+    for _, message in sorted(chosen, key=lambda item: item[0]):
+        over = settled.get(message.message_id)
+        rows.append({
+            "id": message.message_id,
+            "name": history.name(message.message_id).removeprefix("message "),
+            "group": message.group,
+            "poison": message.poison,
+            "accused": message.message_id in accused,
+            "sent": _rounded(message.call.ended - origin) if message.acknowledged else None,
+            "spans": [
+                [at[span.delivery.process], _rounded(span.begin - origin), _rounded(span.end - origin),
+                 span.delivery.receive_count]
+                for span in spans.get(message.message_id, ())
+            ],
+            "effects": [
+                [at[effect.process], _rounded(_time_of(effect.call) - origin), effect.status, effect.executions]
+                for effect in _effects(history, message)
+            ],
+            "settled": None if over is None else _rounded(over - origin),
+            "dead": message.message_id in history.dead_letters,
+        })  # fmt: skip
+    return rows, len(messages) - len(rows)
+
+
+def _effects(history: History, message: SentMessage) -> Iterator[Effect]:
+    """Yield the side effects that a message caused, whatever key its consumer knew it by."""
+    for key in dict.fromkeys((message.key, message.message_id)):
+        for effect in history.effects_of.get(key, ()):
+            if effect.message_id == message.message_id:
+                yield effect
+
+
+def _time_of(call: Call) -> float:
+    """Return when an operation was over, or begun where nobody knows more."""
+    return call.started if call.outcome is None else call.ended
+
+
+def _settled_at(history: History) -> dict[str, float]:
+    """Return when each message left the queue under study: deleted, or dead-lettered."""
+    found: dict[str, float] = {}
+    for message_id, time in _deleted(history):
+        found.setdefault(message_id, time)
+    for message_id, records in history.dead_letters.items():
+        # A dead letter is received and deleted by the lab when all is over; it left the queue when it was moved.
+        found[message_id] = float(records[0]["time"])
+    return found
+
+
+def _deleted(history: History) -> Iterable[tuple[str, float]]:
+    if history.has_endpoint:
+        return ((record["message_id"], float(record["time"])) for record in history.endpoint("deleted"))
+    return (
+        (deletion.message_id, deletion.call.ended)
+        for deletion in history.deletions
+        if deletion.status == "ok" and deletion.message_id in history.gone
+    )
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 4)
