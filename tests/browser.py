@@ -76,12 +76,13 @@ class Browser:
         self.wait(until)
 
     def wait(self, until):
-        """Wait until an expression of JavaScript is true."""
-        watch = (
-            f"new Promise((done) => {{ const over = performance.now() + {PATIENCE * 500}; const look = () =>"
-            f" ({until}) ? done(true) : performance.now() > over ? done(false) : setTimeout(look, 20); look(); }})"
-        )
-        assert self.run(watch), (until, self.complaints)
+        """Wait until an expression of JavaScript is true; a page that complains meanwhile need not be waited for."""
+        look = f"({until}) ? done(true) : performance.now() > over ? done(false) : setTimeout(look, 20)"
+        watch = f"new Promise((done) => {{ const over = performance.now() + 500, look = () => {look}; look(); }})"
+        deadline = time.monotonic() + PATIENCE
+        while not self.run(watch):
+            assert not self.complaints, self.complaints
+            assert time.monotonic() < deadline, until
 
     def run(self, expression):
         """Return what an expression of JavaScript comes to."""
@@ -97,8 +98,8 @@ class Browser:
         """Move the pointer."""
         self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def screenshot(self, whole=True):
-        """Return a PNG of the page."""
+    def screenshot(self, whole=False):
+        """Return a PNG of what is to be seen of the page, or of all of it."""
         return base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
 
     def _call(self, method, **parameters):

@@ -56,14 +56,15 @@ KINDS: Mapping[str, Kind] = {
 #: An operation that this module has not heard of is drawn all the same.
 UNKNOWN = Kind("", "other", WORLD)
 
+#: Those that say the most come last, and are drawn above the others.
 SIGNS: Mapping[str, Kind] = {
-    "crash": Kind("crash", "fault", 0.0),
-    "fault": Kind("other fault", "fault", 0.0),
-    "killed": Kind("process killed, or ended badly", "fault", 0.0),
     "ended": Kind("process ended", "soft", 0.0),
+    "killed": Kind("process killed, or ended badly", "fault", 0.0),
     "again": Kind("delivered again", "again", QUEUE),
-    "twice": Kind("side effect done again", "bad", WORLD),
     "dead": Kind("dead-lettered", "bad", 0.0),
+    "twice": Kind("side effect done again", "bad", WORLD),
+    "fault": Kind("other fault", "fault", 0.0),
+    "crash": Kind("crash", "fault", 0.0),
 }
 
 

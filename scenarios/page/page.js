@@ -7,17 +7,69 @@
 
 (async () => {
   const $ = (id) => document.getElementById(id);
+  const { timeLine, messages } = Plots;
+
+  // --- links -------------------------------------------------------------------------------------------------------
+
+  function follow() {
+    const hash = decodeURIComponent(location.hash.slice(1));
+    const [kind] = hash.split("/", 1), name = hash.slice(kind.length + 1);
+    const finding = hash ? $(hash) : null;
+    if (kind === "operation") show([name], [], `operation ${name}`);
+    else if (kind === "message") show([], [name], "a message");
+    else if (finding?.matches(".evidence")) {
+      finding.open = true;
+      finding.closest(".more")?.setAttribute("open", "");
+      show(JSON.parse(finding.dataset.marks), JSON.parse(finding.dataset.messages), `evidence of ${name.split("/")[0]}`);
+    } else clear();
+  }
+
+  function show(marks, ids, words) {
+    const moments = timeLine.point(marks);
+    Plots.lookAt(moments, 0.15, 0.01);
+    messages.point(ids);
+    told(words);
+    (moments.length ? $("timeline") : $("messages-section")).scrollIntoView({ block: "start", behavior: "instant" });
+  }
+
+  function clear() {
+    timeLine.point([]);
+    messages.point([]);
+    told("");
+  }
+
+  function told(words) {
+    $("unfind").hidden = !words;
+    $("shown").textContent = words && `shown: ${words}`;
+    pages();
+  }
+
+  function goTo(fragment) {
+    history.replaceState(null, "", `#${fragment}`);
+    follow();
+  }
+
+  for (const summary of document.querySelectorAll(".evidence > summary")) {
+    const finding = summary.parentElement;
+    // A click opens or closes it after this; opening leads to its evidence, closing lets all marks be alike again.
+    summary.addEventListener("click", () => setTimeout(() => goTo(finding.open ? encodeURI(finding.id) : "")));
+  }
+  for (const link of document.querySelectorAll(".steps a")) {
+    link.addEventListener("click", () => setTimeout(follow)); // also where one has been there already
+  }
+  addEventListener("hashchange", follow);
+
+  // --- the time line's buttons -------------------------------------------------------------------------------------
 
   const SHAPES = { crash: "✕", fault: "×", killed: "■", ended: "▪", again: "▼", twice: "★", dead: "◆" };
 
   function legend() {
-    for (const { entry, renderer } of Plots.legend()) {
-      const button = document.createElement("button");
+    for (const { entry, renderer } of timeLine.legend()) {
+      const button = document.createElement("button"), chip = document.createElement("i");
       button.type = "button";
       button.setAttribute("aria-pressed", "true");
-      const chip = document.createElement("i");
-      if (SHAPES[entry.kind]) chip.textContent = SHAPES[entry.kind];
-      else chip.className = "chip";
+      chip.textContent = SHAPES[entry.kind] ?? "";
+      chip.className = SHAPES[entry.kind] ? "" : "chip";
       chip.style.setProperty("--of", `var(--${entry.colour})`);
       button.append(chip, `${entry.label} ${entry.count}`);
       button.onclick = () => {
@@ -28,56 +80,6 @@
     }
   }
 
-  // --- links -------------------------------------------------------------------------------------------------------
-
-  function follow() {
-    const hash = decodeURIComponent(location.hash.slice(1));
-    const [kind] = hash.split("/", 1), name = hash.slice(kind.length + 1);
-    if (kind === "operation") show([name], [], `operation ${name}`);
-    else if (kind === "message") show([], [name], "a message");
-    else if (hash && $(hash)?.matches(".evidence")) {
-      const finding = $(hash);
-      finding.open = true;
-      finding.closest(".more")?.setAttribute("open", "");
-      show(JSON.parse(finding.dataset.marks), JSON.parse(finding.dataset.messages), `evidence of ${name.split("/")[0]}`);
-    } else clear();
-  }
-
-  function show(marks, messages, words) {
-    const found = Plots.point(marks, messages);
-    if (found.length) {
-      const from = Math.min(...found.map((mark) => mark.begin)), to = Math.max(...found.map((mark) => mark.end));
-      const about = Math.max((to - from) * 0.15, Plots.end * 0.01);
-      Plots.look(from - about, to + about);
-    }
-    $("unfind").hidden = false;
-    $("shown").textContent = `shown: ${words}`;
-    pages();
-    (found.length ? $("timeline") : $("messages-section")).scrollIntoView({ block: "start", behavior: "instant" });
-  }
-
-  function clear() {
-    Plots.point(null, null);
-    $("unfind").hidden = true;
-    $("shown").textContent = "";
-    pages();
-  }
-
-  for (const finding of document.querySelectorAll(".evidence > summary")) {
-    finding.addEventListener("click", () => {
-      const { parentElement: { id, open } } = finding;
-      // The click opens or closes it only after this; opening leads to its evidence, closing to where one was.
-      history.replaceState(null, "", open ? "#" : `#${encodeURI(id)}`);
-      setTimeout(follow);
-    });
-  }
-  for (const link of document.querySelectorAll(".steps a")) {
-    link.addEventListener("click", () => setTimeout(follow)); // also where the hash stays as it is
-  }
-  addEventListener("hashchange", follow);
-
-  // --- buttons -----------------------------------------------------------------------------------------------------
-
   function zoom(factor, move = 0) {
     const [from, to] = Plots.seen(), half = ((to - from) / 2) * factor, middle = (from + to) / 2 + move * (to - from);
     Plots.look(middle - half, middle + half);
@@ -87,33 +89,39 @@
   $("farther").onclick = () => zoom(2);
   $("earlier").onclick = () => zoom(1, -0.5);
   $("later").onclick = () => zoom(1, 0.5);
-  $("unfind").onclick = () => { history.replaceState(null, "", "#"); clear(); };
+  $("unfind").onclick = () => goTo("");
+
+  // --- the messages' buttons ---------------------------------------------------------------------------------------
 
   function pages() {
-    const { ordered, first, last } = Plots.rows();
-    $("page").textContent = ordered.length ? `${first + 1} to ${last} of ${ordered.length}` : "";
+    const { first, last, of } = messages.page();
+    $("page").textContent = of ? `${first + 1} to ${last} of ${of}` : "";
     $("previous").disabled = first === 0;
-    $("next").disabled = last >= ordered.length;
+    $("next").disabled = last >= of;
+    document.querySelector("#messages-section .empty").hidden = of > 0;
   }
-  const turn = (to) => { Plots.turn(to); pages(); };
-  $("previous").onclick = () => turn(Plots.rows().first - Plots.rows().size);
-  $("next").onclick = () => turn(Plots.rows().first + Plots.rows().size);
-  $("fit").onclick = () => Plots.fit();
-  $("order").onchange = () => { Plots.order($("order").value); pages(); };
+  const turn = (by) => { messages.turn(messages.page().first + by * messages.page().size); pages(); };
+  $("previous").onclick = () => turn(-1);
+  $("next").onclick = () => turn(1);
+  $("fit").onclick = () => messages.fit();
+  $("order").onchange = () => { messages.order($("order").value); pages(); };
   $("find").onchange = () => {
-    const wanted = $("find").value.trim().replace(/^#?/, "#");
-    const row = Plots.rows().ordered.find((each) => each.name === wanted);
-    if (row) location.hash = `message/${encodeURIComponent(row.id)}`;
+    const row = messages.named($("find").value.trim().replace(/^#?/, "#"));
+    if (row) goTo(`message/${encodeURIComponent(row.id)}`);
   };
-  if ($("copy")) $("copy").onclick = () => navigator.clipboard?.writeText($("command").textContent).then(() => { $("copy").textContent = "copied"; });
 
+  // --- the page's buttons ------------------------------------------------------------------------------------------
+
+  if ($("copy")) {
+    $("copy").onclick = () => navigator.clipboard?.writeText($("command").textContent).then(() => { $("copy").textContent = "copied"; });
+  }
   const system = matchMedia("(prefers-color-scheme: dark)");
   $("theme").onclick = () => {
     const dark = (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
     document.documentElement.dataset.theme = dark ? "light" : "dark";
     Plots.paint();
   };
-  system.addEventListener("change", () => Plots.paint());
+  system.addEventListener("change", Plots.paint);
 
   await Plots.draw();
   legend();

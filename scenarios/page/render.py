@@ -26,6 +26,8 @@ REPORT = "report.html"
 
 #: BokehJS, and its face for those who write JavaScript.
 _LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
+#: Our own, in the order in which they need each other.
+_SCRIPTS = ("plots.js", "timeline.js", "curves.js", "rows.js", "page.js")
 
 
 def render(verdict: Verdict, history: History) -> str:
@@ -38,7 +40,7 @@ def render(verdict: Verdict, history: History) -> str:
     return _template().render(
         **content["words"],
         style=_part("page.css"),
-        scripts=[*_library(), _part("plots.js"), _part("page.js")],
+        scripts=[*_library(), *map(_part, _SCRIPTS)],
         plots=_as_script(content["plots"]),
     )
 

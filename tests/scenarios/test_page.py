@@ -229,6 +229,13 @@ def test_a_report_that_is_missing_is_made_from_the_runs_files(runs, capsys, name
     assert '<span class="badge fail">' in path.read_text()
 
 
+def test_a_run_of_a_workload_of_the_simulation_has_a_report_as_well(runs, capsys):
+    path = runs / "20260101-000001-happy-7" / "verdict.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "scenario": "orders", "tier": "sim"}))
+    assert commands.report() == 0
+    assert "<h1>orders</h1>" in (path.parent / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -32,7 +32,7 @@ PLACE = f"""(() => {{
 FOUND = """(() => {
   const finding = document.querySelector(".bad .evidence");
   const wanted = JSON.parse(finding.dataset.marks).sort();
-  return { open: finding.open, wanted, marks: Plots.found().sort(), rows: Plots.foundRows() };
+  return { open: finding.open, wanted, marks: Plots.timeLine.found().sort(), rows: Plots.messages.found() };
 })()"""
 #: The text of the tooltip; Bokeh keeps it in a shadow tree of its own.
 TIP = """[...document.querySelectorAll(".bk-Tooltip")]
@@ -110,21 +110,25 @@ def test_a_link_of_one_step_leads_to_its_mark_and_the_time_line_can_be_whole_aga
     opened(crashed)
     browser.run("document.querySelector('.bad .steps a[href*=operation]').click()")
     browser.wait("!document.getElementById('unfind').hidden")
-    assert len(browser.run("Plots.found()")) == 1
+    assert len(browser.run("Plots.timeLine.found()")) == 1
     browser.run("document.getElementById('unfind').click(), document.getElementById('whole').click()")
-    assert browser.run("Plots.found()") == []
+    assert browser.run("Plots.timeLine.found()") == []
     from_, to = browser.run("Plots.seen()")
     assert from_ <= 0 < browser.run("Plots.end") <= to
 
 
-def test_the_pointer_over_a_mark_says_what_it_is(browser, opened, crashed):
-    opened(crashed)
+def test_the_pointer_over_a_mark_says_what_it_is_and_not_more(browser, opened):
+    told = Told()
+    told.send("a")
+    told.receive("<i>c1</i>", "a")
+    told.effect("<i>c1</i>", "a")
+    opened(told)
     browser.run("document.getElementById('lanes').scrollIntoView({ block: 'center' })")
     x, y = browser.run(PLACE)
     browser.move_to(x - 1, y)
     browser.move_to(x, y)
     browser.wait(f"({TIP}).includes('side effect')")
-    assert "c1 · at" in browser.run(TIP)
+    assert "<i>c1</i> · at" in browser.run(TIP)
 
 
 def test_light_and_dark_follow_the_reader_and_the_switch(browser, opened, crashed):
@@ -160,8 +164,9 @@ def test_a_history_of_nothing_says_so(browser, opened):
 
 
 def picture(browser, name):
-    """Return a screenshot, and keep it where somebody wants to see it."""
-    taken = browser.screenshot()
+    """Return a screenshot of the time line; keep one of the whole page where somebody wants to see it."""
     if os.environ.get("SCREENSHOTS"):
-        Path(os.environ["SCREENSHOTS"], f"{name}.png").write_bytes(taken)
+        Path(os.environ["SCREENSHOTS"], f"{name}.png").write_bytes(browser.screenshot(whole=True))
+    browser.run("document.getElementById('timeline').scrollIntoView()")
+    taken = browser.screenshot()
     return Image.open(io.BytesIO(taken)).convert("RGB")

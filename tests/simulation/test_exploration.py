@@ -7,7 +7,7 @@ import pytest
 from scenarios.errors import RequestError
 from scenarios.exploration import commands
 from scenarios.exploration.campaign import CHUNK, Campaign, Found, explore
-from scenarios.exploration.runs import CHOICES, history_bytes
+from scenarios.exploration.runs import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import record_case, shrink
 from scenarios.exploration.targets import find, history_seed, make_target
 from scenarios.simulation.choices import SeededChoices
@@ -129,7 +129,7 @@ class TestCommands:
         [
             (lambda text: text[: len(text) // 2], "was cut or is no JSON"),
             (lambda text: "{}", "holds no choices of a simulation"),
-            (lambda text: text.replace('"form": 1', '"form": 99'), "was made by version"),
+            (lambda text: text.replace(f'"form": {FORM}', '"form": 99'), "was made by version"),
             (lambda text: text.replace('"seed": ', '"seed": 1'), "was edited"),
             (lambda text: text.replace('"batch_size": 1', '"batch_size": 2'), "was edited"),
         ],
