@@ -96,6 +96,12 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         max_receive_count=4,
         why="an outage costs each message some receives, and it must have one left when the outside has recovered",
     ),
+    ScenarioTopology(
+        "out-of-order",
+        visibility_timeout=1,
+        max_receive_count=6,
+        why="the update whose write failed comes again when this short timeout is over",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

@@ -55,14 +55,8 @@ def messages_by(history: History, field: str) -> Mapping[str, Sequence[str]]:
 
     A message counts if its send was acknowledged or if it was received: a reply that was lost unsends nothing.
     """
-    bodies = {
-        entry["message_id"]: call.arguments["messages"][entry["entry"]]["body"]
-        for call in history.calls("Send")
-        for entry in (call.result or {}).get("sent", ())
-    }
-    bodies |= {delivery.message_id: delivery.body for delivery in history.deliveries}
     found: dict[str, list[str]] = defaultdict(list)
-    for message_id, body in bodies.items():
+    for message_id, body in history.bodies.items():
         with suppress(MalformedPayload):
             found[effect_key(parse_payload(body), "", field)].append(message_id)
     return found

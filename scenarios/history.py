@@ -302,6 +302,16 @@ class History:
         return tuple(found.values())
 
     @cached_property
+    def bodies(self) -> Mapping[str, str]:
+        """The body of each message whose send was acknowledged or that was received, by its MessageId."""
+        sent = {
+            entry["message_id"]: call.arguments["messages"][entry["entry"]]["body"]
+            for call in self.calls("Send")
+            for entry in (call.result or {}).get("sent", ())
+        }
+        return sent | {delivery.message_id: delivery.body for delivery in self.deliveries}
+
+    @cached_property
     def attempted_keys(self) -> frozenset[str]:
         """The keys of all messages that somebody tried to send, whatever came of it."""
         unclear = (
@@ -314,7 +324,10 @@ class History:
 
     @cached_property
     def messages(self) -> Mapping[str, SentMessage]:
-        """Every message that is known to exist, by its MessageId: the acknowledged sends, and the recovered ones."""
+        """Every message that is known to exist, by its MessageId: acknowledged sends, recovered ones, redriven ones.
+
+        A redriven message is the one that was sent, under a MessageId of its own.
+        """
         found = {sent.message_id: sent for sent in self.sends}
         unclear = {
             message["body"]: call
@@ -329,7 +342,28 @@ class History:
                     found[item.message_id] = self._message(
                         item.message_id, item.body, item.group, position, unclear[item.body], acknowledged=False
                     )
+        for new, old in self.redriven.items():
+            if old in found:
+                found[new] = found[old]._replace(message_id=new)
         return found
+
+    @cached_property
+    def redriven(self) -> Mapping[str, str]:
+        """The MessageIds that a message move task gave, each with the one that the message had had; the endpoint knows.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+        """
+        return {record["new_message_id"]: record["message_id"] for record in self.endpoint("moved")}
+
+    def latest(self, message_id: str) -> str:
+        """Return the MessageId that a message has in the end, after any number of redrives."""
+        while (new := self._redriven_as.get(message_id)) is not None:
+            message_id = new
+        return message_id
+
+    @cached_property
+    def _redriven_as(self) -> Mapping[str, str]:
+        return {old: new for new, old in self.redriven.items()}
 
     def _message(
         self, message_id: str, body: str, group: str | None, position: int, call: Call, *, acknowledged: bool = True
@@ -402,7 +436,7 @@ class History:
 
     @cached_property
     def dead_letters(self) -> Mapping[str, Sequence[Record]]:
-        """The messages that were moved to the dead-letter queue, with the records that say so."""
+        """The messages that were ever moved to the dead-letter queue, with the records that say so."""
         found: dict[str, list[Record]] = defaultdict(list)
         for record in self.endpoint("dead-lettered"):
             found[record["message_id"]].append(record)
@@ -521,6 +555,12 @@ class History:
         return read[-1]["executions"] if read else None
 
     @cached_property
+    def states(self) -> Mapping[str, int] | None:
+        """The version that each entity's state has, read at the end; None where nobody read any."""
+        read = self.events("states")
+        return read[-1]["versions"] if read else None
+
+    @cached_property
     def executions(self) -> Mapping[str, int]:
         """How often each key's side effect was done: the ledger is the authority, else what clients saw."""
         if self.ledger is not None:
@@ -561,9 +601,10 @@ class History:
     def name(self, message_id: str) -> str:
         """Return a message's name for people: its number where it has one, else the start of its id."""
         message = self.messages.get(message_id)
+        again = " (redriven)" if message_id in self.redriven else ""
         if message is None or message.sequence is None:
-            return f"message {message_id[:8]}"
-        return f"message #{message.sequence}"
+            return f"message {message_id[:8]}{again}"
+        return f"message #{message.sequence}{again}"
 
     def name_of_key(self, key: str) -> str:
         """Return the name of the first message that has a key."""

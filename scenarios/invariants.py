@@ -74,8 +74,8 @@ def lost(history: History) -> list[Violation]:
         for message in history.sends
         if not message.poison
         and not history.executions.get(message.key)
-        and not history.in_flight(message.message_id)
-        and message.message_id not in history.dead_letters
+        and not history.in_flight(latest := history.latest(message.message_id))
+        and latest not in history.dead_letters
     ]
 
 

@@ -6,7 +6,7 @@ consumer run on real AWS, on the embedded endpoint and in simulated time.
 
     queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send
     store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
-    the world   LookUpSideEffect  PerformSideEffect  AppendToLog
+    the world   LookUpSideEffect  PerformSideEffect  WriteState  AppendToLog
     time        Sleep  ReadClock
     the log     Note
 
@@ -271,6 +271,35 @@ class PerformSideEffect(Operation):
     message_id: str
     sequence: int | None = None
     group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateWritten:
+    """What became of a :class:`WriteState`.
+
+    Attributes:
+        took: whether the state is what this write made it.
+        version: the version that is there now.
+    """
+
+    took: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteState(Operation):
+    """Set the state of an entity to what it is in a version. Result: :class:`StateWritten`.
+
+    Attributes:
+        key: by which the update is known.
+        only_if_newer: leave the state alone where it has this version or a newer one.
+    """
+
+    entity: str
+    version: int
+    key: str
+    message_id: str
+    only_if_newer: bool = True
 
 
 @dataclass(frozen=True, slots=True)

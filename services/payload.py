@@ -55,6 +55,18 @@ def effect_key(payload: dict[str, Any], message_id: str, business_field: str = "
     return key
 
 
+def update_of(payload: dict[str, Any]) -> tuple[str, int]:
+    """Return which entity a message updates, and to which version.
+
+    Raises:
+        MalformedPayload: it does not say.
+    """
+    entity, version = payload.get("entity"), payload.get("version")
+    if not isinstance(entity, str) or not entity or not isinstance(version, int) or isinstance(version, bool):
+        raise MalformedPayload("the payload has no usable 'entity' and 'version', so it is no update")
+    return entity, version
+
+
 def sequence_of(payload: dict[str, Any]) -> int | None:
     """Return the producer's own sequence number, None where there is none."""
     value = payload.get("sequence")

@@ -41,6 +41,7 @@ class ProducerOptions(TypedDict, total=False):
     poison_count: int
     poison_every: int
     groups: int
+    entities: int
     fields: Mapping[str, Any]
 
 

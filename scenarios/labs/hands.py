@@ -203,6 +203,14 @@ class Hands:
         items = self._scan(self._resources.side_effects_table, ConsistentRead=True)
         return {item["message_id"]["S"]: int(item["executions"]["N"]) for item in items if "executions" in item}
 
+    def versions(self) -> dict[str, int]:
+        """Return the version that each entity's state has, where messages are updates."""
+        from services.drivers.store import STATE_PREFIX  # noqa: PLC0415 - botocore, as above
+
+        items = self._scan(self._resources.side_effects_table, ConsistentRead=True)
+        states = {item["message_id"]["S"]: int(item["version"]["N"]) for item in items if "version" in item}
+        return {key.removeprefix(STATE_PREFIX): version for key, version in states.items()}
+
     def _scan(self, table: str, **options: Any) -> Iterator[dict[str, Any]]:
         start: dict[str, Any] = {}
         while True:

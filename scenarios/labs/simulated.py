@@ -178,6 +178,8 @@ class SimulatedLab:
                 process.kill()
         self.collect_dead_letters()
         self._recorder.event("ledger", executions=dict(self.world.tables.executions))
+        if self.world.tables.states:
+            self._recorder.event("states", versions=dict(self.world.tables.states))
         for process in self._processes.values():
             process.bury()
         return History(self.world.records)
@@ -357,6 +359,7 @@ def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> Messag
         poison_count=options.get("poison_count", 0),
         poison_every=options.get("poison_every", 0),
         groups=options.get("groups", 0) or (1 if fifo else 0),
+        entities=options.get("entities", 0),
         deduplication="id" if fifo else None,
         extra=options.get("fields", {}),
     )

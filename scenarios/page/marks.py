@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = {
     "ReleaseClaim": Kind("release claim", "release", STORE),
     "LookUpSideEffect": Kind("look up", "lookup", WORLD),
     "PerformSideEffect": Kind("side effect", "perform", WORLD),
+    "WriteState": Kind("write of a version", "perform", WORLD),
     "Complete": Kind("complete", "complete", STORE),
     "Delete": Kind("delete", "delete", QUEUE),
     "ChangeVisibility": Kind("change visibility", "visibility", QUEUE),
@@ -177,6 +178,9 @@ def words_of(history: History, call: Call) -> str:
             said += f", {len(result)} refused" if result else ""
         case "Claim":
             said = f"{history.name_of_key(arguments['key'])}: {(result or {}).get('type', 'no answer')}"
+        case "WriteState":
+            said = f"{arguments['entity']} version {arguments['version']}"
+            said += f": refused, version {result['version']} is there" if result and not result["took"] else ""
         case _:
             said = history.name_of_key(arguments["key"]) if "key" in arguments else ""
             said += f": {result}" if isinstance(result, bool | int) else ""
@@ -210,7 +214,7 @@ def _weight(call: Call, pointed: frozenset[Pointer]) -> int:
     """Return how soon an operation may be left out: what says the most comes first."""
     if _begun(call) in pointed or call.faults or call.status != "ok":
         return 0
-    if call.operation in ("PerformSideEffect", "Send"):
+    if call.operation in ("PerformSideEffect", "WriteState", "Send"):
         return 1
     return 3 if call.operation == "Receive" and not call.result else 2
 

@@ -205,6 +205,12 @@ def _perform(history: History, call: Call) -> tuple[str, str]:
     return f"PERFORMS {_key(history, call)}", f"for the {_ordinal(count)} time" if count and count > 1 else ""
 
 
+def _write_state(history: History, call: Call) -> tuple[str, str]:
+    arguments, result = call.arguments, call.result or {}
+    doing = f"writes {arguments['entity']} version {arguments['version']} ({_key(history, call)})"
+    return doing, "" if result.get("took", True) else f"refused, version {result['version']} is there"
+
+
 def _yes_or_no(doing: str, yes: str, no: str) -> Callable[[History, Call], tuple[str, str]]:
     def teller(history: History, call: Call) -> tuple[str, str]:
         return f"{doing} {_key(history, call)}", yes if call.result else no
@@ -219,6 +225,7 @@ _TELLERS: Mapping[str, Callable[[History, Call], tuple[str, str]]] = {
     "ChangeVisibility": _change_visibility,
     "Claim": _claim,
     "PerformSideEffect": _perform,
+    "WriteState": _write_state,
     "LookUpSideEffect": _yes_or_no("looks up", "it was done before", "it was never done"),
     "Complete": _yes_or_no("completes", "", "refused, there is a newer claim"),
     "RenewClaim": _yes_or_no("renews its claim of", "", "refused, it is lost"),

@@ -19,6 +19,8 @@ from services.operations import (
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
+    StateWritten,
+    WriteState,
 )
 
 
@@ -40,11 +42,13 @@ class TableModel:
     Attributes:
         claims: the status table's items by key.
         executions: the ledger: how often each key's side effect was done.
+        states: the version of each entity, where messages are updates.
     """
 
     def __init__(self) -> None:
         self.claims: dict[str, ClaimItem] = {}
         self.executions: dict[str, int] = {}
+        self.states: dict[str, int] = {}
 
     def check(self, operation: CheckTables, now: Callable[[], float]) -> None:
         """Do nothing: the tables are there."""
@@ -93,6 +97,14 @@ class TableModel:
         """Add one execution, whatever there is."""
         count = self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
         return count
+
+    def write_state(self, operation: WriteState, now: Callable[[], float]) -> StateWritten:  # noqa: ARG002 - likewise
+        """Set the version of an entity; where only a newer one is to be written, an older or equal one is refused."""
+        there = self.states.get(operation.entity)
+        if operation.only_if_newer and there is not None and there >= operation.version:
+            return StateWritten(took=False, version=there)
+        self.states[operation.entity] = operation.version
+        return StateWritten(took=True, version=operation.version)
 
     def _own(self, operation: RenewClaim | ReleaseClaim | Complete) -> ClaimItem | None:
         item = self.claims.get(operation.key)

@@ -43,6 +43,7 @@ from services.operations import (
     Send,
     SendResult,
     SentEntry,
+    WriteState,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload
 
@@ -145,6 +146,7 @@ class World:
             Complete: tables.complete,
             LookUpSideEffect: tables.look_up,
             PerformSideEffect: tables.perform,
+            WriteState: tables.write_state,
         }
         self._queue: dict[type[Operation], Callable[[Any], Any]] = {
             DescribeQueue: self._describe,

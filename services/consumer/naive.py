@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
+from services.consumer.versions import Reconciles
 from services.operations import ChangeVisibility, Claimed, LookUpSideEffect, Message, Task
 from services.payload import effect_key
 
@@ -114,3 +115,9 @@ class GoesOnAfterFailure(Consumer):
     def stops_group(self, _outcome: Outcome) -> bool:
         """Let the group go on."""
         return False
+
+
+class LastWriteWins(Reconciles):
+    """Write each update as it comes: whichever is received last is the state, however old it is."""
+
+    only_if_newer = False

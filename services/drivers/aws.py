@@ -34,6 +34,7 @@ from services.operations import (
     RenewClaim,
     Send,
     Sleep,
+    WriteState,
 )
 
 log = logging.getLogger("services")
@@ -70,6 +71,7 @@ class AwsDriver:
                 Complete: store.complete,
                 LookUpSideEffect: store.look_up_side_effect,
                 PerformSideEffect: store.perform_side_effect,
+                WriteState: store.write_state,
             }
 
     def perform(self, operation: Operation) -> Any:

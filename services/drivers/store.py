@@ -8,7 +8,8 @@ The status table holds one item a key:
     owner             who claimed it last
     lease_expires_at  until when the claim holds, in milliseconds since the epoch
 
-The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``.
+The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``. Where
+messages are updates it holds the state as well: one item an entity, ``state/<entity>``, with its ``version``.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ from services.operations import (
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
+    StateWritten,
+    WriteState,
 )
 
 #: ``status`` and ``owner`` are reserved words in expressions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
 NAMES = {"#status": "status", "#owner": "owner"}
+#: What the keys of entities begin with, so that none is taken for the key of a side effect.
+STATE_PREFIX = "state/"
 
 
 class Store:
@@ -131,6 +136,31 @@ class Store:
             ReturnValues="UPDATED_NEW",
         )
         return int(answer["Attributes"]["executions"]["N"])
+
+    def write_state(self, operation: WriteState) -> StateWritten:
+        """Write a version by one conditional write: two that come at the same time cannot both find the older one."""
+        if not self._side_effects:
+            return StateWritten(took=True, version=operation.version)
+        no_version_yet = "attribute_not_exists(version)"
+        this_one_is_newer = "version < :version"
+        condition = {"ConditionExpression": f"{no_version_yet} OR {this_one_is_newer}"}
+        try:
+            self._client.update_item(
+                TableName=self._side_effects,
+                Key=_key(STATE_PREFIX + operation.entity),
+                UpdateExpression="SET version = :version, last_message_id = :message_id",
+                ExpressionAttributeValues={
+                    ":version": _number(operation.version),
+                    ":message_id": {"S": operation.message_id},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **(condition if operation.only_if_newer else {}),
+            )
+        except ClientError as error:
+            if not _is_refusal(error):
+                raise
+            return StateWritten(took=False, version=int(error.response["Item"]["version"]["N"]))
+        return StateWritten(took=True, version=operation.version)
 
     def _update_own_claim(
         self, operation: RenewClaim | ReleaseClaim | Complete, update: str, values: dict[str, Any]

@@ -73,6 +73,7 @@ def _plan(options: argparse.Namespace, *, fifo: bool) -> MessagePlan:
         poison_count=options.poison_count,
         poison_every=options.poison_every,
         groups=options.groups or (1 if fifo else 0),
+        entities=options.entities,
         deduplication=(options.deduplication or "id") if fifo else None,
         extra=options.fields,
     )
@@ -112,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="message groups, dealt in turn (default: 1 on FIFO, none on standard)",
+    )
+    add(
+        "--entities",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="entities that the messages update in turn, version by version (default: none)",
     )
     add(
         "--deduplication",

@@ -24,6 +24,7 @@ class MessagePlan:
         poison_count: how many of them are poison, at random places.
         poison_every: every n-th is poison (3: indices 2, 5, 8); overrides ``poison_count`` where it is not 0.
         groups: how many message groups they are dealt to in turn; 0 for none.
+        entities: how many entities the messages update in turn, each to its next version from 1; 0 for none.
         deduplication: on a FIFO queue, by the payload's ``id`` or by SQS from the body's content.
         extra: payload fields that each message has besides.
     """
@@ -32,6 +33,7 @@ class MessagePlan:
     poison_count: int = 0
     poison_every: int = 0
     groups: int = 0
+    entities: int = 0
     deduplication: Literal["id", "content"] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -48,6 +50,8 @@ def plan_messages(plan: MessagePlan, rng: random.Random) -> list[OutgoingMessage
 def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random) -> OutgoingMessage:
     identity = str(uuid.UUID(int=rng.getrandbits(128), version=4))
     payload = {"id": identity, "work": rng.randint(*WORK), "sequence": sequence, **plan.extra}
+    if plan.entities:
+        payload |= {"entity": f"e{sequence % plan.entities}", "version": 1 + sequence // plan.entities}
     if poison:
         payload["poison"] = True
     return OutgoingMessage(

@@ -136,3 +136,11 @@ def test_groups_are_dealt_in_turn_and_the_id_deduplicates():
     assert [message.deduplication_id for message in messages] == [
         json.loads(message.body)["id"] for message in messages
     ]
+
+
+def test_entities_are_updated_in_turn_each_to_its_next_version():
+    plan = MessagePlan(count=5, entities=2)
+    payloads = [json.loads(message.body) for message in plan_messages(plan, random.Random(1))]
+    told = [(payload["entity"], payload["version"]) for payload in payloads]
+    assert told == [("e0", 1), ("e1", 1), ("e0", 2), ("e1", 2), ("e0", 3)]
+    assert "entity" not in json.loads(plan_messages(MessagePlan(count=1), random.Random(1))[0].body)

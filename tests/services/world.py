@@ -22,6 +22,7 @@ class World:
         self.notes = []
         self.claims = {}  # key -> (token, "STARTED" or "COMPLETED", lease is alive)
         self.ledger = {}
+        self.states = {}
         self.log = []
         self.deleted = []
         self.released = []
@@ -92,6 +93,12 @@ class World:
     def _PerformSideEffect(self, operation):
         self.ledger[operation.key] = self.ledger.get(operation.key, 0) + 1
         return self.ledger[operation.key]
+
+    def _WriteState(self, operation):
+        there = self.states.get(operation.entity, 0)
+        took = operation.version > there or not operation.only_if_newer
+        self.states[operation.entity] = operation.version if took else there
+        return op.StateWritten(took, self.states[operation.entity])
 
     def _AppendToLog(self, operation):
         self.log.append(operation.line)

@@ -144,3 +144,29 @@ def test_the_ledger_counts_and_refuses_nothing(store):
     assert store.look_up(op.LookUpSideEffect("k")) is True
     assert store.perform(op.PerformSideEffect("k", "m-2", 3, "g")) == 2
     assert store.look_up(op.LookUpSideEffect("other")) is False
+
+
+def test_an_older_version_does_not_overwrite_a_newer_one(store):
+    assert store.write_state(write(2)) == op.StateWritten(took=True, version=2)
+    assert store.write_state(write(1)) == op.StateWritten(took=False, version=2)
+    assert store.write_state(write(3)) == op.StateWritten(took=True, version=3)
+    assert store.write_state(write(1, entity="other")) == op.StateWritten(took=True, version=1)
+
+
+def test_the_same_version_written_again_changes_nothing(store):
+    assert store.write_state(write(2)).took
+    assert store.write_state(write(2)) == op.StateWritten(took=False, version=2)
+
+
+def test_whoever_does_not_ask_overwrites(store):
+    store.write_state(write(2))
+    assert store.write_state(write(1, only_if_newer=False)) == op.StateWritten(took=True, version=1)
+
+
+def test_the_state_of_an_entity_is_no_side_effect(store):
+    store.write_state(write(1, entity="k"))
+    assert store.look_up(op.LookUpSideEffect("k")) is False
+
+
+def write(version, entity="e0", **options):
+    return op.WriteState(entity, version, f"key-{version}", f"m-{version}", **options)
