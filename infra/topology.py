@@ -102,6 +102,13 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         max_receive_count=6,
         why="the update whose write failed comes again when this short timeout is over",
     ),
+    ScenarioTopology(
+        "dlq-redrive",
+        visibility_timeout=1,
+        max_receive_count=3,
+        why="all has to time out max-receive-count times before it is dead-lettered; "
+        "what comes back must have a receive to spare",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

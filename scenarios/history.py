@@ -342,18 +342,18 @@ class History:
                     found[item.message_id] = self._message(
                         item.message_id, item.body, item.group, position, unclear[item.body], acknowledged=False
                     )
-        for new, old in self.redriven.items():
-            if old in found:
-                found[new] = found[old]._replace(message_id=new)
+        for new, record in self.redriven.items():
+            if record["message_id"] in found:
+                found[new] = found[record["message_id"]]._replace(message_id=new)
         return found
 
     @cached_property
-    def redriven(self) -> Mapping[str, str]:
-        """The MessageIds that a message move task gave, each with the one that the message had had; the endpoint knows.
+    def redriven(self) -> Mapping[str, Record]:
+        """The MessageIds that a message move task gave, each with the record that says which message it had been.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
         """
-        return {record["new_message_id"]: record["message_id"] for record in self.endpoint("moved")}
+        return {record["new_message_id"]: record for record in self.endpoint("moved")}
 
     def latest(self, message_id: str) -> str:
         """Return the MessageId that a message has in the end, after any number of redrives."""
@@ -363,7 +363,12 @@ class History:
 
     @cached_property
     def _redriven_as(self) -> Mapping[str, str]:
-        return {old: new for new, old in self.redriven.items()}
+        return {record["message_id"]: new for new, record in self.redriven.items()}
+
+    def arrived(self, message: SentMessage) -> float:
+        """Return when a message came to the queue: when its send was answered, or when it was moved back."""
+        record = self.redriven.get(message.message_id)
+        return message.call.ended if record is None else float(record["time"])
 
     def _message(
         self, message_id: str, body: str, group: str | None, position: int, call: Call, *, acknowledged: bool = True

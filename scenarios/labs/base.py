@@ -121,6 +121,18 @@ class Lab(Protocol):
     def collect_dead_letters(self) -> tuple[str, ...]:
         """Receive what is in the dead-letter queue, into the history; return the MessageIds, also of earlier calls."""
 
+    def redrive(self, *, deadline: float) -> int:
+        """Move what is in the dead-letter queue back to the queue, by a message move task; wait until that has ended.
+
+        Returns:
+            How many messages it moved; each has a new MessageId.
+
+        Raises:
+            DeadlineMissed: it did not end in time.
+            ServiceFailedError: it ended before all was moved.
+            UnsuitableError: the endpoint does not tell what it moved, so nothing could be judged.
+        """
+
     def settle(self, *, deadline: float) -> None:
         """Wait until each message that was sent is deleted or in the dead-letter queue.
 

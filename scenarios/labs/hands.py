@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
+from scenarios.labs.redrive import MoveTask
 from scenarios.model import DeliveryRates
 from services.faults import FaultPlan
 from services.history import Recorder, Sink
@@ -197,6 +198,19 @@ class Hands:
                 driver.perform(Delete(messages))
         except OperationFailed as error:
             raise self._unsuitable(error) from error
+
+    def start_redrive(self) -> MoveTask:
+        """Start to move what is in the dead-letter queue back to where it came from.
+
+        Raises:
+            UnsuitableError: the endpoint is another one, which does not tell which message became which.
+        """
+        if not self.embedded:
+            raise UnsuitableError(
+                "A message that is moved back gets a new MessageId, and only the embedded endpoint tells which it had; "
+                "run this scenario without --endpoint and on the local or simulated tier."
+            )
+        return MoveTask(self._ask, self._sqs, self._resources.dead_letter_queue_url)
 
     def executions(self) -> dict[str, int]:
         """Return the ledger: how often each key's side effect was done."""

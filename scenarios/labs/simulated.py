@@ -19,6 +19,7 @@ from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
 from scenarios.labs.base import ConsumerHandle, ConsumerSettings, ProducerOptions, QueueInfo
 from scenarios.labs.environment import WAIT_TIME_SECONDS
+from scenarios.labs.redrive import redriven
 from scenarios.model import DeliveryRates, Parameters
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.disturbances import Disturbance
@@ -243,6 +244,12 @@ class SimulatedLab:
         what = "every message to be deleted or dead-lettered"
         world = self.world
         self._run_until(lambda: not world.unsettled, deadline, what)
+
+    def redrive(self, *, deadline: float) -> int:
+        """See :class:`scenarios.labs.base.Lab`."""
+        task = self.world.start_redrive()
+        self._run_until(lambda: not task.is_active, deadline, "what was dead-lettered to be moved back")
+        return redriven(self._recorder, task.status.value, task.moved, task.failure)
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.labs.base.Lab`."""

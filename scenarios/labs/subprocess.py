@@ -25,6 +25,7 @@ from scenarios.labs.environment import as_options, as_variables, service_environ
 from scenarios.labs.hands import Hands
 from scenarios.labs.observer import Observer
 from scenarios.labs.processes import Command, Processes
+from scenarios.labs.redrive import redriven
 from scenarios.labs.timing import Timing
 from scenarios.model import Parameters, Scenario
 from services.faults import Fault
@@ -248,6 +249,21 @@ class SubprocessLab:
         """See :class:`scenarios.labs.base.Lab`."""
         self._dead_letters += self._hands.take_dead_letters()
         return tuple(self._dead_letters)
+
+    def redrive(self, *, deadline: float) -> int:
+        """See :class:`scenarios.labs.base.Lab`."""
+        what = "what was dead-lettered to be moved back"
+        self._observer.stage(f"waiting for {what}")
+        task = self._hands.start_redrive()
+        end = time.monotonic() + self._real(deadline)
+        while (told := task.told()).running:
+            if time.monotonic() > end:
+                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+            self._look()
+            self._observer.waited()
+            time.sleep(LOOK_EVERY)
+        self._look()
+        return redriven(self._recorder, told.status, told.moved, told.failure)
 
     def settle(self, *, deadline: float) -> None:
         """See :class:`scenarios.labs.base.Lab`."""

@@ -35,7 +35,7 @@ def curves_of(history: History, origin: float, end: float, fates: Fates) -> dict
     step = (end - origin) / (POINTS - 1) or 1.0
     times = [origin + number * step for number in range(POINTS)]
     lives = sorted(
-        (message.call.ended, settled.get(message.message_id, float("inf")))
+        (history.arrived(message), settled.get(message.message_id, float("inf")))
         for message in history.messages.values()
         if message.acknowledged
     )

@@ -90,7 +90,7 @@ def rows_of(
             "group": message.group,
             "poison": message.poison,
             "accused": message.message_id in accused,
-            "sent": _rounded(message.call.ended - origin) if message.acknowledged else None,
+            "sent": _rounded(history.arrived(message) - origin) if message.acknowledged else None,
             "spans": [
                 [at[span.delivery.process], _rounded(span.begin - origin), _rounded(span.end - origin),
                  span.delivery.receive_count]

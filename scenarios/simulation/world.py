@@ -13,13 +13,14 @@ from infra.localaws.sqs.errors import OverLimit, SqsError
 from infra.localaws.sqs.message import Delivery
 from infra.localaws.sqs.message import Message as HeldMessage
 from infra.localaws.sqs.model import SqsModel
+from infra.localaws.sqs.moves import MoveTask
 from infra.localaws.sqs.queue import Queue as QueueModel
 from infra.localaws.sqs.queue import ReceiveRequest
 from infra.localaws.sqs.rates import STRICT, DeliveryRates
 from scenarios.history import ENDPOINT
 from scenarios.labs.base import QueueInfo
 from scenarios.simulation.choices import Choices, ChosenRandom
-from scenarios.simulation.scheduler import Scheduler, Sleeper
+from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
 from services.history import Record
 from services.operations import (
@@ -288,11 +289,24 @@ class World:
             self.model.delete(self.names.dead_letter_queue, message.receipt_handle)
         return ()
 
+    def start_redrive(self) -> MoveTask:
+        """Begin to move what is in the dead-letter queue back to where it came from, as time passes."""
+        task = self.model.start_move_task(self.model.arn(self.names.dead_letter_queue))
+        self.scheduler.start(self._moves(), self.scheduler.now)
+        return task
+
+    def _moves(self) -> Strand:
+        while (at := self.model.next_move_at()) is not None:
+            yield at
+            self.model.advance()
+
     # --- the endpoint's own side -------------------------------------------------------------------------------------
 
     def _observe(self, event: str, queue: str, fields: dict[str, Any]) -> None:
         if queue == self.names.queue:
             self.unsettled += 0 if "deduplicated" in fields else _SETTLES.get(event, 0)
+        elif event == "moved" and fields["to"] == self.names.queue:
+            self.unsettled += 1
         index = self._endpoint_index
         self._endpoint_index = index + 1
         self.records.append(

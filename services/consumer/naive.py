@@ -55,6 +55,14 @@ class KeyedByMessage(Consumer):
         return effect_key(payload, message_id)
 
 
+class KeyedByMessageId(Consumer):
+    """Know a side effect by its MessageId, which SQS gives: a redelivery keeps it, and a redrive gives a new one."""
+
+    def key_of(self, payload: dict[str, Any], message_id: str) -> str:  # noqa: ARG002 - whatever the producer says
+        """Return the MessageId."""
+        return message_id
+
+
 class BatchAsAWhole(Consumer):
     """Acknowledge a batch once all of it is done, and nothing of it before: the good wait on the poison among them."""
 

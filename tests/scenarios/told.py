@@ -118,6 +118,11 @@ class Told:
     def dead_letter(self, *ids):
         self.receive("lab-dead-letters", *ids, count=3, queue=DLQ)
 
+    def redrive(self, identity, new):
+        """Move a dead letter back, as a move task does: it goes on under the MessageId ``m-<new>``."""
+        self._bodies[new], self._groups[new] = self._bodies[identity], self._groups[identity]
+        self.endpoint("moved", identity, queue=DLQ, to=QUEUE, new_message_id=f"m-{new}")
+
     def exit(self, process, code):
         self.event("lab", "exited", exited=process, code=code)
 
