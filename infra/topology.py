@@ -109,6 +109,12 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         why="all has to time out max-receive-count times before it is dead-lettered; "
         "what comes back must have a receive to spare",
     ),
+    ScenarioTopology(
+        "backlog-drain",
+        visibility_timeout=2,
+        max_receive_count=10,
+        why="several consumers drain at once, and each second delivery of a message counts as a receive",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from scenarios.errors import HistoryError
@@ -38,6 +39,7 @@ class Facts(NamedTuple):
         visibility_timeout: seconds.
         max_receive_count: receives after which the next one dead-letters a message.
         business_field: the payload field by which a side effect is known; empty for the message's own id.
+        parameters: what the user may change about the run.
     """
 
     queue: str = ""
@@ -46,6 +48,7 @@ class Facts(NamedTuple):
     visibility_timeout: float = 0.0
     max_receive_count: int = 0
     business_field: str = ""
+    parameters: Mapping[str, float] = MappingProxyType({})
 
 
 class Call:

@@ -7,7 +7,7 @@ consumer run on real AWS, on the embedded endpoint and in simulated time.
     queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send
     store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
     the world   LookUpSideEffect  PerformSideEffect  WriteState  AppendToLog
-    time        Sleep  ReadClock
+    time        Sleep  ReadClock  ReadWallClock
     the log     Note
 
 An operation that could not be done raises :class:`OperationFailed` at the ``yield``. An answer that is merely a "no"
@@ -240,10 +240,15 @@ class ReleaseClaim(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Complete(Operation):
-    """Mark a key's work as done, if the claim is still ours. Result: True, or False where a newer claim exists."""
+    """Mark a key's work as done, if the claim is still ours. Result: True, or False where a newer claim exists.
+
+    Attributes:
+        outcome: what it came to, in a word, for whoever asks later.
+    """
 
     key: str
     fencing_token: int
+    outcome: str = "done"
 
 
 # --- the world ---------------------------------------------------------------------------------------------------
@@ -329,6 +334,13 @@ class Sleep(Operation):
 @dataclass(frozen=True, slots=True)
 class ReadClock(Operation):
     """Read a monotonic clock. Result: seconds, as a float that only differences give a meaning to."""
+
+    recorded: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWallClock(Operation):
+    """Read the wall clock. Result: seconds since the epoch, as far as this machine's clock is right."""
 
     recorded: ClassVar[bool] = False
 

@@ -6,6 +6,7 @@ A body is a JSON object with an ``id`` of the producer's own, ``work``, ``sequen
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 #: A DynamoDB partition key's longest value, in bytes.
@@ -71,6 +72,17 @@ def sequence_of(payload: dict[str, Any]) -> int | None:
     """Return the producer's own sequence number, None where there is none."""
     value = payload.get("sequence")
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def created_of(payload: dict[str, Any], field: str) -> float | None:
+    """Return when a message was made, by its producer's clock, in seconds since the epoch; None where it does not say.
+
+    A message says so by itself because SQS's SentTimestamp begins anew when a message is moved or sent again.
+    """
+    value = payload.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def facts_of_body(body: str, message_id: str) -> dict[str, Any]:

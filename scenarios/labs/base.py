@@ -43,6 +43,7 @@ class ProducerOptions(TypedDict, total=False):
     groups: int
     entities: int
     fields: Mapping[str, Any]
+    timestamp_field: str
 
 
 class ConsumerSettings(TypedDict, total=False):
@@ -57,6 +58,7 @@ class ConsumerSettings(TypedDict, total=False):
     business_idempotency_field: str
     claim_lease_seconds: float
     heartbeat_seconds: float
+    max_age_seconds: float
     side_effect_delay_seconds: float
     crash_rate: float
 

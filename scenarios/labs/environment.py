@@ -32,6 +32,7 @@ SERVICE_VARIABLES = frozenset(
         "IDEMPOTENCY_CACHE_SIZE",
         "IDLE_TIMEOUT_SECONDS",
         "LOG_LEVEL",
+        "MAX_AGE_SECONDS",
         "MAX_MESSAGES",
         "MESSAGE_LIMIT",
         "MESSAGE_SIDE_EFFECTS_TABLE",
@@ -43,6 +44,7 @@ SERVICE_VARIABLES = frozenset(
         "SIDE_EFFECT_DELAY_SECONDS",
         "SIDE_EFFECT_LOG_FIELD",
         "SIDE_EFFECT_LOG_PATH",
+        "TIMESTAMP_FIELD",
         "WAIT_TIME_SECONDS",
     }
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
 from random import Random
@@ -168,6 +168,7 @@ class SimulatedLab:
             visibility_timeout=staging.queue.visibility_timeout,
             max_receive_count=staging.queue.max_receive_count,
             business_field=staging.business_field,
+            parameters=asdict(staging.parameters),
         )
 
     def finish(self) -> History:
@@ -193,19 +194,17 @@ class SimulatedLab:
         seed = self.seed if name == "producer" else self._seed_of(name)
         plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
         messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
-        return self._send(name, messages, options.get("batch_size", MAX_BATCH), options.get("rate", 0.0))
+        batch_size, rate = options.get("batch_size", MAX_BATCH), options.get("rate", 0.0)
+        return self._send(name, self._staging.producer(messages, batch_size, rate, options.get("timestamp_field", "")))
 
     def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH) -> tuple[SentMessage, ...]:
         """Run a producer that sends just these messages; only this tier can."""
-        return self._send(self._new_name("producer"), messages, batch_size, 0.0)
+        return self._send(self._new_name("producer"), self._staging.producer(messages, batch_size, 0.0))
 
-    def _send(
-        self, name: str, messages: Sequence[OutgoingMessage], batch_size: int, rate: float
-    ) -> tuple[SentMessage, ...]:
-        producer = self._staging.producer(messages, batch_size, rate)
+    def _send(self, name: str, producer: Producer) -> tuple[SentMessage, ...]:
         process = SimulatedProcess(self.world, name, is_consumer=False)
         self._start(process, Program(producer.run(), (), producer.stop, _producer_exit_code), "producer")
-        self._run_until(lambda: process.exit_code is not None, PRODUCER_DEADLINE, f"{len(messages)} sends")
+        self._run_until(lambda: process.exit_code is not None, PRODUCER_DEADLINE, f"{name} to end")
         return tuple(message for message in self.history.sends if message.call.process == name)
 
     def start_consumer(
@@ -383,6 +382,7 @@ _OPTION_OF: Mapping[str, str] = {
     "business_idempotency_field": "business_field",
     "claim_lease_seconds": "lease_seconds",
     "heartbeat_seconds": "heartbeat_seconds",
+    "max_age_seconds": "max_age",
 }
 
 

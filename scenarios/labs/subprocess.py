@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -138,6 +138,7 @@ class SubprocessLab:
             visibility_timeout=resources.visibility_timeout,
             max_receive_count=resources.max_receive_count,
             speed=self._speed,
+            parameters=asdict(setup.parameters),
         )
 
     def _endpoint_file(self) -> list[TailedFile]:

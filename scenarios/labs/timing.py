@@ -1,7 +1,8 @@
 """The services' timers where the lab's clock runs faster than the wall: scaled here, so that no service knows.
 
-What a service times itself is divided by the speed: leases, delays, the heartbeat, the idle timeout. What the queue
-times is the queue's own: long polls, delays of a send, visibility timeouts that a consumer asks for.
+What a service times itself is divided by the speed: leases, delays, the heartbeat, the idle timeout, the age of
+messages. What the queue times is the queue's own: long polls, delays of a send, visibility timeouts that a consumer
+asks for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from services.consumer.consumer import LEASE_PART
 from services.faults import Fault
 
 #: The consumer's variables that are seconds on its own clock.
-TIMERS = frozenset({"claim_lease_seconds", "heartbeat_seconds", "idle_timeout_seconds", "side_effect_delay_seconds"})
+TIMERS = frozenset(
+    {
+        "claim_lease_seconds",
+        "heartbeat_seconds",
+        "idle_timeout_seconds",
+        "max_age_seconds",
+        "side_effect_delay_seconds",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from services.operations import (
     OperationFailed,
     PerformSideEffect,
     ReadClock,
+    ReadWallClock,
     Receive,
     ReleaseClaim,
     RenewClaim,
@@ -204,7 +205,7 @@ class SimulatedProcess:
     def _perform(self, operation: Operation, sleeper: Sleeper) -> Steps:
         """Perform one operation, in as many steps as it takes."""
         if not operation.recorded:
-            return (yield from self._sleep(operation, sleeper))
+            return (yield from self._unrecorded(operation, sleeper))
         recorder, plan = self.recorder, self._plan
         invocation = recorder.invoke(operation)
         self.operations += 1
@@ -239,9 +240,15 @@ class SimulatedProcess:
         yield scheduler.now + LATENCIES[round_trip % len(LATENCIES)]
         return result
 
-    def _sleep(self, operation: Operation, sleeper: Sleeper) -> Steps:
-        if not isinstance(operation, Sleep):
-            raise TypeError(f"{type(operation).__name__} is no operation that a simulation knows.")
+    def _unrecorded(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        match operation:
+            case Sleep():
+                return (yield from self._sleep(operation, sleeper))
+            case ReadWallClock():
+                return self._wall_clock()
+        raise TypeError(f"{type(operation).__name__} is no operation that a simulation knows.")
+
+    def _sleep(self, operation: Sleep, sleeper: Sleeper) -> Steps:
         now = self.world.scheduler.now
         if operation.uninterrupted:
             yield now + operation.seconds

@@ -27,11 +27,12 @@ from services.operations import (
 class ClaimItem:
     """An item of the status table; see ``services.drivers.store`` for what the fields mean."""
 
-    __slots__ = ("attempts", "completed", "lease_expires_at", "owner")
+    __slots__ = ("attempts", "completed", "lease_expires_at", "outcome", "owner")
 
     def __init__(self) -> None:
         self.attempts = 0
         self.completed = False
+        self.outcome = ""
         self.owner = ""
         self.lease_expires_at = 0
 
@@ -87,6 +88,7 @@ class TableModel:
         item = self._own(operation)
         if item is not None:
             item.completed = True
+            item.outcome = operation.outcome
         return item is not None
 
     def look_up(self, operation: LookUpSideEffect, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from scenarios.exploration.targets import find
-from scenarios.labs.simulated import Disturbances, Role
+from scenarios.labs.simulated import Disturbances, Role, consumer_class
 from scenarios.simulation.choices import Choices, DrawnChoices
 from scenarios.simulation.disturbances import (
     CONSUMER_KINDS,
@@ -141,7 +141,7 @@ def simulations(
     draw: st.DrawFn,
     name: str,
     *,
-    consumer: type[Consumer] = Consumer,
+    consumer: type[Consumer] | None = None,
     count: int | None = None,
     batch_size: int | None = None,
     disturbed: bool = True,
@@ -151,7 +151,7 @@ def simulations(
     Args:
         draw: Hypothesis's own.
         name: of the scenario or workload.
-        consumer: the class of the consumers.
+        consumer: the class of the consumers; the story's own by default.
         count: messages; the story's own by default.
         batch_size: messages that a consumer receives at once; the story's own by default.
         disturbed: whether things go wrong that the story does not ask for.
@@ -161,7 +161,7 @@ def simulations(
         scenario=scenario,
         parameters=scenario.parameters({"count": count, "batch_size": batch_size}),
         seed=0,
-        consumer=consumer,
+        consumer=consumer or consumer_class(scenario.consumer),
         queue=queue,
         business_field=business_field,
         disturbed=disturbed,

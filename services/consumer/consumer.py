@@ -59,7 +59,7 @@ DELETE_ATTEMPTS = 3
 class Outcome(StrEnum):
     """What became of one delivery: what is settled is deleted, the rest is left to become visible again.
 
-    No careful consumer discards; a naive twin does.
+    No careful consumer discards; a naive twin does. What expired or was superseded came too late to have an effect.
     """
 
     DONE = "done"
@@ -68,11 +68,13 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
     DISCARDED = "discarded"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
 
     @property
     def settled(self) -> bool:
         """Tell whether the message is to be deleted."""
-        return self in (Outcome.DONE, Outcome.DUPLICATE, Outcome.DISCARDED)
+        return self not in (Outcome.HELD, Outcome.REJECTED, Outcome.FAILED)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +86,7 @@ class Delivery:
         visible_at: the clock's reading at which the queue gives it to others.
         complaint: why it is to be rejected; empty for a message that can be worked on.
         claim: the fencing token of our claim, None before it and after it was lost.
+        outcome: what it comes to once its key is completed; ``perform`` may find that it came too late.
     """
 
     message: Message
@@ -92,6 +95,7 @@ class Delivery:
     visible_at: float
     complaint: str = ""
     claim: int | None = None
+    outcome: Outcome = Outcome.DONE
 
 
 class Consumer:
@@ -260,12 +264,12 @@ class Consumer:
             yield from self.perform(delivery)
 
         if self.options.claims:
-            still_ours = yield Complete(delivery.key, claim.fencing_token)
+            still_ours = yield Complete(delivery.key, claim.fencing_token, str(delivery.outcome))
             if not still_ours:
                 yield Note("claim-lost", {"key": delivery.key}, logging.WARNING)
                 return Outcome.HELD
         self.remember(delivery.key)
-        return Outcome.DONE
+        return delivery.outcome
 
     def claim(self, delivery: Delivery) -> Task[ClaimResult]:
         """Take the key for ourselves, for as long as the delivery is ours or as the options say."""

@@ -23,6 +23,9 @@ class ConsumerOptions:
         lease_seconds: how long a claim holds, counted from the claim; None lets it end shortly before the message
             becomes visible again.
         heartbeat_seconds: how often work in hand is extended; 0 for never.
+        max_age: a message that is older than this many seconds is stale; 0 for never. Only
+            :class:`services.consumer.freshness.OnlyFresh` asks.
+        timestamp_field: the payload field that says when a message was made.
         log_path: a file that gets one line a side effect; empty for none.
         log_field: the payload field that stands in that line.
     """
@@ -39,5 +42,7 @@ class ConsumerOptions:
     ledger: bool = True
     lease_seconds: float | None = None
     heartbeat_seconds: float = 0.0
+    max_age: float = 0.0
+    timestamp_field: str = "created_at"
     log_path: str = ""
     log_field: str = "sequence"

@@ -35,6 +35,8 @@ class ConsumerSettings(ServiceSettings):
     business_idempotency_field: str = ""
     claim_lease_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)] | None = None
     heartbeat_seconds: Seconds = 0.0
+    max_age_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    timestamp_field: str = "created_at"
     side_effect_log_path: str = ""
     side_effect_log_field: str = "sequence"
     crash_rate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
@@ -58,6 +60,8 @@ class ConsumerSettings(ServiceSettings):
             ledger=bool(self.message_side_effects_table),
             lease_seconds=self.claim_lease_seconds,
             heartbeat_seconds=self.heartbeat_seconds,
+            max_age=self.max_age_seconds,
+            timestamp_field=self.timestamp_field,
             log_path=self.side_effect_log_path,
             log_field=self.side_effect_log_field,
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from services.consumer.consumer import Consumer, Delivery
+from services.consumer.consumer import Consumer, Delivery, Outcome
 from services.operations import Claimed, Note, StateWritten, Task, WriteState
 from services.payload import update_of
 
@@ -43,5 +43,6 @@ class Reconciles(Consumer):
             entity, version, delivery.key, delivery.message.message_id, self.only_if_newer
         )
         if written.version > version:
+            delivery.outcome = Outcome.SUPERSEDED
             details = {"key": delivery.key, "entity": entity, "version": version, "by": written.version}
             yield Note("superseded", details, logging.INFO)

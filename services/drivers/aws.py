@@ -29,6 +29,7 @@ from services.operations import (
     OperationFailed,
     PerformSideEffect,
     ReadClock,
+    ReadWallClock,
     Receive,
     ReleaseClaim,
     RenewClaim,
@@ -60,6 +61,7 @@ class AwsDriver:
             AppendToLog: _append_to_log,
             Sleep: self._sleep,
             ReadClock: lambda _: time.monotonic(),
+            ReadWallClock: lambda _: time.time(),
             Note: _log,
         }
         if store is not None:

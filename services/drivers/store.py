@@ -4,6 +4,7 @@ The status table holds one item a key:
 
     message_id        the effect key (the partition key)
     status            STARTED or COMPLETED
+    outcome           what completed work came to: done, expired, superseded
     attempts          how often the key was claimed; the newest count is the fencing token
     owner             who claimed it last
     lease_expires_at  until when the claim holds, in milliseconds since the epoch
@@ -115,7 +116,8 @@ class Store:
 
     def complete(self, operation: Complete) -> bool:
         """Mark as completed, if no newer claim exists. Completing twice with one token is the same as once."""
-        return self._update_own_claim(operation, "SET #status = :completed", {":completed": {"S": "COMPLETED"}})
+        values = {":completed": {"S": "COMPLETED"}, ":outcome": {"S": operation.outcome}}
+        return self._update_own_claim(operation, "SET #status = :completed, outcome = :outcome", values)
 
     def look_up_side_effect(self, operation: LookUpSideEffect) -> bool:
         """Ask the ledger, with a consistent read: a stale answer would cause the effect twice."""

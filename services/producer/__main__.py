@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     process.start_logging(settings.log_level)
     plan = _plan(options, fifo=settings.queue_url.endswith(".fifo"))
-    producer = Producer(plan_messages(plan, process.random_source(settings.seed)), options.batch_size, options.rate)
+    messages = plan_messages(plan, process.random_source(settings.seed))
+    producer = Producer(messages, options.batch_size, options.rate, options.timestamp_field)
     wake = threading.Event()
     settings = settings.model_copy(update={"process_name": settings.process_name or "producer"})
     driver = process.build_driver(settings, FaultPlan(settings.faults), wake)
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         help="FIFO: by the payload's id (default), or by SQS from the content",
     )
     add("--fields", type=_object, default={}, metavar="JSON", help="an object whose fields every payload gets")
+    add("--timestamp-field", default="", metavar="NAME", help="the payload field that gets the time of sending")
     return parser
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from services.operations import OutgoingMessage
@@ -45,6 +45,11 @@ def plan_messages(plan: MessagePlan, rng: random.Random) -> list[OutgoingMessage
     else:
         poison = set(rng.sample(range(plan.count), plan.poison_count))
     return [_message(plan, sequence, sequence in poison, rng) for sequence in range(plan.count)]
+
+
+def stamped(message: OutgoingMessage, field: str, now: float) -> OutgoingMessage:
+    """Return a message whose payload says when it was made, in seconds since the epoch."""
+    return replace(message, body=json.dumps({**json.loads(message.body), field: round(now, 3)}))
 
 
 def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random) -> OutgoingMessage:

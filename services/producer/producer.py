@@ -16,11 +16,13 @@ from services.operations import (
     OperationFailed,
     OutgoingMessage,
     ReadClock,
+    ReadWallClock,
     Send,
     SendResult,
     Sleep,
     Task,
 )
+from services.producer.messages import stamped
 
 #: How often a message is offered in all before the producer gives it up.
 SEND_ATTEMPTS = 5
@@ -45,13 +47,17 @@ class Producer:
         messages: in their order.
         batch_size: messages a call, 1 to 10.
         rate: messages a second; 0 for as fast as possible.
+        timestamp_field: the payload field that gets the time at which a message is first offered; empty for none.
     """
 
-    def __init__(self, messages: Sequence[OutgoingMessage], batch_size: int, rate: float) -> None:
+    def __init__(
+        self, messages: Sequence[OutgoingMessage], batch_size: int, rate: float, timestamp_field: str = ""
+    ) -> None:
         self._messages = messages
         # A batch leaves at once, so a slow rate wants small ones to be even within a second.
         self._batch_size = min(batch_size, max(1, int(rate))) if rate else batch_size
         self._rate = rate
+        self._timestamp_field = timestamp_field
         self._stopping = False
 
     def stop(self) -> None:
@@ -73,6 +79,9 @@ class Producer:
             if self._stopping:
                 break
             batch = tuple(self._messages[first : first + self._batch_size])
+            if self._timestamp_field:
+                now = yield ReadWallClock()
+                batch = tuple(stamped(message, self._timestamp_field, now) for message in batch)
             taken, repeated = yield from self._send(batch)
             sent, again = sent + taken, again + repeated
             yield Note("sent", {"messages": sent, "of": len(self._messages)}, logging.DEBUG)

@@ -29,6 +29,8 @@ class Queue:
         match operation:
             case op.ReadClock():
                 return self.clock
+            case op.ReadWallClock():
+                return 1000.0 + self.clock
             case op.Sleep():
                 self.clock += operation.seconds
                 return True
@@ -144,3 +146,19 @@ def test_entities_are_updated_in_turn_each_to_its_next_version():
     told = [(payload["entity"], payload["version"]) for payload in payloads]
     assert told == [("e0", 1), ("e1", 1), ("e0", 2), ("e1", 2), ("e0", 3)]
     assert "entity" not in json.loads(plan_messages(MessagePlan(count=1), random.Random(1))[0].body)
+
+
+def test_a_timestamp_is_when_a_message_was_first_offered_however_often_it_is():
+    queue = Queue({}, UNAVAILABLE)
+    messages = plan_messages(MessagePlan(count=2), random.Random(1))
+    step(Producer(messages, 1, 0.5, "made").run(), queue)
+    first, second = (json.loads(body) for body in queue.taken)
+    assert (first["made"], second["made"]) == (1000.0, 1002.0), "the second was offered twice"
+    assert queue.clock > 2.0
+    assert {**first, "made": None} == {**json.loads(messages[0].body), "made": None}
+
+
+def test_without_a_timestamp_the_seed_makes_the_same_messages():
+    queue = Queue()
+    messages, _ = produce(queue, 3)
+    assert queue.taken == [message.body for message in messages]

@@ -26,6 +26,8 @@ def test_an_older_update_is_noted_as_superseded_deleted_and_not_written():
     assert world.deleted == ["m-2", "m-1"]
     (note,) = [note for note in world.notes if note.event == "superseded"]
     assert note.details == {"key": "key-1", "entity": "e0", "version": 1, "by": 2}
+    assert [call.outcome for call in world.asked if isinstance(call, op.Complete)] == ["done", "superseded"]
+    assert world.outcomes() == ["done", "superseded"]
 
 
 def test_an_update_that_died_after_its_write_is_no_news_and_no_conflict():

@@ -27,6 +27,7 @@ class World:
         self.deleted = []
         self.released = []
         self.clock = 100.0
+        self.wall_clock = 1000.0
         self.answers = {}  # operation class -> deque of results or errors that come before the world's own answer
         self.on = {}  # operation class -> called with the operation before it is answered
 
@@ -118,6 +119,9 @@ class World:
 
     def _ReadClock(self, _operation):
         return self.clock
+
+    def _ReadWallClock(self, _operation):
+        return self.wall_clock
 
     def _Note(self, note):
         self.notes.append(note)

@@ -26,6 +26,9 @@ class Model:
         method = getattr(self._tables, name)
         return lambda operation: method(operation, lambda: self.now)
 
+    def outcome(self, key):
+        return self._tables.claims[key].outcome
+
 
 class Real:
     def __init__(self, client):
@@ -40,7 +43,11 @@ class Real:
             )
             client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
         self._store = Store(client, *names, now=lambda: self.now)
+        self._read = lambda key: client.get_item(TableName=names[0], Key={"message_id": {"S": key}})["Item"]
         self.drop = lambda: [client.delete_table(TableName=name) for name in names]
+
+    def outcome(self, key):
+        return self._read(key)["outcome"]["S"]
 
     def __getattr__(self, name):
         real = {"look_up": "look_up_side_effect", "perform": "perform_side_effect", "check": "check_tables"}
@@ -105,6 +112,12 @@ def test_a_completed_key_is_never_claimed_again(store):
     store.now += 1e6
     assert claim(store) == op.AlreadyCompleted()
     assert store.complete(op.Complete("k", 1)), "completing again is the same"
+
+
+def test_what_completed_work_came_to_is_kept(store):
+    store.complete(op.Complete("k", claim(store).fencing_token))
+    store.complete(op.Complete("late", claim(store, key="late").fencing_token, "expired"))
+    assert (store.outcome("k"), store.outcome("late")) == ("done", "expired")
 
 
 def test_an_old_token_can_do_nothing(store):
