@@ -92,7 +92,7 @@ def find_piled_up(history: History) -> Evidence | None:
 
 
 def find_drained_together(history: History) -> Evidence | None:
-    """Find consumers that drained the backlog at the same time."""
+    """Find consumers that drained the backlog together: one began when another had not yet deleted its part."""
     first = history.deliveries[0].time if history.deliveries else 0.0
     waited = {message.message_id for message in history.sends if message.call.ended < first}
     by_process: dict[str, list[Delivery]] = {}
@@ -102,11 +102,16 @@ def find_drained_together(history: History) -> Evidence | None:
     if len(by_process) < MANY:
         return None
     begun = sorted((items[0] for items in by_process.values()), key=lambda item: item.time)
-    others = [items[-1].time for process, items in by_process.items() if process != begun[1].process]
-    if max(others) < begun[1].time:
+    second = begun[1]
+    others = [
+        deletion.call.started
+        for deletion in history.deletions
+        if deletion.message_id in waited and deletion.process != second.process
+    ]
+    if max(others, default=0.0) < second.time:
         return None
     shares = ", ".join(f"{process} received {len(items)}" for process, items in by_process.items())
-    return Evidence(f"of the backlog, {shares}", len(by_process), (*begun[0].call.records, *begun[1].call.records))
+    return Evidence(f"of the backlog, {shares}", len(by_process), (*begun[0].call.records, *second.call.records))
 
 
 def find_expired(history: History) -> Evidence | None:

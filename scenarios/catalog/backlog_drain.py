@@ -104,6 +104,6 @@ SCENARIO = Scenario(
     consumer="services.consumer.freshness:OnlyFresh",
     defaults=BacklogParameters(count=50, batch_size=5),
     # Work for several consumers, at three of whom a small backlog would be gone before the last had started.
-    least=BacklogParameters(count=25, batch_size=1, max_age=0.5),
+    least=BacklogParameters(count=40, batch_size=1),
     delivery=DeliveryRates(duplicate=0.1),
 )

@@ -119,24 +119,24 @@ def test_a_backlog_is_seen_when_its_oldest_message_is_stale_at_the_first_receive
     assert find_piled_up(told.history).summary == "2 messages, the oldest 3.4 s old at the first receive"
 
 
-def test_consumers_drain_together_when_the_second_begins_before_the_others_have_ended():
+def test_consumers_drain_together_when_the_second_begins_before_the_first_has_ended():
     told = Told()
     told.send("a", "b", "c")
-    told.receive("c1", "a")
+    told.handle("c1", "a")
     assert find_drained_together(told.history) is None
-    told.receive("c2", "b")
+    told.handle("c2", "b")
     assert find_drained_together(told.history) is None, "one after the other"
-    told.receive("c1", "c")
+    told.handle("c1", "c")
     assert find_drained_together(told.history).count == 2
 
 
 def test_what_came_after_the_backlog_is_not_drained():
     told = Told()
     told.send("a")
-    told.receive("c1", "a")
+    told.handle("c1", "a")
     told.send("b", "c")
     told.receive("c2", "b")
-    told.receive("c1", "c")
+    told.handle("c1", "c")
     assert find_drained_together(told.history) is None
 
 
