@@ -80,9 +80,13 @@ def created_of(payload: dict[str, Any], field: str) -> float | None:
     A message says so by itself because SQS's SentTimestamp begins anew when a message is moved or sent again.
     """
     value = payload.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def facts_of_body(body: str, message_id: str) -> dict[str, Any]:

@@ -168,8 +168,8 @@ class SubprocessLab:
                 "left-in-queue", queue=self._setup.resources.queue_name, message_ids=self._hands.take_what_is_left()
             )
         self._recorder.event("ledger", executions=self._hands.executions())
-        if versions := self._hands.versions():
-            self._recorder.event("states", versions=versions)
+        if self.history.calls("WriteState"):
+            self._recorder.event("states", versions=self._hands.versions())
         self._look()
         return self.history
 

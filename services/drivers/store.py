@@ -124,7 +124,7 @@ class Store:
         if not self._side_effects:
             return False
         answer = self._client.get_item(TableName=self._side_effects, Key=_key(operation.key), ConsistentRead=True)
-        return "Item" in answer
+        return "executions" in answer.get("Item", {})
 
     def perform_side_effect(self, operation: PerformSideEffect) -> int:
         """Add one execution to the ledger, whatever it already holds."""

@@ -37,6 +37,7 @@ def test_what_does_not_say_when_it_was_made_is_done(created):
 
 def test_a_time_that_is_no_number_is_no_time():
     assert created_of({"created_at": float("nan")}, "created_at") is None
+    assert created_of({"created_at": 10**400}, "created_at") is None
     assert created_of({"created_at": 5}, "created_at") == 5.0
 
 

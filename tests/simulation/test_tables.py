@@ -179,6 +179,7 @@ def test_whoever_does_not_ask_overwrites(store):
 def test_the_state_of_an_entity_is_no_side_effect(store):
     store.write_state(write(1, entity="k"))
     assert store.look_up(op.LookUpSideEffect("k")) is False
+    assert store.look_up(op.LookUpSideEffect("state/k")) is False
 
 
 def write(version, entity="e0", **options):
