@@ -10,6 +10,7 @@ from scenarios.invariants import in_flight_at_the_end, lost
 from scenarios.labs.hands import Hands
 from scenarios.labs.redrive import MoveTask, Told, redriven
 from scenarios.page.curves import curves_of
+from scenarios.page.rows import fates_of
 from scenarios.redrive import (
     find_done_before_the_redrive,
     find_done_by_the_fix,
@@ -75,7 +76,7 @@ def test_a_moved_message_comes_to_the_queue_when_it_is_moved(told):
     assert history.arrived(history.messages["m-b"]) == moved
     assert history.arrived(history.messages["m-a"]) < moved
     end = history.records[-1]["time"]
-    assert max(curves_of(history, 0.0, end)["waiting"]) == 1, "a redriven message is no second one"
+    assert max(curves_of(history, 0.0, end, fates_of(history))["waiting"]) == 1, "a redriven message is no second one"
 
 
 def test_what_is_dead_lettered_and_not_moved_back_is_a_violation(told):
