@@ -132,7 +132,7 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "naive": "run the naive twin: the protecting pattern is off, and the verdict must be fail",
         "count": "messages to send (default: the scenario's own)",
         "batch-size": "messages a call, 1 to 10 (default: the scenario's own)",
-        "consumer": "a consumer of your own in ours' place, as module:Class",
+        "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
         "stack": "run on this stack (default: yours if it is up, else a temporary one)",
         "keep": "leave the temporary stack up afterwards",
         "tier": "where: local (default, real processes) or sim (simulated time)",

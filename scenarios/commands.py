@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.errors import InfraError
 from scenarios.errors import RequestError, ScenarioError
+from scenarios.foreign import is_program
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
@@ -66,7 +67,7 @@ def scenario(
         json: print nothing but the verdict as JSON; progress goes to standard error.
         keep: leave up a stack that is made for this run.
         stack: the stack to run on; None takes the one that is up, else a temporary one.
-        consumer: a consumer of your own in the place of ours, as ``module:Class``.
+        consumer: a consumer of your own in the place of ours: a class as ``module:Class``, or a command line.
         tier: ``local``, or ``sim`` for simulated time, where there is no stack.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run.
@@ -79,6 +80,11 @@ def scenario(
 
             if speed not in (None, ""):
                 raise RequestError("The simulated tier's clock needs no --speed: it never waits.")
+            if is_program(consumer or ""):
+                raise RequestError(
+                    f"The simulated tier steps a consumer's code, and --consumer {consumer!r} is a program: "
+                    "leave out --tier, or give a class as module:Class."
+                )
             return simulated.scenario(
                 name,
                 seed=seed,
@@ -89,7 +95,7 @@ def scenario(
                 json=json,
                 consumer=consumer,
             )
-        from scenarios.catalog import find_scenario  # noqa: PLC0415 - the menu of tasks must not wait for the labs
+        from scenarios.catalog import find_scenario  # noqa: PLC0415 - likewise
         from scenarios.labs.runner import RunRequest, run_scenario  # noqa: PLC0415 - likewise
         from scenarios.report import Progress, make_console, print_result  # noqa: PLC0415 - likewise
 
@@ -102,7 +108,7 @@ def scenario(
             naive=naive,
             count=_number("--count", count),
             batch_size=_number("--batch-size", batch_size),
-            consumer=_checked_consumer(consumer),
+            consumer=(consumer or "").strip(),
             stack=stack or None,
             keep=keep,
             engine=engine or None,
@@ -278,14 +284,6 @@ def _speed(value: float | str | None) -> float | None:
     if not SLOWEST <= speed <= FASTEST:
         raise RequestError(f"--speed must be a number from {SLOWEST:g} to {FASTEST:g}, and is {value!r}.")
     return speed
-
-
-def _checked_consumer(consumer: str | None) -> str:
-    if consumer and not re.fullmatch(r"\w+(\.\w+)*:\w+", consumer):
-        raise RequestError(
-            f"--consumer must be module:Class, such as my_project.consumers:Careful, and is {consumer!r}."
-        )
-    return consumer or ""
 
 
 @contextmanager

@@ -54,11 +54,13 @@ class Invariant:
     Attributes:
         promise: what it promises, in words that complete "It holds that ...".
         check: returns the violations, none where it holds.
+        reads: the operations that it cannot do without, where not every consumer is known to do them.
     """
 
     name: str
     promise: str
     check: Callable[[History], list[Violation]]
+    reads: tuple[str, ...] = ()
 
 
 def lost(history: History) -> list[Violation]:

@@ -97,6 +97,8 @@ class Scenario:
         least: the smallest parameters with which the story can be told.
         delivery: how the queue behaves.
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
+        any_program: whether a program of any make can take the consumer's place: what the story is about, and what
+            strikes in it, is to be seen from outside (see ``scenarios.foreign``).
     """
 
     name: str
@@ -110,6 +112,7 @@ class Scenario:
     least: Parameters = field(default_factory=lambda: Parameters(1, 1))
     delivery: DeliveryRates = field(default_factory=DeliveryRates)
     consumer: str = ""
+    any_program: bool = False
 
     def parameters(self, given: Mapping[str, float | None]) -> Parameters:
         """Return the defaults with what was given in their place.

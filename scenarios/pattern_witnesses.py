@@ -176,10 +176,16 @@ def find_healed_after_retries(history: History) -> Evidence | None:
 
 
 FOUND_IN_LEDGER = Witness(
-    "found-in-ledger", "a side effect without its bookkeeping is found in the ledger", find_found_in_ledger
+    "found-in-ledger",
+    "a side effect without its bookkeeping is found in the ledger",
+    find_found_in_ledger,
+    reads=("LookUpSideEffect", "Complete"),
 )
 MET_AT_THE_CLAIM = Witness(
-    "met-at-the-claim", "a consumer wants what another is at work on, and is refused", find_met_at_the_claim
+    "met-at-the-claim",
+    "a consumer wants what another is at work on, and is refused",
+    find_met_at_the_claim,
+    reads=("Claim",),
 )
 GOOD_AMONG_POISON = Witness(
     "good-among-poison", "good messages are deleted out of a batch that holds poison", find_good_among_poison

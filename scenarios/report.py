@@ -113,7 +113,7 @@ def findings(verdict: Verdict) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row(Text("invariants", style="bold"))
-    for invariant in verdict.scenario.invariants:
+    for invariant in verdict.invariants:
         found = verdict.violations[invariant.name]
         if found:
             times = f"{len(found)} violations, e.g. " if len(found) > 1 else ""
@@ -122,7 +122,7 @@ def findings(verdict: Verdict) -> Table:
             mark, said = Text("holds", style="green"), invariant.promise
         table.add_row(mark, invariant.name, Text(said))
     table.add_row(Text("witnesses", style="bold"))
-    for witness in verdict.scenario.witnesses:
+    for witness in verdict.witnesses:
         evidence = verdict.evidence[witness.name]
         if evidence is not None:
             mark, said = Text("seen", style="green"), evidence.summary
@@ -131,6 +131,10 @@ def findings(verdict: Verdict) -> Table:
         else:
             mark, said = Text("not seen"), f"{witness.question} (not needed for a verdict)"
         table.add_row(mark, witness.name, Text(said))
+    if verdict.not_judged:
+        table.add_row(Text("not judged", style="bold"))
+    for name, operations in verdict.not_judged.items():
+        table.add_row(Text("unseen"), name, Text(f"{', '.join(operations)} cannot be seen from outside a program"))
     return table
 
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from scenarios.foreign import is_program, unseen
 from scenarios.history import History
-from scenarios.invariants import Violation, recovered
+from scenarios.invariants import Invariant, Violation, recovered
 from scenarios.model import Parameters, Scenario
-from scenarios.witnesses import Evidence
+from scenarios.witnesses import Evidence, Witness
 
 #: The version of verdict.json; it changes when a reader of the last one would misread the new one.
 SCHEMA = 1
@@ -44,7 +45,7 @@ class Conditions:
 
     Attributes:
         tier: where it ran.
-        consumer: a consumer that took the place of ours, as ``module:Class``; empty for none.
+        consumer: what took the place of our consumer: a class as ``module:Class``, or a command line; empty for none.
         missed: what was waited for in vain, a sentence; empty for nothing.
         command: the one command that reproduces the run.
     """
@@ -63,8 +64,10 @@ class Verdict:
     """What the judge found.
 
     Attributes:
-        violations: by invariant; each invariant has its entry, empty where it holds.
-        evidence: by witness; None where it is missing.
+        violations: by invariant; each that was judged has its entry, empty where it holds.
+        evidence: by witness that was judged; None where it is missing.
+        not_judged: by invariant or witness, the operations without which there is no telling: those of a program of
+            somebody else's that cannot be seen from outside.
         recovered: how many messages came out although no producer knew of their send.
     """
 
@@ -73,6 +76,17 @@ class Verdict:
     violations: Mapping[str, tuple[Violation, ...]]
     evidence: Mapping[str, Evidence | None]
     recovered: int
+    not_judged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def invariants(self) -> tuple[Invariant, ...]:
+        """The invariants that were judged."""
+        return tuple(item for item in self.scenario.invariants if item.name not in self.not_judged)
+
+    @property
+    def witnesses(self) -> tuple[Witness, ...]:
+        """The witnesses that were judged."""
+        return tuple(item for item in self.scenario.witnesses if item.name not in self.not_judged)
 
     @property
     def outcome(self) -> Outcome:
@@ -85,9 +99,7 @@ class Verdict:
     def missing(self) -> tuple[str, ...]:
         """The names of the required witnesses without evidence."""
         return tuple(
-            witness.name
-            for witness in self.scenario.witnesses
-            if witness.required and self.evidence[witness.name] is None
+            witness.name for witness in self.witnesses if witness.required and self.evidence[witness.name] is None
         )
 
     @property
@@ -122,7 +134,7 @@ class Verdict:
                     "holds": not self.violations[invariant.name],
                     "violations": [_violation_as_json(item) for item in self.violations[invariant.name]],
                 }
-                for invariant in self.scenario.invariants
+                for invariant in self.invariants
             ],
             "witnesses": [
                 {
@@ -131,8 +143,9 @@ class Verdict:
                     "required": witness.required,
                     "evidence": _evidence_as_json(self.evidence[witness.name]),
                 }
-                for witness in self.scenario.witnesses
+                for witness in self.witnesses
             ],
+            "not_judged": [{"name": name, "unseen": list(names)} for name, names in self.not_judged.items()],
             "recovered": self.recovered,
             "missed_deadline": conditions.missed or None,
             "naive_twin": {"without": twin.without, "violation": twin.violation, "met": self.twin_met},
@@ -142,12 +155,17 @@ class Verdict:
 
 def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdict:
     """Judge a history."""
+    not_judged: dict[str, tuple[str, ...]] = {}
+    if is_program(conditions.consumer):
+        checks: tuple[Invariant | Witness, ...] = (*scenario.invariants, *scenario.witnesses)
+        not_judged = {item.name: missing for item in checks if (missing := unseen(item.reads))}
     return Verdict(
         scenario,
         conditions,
-        {invariant.name: tuple(invariant.check(history)) for invariant in scenario.invariants},
-        {witness.name: witness.find(history) for witness in scenario.witnesses},
+        {item.name: tuple(item.check(history)) for item in scenario.invariants if item.name not in not_judged},
+        {item.name: item.find(history) for item in scenario.witnesses if item.name not in not_judged},
         len(recovered(history)),
+        not_judged,
     )
 
 
@@ -165,6 +183,9 @@ def _reason(verdict: Verdict) -> str:
                 f"Nothing is violated, but it was not seen: {', '.join(verdict.missing)}." if verdict.missing else ""
             )
             return " ".join(filter(None, (late, absent)))
+    if verdict.not_judged:
+        names = ", ".join(verdict.not_judged)
+        return f"What could be judged holds, and what was to go wrong did go wrong; not judged: {names}."
     return "Every invariant holds, and what was to go wrong did go wrong."
 
 

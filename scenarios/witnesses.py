@@ -40,12 +40,14 @@ class Witness:
         question: what must have happened, in words.
         find: returns the evidence, or None.
         required: without its evidence a run is inconclusive.
+        reads: the operations that it cannot do without, where not every consumer is known to do them.
     """
 
     name: str
     question: str
     find: Callable[[History], Evidence | None]
     required: bool = True
+    reads: tuple[str, ...] = ()
 
 
 # --- crashes -----------------------------------------------------------------------------------------------------
@@ -75,6 +77,7 @@ def crashed(operation: Operation, point: Point) -> Witness:
         f"crashed-{point}-{_hyphenated(operation)}",
         f"a consumer dies by SIGKILL {point} {operation}, and that message comes again",
         find,
+        reads=(operation,),
     )
 
 

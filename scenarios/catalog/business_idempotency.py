@@ -63,4 +63,5 @@ SCENARIO = Scenario(
     least=Parameters(count=2, batch_size=1),
     # No duplicates of the queue's own: whatever is paid twice here, is paid because it was ordered twice.
     delivery=DeliveryRates(duplicate=0.0, underfill=0.0),
+    any_program=True,
 )

@@ -72,4 +72,5 @@ SCENARIO = Scenario(
     consumer="services.consumer.backoff:BacksOff",
     defaults=BackoffParameters(count=2, batch_size=10),
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
+    any_program=True,
 )

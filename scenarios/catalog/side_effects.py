@@ -68,4 +68,5 @@ SCENARIO = Scenario(
     least=Parameters(count=10, batch_size=1),
     # No duplicates of the queue's own: whatever comes twice here, comes because somebody died.
     delivery=DeliveryRates(duplicate=0.0),
+    any_program=True,
 )

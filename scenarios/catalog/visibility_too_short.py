@@ -53,4 +53,5 @@ SCENARIO = Scenario(
     defaults=Parameters(count=6, batch_size=1),
     # No duplicates of the queue's own: whatever comes twice here, comes because the timeout was short.
     delivery=DeliveryRates(duplicate=0.0),
+    any_program=True,
 )

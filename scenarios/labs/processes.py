@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from scenarios.errors import ServiceFailedError
 from scenarios.labs.births import Births
 
 #: Runs a program that Linux kills when the thread that started it is gone (util-linux's setpriv, prctl(2)). Asking for
@@ -31,6 +32,7 @@ class Command:
         environment: all of its environment.
         directory: its working directory.
         log: takes its standard output and standard error.
+        foreign: it is no service of ours, and no nursery can bear it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Command:
     environment: Mapping[str, str]
     directory: Path
     log: Path
+    foreign: bool = False
 
 
 class Child(Protocol):
@@ -85,21 +88,29 @@ class Processes:
         return tuple(self._running)
 
     def start(self, command: Command) -> None:
-        """Start a process."""
-        interpreter, option, *module = command.arguments
-        if self._births is not None and (interpreter, option) == (sys.executable, "-m"):
-            self._running[command.name] = self._births.bear(command, module[0], module[1:])
-            return
+        """Start a process.
+
+        Raises:
+            ServiceFailedError: the system cannot run this program.
+        """
+        if self._births is not None and not command.foreign:
+            interpreter, option, *module = command.arguments
+            if (interpreter, option) == (sys.executable, "-m"):
+                self._running[command.name] = self._births.bear(command, module[0], module[1:])
+                return
         with command.log.open("ab") as log:
-            self._running[command.name] = Started(
-                [*_leash(), *command.arguments],
-                env=dict(command.environment),
-                cwd=command.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            try:
+                self._running[command.name] = Started(
+                    [*_leash(), *command.arguments],
+                    env=dict(command.environment),
+                    cwd=command.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ServiceFailedError(f"{command.arguments[0]} cannot be run: {error.strerror}.") from None
 
     def ended(self) -> list[tuple[str, int]]:
         """Return the processes that have ended since the last call, each with its exit code (or minus its signal)."""
@@ -113,6 +124,12 @@ class Processes:
         for name in names:
             if name in self._running:
                 self._running[name].terminate()
+
+    def kill_one(self, name: str) -> None:
+        """End a process with whatever it may have started, if it still runs, and do not wait for it."""
+        process = self._running.get(name)
+        if process is not None:
+            process.kill_group()
 
     def kill(self) -> None:
         """End everything that still runs, with whatever it may have started, and wait until it is gone."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.catalog import find_scenario
+from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.errors import DeadlineMissed, RequestError
+from scenarios.foreign import command_line, is_program
 from scenarios.history import History
 from scenarios.history_files import MERGED, HistoryTail, write_atomically, write_history
 from scenarios.labs.births import Births, nursery
@@ -49,7 +51,7 @@ class RunRequest:
         count: messages; None for the scenario's own.
         batch_size: messages a receive; None for the scenario's own.
         settings: parameters of the scenario, each as ``key=value``.
-        consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
+        consumer: a consumer in the place of ours: a class as ``module:Class``, or a command line; empty for ours.
         stack: the stack to run on; None for the one that is up, or else a temporary one.
         keep: leave up a stack that is made for this run.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
@@ -107,6 +109,8 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
     began = time.monotonic()
     scenario = find_scenario(request.scenario)
     parameters_of(request, scenario)
+    if is_program(request.consumer):
+        check_program(request.consumer, scenario)
     if request.naive and request.consumer:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     if request.speed is not None and request.endpoint:
@@ -156,6 +160,7 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
     scenario = find_scenario(request.scenario)
     parameters = parameters_of(request, scenario)
     seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    program = command_line(request.consumer) if is_program(request.consumer) else ()
     with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
         directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
         watcher.began(seed, directory)
@@ -170,6 +175,7 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
             fresh=ground.fresh,
             directory=directory,
             births=ground.births,
+            program=program,
         )
         history, missed = _stage(setup, watcher)
         verdict = judge(
@@ -192,6 +198,17 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
         point_latest_at(directory)
         watcher.stage("cleaning up")
     return result
+
+
+def check_program(consumer: str, scenario: Scenario) -> None:
+    """Refuse a program that is not there, or that a scenario could not be judged with."""
+    command_line(consumer)
+    if not scenario.any_program:
+        able = ", ".join(name for name, each in all_scenarios().items() if each.any_program)
+        raise RequestError(
+            f"What {scenario.name} is about cannot be seen from outside a program, so --consumer takes a class for it; "
+            f"a program can be put through: {able}."
+        )
 
 
 def parameters_of(request: RunRequest, scenario: Scenario) -> Parameters:
@@ -316,7 +333,7 @@ def command_of(request: RunRequest, scenario: Scenario, parameters: Parameters, 
     if request.naive:
         words.append("--naive")
     if request.consumer:
-        words.append(f"--consumer {request.consumer}")
+        words.append(f"--consumer {shlex.quote(request.consumer)}")
     for item in fields(parameters):
         value = getattr(parameters, item.name)
         if value != getattr(scenario.defaults, item.name):

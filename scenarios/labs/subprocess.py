@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -25,6 +26,7 @@ from scenarios.labs.environment import as_options, as_variables, service_environ
 from scenarios.labs.hands import Hands
 from scenarios.labs.observer import Observer
 from scenarios.labs.processes import Command, Processes
+from scenarios.labs.programs import Programs, Start
 from scenarios.labs.redrive import redriven
 from scenarios.labs.timing import Timing
 from scenarios.model import Parameters, Scenario
@@ -42,6 +44,8 @@ LOOK_FOR_DEAD_LETTERS_EVERY = 0.5
 PRODUCER_DEADLINE = (30.0, 0.1)
 #: Seconds in which a consumer finishes what it has in hand: a long poll, a batch, and the start of Python itself.
 STOP_DEADLINE = 30.0
+#: How a program ends that leaves SIGTERM to the system, or to a shell: no clean end, and an end.
+ENDED_BY_SIGTERM = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 #: Real seconds that a deadline is put off where the lab's clock runs faster: for the work that does not.
 SLACK = 20.0
 
@@ -52,6 +56,7 @@ class Setup:
 
     Attributes:
         consumer: the class in the place of ours, as ``module:Class``; empty for our own.
+        program: the program in the place of ours, and its arguments; empty for a class.
         fresh: the stack was made for this run.
         directory: the run's own.
         births: the nursery of its services; None to start each from nothing.
@@ -67,6 +72,7 @@ class Setup:
     fresh: bool
     directory: Path
     births: Births | None = None
+    program: tuple[str, ...] = ()
 
 
 class SubprocessLab:
@@ -78,6 +84,7 @@ class SubprocessLab:
         self._files = setup.directory / "processes"
         self._environment = service_environment(setup.stack, setup.resources)
         self._processes = Processes(setup.births)
+        self._programs = Programs(setup.program, setup.stack, setup.resources, self._files) if setup.program else None
         self._names_taken: set[str] = set()
         self._asked_to_end: set[str] = set()
         self._dead_letters: list[str] = []
@@ -177,6 +184,8 @@ class SubprocessLab:
         """Kill what still runs; safe at any time, more than once."""
         self._processes.kill()
         self._note_exits()
+        if self._programs is not None:
+            self._programs.close()
 
     # --- what a story does -------------------------------------------------------------------------------------------
 
@@ -205,6 +214,12 @@ class SubprocessLab:
         name = self._new_name(name or "consumer")
         self._observer.stage(f"starting {name}")
         timing = Timing(self._speed, self.queue.visibility_timeout)
+        if self._programs is not None:
+            kill = partial(self._processes.kill_one, name)
+            start = Start(name, timing.faults(faults), timing.settings(settings), self._seed_of(name), kill)
+            self._processes.start(self._programs.prepare(start, self._environment))
+            self._programs.began(name)
+            return ConsumerHandle(name)
         variables = {
             "SEED": str(self._seed_of(name)),
             "FAULTS": json.dumps([fault.as_json() for fault in timing.faults(faults)]),
@@ -219,13 +234,17 @@ class SubprocessLab:
         names = tuple(consumer.name for consumer in consumers) or self._processes.running
         if not names:
             return
-        self._asked_to_end.update(names)
-        self._processes.terminate(names)
+        self._end(names)
         self.wait_for(
             lambda history: all(name in history.exits for name in names),
             deadline=STOP_DEADLINE,
             what=f"{', '.join(names)} to end",
         )
+
+    def _end(self, names: Sequence[str]) -> None:
+        fresh = [name for name in names if name not in self._asked_to_end]
+        self._asked_to_end.update(fresh)
+        self._processes.terminate(fresh)
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
@@ -309,6 +328,8 @@ class SubprocessLab:
         grown = self._tail.poll()
         for name, code in ended:
             self._check_exit(name, code)
+        if self._programs is not None:
+            self._end(self._programs.look(self._processes.running))
         if grown:
             self._observer.grown(self.history)
         return grown
@@ -329,11 +350,17 @@ class SubprocessLab:
             and name in self._asked_to_end
             and not has_started(ConsumerHandle(name))(self.history)
         )
-        if code == 0 or killed_by_fault or ended_while_starting:
+        foreign = self._programs is not None and name in self._programs
+        if killed_by_fault or ended_while_starting:
+            return
+        if foreign and name in self._asked_to_end and code in ENDED_BY_SIGTERM:
+            return
+        if code == 0 and not (foreign and name not in self._asked_to_end):
             return
         log = self._files / f"{name}.log"
-        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-        raise ServiceFailedError(f"{name} ended with {how}: {_last_words(log)} (its log: {log})")
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        unasked = "" if code else " although nobody had asked it to"
+        raise ServiceFailedError(f"{name} ended with {how}{unasked}: {_last_words(log)} (its log: {log})")
 
     def _new_name(self, wanted: str) -> str:
         number = 1

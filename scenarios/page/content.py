@@ -50,6 +50,7 @@ def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
             **_headline(verdict, history),
             "invariants": list(_invariants(verdict, teller)),
             "witnesses": list(_witnesses(verdict, teller)),
+            "not_judged": {name: ", ".join(operations) for name, operations in verdict.not_judged.items()},
             "marks_left_out": marks_left_out,
             "rows_left_out": rows_left_out,
         },
@@ -121,7 +122,7 @@ def _pointed_at(verdict: Verdict) -> frozenset[Pointer]:
 
 
 def _invariants(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
-    for invariant in verdict.scenario.invariants:
+    for invariant in verdict.invariants:
         found = verdict.violations[invariant.name]
         yield {
             "name": invariant.name,
@@ -135,7 +136,7 @@ def _invariants(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
 
 
 def _witnesses(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
-    for witness in verdict.scenario.witnesses:
+    for witness in verdict.witnesses:
         found = verdict.evidence[witness.name]
         yield {
             "name": witness.name,

@@ -1,0 +1,300 @@
+"""What a consumer of any make says to AWS, as operations: the JSON protocols of SQS and DynamoDB, read from outside.
+
+    ReceiveMessage                                  Receive
+    DeleteMessage, DeleteMessageBatch               Delete
+    ChangeMessageVisibility, ...Batch               ChangeVisibility
+    SendMessage, SendMessageBatch                   Send
+    UpdateItem of the side-effects table            PerformSideEffect
+    GetItem of the side-effects table               LookUpSideEffect
+
+Everything else is the program's own affair and passes unread. Pure: bytes in, operations and bytes out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.operations import (
+    ChangeVisibility,
+    Delete,
+    EntryFailure,
+    LookUpSideEffect,
+    Message,
+    Operation,
+    OutgoingMessage,
+    PerformSideEffect,
+    Receive,
+    Send,
+    SendResult,
+    SentEntry,
+)
+from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
+
+SQS = "AmazonSQS."
+DYNAMODB = "DynamoDB_20120810."
+
+Document = dict[str, Any]
+
+#: What the lab has to know of each delivery; a program need not ask for it.
+_ATTRIBUTES = ("ApproximateReceiveCount", "MessageGroupId", "SequenceNumber")
+#: What would change the ledger otherwise than by counting.
+_OTHER_WRITES = ("PutItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+
+
+class BreaksContractError(Exception):
+    """Tell what a program does that the lab cannot make sense of; ``str(error)`` completes "it ..."."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A request, understood.
+
+    Attributes:
+        operation: what it asks for.
+        body: the request's body, as it shall go on to AWS.
+        answer: from AWS's answer to the operation's result, and to the body that the program gets.
+    """
+
+    operation: Operation
+    body: bytes
+    answer: Callable[[bytes], tuple[Any, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a program works on.
+
+    Attributes:
+        queue: the name of its queue.
+        ledger: the name of the side-effects table.
+        receive_wait: seconds that a receive waits which does not say how long.
+        business_field: the payload field by which a side effect is known; empty for the payload's ``id``.
+        max_messages: it is handed no more at once, whatever it asks for.
+        message_limit: it is done after so many messages; 0 is never.
+    """
+
+    queue: str
+    ledger: str
+    receive_wait: int = 0
+    business_field: str = ""
+    max_messages: int = 10
+    message_limit: int = 0
+
+
+class Reader:
+    """Reads what one program says; remembers what it was handed, since a receipt handle tells no MessageId."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._by_handle: dict[str, Message] = {}
+        self._by_key: dict[str, Message] = {}
+        self._done: set[str] = set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the program has deleted as many messages as it may."""
+        return 0 < self._around.message_limit <= len(self._done)
+
+    def read(self, target: str, body: bytes) -> Reading | None:
+        """Understand a request; None where it is the program's own affair.
+
+        Args:
+            target: the header ``X-Amz-Target``.
+            body: the request's body.
+
+        Raises:
+            BreaksContractError: it asks for something that the lab could not judge.
+        """
+        if not target:
+            if b"Action=" in body and b"Action=GetCallerIdentity" not in body:
+                raise BreaksContractError(
+                    "speaks the Query protocol of old SDKs; the lab reads JSON, which AWS's SDKs speak to SQS since "
+                    "November 2023"
+                )
+            return None
+        try:
+            document = json.loads(body)
+            if target.startswith(SQS):
+                return self._of_queue(target.removeprefix(SQS), document, body)
+            if target.startswith(DYNAMODB):
+                return self._of_ledger(target.removeprefix(DYNAMODB), document, body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Whoever is asked will say what is wrong with it.
+            return None
+        return None
+
+    # --- the queue ---------------------------------------------------------------------------------------------------
+
+    def _of_queue(self, action: str, document: Document, body: bytes) -> Reading | None:
+        if document["QueueUrl"].rstrip("/").rpartition("/")[2] != self._around.queue:
+            return None
+        if action == "ReceiveMessage":
+            return self._receive(document)
+        of_entries = {"DeleteMessage": self._delete, "ChangeMessageVisibility": self._change, "SendMessage": _send}
+        understand = of_entries.get(action.removesuffix("Batch"))
+        entries = document["Entries"] if action.endswith("Batch") else [document]
+        return understand(entries, body) if understand else None
+
+    def _receive(self, document: Document) -> Reading:
+        most = min(document.get("MaxNumberOfMessages", 1), self._around.max_messages)
+        named = {*document.get("MessageSystemAttributeNames", ()), *document.get("AttributeNames", ())}
+        hidden = () if "All" in named else tuple(name for name in _ATTRIBUTES if name not in named)
+        asked = [*document.get("MessageSystemAttributeNames", ()), *hidden]
+        changed = {**document, "MaxNumberOfMessages": most, "MessageSystemAttributeNames": asked}
+
+        def answer(data: bytes) -> tuple[tuple[Message, ...], bytes]:
+            told = json.loads(data)
+            messages = tuple(_message(item) for item in told.get("Messages") or ())
+            for message in messages:
+                self._by_handle[message.receipt_handle] = message
+                self._by_key[self._key_of(message)] = message
+            return messages, _without(told, hidden)
+
+        wait = document.get("WaitTimeSeconds", self._around.receive_wait)
+        return Reading(Receive(most, wait), json.dumps(changed).encode(), answer)
+
+    def _delete(self, entries: Sequence[Document], body: bytes) -> Reading:
+        messages = self._handed(entries)
+
+        def answer(data: bytes) -> tuple[tuple[EntryFailure, ...], bytes]:
+            failures = _failures(json.loads(data or b"{}"), entries)
+            refused = {failure.entry for failure in failures}
+            self._done |= {item.message_id for entry, item in enumerate(messages) if entry not in refused}
+            return failures, data
+
+        return Reading(Delete(messages), body, answer)
+
+    def _change(self, entries: Sequence[Document], body: bytes) -> Reading:
+        def answer(data: bytes) -> tuple[tuple[EntryFailure, ...], bytes]:
+            return _failures(json.loads(data or b"{}"), entries), data
+
+        return Reading(ChangeVisibility(self._handed(entries), entries[0]["VisibilityTimeout"]), body, answer)
+
+    def _handed(self, entries: Sequence[Document]) -> tuple[Message, ...]:
+        handles = [entry["ReceiptHandle"] for entry in entries]
+        return tuple(self._by_handle.get(handle) or Message("", handle, "") for handle in handles)
+
+    def _key_of(self, message: Message) -> str:
+        try:
+            return effect_key(parse_payload(message.body), message.message_id, self._around.business_field)
+        except MalformedPayload:
+            return message.message_id
+
+    # --- the external system -----------------------------------------------------------------------------------------
+
+    def effect(self, key: str) -> PerformSideEffect:
+        """Return the side effect of a key, of the message that the program was last handed with it."""
+        message = self._by_key.get(key)
+        if message is None:
+            return PerformSideEffect(key, "")
+        try:
+            sequence = sequence_of(parse_payload(message.body))
+        except MalformedPayload:
+            sequence = None
+        return PerformSideEffect(key, message.message_id, sequence, message.group)
+
+    def _of_ledger(self, action: str, document: Document, body: bytes) -> Reading | None:
+        if action in _OTHER_WRITES and f'"{self._around.ledger}"'.encode() in body:
+            raise BreaksContractError(
+                f"changes the side-effects table by {action}; the external system counts, by an UpdateItem that adds"
+            )
+        if document.get("TableName", "").rpartition("/")[2] != self._around.ledger:
+            return None
+        if action not in ("GetItem", "UpdateItem"):
+            return None
+        key = document["Key"]["message_id"]["S"]
+        if action == "GetItem":
+            return Reading(LookUpSideEffect(key), body, lambda data: ("Item" in json.loads(data), data))
+        if document.get("ConditionExpression") or document.get("Expected"):
+            raise BreaksContractError(
+                "puts a condition on its side effect; the external system refuses none, or no duplicate could be seen"
+            )
+        return Reading(self.effect(key), body, lambda data: (_executions(json.loads(data)), data))
+
+
+def add_one(table: str, key: str) -> bytes:
+    """Return the body of the UpdateItem that counts a side effect."""
+    return json.dumps(
+        {
+            "TableName": table,
+            "Key": {"message_id": {"S": key}},
+            "UpdateExpression": "ADD executions :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+            "ReturnValues": "UPDATED_NEW",
+        }
+    ).encode()
+
+
+def look_up(table: str, key: str) -> bytes:
+    """Return the body of the GetItem that asks how often a side effect was caused."""
+    return json.dumps({"TableName": table, "Key": {"message_id": {"S": key}}, "ConsistentRead": True}).encode()
+
+
+def executions_in(data: bytes) -> int:
+    """Return how often a side effect was caused, from the answer to either."""
+    document = json.loads(data)
+    return _executions(document) or int(document.get("Item", {}).get("executions", {}).get("N", 0))
+
+
+def _executions(document: Mapping[str, Any]) -> int | None:
+    told = document.get("Attributes", {}).get("executions", {}).get("N")
+    return int(told) if told is not None else None
+
+
+def _send(entries: Sequence[Document], body: bytes) -> Reading:
+    messages = tuple(
+        OutgoingMessage(
+            entry["MessageBody"],
+            entry.get("MessageGroupId"),
+            entry.get("MessageDeduplicationId"),
+            entry.get("DelaySeconds"),
+        )
+        for entry in entries
+    )
+
+    def answer(data: bytes) -> tuple[SendResult, bytes]:
+        document = json.loads(data)
+        sent = document.get("Successful", []) if "Id" in entries[0] else [document]
+        places = _places(entries)
+        taken = tuple(
+            SentEntry(places[item.get("Id", "")], item["MessageId"], item.get("SequenceNumber")) for item in sent
+        )
+        return SendResult(taken, _failures(document, entries)), data
+
+    return Reading(Send(messages), body, answer)
+
+
+def _message(item: Mapping[str, Any]) -> Message:
+    attributes = item.get("Attributes", {})
+    return Message(
+        item["MessageId"],
+        item["ReceiptHandle"],
+        item["Body"],
+        int(attributes.get("ApproximateReceiveCount", 1)),
+        attributes.get("MessageGroupId"),
+        attributes.get("SequenceNumber"),
+    )
+
+
+def _without(told: Document, hidden: Sequence[str]) -> bytes:
+    """Return an answer without what the program did not ask for."""
+    for item in told.get("Messages") or ():
+        attributes = {name: value for name, value in item.pop("Attributes", {}).items() if name not in hidden}
+        if attributes:
+            item["Attributes"] = attributes
+    return json.dumps(told).encode()
+
+
+def _failures(document: Mapping[str, Any], entries: Sequence[Document]) -> tuple[EntryFailure, ...]:
+    places = _places(entries)
+    return tuple(
+        EntryFailure(places[item["Id"]], item["Code"], item.get("Message", ""), sender_fault=item["SenderFault"])
+        for item in document.get("Failed") or ()
+    )
+
+
+def _places(entries: Sequence[Document]) -> Mapping[str, int]:
+    return {entry.get("Id", ""): place for place, entry in enumerate(entries)}
