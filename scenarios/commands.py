@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from infra.errors import InfraError
 from scenarios.errors import RequestError, ScenarioError
-from scenarios.foreign import is_program
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
@@ -80,11 +79,6 @@ def scenario(
 
             if speed not in (None, ""):
                 raise RequestError("The simulated tier's clock needs no --speed: it never waits.")
-            if is_program(consumer or ""):
-                raise RequestError(
-                    f"The simulated tier steps a consumer's code, and --consumer {consumer!r} is a program: "
-                    "leave out --tier, or give a class as module:Class."
-                )
             return simulated.scenario(
                 name,
                 seed=seed,

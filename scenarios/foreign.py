@@ -43,6 +43,19 @@ def command_line(consumer: str) -> tuple[str, ...]:
     return words
 
 
+def check_class(consumer: str) -> None:
+    """Refuse a program where a consumer's own code is stepped.
+
+    Raises:
+        RequestError: it is a program.
+    """
+    if is_program(consumer):
+        raise RequestError(
+            f"The simulated tier steps a consumer's code, and --consumer {consumer!r} is no module:Class such as "
+            "my_project.consumers:Careful; programs run in the local tier, by `invoke scenario`."
+        )
+
+
 def unseen(operations: Iterable[str]) -> tuple[str, ...]:
     """Return those operations that cannot be seen from outside a consumer."""
     return tuple(name for name in operations if name not in SEEN)

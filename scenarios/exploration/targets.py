@@ -11,6 +11,7 @@ from typing import Any
 
 from scenarios.catalog import all_scenarios
 from scenarios.errors import RequestError
+from scenarios.foreign import check_class
 from scenarios.labs.base import QueueInfo
 from scenarios.labs.simulated import consumer_class
 from scenarios.model import COMMON, Scenario
@@ -93,8 +94,9 @@ def make_target(
         rest: see :class:`Target`.
 
     Raises:
-        RequestError: there is no such story, or a value is out of range.
+        RequestError: there is no such story, a value is out of range, or the consumer is a program.
     """
+    check_class(rest.get("consumer", ""))
     scenario, _, _ = find(name)
     chosen = scenario.settings(settings)
     parameters = scenario.parameters({"count": count, "batch_size": batch_size, **chosen})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.labs.environment import IDENTITY_VARIABLES, as_variables
@@ -149,7 +150,7 @@ def _environment(url: str, shared: Mapping[str, str], settings: Mapping[str, str
     return {
         **told,
         **settings,
-        "QUEUE_URL": url + told["QUEUE_URL"][told["QUEUE_URL"].index("/", len("https://")) :],
+        "QUEUE_URL": url + urlsplit(told["QUEUE_URL"]).path,
         "AWS_ENDPOINT_URL": url,
         "AWS_DEFAULT_REGION": told["AWS_REGION"],
         "AWS_ACCESS_KEY_ID": "loopback",

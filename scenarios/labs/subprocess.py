@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import sys
 import time
@@ -46,6 +47,8 @@ PRODUCER_DEADLINE = (30.0, 0.1)
 STOP_DEADLINE = 30.0
 #: How a program ends that leaves SIGTERM to the system, or to a shell: no clean end, and an end.
 ENDED_BY_SIGTERM = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+#: A line that says what went wrong, as Python, Node, Java and others write it.
+AN_ERROR = re.compile(r"\s*(error: |[\w.]*(Error|Exception)\b[^()]*: )")
 #: Real seconds that a deadline is put off where the lab's clock runs faster: for the work that does not.
 SLACK = 20.0
 
@@ -234,17 +237,13 @@ class SubprocessLab:
         names = tuple(consumer.name for consumer in consumers) or self._processes.running
         if not names:
             return
-        self._end(names)
+        self._asked_to_end.update(names)
+        self._processes.terminate(names)
         self.wait_for(
             lambda history: all(name in history.exits for name in names),
             deadline=STOP_DEADLINE,
             what=f"{', '.join(names)} to end",
         )
-
-    def _end(self, names: Sequence[str]) -> None:
-        fresh = [name for name in names if name not in self._asked_to_end]
-        self._asked_to_end.update(fresh)
-        self._processes.terminate(fresh)
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
@@ -329,7 +328,9 @@ class SubprocessLab:
         for name, code in ended:
             self._check_exit(name, code)
         if self._programs is not None:
-            self._end(self._programs.look(self._processes.running))
+            done = set(self._programs.look(self._processes.running)) - self._asked_to_end
+            self._asked_to_end |= done
+            self._processes.terminate(tuple(done))
         if grown:
             self._observer.grown(self.history)
         return grown
@@ -350,12 +351,12 @@ class SubprocessLab:
             and name in self._asked_to_end
             and not has_started(ConsumerHandle(name))(self.history)
         )
-        foreign = self._programs is not None and name in self._programs
-        if killed_by_fault or ended_while_starting:
-            return
-        if foreign and name in self._asked_to_end and code in ENDED_BY_SIGTERM:
-            return
-        if code == 0 and not (foreign and name not in self._asked_to_end):
+        if self._programs is not None and name in self._programs:
+            # What a program's limits are is the lab's to see, so none ends before it is asked to.
+            fine = name in self._asked_to_end and code in ENDED_BY_SIGTERM
+        else:
+            fine = code == 0
+        if fine or killed_by_fault or ended_while_starting:
             return
         log = self._files / f"{name}.log"
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
@@ -382,4 +383,8 @@ def _last_words(log: Path) -> str:
         lines = log.read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return lines[-1].strip().removeprefix("error: ") if lines else "it said nothing"
+    if not lines:
+        return "it said nothing"
+    # Some runtimes end with a word on themselves after what went wrong.
+    errors = [line for line in lines if AN_ERROR.match(line)]
+    return (errors or lines)[-1].strip().removeprefix("error: ")

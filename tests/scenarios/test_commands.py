@@ -46,7 +46,7 @@ def staged(monkeypatch, tmp_path):
         ({"name": "fifo-order", "batch_size": "1"}, "error: --batch-size is 1; the scenario fifo-order needs 3 to 10."),
         (
             {"name": "crash", "consumer": "nonsense"},
-            "error: --consumer must be module:Class, such as my_project.consumers:Careful, and is 'nonsense'.",
+            "error: --consumer is neither module:Class nor a program: 'nonsense' is not there, or cannot be executed.",
         ),
         (
             {"name": "crash", "consumer": "m:C", "naive": True},

@@ -1,0 +1,135 @@
+"""A careful consumer of Python's standard library alone: AWS's JSON protocols over HTTP, side effects by POST.
+
+    python consumer.py                 claims, asks the ledger, causes the side effect, marks it as done, deletes
+    python consumer.py --naive         causes the side effect and deletes
+    python consumer.py --delete-first  deletes, then causes the side effect
+
+docs/your-own-consumer.md has the lab's contract.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ENV = os.environ
+NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
+MARKER = ENV.get("REJECT_PAYLOAD_MARKER")
+KEY_FIELD = ENV.get("BUSINESS_IDEMPOTENCY_FIELD") or "id"
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def ask(request):
+    with opener.open(request, timeout=60) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+def sqs(action, tries=3, **parameters):
+    """Ask the queue, and again where it could not answer: it may well be able to now, and asking twice does no harm."""
+    try:
+        return aws(f"AmazonSQS.{action}", QueueUrl=ENV["QUEUE_URL"], **parameters)
+    except urllib.error.HTTPError as error:
+        if tries == 1 or error.code < 500:
+            raise
+        error.close()
+        return sqs(action, tries - 1, **parameters)
+
+
+def status_table(action, key, **parameters):
+    return aws(
+        f"DynamoDB_20120810.{action}",
+        TableName=ENV["MESSAGE_STATUS_TABLE"],
+        Key={"message_id": {"S": key}},
+        ExpressionAttributeNames={"#status": "status"},
+        **parameters,
+    )
+
+
+def aws(target, **document):
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
+    body = json.dumps(document).encode()
+    return ask(urllib.request.Request(ENV["AWS_ENDPOINT_URL"], body, headers))  # noqa: S310 - told by the lab
+
+
+def claim(key, seconds):
+    """Claim a key by one conditional write; return whether it is ours now, and whether it was done before."""
+    now = time.time()
+    try:
+        status_table(
+            "UpdateItem",
+            key,
+            ConditionExpression="attribute_not_exists(message_id) OR (#status = :started AND lease <= :now)",
+            UpdateExpression="SET #status = :started, lease = :lease",
+            ExpressionAttributeValues={
+                ":started": {"S": "STARTED"},
+                ":now": {"N": str(now)},
+                ":lease": {"N": str(now + seconds)},
+            },
+        )
+    except urllib.error.HTTPError as error:
+        with error:
+            if "ConditionalCheckFailed" not in error.read().decode():
+                raise
+        found = status_table("GetItem", key, ProjectionExpression="#status", ConsistentRead=True)
+        return False, found["Item"]["status"]["S"] == "COMPLETED"
+    return True, False
+
+
+def side_effect(key, method):
+    request = urllib.request.Request(ENV["SIDE_EFFECT_URL"] + key, method=method)  # noqa: S310 - told by the lab
+    return ask(request)["executions"]
+
+
+def handle(message, lease):
+    """Return whether a message is done with."""
+    if MARKER and MARKER in message["Body"]:
+        return False
+    key = str(json.loads(message["Body"])[KEY_FIELD])
+    if NAIVE or DELETE_FIRST:
+        if DELETE_FIRST:
+            sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+        side_effect(key, "POST")
+        return True
+    ours, done = claim(key, lease)
+    if done or not ours:
+        return done
+    if not side_effect(key, "GET"):
+        side_effect(key, "POST")
+    completed = {":completed": {"S": "COMPLETED"}}
+    status_table("UpdateItem", key, UpdateExpression="SET #status = :completed", ExpressionAttributeValues=completed)
+    return True
+
+
+def main():
+    stopping = []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+    asked = sqs("GetQueueAttributes", AttributeNames=["VisibilityTimeout"])["Attributes"]
+    lease = float(ENV.get("CLAIM_LEASE_SECONDS") or 0.9 * int(asked["VisibilityTimeout"]))
+    while not stopping:
+        batch = sqs(
+            "ReceiveMessage",
+            MaxNumberOfMessages=int(ENV["MAX_MESSAGES"]),
+            WaitTimeSeconds=int(ENV["WAIT_TIME_SECONDS"]),
+            MessageSystemAttributeNames=["MessageGroupId"],
+        ).get("Messages", [])
+        stopped = set()
+        for message in batch:
+            group = message.get("Attributes", {}).get("MessageGroupId")
+            if group in stopped:
+                continue
+            try:
+                done = handle(message, lease)
+            except urllib.error.HTTPError as error:
+                error.close()
+                done = False
+            if done:
+                sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+            elif group is not None:
+                stopped.add(group)
+
+
+if __name__ == "__main__":
+    main()

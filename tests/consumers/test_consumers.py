@@ -1,0 +1,52 @@
+"""Consumers of other makes are put through a crash; docs/your-own-consumer.md says what it shows of them.
+
+``.ci/consumers`` installs them.
+"""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scenarios.labs.runner import RunRequest, run_scenario
+from tests.scenarios.conftest import project  # noqa: F401 - a project directory of the test's own
+
+pytestmark = pytest.mark.processes
+
+SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "consumers"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "queue-fundamentals" / "consumers"
+
+COMMANDS = {
+    "sqs-consumer": ("node", "{directory}/consumer.mjs"),
+    "powertools": ("{directory}/venv/bin/python", "{directory}/consumer.py"),
+}
+
+
+def command_of(name, *options):
+    """Return a consumer's command line; the script only says where it is, once it is installed."""
+    if not os.environ.get("CI") and not list(CACHE.glob(f"{name}-*")):
+        pytest.skip(f"{name} is not installed; run .ci/consumers to install it")
+    directory = subprocess.run([SCRIPT, name], check=True, capture_output=True, text=True).stdout.strip()
+    return shlex.join([*(word.format(directory=directory) for word in COMMANDS[name]), *options])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "paid_twice"),
+    [
+        # Killed after the side effect, and killed before the delete: it has no memory of either.
+        ("sqs-consumer", (), 2),
+        # Killed before the delete it finds its record; killed after the side effect it has none yet.
+        ("powertools", (), 1),
+        ("sqs-consumer", ("--look",), 0),
+        ("powertools", ("--look",), 0),
+    ],
+)
+def test_what_a_crash_shows_of_a_consumer_of_another_make(project, name, options, paid_twice):  # noqa: F811
+    verdict = run_scenario(RunRequest("crash", seed=3, consumer=command_of(name, *options))).verdict
+    assert len(verdict.violations["duplicated-side-effect"]) == paid_twice, verdict.reason
+    assert str(verdict.outcome) == ("fail" if paid_twice else "pass"), verdict.reason
+    assert [each for each, found in verdict.violations.items() if found and each != "duplicated-side-effect"] == []
+    assert verdict.missing == ()
+    assert list(verdict.not_judged) == ["crashed-after-claim"]

@@ -1,0 +1,69 @@
+"""Programs that know nothing of the lab, put through its scenarios on real processes."""
+
+import shlex
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from infra.stacks import temporary_stack
+from scenarios.errors import ServiceFailedError
+from scenarios.labs import programs
+from scenarios.labs.observer import Nobody
+from scenarios.labs.runner import Ground, RunRequest, run_on, run_scenario
+from scenarios.verdict import Outcome
+from tests.scenarios.test_local_tier import processes_of
+
+pytestmark = pytest.mark.processes
+
+PLAIN = shlex.join([sys.executable, str(Path(__file__).resolve().parents[1] / "consumers" / "plain" / "consumer.py")])
+
+
+def test_a_careful_program_passes_what_programs_must_be_able_to_pass(project):
+    names = ["happy", "crash", "duplicates", "poison", "fifo-order"]
+    with temporary_stack(names) as stack, ThreadPoolExecutor(2) as pool:
+        ground = Ground(stack, fresh=True)
+        requests = [RunRequest(name, seed=3, consumer=PLAIN) for name in names]
+        results = list(pool.map(lambda request: run_on(ground, request, Nobody()), requests))
+    for result in results:
+        assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    assert {name: list(result.verdict.not_judged) for name, result in zip(names, results, strict=True)} == {
+        "happy": [],
+        "crash": ["crashed-after-claim"],
+        "duplicates": [],
+        "poison": [],
+        "fifo-order": [],
+    }
+    assert processes_of(project) == []
+
+
+def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(project):
+    result = run_scenario(RunRequest("happy", seed=3, consumer=f"{PLAIN} --delete-first"))
+    assert result.verdict.outcome is Outcome.FAIL
+    assert {name for name, found in result.verdict.violations.items() if found} == {
+        "deleted-before-done",
+        "duplicated-side-effect",
+    }
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("raise SystemExit('no such order')", r"consumer-1 ended with exit code 1: no such order \(its log: "),
+        ("pass", r"consumer-1 ended with exit code 0 although nobody had asked it to: it said nothing \(its log: "),
+        ("import time; time.sleep(600)", r"consumer-1 has run for 0.5 s and never asked for a message; it has to call"),
+    ],
+    ids=["fails", "ends", "never-receives"],
+)
+def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, monkeypatch, program, sentence):
+    monkeypatch.setattr(programs, "FIRST_RECEIVE", 0.5)
+    consumer = shlex.join([sys.executable, "-c", program])
+    # What ends by itself has to do so before the lab has lost patience with it.
+    if "sleep" not in program:
+        monkeypatch.setattr(programs, "FIRST_RECEIVE", 60.0)
+    with pytest.raises(ServiceFailedError, match=sentence):
+        run_scenario(RunRequest("poison", seed=3, consumer=consumer))
+    (directory,) = (project / "runs").iterdir()
+    assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []
