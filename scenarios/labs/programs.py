@@ -117,23 +117,20 @@ class Programs:
         Raises:
             ServiceFailedError: one never asks for a message, or does what nobody could judge.
         """
-        for name in running:
-            tap = self._taps.get(name)
-            if tap is None:
-                continue
+        for name, tap in self._taps.items():
             if tap.complaint:
                 raise ServiceFailedError(f"{name} {tap.complaint}; see {CONTRACT}.")
-            if not tap.asked and time.monotonic() - self._started[name] > FIRST_RECEIVE:
+            if name in running and not tap.asked and time.monotonic() - self._started[name] > FIRST_RECEIVE:
                 raise ServiceFailedError(
                     f"{name} has run for {FIRST_RECEIVE:g} s and never asked for a message; it has to call "
                     f"ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL, see {CONTRACT} "
                     f"(its log: {self._files / f'{name}.log'})."
                 )
-        return [name for name in running if name in self._taps and self._taps[name].reader.is_done]
+        return [name for name in running if self.is_done(name)]
 
-    def has_asked(self, name: str) -> bool:
-        """Tell whether a program has ever asked for a message."""
-        return self._taps[name].asked
+    def is_done(self, name: str) -> bool:
+        """Tell whether a program has done what it was to do."""
+        return name in self._taps and self._taps[name].reader.is_done
 
     def close(self) -> None:
         """Close all taps."""

@@ -171,6 +171,8 @@ class SubprocessLab:
             self.stop()
         except DeadlineMissed:
             self.close()
+        if self._programs is not None:
+            self._programs.close()
         self.collect_dead_letters()
         self._look()
         if not self._hands.embedded and self.history.unsettled:
@@ -325,12 +327,12 @@ class SubprocessLab:
         # First who ended, then the files: what a process wrote before its end is then read before its end is known.
         ended = self._note_exits()
         grown = self._tail.poll()
-        for name, code in ended:
-            self._check_exit(name, code)
         if self._programs is not None:
             done = set(self._programs.look(self._processes.running)) - self._asked_to_end
             self._asked_to_end |= done
             self._processes.terminate(tuple(done))
+        for name, code in ended:
+            self._check_exit(name, code)
         if grown:
             self._observer.grown(self.history)
         return grown
@@ -352,8 +354,8 @@ class SubprocessLab:
             and not has_started(ConsumerHandle(name))(self.history)
         )
         if self._programs is not None and name in self._programs:
-            # What a program's limits are is the lab's to see, so none ends before it is asked to.
-            fine = name in self._asked_to_end and code in ENDED_BY_SIGTERM
+            may_end = name in self._asked_to_end or self._programs.is_done(name)
+            fine = may_end and code in ENDED_BY_SIGTERM
         else:
             fine = code == 0
         if fine or killed_by_fault or ended_while_starting:

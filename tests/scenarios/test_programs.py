@@ -19,6 +19,15 @@ pytestmark = pytest.mark.processes
 
 PLAIN = shlex.join([sys.executable, str(Path(__file__).resolve().parents[1] / "consumers" / "plain" / "consumer.py")])
 
+#: It sets the count, where it should add to it, and ends by the refusal.
+PUTS = """
+import json, os, urllib.request
+item = {"message_id": {"S": "x"}, "executions": {"N": "1"}}
+body = json.dumps({"TableName": os.environ["MESSAGE_SIDE_EFFECTS_TABLE"], "Item": item}).encode()
+request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], body, {"X-Amz-Target": "DynamoDB_20120810.PutItem"})
+urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+"""
+
 
 def test_a_careful_program_passes_what_programs_must_be_able_to_pass(project):
     names = ["happy", "crash", "duplicates", "poison", "fifo-order"]
@@ -53,8 +62,9 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
         ("raise SystemExit('no such order')", r"consumer-1 ended with exit code 1: no such order \(its log: "),
         ("pass", r"consumer-1 ended with exit code 0 although nobody had asked it to: it said nothing \(its log: "),
         ("import time; time.sleep(600)", r"consumer-1 has run for 0.5 s and never asked for a message; it has to call"),
+        (PUTS, r"consumer-1 changes the side-effects table by PutItem; .*; see docs/your-own-consumer.md\."),
     ],
-    ids=["fails", "ends", "never-receives"],
+    ids=["fails", "ends", "never-receives", "writes-to-the-ledger"],
 )
 def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, monkeypatch, program, sentence):
     monkeypatch.setattr(programs, "FIRST_RECEIVE", 0.5)

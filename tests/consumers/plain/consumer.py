@@ -18,6 +18,7 @@ import urllib.request
 ENV = os.environ
 NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
 MARKER = ENV.get("REJECT_PAYLOAD_MARKER")
+MESSAGE_LIMIT = int(ENV.get("MESSAGE_LIMIT") or 0)
 KEY_FIELD = ENV.get("BUSINESS_IDEMPOTENCY_FIELD") or "id"
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -108,7 +109,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     asked = sqs("GetQueueAttributes", AttributeNames=["VisibilityTimeout"])["Attributes"]
     lease = float(ENV.get("CLAIM_LEASE_SECONDS") or 0.9 * int(asked["VisibilityTimeout"]))
-    while not stopping:
+    settled = 0
+    while not stopping and not 0 < MESSAGE_LIMIT <= settled:
         batch = sqs(
             "ReceiveMessage",
             MaxNumberOfMessages=int(ENV["MAX_MESSAGES"]),
@@ -127,6 +129,7 @@ def main():
                 done = False
             if done:
                 sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+                settled += 1
             elif group is not None:
                 stopped.add(group)
 

@@ -3,13 +3,14 @@
 //     node consumer.mjs          causes the side effect of what it receives
 //     node consumer.mjs --look   asks the external system's ledger first
 import { DynamoDBClient, GetItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
-import { SQSClient } from "@aws-sdk/client-sqs";
+import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { Consumer } from "sqs-consumer";
 
 const looks = process.argv.includes("--look");
 const env = process.env;
 const batchSize = Number(env.MAX_MESSAGES);
 const dynamodb = new DynamoDBClient({});
+const sqs = new SQSClient({});
 
 async function wasDone(key) {
   const answer = await dynamodb.send(
@@ -61,15 +62,24 @@ async function handleInOrder(messages) {
   return done;
 }
 
+// What it extends a message's visibility to, while it is at work on it.
+async function heartbeat() {
+  if (!env.HEARTBEAT_SECONDS) return {};
+  const asked = new GetQueueAttributesCommand({ QueueUrl: env.QUEUE_URL, AttributeNames: ["VisibilityTimeout"] });
+  const { Attributes } = await sqs.send(asked);
+  return { heartbeatInterval: Number(env.HEARTBEAT_SECONDS), visibilityTimeout: Number(Attributes.VisibilityTimeout) };
+}
+
 const fifo = env.QUEUE_URL.endsWith(".fifo");
 const consumer = Consumer.create({
   queueUrl: env.QUEUE_URL,
-  sqs: new SQSClient({}),
+  sqs,
   batchSize,
   waitTimeSeconds: Number(env.WAIT_TIME_SECONDS),
   attributeNames: ["MessageGroupId"],
   suppressFifoWarning: true,
   pollingCompleteWaitTimeMs: 20_000,
+  ...(await heartbeat()),
   ...(fifo ? { handleMessageBatch: handleInOrder } : { handleMessage: handle }),
 });
 for (const event of ["error", "processing_error", "timeout_error"]) {
