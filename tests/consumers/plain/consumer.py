@@ -124,13 +124,14 @@ def main():
                 continue
             try:
                 done = handle(message, lease)
+                if done:
+                    sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+                    settled += 1
             except urllib.error.HTTPError as error:
+                # What failed comes again: the side effect, or the delete (a FIFO queue takes no expired handle).
                 error.close()
                 done = False
-            if done:
-                sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
-                settled += 1
-            elif group is not None:
+            if not done and group is not None:
                 stopped.add(group)
 
 

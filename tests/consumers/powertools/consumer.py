@@ -24,6 +24,7 @@ from aws_lambda_powertools.utilities.idempotency import (
     IdempotencyConfig,
     idempotent_function,
 )
+from botocore.exceptions import ClientError
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 LEDGER = os.environ["MESSAGE_SIDE_EFFECTS_TABLE"]
@@ -93,7 +94,11 @@ def main():
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         done = [message for message in messages if message["MessageId"] not in failed]
         for message in done:
-            sqs.delete_message(QueueUrl=QUEUE_URL, ReceiptHandle=message["ReceiptHandle"])
+            try:
+                sqs.delete_message(QueueUrl=QUEUE_URL, ReceiptHandle=message["ReceiptHandle"])
+            except ClientError as error:
+                # A FIFO queue takes no expired handle. The message comes again, and is known to be done.
+                sys.stderr.write(f"{error}\n")
 
 
 def as_record(message):
