@@ -115,6 +115,24 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         max_receive_count=10,
         why="several consumers drain at once, and each second delivery of a message counts as a receive",
     ),
+    ScenarioTopology(
+        "noisy-neighbour",
+        visibility_timeout=10,
+        max_receive_count=5,
+        why="a batch of ten is worked through well within it; a message that a crash cost its turn comes again",
+    ),
+    ScenarioTopology(
+        "purge-timing",
+        visibility_timeout=60,
+        max_receive_count=5,
+        why="its clock runs ten times as fast as the consumer works",
+    ),
+    ScenarioTopology(
+        "backpressure",
+        visibility_timeout=20,
+        max_receive_count=5,
+        why="five times the work; a crash costs a message so much of the time that it may be in the queue",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

@@ -237,6 +237,7 @@ def _in_short(scenario: Scenario) -> dict[str, Any]:
         "name": scenario.name,
         "summary": scenario.summary,
         "pace": scenario.pace,
+        "speed": scenario.speed,
         "parameters": asdict(scenario.defaults),
         "invariants": [invariant.name for invariant in scenario.invariants],
         "witnesses": [witness.name for witness in scenario.witnesses],

@@ -454,14 +454,24 @@ class History:
         return found
 
     @cached_property
+    def purged(self) -> Mapping[str, Record]:
+        """The messages that a purge took, with the endpoint's record of it; only the endpoint can know."""
+        return {
+            message_id: record
+            for record in self.endpoint("purged")
+            if record.get("queue") != self.facts.dead_letter_queue
+            for message_id in record["message_ids"]
+        }
+
+    @cached_property
     def gone(self) -> frozenset[str]:
-        """The messages that are surely out of the queue: deleted, or forgotten at the end of their retention.
+        """The messages that are surely out of the queue: deleted, purged, or forgotten when their retention was over.
 
         Where the endpoint recorded its side, it is the authority. Elsewhere a delete counts if the process that asked
         for it held the newest receipt handle: an older one succeeds on a standard queue, and need not delete.
         """
         if self.has_endpoint:
-            return frozenset(
+            return frozenset(self.purged) | frozenset(
                 record["message_id"]
                 for event in ("deleted", "expired")
                 for record in self.endpoint(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields, replace
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from scenarios.errors import RequestError
@@ -59,14 +59,18 @@ class NaiveTwin:
     """The same scenario with the protecting pattern switched off.
 
     Attributes:
-        consumer: the class that leaves the pattern out, as ``module:Class``.
+        consumer: the consumer that leaves the pattern out, as ``module:Class``; empty where it is not the consumer.
         without: what it leaves out, in words that complete "without ...".
         violation: the invariant that it must violate.
+        producer: the producer that leaves it out, likewise.
+        settings: parameters of the scenario by which it is left out, and which nobody else may set then.
     """
 
     consumer: str
     without: str
     violation: str
+    producer: str = ""
+    settings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,10 @@ class Scenario:
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
         any_program: whether a program of any make can take the consumer's place: what the story is about, and what
             strikes in it, is to be seen from outside (see ``scenarios.foreign``).
+        speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
+        purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
+        patience: for how many seconds disturbances of the simulated tier may hold the story up in all; finite where
+            the pattern promises a time.
     """
 
     name: str
@@ -113,14 +121,21 @@ class Scenario:
     delivery: DeliveryRates = field(default_factory=DeliveryRates)
     consumer: str = ""
     any_program: bool = False
+    speed: float = 1.0
+    purge_seconds: float = 0.0
+    patience: float = inf
 
-    def parameters(self, given: Mapping[str, float | None]) -> Parameters:
-        """Return the defaults with what was given in their place.
+    def parameters(self, given: Mapping[str, float | None], *, naive: bool = False) -> Parameters:
+        """Return the defaults with what was given in their place, and what makes the naive twin of a naive run.
 
         Raises:
             RequestError: a value is out of range, or the story cannot be told with it.
         """
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        fixed = self.naive_twin.settings if naive else {}
+        for name, value in fixed.items():
+            if changes.setdefault(name, value) != value:
+                raise RequestError(f"--set {name} is {changes[name]}; the naive twin of {self.name} has {value}.")
         wanted = replace(self.defaults, **changes)
         for item in fields(wanted):
             value = getattr(wanted, item.name)

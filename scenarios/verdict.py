@@ -48,6 +48,7 @@ class Conditions:
         consumer: what took the place of our consumer: a class as ``module:Class``, or a command line; empty for none.
         missed: what was waited for in vain, a sentence; empty for nothing.
         command: the one command that reproduces the run.
+        speed: how many of the lab's seconds a real one was.
     """
 
     seed: int
@@ -57,6 +58,7 @@ class Conditions:
     consumer: str = ""
     missed: str = ""
     command: str = ""
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Verdict:
             "tier": conditions.tier,
             "consumer": conditions.consumer or None,
             "parameters": asdict(conditions.parameters),
+            "speed": conditions.speed,
             "verdict": str(self.outcome),
             "exit_code": self.outcome.exit_code,
             "reason": self.reason,

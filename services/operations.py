@@ -4,7 +4,7 @@ A generator yields one of these and is sent its result. Nothing here does anythi
 ``services.drivers``) performs operations, and in doing so records them. This is the seam that lets the same
 consumer run on real AWS, on the embedded endpoint and in simulated time.
 
-    queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send
+    queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send  Purge
     store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
     the world   LookUpSideEffect  PerformSideEffect  WriteState  AppendToLog
     time        Sleep  ReadClock  ReadWallClock
@@ -170,6 +170,11 @@ class Send(Operation):
     """Send up to 10 messages as one batch. Result: :class:`SendResult`."""
 
     messages: tuple[OutgoingMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Purge(Operation):
+    """Ask the queue to delete all that is in it; it takes its time, see ``Producer.purge``. Result: None."""
 
 
 # --- the store: our own bookkeeping --------------------------------------------------------------------------------

@@ -11,7 +11,18 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, p
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 #: What a test of ours must not inherit from whoever runs it.
-FOREIGN = ("AWS_", "PULUMI_", "QUEUE_URL", "DLQ_ARN", "MESSAGE_", "HISTORY_PATH", "PROCESS_NAME", "FAULTS", "CONSUMER")
+FOREIGN = (
+    "AWS_",
+    "PULUMI_",
+    "QUEUE_URL",
+    "DLQ_ARN",
+    "MESSAGE_",
+    "HISTORY_PATH",
+    "PROCESS_NAME",
+    "FAULTS",
+    "CONSUMER",
+    "PRODUCER",
+)
 
 
 @pytest.fixture(autouse=True)

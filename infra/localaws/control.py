@@ -1,10 +1,11 @@
 """The routes that are not AWS's, for the lab: health, and a queue as good as new."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from infra.localaws.config import EndpointConfig
@@ -45,30 +46,41 @@ def _health(config: EndpointConfig) -> dict[str, Any]:
 def _reset(name: str, body: bytes, model: SqsModel, waiting: Callable[[str], int]) -> Response:
     try:
         queue = model.queue(name)
-        seed, rates = _parse_reset(body, queue.rates)
+        asked = _parse_reset(body, queue.rates)
     except QueueDoesNotExist:
         return text_response(404, f"There is no queue {name!r} to reset.")
     except ValueError as error:
         return text_response(400, f"The queue {name!r} was not reset: {error}")
-    model.reset(name, seed=seed, rates=rates)
+    model.reset(name, seed=asked.seed, rates=asked.rates, purge_seconds=asked.purge_seconds)
     return _json({"waiting": waiting(name)})
 
 
-def _parse_reset(body: bytes, present: DeliveryRates) -> tuple[int | None, DeliveryRates]:
-    """Return the seed and the rates that a reset's body asks for; raise ValueError if it is malformed."""
+class _Reset(NamedTuple):
+    """What a reset's body asks for; None for what is to stay as it is."""
+
+    seed: int | None
+    rates: DeliveryRates
+    purge_seconds: float | None
+
+
+def _parse_reset(body: bytes, present: DeliveryRates) -> _Reset:
+    """Return what a reset's body asks for; raise ValueError if it is malformed."""
     try:
         document = json.loads(body or b"{}")
     except ValueError:
         raise ValueError("the body is not JSON.") from None
-    if not isinstance(document, dict) or document.keys() - {"seed", "delivery"}:
-        raise ValueError('the body must be an object with the optional keys "seed" and "delivery".')
+    if not isinstance(document, dict) or document.keys() - {"seed", "delivery", "purge"}:
+        raise ValueError('the body must be an object with the optional keys "seed", "delivery" and "purge".')
     seed = document.get("seed")
     if seed is not None and type(seed) is not int:
         raise ValueError(f"seed must be an integer, not {seed!r}.")
     delivery = document.get("delivery") or {}
     if not isinstance(delivery, dict) or delivery.keys() - {"reorder", "duplicate", "underfill"}:
         raise ValueError('delivery must be an object with the optional keys "reorder", "duplicate" and "underfill".')
-    return seed, replace(present, **delivery)
+    purge = document.get("purge")
+    if purge is not None and not (type(purge) in (int, float) and 0 <= purge < math.inf):
+        raise ValueError(f"purge is a number of seconds from 0 on, not {purge!r}.")
+    return _Reset(seed, replace(present, **delivery), purge)
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -276,14 +276,15 @@ def scenario(
 def _scenario_command(target: Any, seed: int) -> str:
     from scenarios.catalog import find_scenario  # noqa: PLC0415 - as above
 
-    defaults = asdict(find_scenario(target.name).defaults)
+    found = find_scenario(target.name)
+    defaults, fixed = asdict(found.defaults), found.naive_twin.settings if target.naive else {}
     words = ["invoke scenario", f"--name {target.name}", "--tier sim", f"--seed {seed}"]
     words += ["--naive"] * target.naive
     words += [f"--consumer {target.consumer}"] * bool(target.consumer)
     for option, value in (("count", target.count), ("batch_size", target.batch_size)):
         if value != defaults[option]:
             words.append(f"--{option.replace('_', '-')} {value}")
-    words += [f"--set {name}={value}" for name, value in target.settings]
+    words += [f"--set {name}={value}" for name, value in target.settings if name not in fixed]
     return " ".join(words)
 
 

@@ -13,7 +13,7 @@ from scenarios.catalog import all_scenarios
 from scenarios.errors import RequestError
 from scenarios.foreign import check_class
 from scenarios.labs.base import QueueInfo
-from scenarios.labs.simulated import consumer_class
+from scenarios.labs.simulated import consumer_class, producer_class
 from scenarios.model import COMMON, Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
 from scenarios.simulation.run import SimulationPlan, queue_of
@@ -47,12 +47,14 @@ class Target:
         """Return the plan of one history."""
         scenario, queue, business_field = find(self.name)
         mutant = find_mutant(self.mutant) if self.mutant else None
-        spec = scenario.naive_twin.consumer if self.naive else self.consumer or scenario.consumer
+        twin = scenario.naive_twin
+        spec = (self.naive and twin.consumer) or self.consumer or scenario.consumer
         plan = SimulationPlan(
             scenario=scenario,
             parameters=replace(scenario.defaults, count=self.count, batch_size=self.batch_size, **dict(self.settings)),
             seed=seed,
             consumer=consumer_class(spec),
+            producer=producer_class(twin.producer if self.naive else ""),
             queue=queue,
             business_field=business_field,
             naive=self.naive,
@@ -99,7 +101,10 @@ def make_target(
     check_class(rest.get("consumer", ""))
     scenario, _, _ = find(name)
     chosen = scenario.settings(settings)
-    parameters = scenario.parameters({"count": count, "batch_size": batch_size, **chosen})
+    naive = bool(rest.get("naive"))
+    parameters = scenario.parameters({"count": count, "batch_size": batch_size, **chosen}, naive=naive)
+    if naive:
+        chosen |= scenario.naive_twin.settings
     own = tuple(sorted((key, value) for key, value in chosen.items() if key not in COMMON))
     return Target(scenario.name, parameters.count, parameters.batch_size, settings=own, **rest)
 

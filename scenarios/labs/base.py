@@ -32,6 +32,13 @@ class ConsumerHandle:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProducerHandle:
+    """A producer that was started, by the name that it has in the history."""
+
+    name: str
+
+
 class ProducerOptions(TypedDict, total=False):
     """The producer's options that a story may give; ``count`` is the lab's where it does not."""
 
@@ -42,6 +49,8 @@ class ProducerOptions(TypedDict, total=False):
     poison_every: int
     groups: int
     entities: int
+    group_by: str
+    purge_wait: float
     fields: Mapping[str, Any]
     timestamp_field: str
 
@@ -99,6 +108,9 @@ class Lab(Protocol):
             ServiceFailedError: it did not send everything.
         """
 
+    def start_producer(self, name: str | None = None, **options: Unpack[ProducerOptions]) -> ProducerHandle:
+        """Start a producer, and do not wait for it; ``has_ended`` tells when it has sent everything."""
+
     def start_consumer(
         self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
     ) -> ConsumerHandle:
@@ -119,6 +131,24 @@ class Lab(Protocol):
             DeadlineMissed: it did not in time.
             ServiceFailedError: a consumer ended although nobody asked it to, and no fault struck it.
         """
+
+    def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
+        """Look at the history at regular times, as whoever runs consumers in earnest does, until the look says enough.
+
+        Args:
+            look: is given the history and the present moment on its clock; it may act on the lab, and returns True for
+                enough.
+            every: lab seconds between two looks.
+            deadline: lab seconds from now.
+            what: what is waited for, in words that complete "waiting for ...".
+
+        Raises:
+            DeadlineMissed: it never was enough in time.
+            ServiceFailedError: as :meth:`wait_for` does.
+        """
+
+    def note(self, event: str, **details: Any) -> None:
+        """Write something into the history that the story has decided."""
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """Receive what is in the dead-letter queue, into the history; return the MessageIds, also of earlier calls."""
@@ -143,9 +173,9 @@ class Lab(Protocol):
         """
 
 
-def has_ended(*consumers: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that all of these consumers have ended, however they did."""
-    names = {consumer.name for consumer in consumers}
+def has_ended(*services: ConsumerHandle | ProducerHandle) -> Callable[[History], bool]:
+    """Return the condition that all of these have ended, however they did."""
+    names = {service.name for service in services}
     return lambda history: names <= history.exits.keys()
 
 

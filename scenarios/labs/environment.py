@@ -38,6 +38,7 @@ SERVICE_VARIABLES = frozenset(
         "MESSAGE_SIDE_EFFECTS_TABLE",
         "MESSAGE_STATUS_TABLE",
         "PROCESS_NAME",
+        "PRODUCER",
         "QUEUE_URL",
         "REJECT_PAYLOAD_MARKER",
         "SEED",

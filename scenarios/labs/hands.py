@@ -100,13 +100,14 @@ class Hands:
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._ask(self._dynamodb.describe_table, TableName=table)
 
-    def reset(self, seed: int, delivery: DeliveryRates, *, fresh: bool) -> None:
+    def reset(self, seed: int, delivery: DeliveryRates, *, fresh: bool, purge_seconds: float = 0.0) -> None:
         """Forget what earlier runs left: messages in both queues, items in both tables.
 
         Args:
             seed: what the embedded endpoint draws its chances from.
             delivery: how the queue under study shall deliver, where it can be told.
             fresh: the stack was made for this run, so nothing can be left in it.
+            purge_seconds: within how many seconds a purge shall be complete, where it can be told.
         """
         if self.embedded:
             calm = DeliveryRates(0.0, 0.0, 0.0)
@@ -120,7 +121,7 @@ class Hands:
                 (self._resources.queue_name, calm if self._resources.fifo else delivery),
                 (self._resources.dead_letter_queue_name, calm),
             ):
-                if self._reset_route(queue, seed, rates):
+                if self._reset_route(queue, seed, rates, purge_seconds):
                     raise UnsuitableError(
                         f"Somebody is receiving from the queue {queue} already, and would take the run's messages; "
                         "end that consumer first, or let the run have a stack of its own."
@@ -133,10 +134,10 @@ class Hands:
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._clear(table)
 
-    def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates) -> int:
+    def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates, purge_seconds: float) -> int:
         """Reset a queue of the embedded endpoint; return how many receives wait there."""
         url = f"{self._stack.endpoint_url}/_localaws/queues/{queue}/reset"
-        body = json.dumps({"seed": seed, "delivery": asdict(delivery)}).encode()
+        body = json.dumps({"seed": seed, "delivery": asdict(delivery), "purge": purge_seconds}).encode()
         request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310 - a stack's own endpoint
         try:
             # No proxy has a way to this machine's own loopback.

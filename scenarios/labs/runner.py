@@ -56,7 +56,8 @@ class RunRequest:
         keep: leave up a stack that is made for this run.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
-        speed: how many seconds the queues' clock runs in a real one; None for 1, or as the stack that is up has it.
+        speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
+            the scenario's own.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
 
@@ -169,7 +170,8 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
             parameters=parameters,
             seed=seed,
             naive=request.naive,
-            consumer=scenario.naive_twin.consumer if request.naive else request.consumer or scenario.consumer,
+            consumer=(request.naive and scenario.naive_twin.consumer) or request.consumer or scenario.consumer,
+            producer=scenario.naive_twin.producer if request.naive else "",
             stack=stack,
             resources=stack.scenario(scenario.name),
             fresh=ground.fresh,
@@ -178,6 +180,7 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
             program=program,
         )
         history, missed = _stage(setup, watcher)
+        speed = float(history.events("run")[0]["speed"])
         verdict = judge(
             scenario,
             history,
@@ -188,7 +191,8 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
                 naive=request.naive,
                 consumer=request.consumer,
                 missed=missed,
-                command=command_of(request, scenario, parameters, seed),
+                command=command_of(request, scenario, parameters, seed, speed=speed),
+                speed=speed,
             ),
         )
         kept = ground.fresh and request.keep
@@ -222,7 +226,7 @@ def parameters_of(request: RunRequest, scenario: Scenario) -> Parameters:
     for name, value in options.items():
         if value is not None and name in settings:
             raise RequestError(f"--{name.replace('_', '-')} and --set {name} say the same; give one of them.")
-    return scenario.parameters({**options, **settings})
+    return scenario.parameters({**options, **settings}, naive=request.naive)
 
 
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
@@ -278,7 +282,7 @@ def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Itera
             "and without --stack a temporary one is made."
         )
     observer.stage("bringing up a temporary stack")
-    speed = request.speed or 1.0
+    speed = request.speed or speed_of(scenario, endpoint=request.endpoint)
     making = (
         _kept_stack(scenario, options, speed)
         if request.keep
@@ -286,6 +290,11 @@ def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Itera
     )
     with making as stack:
         yield stack, True
+
+
+def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
+    """Return how many seconds the queues' clock runs in a real one where nobody says; AWS's own is as it is."""
+    return 1.0 if endpoint else scenario.speed
 
 
 def check_speed(stack: Stack, speed: float) -> None:
@@ -327,8 +336,11 @@ def _lock_path(stack: Stack, scenario: Scenario) -> Path:
     return stack_paths(stack.name).directory / f"scenario-{scenario.name}.lock"
 
 
-def command_of(request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int) -> str:
-    """Return the one command that does the same again."""
+def command_of(
+    request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int, *, speed: float = 1.0
+) -> str:
+    """Return the one command that does the same again; ``speed`` is how fast the lab's clock ran."""
+    fixed = scenario.naive_twin.settings if request.naive else {}
     words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
     if request.naive:
         words.append("--naive")
@@ -336,11 +348,13 @@ def command_of(request: RunRequest, scenario: Scenario, parameters: Parameters, 
         words.append(f"--consumer {shlex.quote(request.consumer)}")
     for item in fields(parameters):
         value = getattr(parameters, item.name)
-        if value != getattr(scenario.defaults, item.name):
+        if value != getattr(scenario.defaults, item.name) and item.name not in fixed:
             option = item.name.replace("_", "-")
             words.append(f"--{option} {value}" if item.name in COMMON else f"--set {item.name}={value}")
     if request.speed is not None:
         words.append(f"--speed {request.speed:g}")
+    elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:
+        words.append(f"--speed {speed:g}")
     for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
         if value:
             words.append(f"--{option} {value}")

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import History
-from scenarios.labs.births import nursery
-from scenarios.labs.runner import Ground, RunRequest, RunResult, check_speed, run_on, runs_of
+from scenarios.labs.births import Births, nursery
+from scenarios.labs.runner import Ground, RunRequest, RunResult, check_speed, run_on, runs_of, speed_of
 from scenarios.model import Scenario
 from scenarios.verdict import Outcome
-
-if TYPE_CHECKING:
-    from infra.stacks import Stack
 
 #: Scenarios at a time, for each processor: a scenario mostly waits for the queue.
 AT_A_TIME = 7
@@ -36,8 +33,9 @@ class SetRequest:
         twins: run each scenario's naive twin as well, whose verdict must be fail.
         seed: the seed of all runs; None draws one for each.
         jobs: how many run at a time; None for as many as suit the machine.
-        speed: how many seconds the queues' clock runs in a real one; None for 1, or as the stack that is up has it.
-        stack: the stack to run on; None for a temporary one.
+        speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
+            for each scenario its own.
+        stack: the stack to run on; None for a temporary one, one for each speed.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
 
@@ -123,11 +121,11 @@ def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
     kinds = (False, True) if request.twins else (False,)
     runs = [(scenario, naive) for naive in kinds for scenario in request.scenarios]
     jobs = request.jobs or AT_A_TIME * (os.cpu_count() or 1)
-    with nursery(str(runs_of(request.runs))) as births, _stack(request) as (stack, fresh):
-        observer.begins(len(runs), stack.name)
+    with nursery(str(runs_of(request.runs))) as births, _grounds(request, births) as grounds:
+        observer.begins(len(runs), ", ".join(dict.fromkeys(ground.stack.name for ground in grounds.values())))
         pool = ThreadPoolExecutor(jobs)
         try:
-            crew = _Crew(request, Ground(stack, fresh, births), observer)
+            crew = _Crew(request, grounds, observer)
             begun = [pool.submit(crew.run, scenario, naive) for scenario, naive in runs]
             for done in as_completed(begun):
                 crew.tell(done)
@@ -147,9 +145,9 @@ class _GaveUp(BaseException):
 class _Crew:
     """Runs one scenario after another, each in a thread of the pool."""
 
-    def __init__(self, request: SetRequest, ground: Ground, observer: SetObserver) -> None:
+    def __init__(self, request: SetRequest, grounds: Mapping[str, Ground], observer: SetObserver) -> None:
         self._request = request
-        self._ground = ground
+        self._grounds = grounds
         self._observer = observer
         self._used: set[str] = set()
         self._telling = threading.Lock()
@@ -165,10 +163,11 @@ class _Crew:
         name = f"{scenario.name} (naive twin)" if naive else scenario.name
         with self._locks[scenario.name]:
             self.check()
-            fresh = self._ground.fresh and scenario.name not in self._used
+            ground = self._grounds[scenario.name]
+            fresh = ground.fresh and scenario.name not in self._used
             self._used.add(scenario.name)
             try:
-                return Entry(scenario, naive, run_on(replace(self._ground, fresh=fresh), request, _Watcher(name, self)))
+                return Entry(scenario, naive, run_on(replace(ground, fresh=fresh), request, _Watcher(name, self)))
             except (ScenarioError, InfraError) as error:
                 return Entry(scenario, naive, None, str(error))
 
@@ -212,17 +211,24 @@ class _Watcher:
 
 
 @contextmanager
-def _stack(request: SetRequest) -> Iterator[tuple[Stack, bool]]:
-    """Yield the stack to run on, and whether it was made for this set."""
+def _grounds(request: SetRequest, births: Births | None) -> Iterator[Mapping[str, Ground]]:
+    """Yield the ground of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
     from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
 
     found = find_stack(request.stack)
     if found is None and request.stack:
         raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
-    if found is not None and request.speed is not None:
-        check_speed(found, request.speed)
     if found is not None:
-        yield found, False
+        if request.speed is not None:
+            check_speed(found, request.speed)
+        yield {scenario.name: Ground(found, fresh=False, births=births) for scenario in request.scenarios}
         return
-    with temporary_stack([scenario.name for scenario in request.scenarios], speed=request.speed or 1.0) as stack:
-        yield stack, True
+    at_speed: dict[float, list[str]] = {}
+    for scenario in request.scenarios:
+        at_speed.setdefault(request.speed or speed_of(scenario), []).append(scenario.name)
+    with ExitStack() as cleanup:
+        grounds: dict[str, Ground] = {}
+        for speed, names in at_speed.items():
+            stack = cleanup.enter_context(temporary_stack(names, speed=speed))
+            grounds |= {name: Ground(stack, fresh=True, births=births) for name in names}
+        yield grounds

@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
+from math import inf
 from random import Random
 from signal import SIGKILL
-from typing import Any, Literal, Protocol, Unpack
+from typing import Any, Literal, Protocol, TypeVar, Unpack
 
 from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
-from scenarios.labs.base import ConsumerHandle, ConsumerSettings, ProducerOptions, QueueInfo
+from scenarios.labs.base import (
+    ConsumerHandle,
+    ConsumerSettings,
+    ProducerHandle,
+    ProducerOptions,
+    QueueInfo,
+)
 from scenarios.labs.environment import WAIT_TIME_SECONDS
 from scenarios.labs.redrive import redriven
 from scenarios.model import DeliveryRates, Parameters
@@ -51,6 +58,7 @@ PRODUCER_DEADLINE = 120.0
 MAX_BATCH = 10
 
 Role = Literal["producer", "consumer"]
+Service = TypeVar("Service", Consumer, Producer)
 
 
 class Disturbances(Protocol):
@@ -80,6 +88,8 @@ class Staging:
         delivery: how a standard queue delivers.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
         disturbances: what goes wrong beyond the story.
+        purge_seconds: within how many seconds a purge is complete.
+        patience: for how many seconds disturbances may hold the story up in all.
     """
 
     scenario: str
@@ -94,6 +104,8 @@ class Staging:
     producer: type[Producer] = Producer
     tables: type[TableModel] = TableModel
     business_field: str = ""
+    purge_seconds: float = 0.0
+    patience: float = inf
 
 
 class SimulatedLab:
@@ -110,8 +122,10 @@ class SimulatedLab:
         self._staging = staging
         self.choices = choices
         rates = Rates(staging.delivery.reorder, staging.delivery.duplicate, staging.delivery.underfill)
-        self.world = World(Setting(staging.queue, staging.names, rates, staging.tables), choices, staging.seed)
+        setting = Setting(staging.queue, staging.names, rates, staging.tables, staging.purge_seconds)
+        self.world = World(setting, choices, staging.seed)
         self.world.business_field = staging.business_field
+        self.world.patience = staging.patience
         self._scheduler = self.world.scheduler
         self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
         self._processes: dict[str, SimulatedProcess] = {}
@@ -190,22 +204,42 @@ class SimulatedLab:
 
     def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
         """See :class:`scenarios.labs.base.Lab`."""
-        name = self._new_name("producer")
+        producer = self.start_producer(**options)
+        count = options.get("count", self.parameters.count)
+        takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
+        return self._sent_by(producer, PRODUCER_DEADLINE + takes)
+
+    def start_producer(self, name: str | None = None, **options: Unpack[ProducerOptions]) -> ProducerHandle:
+        """See :class:`scenarios.labs.base.Lab`."""
+        name = self._new_name(name or "producer")
         seed = self.seed if name == "producer" else self._seed_of(name)
         plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
         messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
-        batch_size, rate = options.get("batch_size", MAX_BATCH), options.get("rate", 0.0)
-        return self._send(name, self._staging.producer(messages, batch_size, rate, options.get("timestamp_field", "")))
+        return self._start_sending(
+            name,
+            self._staging.producer(
+                messages,
+                options.get("batch_size", MAX_BATCH),
+                options.get("rate", 0.0),
+                options.get("purge_wait"),
+                options.get("timestamp_field", ""),
+            ),
+        )
 
     def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH) -> tuple[SentMessage, ...]:
         """Run a producer that sends just these messages; only this tier can."""
-        return self._send(self._new_name("producer"), self._staging.producer(messages, batch_size, 0.0))
+        producer = self._staging.producer(messages, batch_size, 0.0)
+        return self._sent_by(self._start_sending(self._new_name("producer"), producer), PRODUCER_DEADLINE)
 
-    def _send(self, name: str, producer: Producer) -> tuple[SentMessage, ...]:
+    def _start_sending(self, name: str, producer: Producer) -> ProducerHandle:
         process = SimulatedProcess(self.world, name, is_consumer=False)
         self._start(process, Program(producer.run(), (), producer.stop, _producer_exit_code), "producer")
-        self._run_until(lambda: process.exit_code is not None, PRODUCER_DEADLINE, f"{name} to end")
-        return tuple(message for message in self.history.sends if message.call.process == name)
+        return ProducerHandle(name)
+
+    def _sent_by(self, producer: ProducerHandle, deadline: float) -> tuple[SentMessage, ...]:
+        process = self._processes[producer.name]
+        self._run_until(lambda: process.exit_code is not None, deadline, f"{producer.name} to end")
+        return tuple(message for message in self.history.sends if message.call.process == producer.name)
 
     def start_consumer(
         self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
@@ -223,6 +257,8 @@ class SimulatedLab:
         names = [consumer.name for consumer in consumers] or list(self._incarnations)
         self._dismissed.update(names)
         processes = [self._incarnations[name] for name in names]
+        if not consumers:
+            processes += [process for process in self._running() if not process.is_consumer]
         for process in processes:
             process.signal()
         self._run_until(
@@ -237,6 +273,19 @@ class SimulatedLab:
         if condition(growing.grown()):
             return
         self._run_until(lambda: growing.has_news() and condition(growing.grown()), deadline, what)
+
+    def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        world, scheduler = self.world, self._scheduler
+        end = scheduler.now + deadline - world.time_lost
+        while not look(self.history, scheduler.now):
+            if scheduler.now >= end + world.time_lost:
+                raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+            scheduler.run_until(_never, scheduler.now + every)
+
+    def note(self, event: str, **details: Any) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._recorder.event(event, **details)
 
     def settle(self, *, deadline: float) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
@@ -364,7 +413,8 @@ def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> Messag
         count=options.get("count", count),
         poison_count=options.get("poison_count", 0),
         poison_every=options.get("poison_every", 0),
-        groups=options.get("groups", 0) or (1 if fifo else 0),
+        groups=options.get("groups", 0) or (1 if fifo and not options.get("group_by") else 0),
+        group_by=options.get("group_by", ""),
         entities=options.get("entities", 0),
         deduplication="id" if fifo else None,
         extra=options.get("fields", {}),
@@ -404,13 +454,31 @@ def consumer_class(spec: str) -> type[Consumer]:
     Raises:
         RequestError: there is no such class, or it is no consumer.
     """
+    return _class(spec, Consumer, "consumer")
+
+
+@cache
+def producer_class(spec: str) -> type[Producer]:
+    """Return the class that ``module:Class`` names, our own for an empty name.
+
+    Raises:
+        RequestError: there is no such class, or it is no producer.
+    """
+    return _class(spec, Producer, "producer")
+
+
+def _class(spec: str, base: type[Service], what: str) -> type[Service]:
     if not spec:
-        return Consumer
+        return base
     module, _, name = spec.partition(":")
     try:
         found: Any = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise RequestError(f"The consumer {spec!r} cannot be loaded: {error}.") from None
-    if not (isinstance(found, type) and issubclass(found, Consumer)):
-        raise RequestError(f"The consumer {spec!r} is no subclass of services.consumer.consumer:Consumer.")
+        raise RequestError(f"The {what} {spec!r} cannot be loaded: {error}.") from None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise RequestError(f"The {what} {spec!r} is no subclass of {base.__module__}:{base.__name__}.")
     return found
+
+
+def _never() -> bool:
+    return False

@@ -16,12 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from scenarios.errors import DeadlineMissed, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
 from scenarios.history_files import HistoryTail, TailedFile
-from scenarios.labs.base import ConsumerHandle, ConsumerSettings, ProducerOptions, QueueInfo, has_started
+from scenarios.labs.base import (
+    ConsumerHandle,
+    ConsumerSettings,
+    ProducerHandle,
+    ProducerOptions,
+    QueueInfo,
+    has_ended,
+    has_started,
+)
 from scenarios.labs.births import Births
 from scenarios.labs.environment import as_options, as_variables, service_environment
 from scenarios.labs.hands import Hands
@@ -63,6 +71,7 @@ class Setup:
         fresh: the stack was made for this run.
         directory: the run's own.
         births: the nursery of its services; None to start each from nothing.
+        producer: the class in the place of our producer, as ``module:Class``; empty for our own.
     """
 
     scenario: Scenario
@@ -76,6 +85,7 @@ class Setup:
     directory: Path
     births: Births | None = None
     program: tuple[str, ...] = ()
+    producer: str = ""
 
 
 class SubprocessLab:
@@ -135,7 +145,9 @@ class SubprocessLab:
         self._observer.stage("preparing queues and tables")
         self._hands.check(fifo=fifo)
         self._speed = self._hands.speed()
-        self._hands.reset(setup.seed, setup.scenario.delivery, fresh=setup.fresh)
+        self._hands.reset(
+            setup.seed, setup.scenario.delivery, fresh=setup.fresh, purge_seconds=setup.scenario.purge_seconds
+        )
         self._tail = HistoryTail(self._files, self._endpoint_file(), speed=self._speed)
         self._recorder.event(
             "run",
@@ -196,21 +208,25 @@ class SubprocessLab:
 
     def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
         """See :class:`scenarios.labs.base.Lab`."""
-        name = self._new_name("producer")
+        producer = self.start_producer(**options)
+        count = options.get("count", self.parameters.count)
+        seconds, per_message = PRODUCER_DEADLINE
+        takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
+        self.wait_for(
+            has_ended(producer), deadline=seconds + per_message * count + takes, what=f"{count} messages to be sent"
+        )
+        return tuple(message for message in self.history.sends if message.call.process == producer.name)
+
+    def start_producer(self, name: str | None = None, **options: Unpack[ProducerOptions]) -> ProducerHandle:
+        """See :class:`scenarios.labs.base.Lab`."""
+        name = self._new_name(name or "producer")
         # The first producer takes the run's own seed: the same seed by hand sends the same messages.
         seed = self.seed if name == "producer" else self._seed_of(name)
-        count = options.setdefault("count", self.parameters.count)
-        if "rate" in options:
-            options["rate"] *= self._speed
-        arguments = as_options({**options, "seed": seed})
-        self._start(name, ["-m", "services.producer", *arguments], {"SEED": str(seed)})
-        seconds, per_message = PRODUCER_DEADLINE
-        self.wait_for(
-            lambda history: name in history.exits,
-            deadline=seconds + per_message * count,
-            what=f"{count} messages to be sent",
-        )
-        return tuple(message for message in self.history.sends if message.call.process == name)
+        options.setdefault("count", self.parameters.count)
+        arguments = as_options({**self._timing.options(options), "seed": seed})
+        variables = {"SEED": str(seed), **({"PRODUCER": self._setup.producer} if self._setup.producer else {})}
+        self._start(name, ["-m", "services.producer", *arguments], variables)
+        return ProducerHandle(name)
 
     def start_consumer(
         self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
@@ -218,7 +234,7 @@ class SubprocessLab:
         """See :class:`scenarios.labs.base.Lab`."""
         name = self._new_name(name or "consumer")
         self._observer.stage(f"starting {name}")
-        timing = Timing(self._speed, self.queue.visibility_timeout)
+        timing = self._timing
         if self._programs is not None:
             kill = partial(self._processes.kill_one, name)
             start = Start(name, timing.faults(faults), timing.settings(settings), self._seed_of(name), kill)
@@ -261,6 +277,30 @@ class SubprocessLab:
                 raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
             self._observer.waited()
             time.sleep(LOOK_EVERY)
+
+    def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._observer.stage(f"waiting for {what}")
+        end = time.monotonic() + self._real(deadline)
+        while True:
+            began = time.monotonic()
+            self._look()
+            if look(self.history, began * self._speed):
+                return
+            while (left := began + every / self._speed - time.monotonic()) > 0:
+                self._look()
+                self._observer.waited()
+                time.sleep(min(LOOK_EVERY, left))
+            if time.monotonic() > end:
+                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+
+    def note(self, event: str, **details: Any) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._recorder.event(event, **details)
+
+    @property
+    def _timing(self) -> Timing:
+        return Timing(self._speed, self.queue.visibility_timeout)
 
     def _real(self, deadline: float) -> float:
         """Return a deadline of the lab's in real seconds; no process starts the quicker for a quicker clock."""

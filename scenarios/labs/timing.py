@@ -1,8 +1,8 @@
 """The services' timers where the lab's clock runs faster than the wall: scaled here, so that no service knows.
 
 What a service times itself is divided by the speed: leases, delays, the heartbeat, the idle timeout, the age of
-messages. What the queue times is the queue's own: long polls, delays of a send, visibility timeouts that a consumer
-asks for.
+messages, the wait for a purge, the time between two sends. What the queue times is the queue's own: long polls, delays
+of a send, visibility timeouts that a consumer asks for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from services.consumer.consumer import LEASE_PART
 from services.faults import Fault
 
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+MAX_BATCH = 10
 #: The consumer's variables that are seconds on its own clock.
 TIMERS = frozenset(
     {
@@ -45,6 +47,19 @@ class Timing:
         # By itself a consumer takes its lease from the visibility timeout, which the queue tells in seconds of its own.
         lease = {"claim_lease_seconds": LEASE_PART * self.visibility_timeout}
         return {name: value / self.speed if name in TIMERS else value for name, value in {**lease, **settings}.items()}
+
+    def options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a producer's options with its times in real seconds."""
+        scaled = dict(options)
+        if self.speed == 1:
+            return scaled
+        if rate := options.get("rate"):
+            scaled["rate"] = rate * self.speed
+            # By itself a producer sends no more at once than it sends in a second: that is a second of the lab's.
+            scaled["batch_size"] = min(options.get("batch_size", MAX_BATCH), max(1, int(rate)))
+        if "purge_wait" in options:
+            scaled["purge_wait"] = options["purge_wait"] / self.speed
+        return scaled
 
     def faults(self, faults: Sequence[Fault]) -> list[Fault]:
         """Return faults whose delays are in real seconds."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from scenarios.history import History
-from services.operations import ChangeVisibility, Delete, Receive, Send
+from services.operations import ChangeVisibility, Delete, Purge, Receive, Send
 
 #: Every kind of fault that a simulation can bring about, in the order in which people are told of them.
 FAULT_KINDS: Final = (
@@ -34,7 +34,7 @@ FAULT_KINDS: Final = (
 #: Kinds that a FIFO queue does not know.
 STANDARD_ONLY: Final = frozenset({"delivered twice", "reordered", "under-filled"})
 
-_QUEUE_OPERATIONS = frozenset(kind.__name__ for kind in (Receive, Delete, ChangeVisibility, Send))
+_QUEUE_OPERATIONS = frozenset(kind.__name__ for kind in (Receive, Delete, ChangeVisibility, Send, Purge))
 _CRASHES = {
     "before": "crash before an operation",
     "during": "crash in an operation, done and unanswered",

@@ -121,6 +121,8 @@ def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances 
             producer=plan.producer,
             tables=plan.tables,
             business_field=plan.business_field,
+            purge_seconds=scenario.purge_seconds,
+            patience=scenario.patience,
         ),
         choices,
     )

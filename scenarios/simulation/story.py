@@ -14,11 +14,12 @@ from typing import Any
 
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
 from scenarios.invariants import Violation
+from scenarios.scaling import SCALED
 from scenarios.verdict import Verdict
 
 #: Events that say nothing which an operation or an exit does not say as well.
 _SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger"})
-#: What the endpoint says and no client hears.
+#: What the endpoint says and no client hears, about a message.
 _QUEUE_ACTS: Mapping[str, str] = {
     "expired": "the queue forgets {name}: its retention is over",
     "dead-lettered": "the queue moves {name} to the dead-letter queue after {receive_count} receives",
@@ -82,6 +83,9 @@ def _lines(history: History) -> Iterable[Line]:
     for record in history.records:
         process, time = record["process"], float(record["time"])
         match record["type"]:
+            case "event" if process == ENDPOINT and record["event"] == "purged":
+                what = f"the purge takes effect: {record['count']} messages are gone"
+                yield time, "the queue", what, frozenset(record["message_ids"])
             case "event" if process == ENDPOINT:
                 text = _QUEUE_ACTS.get(record["event"])
                 if text is not None:
@@ -107,7 +111,9 @@ def _event(record: Record, time: float, process: str) -> Iterable[Line]:
     if event == "exited":
         code = record["code"]
         yield time, record["exited"], "is dead" if code < 0 else f"ends with exit code {code}", frozenset()
-    elif event not in _SILENT and process != LAB:
+    elif event == SCALED:
+        yield time, process, f"is to have {record['consumers']} consumers: {record['why']}", frozenset()
+    elif event not in _SILENT:
         known = ("type", "event", "time", "process", "index")
         said = ", ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in known)
         yield time, process, f"says: {event}" + (f" ({said})" if said else ""), frozenset()
@@ -177,6 +183,10 @@ def _send(_: History, call: Call) -> tuple[str, str]:
     return f"sends {count} messages", f"{failed} of them refused" if failed else ""
 
 
+def _purge(_history: History, _call: Call) -> tuple[str, str]:
+    return "asks for a purge", ""
+
+
 def _delete(history: History, call: Call) -> tuple[str, str]:
     if call.process.startswith(LAB):
         return "", ""
@@ -220,6 +230,7 @@ def _yes_or_no(doing: str, yes: str, no: str) -> Callable[[History, Call], tuple
 
 _TELLERS: Mapping[str, Callable[[History, Call], tuple[str, str]]] = {
     "Send": _send,
+    "Purge": _purge,
     "Receive": _receive,
     "Delete": _delete,
     "ChangeVisibility": _change_visibility,

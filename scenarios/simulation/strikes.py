@@ -9,6 +9,7 @@ them proves nothing. So a disturbance waits until it can strike within these:
     lease       Between its claim and its side effect a process may be slow, or stand still, for no longer than its
                 lease holds by the fastest clock. Beyond that a second consumer does the same, rightly: no fencing
                 token protects an external system that does not check it. Anywhere else a pause has no limit.
+    patience    Where the pattern promises a time, all strikes together hold the story up for no longer than it leaves.
     clocks      Wall clocks differ by less than the part of the visibility timeout that a lease leaves over.
     retention   The queue forgets early only what is done.
     producer    A batch is offered a limited number of times, and a producer is not started again.
@@ -37,6 +38,7 @@ from services.operations import (
     Message,
     Operation,
     OperationFailed,
+    Purge,
     Receive,
     RenewClaim,
     Send,
@@ -54,7 +56,7 @@ PAUSE_STEP = 0.25
 #: After an outage consumers come back in this part of the visibility timeout, for each step of its size.
 OUTAGE_STEP = 0.25
 
-_SQS = (Send, Receive, Delete, ChangeVisibility)
+_SQS = (Send, Purge, Receive, Delete, ChangeVisibility)
 _BATCHES = (Send, Delete, ChangeVisibility)
 #: What a process does before its first message. It gives up if that fails, and a story may wait for its being ready.
 _BEGINNING = (DescribeQueue, CheckTables)
@@ -98,7 +100,7 @@ class Disturber:
             if disturbance.at > process.operations:
                 break
             strike = _Strike(disturbance, process, operation, invocation, sleeper)
-            if self._fits(strike):
+            if strike.cost <= process.world.patience and self._fits(strike):
                 return (yield from self._disturbed(strike))
         return (yield from process.exchange(operation, sleeper))
 
@@ -170,6 +172,7 @@ class Disturber:
                 yield from self.die(process)
             case Kind.CRASH_AFTER:
                 self._forget(strike)
+                strike.world.lose(strike.cost)
                 self.crashes_now = True
             case Kind.PAUSE:
                 yield from self._pause(strike)
@@ -208,8 +211,7 @@ class Disturber:
     def _record(self, strike: _Strike, kind: str, **details: Any) -> None:
         """Say in the history that it strikes, and forget it."""
         self._forget(strike)
-        # What it struck may have to wait for its next delivery, and no story reckons with that.
-        strike.world.time_lost += details.get("seconds", 0.0) + strike.world.info.visibility_timeout
+        strike.world.lose(strike.cost)
         strike.process.recorder.fault(strike.invocation, strike.operation, {"kind": kind, **details})
 
     def _forget(self, strike: _Strike) -> None:
@@ -338,11 +340,21 @@ class _Strike(NamedTuple):
         """Whether a message that is sent twice is swallowed, or can be found claimed once or twice."""
         return self.world.info.fifo or self.world.info.max_receive_count >= _ROOM_FOR_COPIES
 
+    @property
+    def cost(self) -> float:
+        """For how many seconds it may hold the story up, at most."""
+        if self.kind is Kind.CLOCK_SKEW:
+            return 0.0
+        stands_still = self.step(_STEPS[self.kind]) if self.kind in _STEPS else 0.0
+        # What it struck may have to wait for its next delivery, and no story reckons with that.
+        return stands_still + self.world.info.visibility_timeout
+
     def step(self, part: float) -> float:
         """Return seconds: so many parts of the visibility timeout as the size says."""
         return round((1 + self.size) * part * self.world.info.visibility_timeout, 3)
 
 
+_STEPS = {Kind.DELAY: DELAY_STEP, Kind.PAUSE: PAUSE_STEP, Kind.OUTAGE: OUTAGE_STEP}
 _TIMEOUT = "ReadTimeoutError"
 #: From this size on a delay may cost what stands behind it in its batch a receive.
 _LARGE_DELAY = 2

@@ -37,6 +37,7 @@ from services.operations import (
     Operation,
     OperationFailed,
     PerformSideEffect,
+    Purge,
     QueueFacts,
     Receive,
     ReleaseClaim,
@@ -54,7 +55,7 @@ EPOCH = 1_700_000_000.0
 MICROSECONDS = 1_000_000
 
 #: What an event of the queue adds to the messages that it holds.
-_SETTLES = {"sent": 1, "deleted": -1, "dead-lettered": -1, "expired": -1}
+_SETTLES = {"sent": 1, "deleted": -1, "dead-lettered": -1, "expired": -1, "purged": -1}
 
 Clock = Callable[[], float]
 
@@ -81,6 +82,7 @@ class Setting:
     names: Names
     rates: DeliveryRates
     tables: Callable[[], TableModel] = TableModel
+    purge_seconds: float = 0.0
 
 
 class World:
@@ -92,6 +94,7 @@ class World:
         held: the messages that were ever received, as the state machine sees them.
         longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
         time_lost: by how many seconds disturbances may have held up the story so far.
+        patience: by how many they may still hold it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
     """
 
@@ -107,6 +110,7 @@ class World:
         self.unsettled = 0
         self.longest_lease = 0.0
         self.time_lost = 0.0
+        self.patience = inf
         self.business_field = ""
         self._endpoint_index = 0
         self._last_tick = -1
@@ -132,6 +136,7 @@ class World:
                 "RedrivePolicy": json.dumps({**redrive, "maxReceiveCount": info.max_receive_count}),
             },
         )
+        self.queue.purge_seconds = setting.purge_seconds
         # The queues were there before the run began.
         self.records.clear()
         self._endpoint_index = 0
@@ -152,6 +157,7 @@ class World:
         self._queue: dict[type[Operation], Callable[[Any], Any]] = {
             DescribeQueue: self._describe,
             Send: self._send,
+            Purge: self._purge,
             Delete: self._delete,
             ChangeVisibility: self._change_visibility,
             AppendToLog: _forget_line,
@@ -162,6 +168,11 @@ class World:
         moment = round(self.scheduler.now * MICROSECONDS)
         self._last_tick = moment = max(moment, self._last_tick + 1)
         return moment / MICROSECONDS
+
+    def lose(self, seconds: float) -> None:
+        """Take note that a disturbance may hold the story up for so long."""
+        self.time_lost += seconds
+        self.patience -= seconds
 
     def key_of(self, message: HeldMessage) -> str:
         """Return the key of a message's side effect; its id where nothing can be worked on."""
@@ -257,6 +268,9 @@ class World:
                 sent.append(SentEntry(entry, taken.message_id, _sequence(number)))
         return SendResult(tuple(sent), tuple(failed))
 
+    def _purge(self, _operation: Purge) -> None:
+        self.model.purge(self.names.queue)
+
     def _delete(self, operation: Delete) -> tuple[EntryFailure, ...]:
         return self._each(operation.messages, self._delete_one)
 
@@ -304,7 +318,7 @@ class World:
 
     def _observe(self, event: str, queue: str, fields: dict[str, Any]) -> None:
         if queue == self.names.queue:
-            self.unsettled += 0 if "deduplicated" in fields else _SETTLES.get(event, 0)
+            self.unsettled += 0 if "deduplicated" in fields else _SETTLES.get(event, 0) * fields.get("count", 1)
         elif event == "moved" and fields["to"] == self.names.queue:
             self.unsettled += 1
         index = self._endpoint_index

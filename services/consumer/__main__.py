@@ -6,13 +6,13 @@ Configured by environment variables alone; docs/services.md lists them.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import threading
 import uuid
 
 from services import process, runtime
+from services.classes import load_class
 from services.consumer.consumer import Consumer
 from services.consumer.settings import ConsumerSettings
 from services.errors import ConfigurationError
@@ -55,14 +55,7 @@ def load_consumer(spec: str) -> type[Consumer]:
     Raises:
         ConfigurationError: there is no such class, or it is no Consumer.
     """
-    module, _, name = spec.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"CONSUMER is {spec!r}, which cannot be loaded: {error}.") from None
-    if not (isinstance(found, type) and issubclass(found, Consumer)):
-        raise ConfigurationError(f"CONSUMER is {spec!r}, which is no subclass of services.consumer.consumer:Consumer.")
-    return found
+    return load_class(spec, Consumer, "CONSUMER")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from services.operations import (
     DescribeQueue,
     EntryFailure,
     Message,
+    Purge,
     QueueFacts,
     Receive,
     Send,
@@ -102,6 +103,10 @@ class Queue:
             for item in answer.get("Successful", ())
         )
         return SendResult(sent, _failures(answer))
+
+    def purge(self, _operation: Purge) -> None:
+        """Begin a purge."""
+        self._client.purge_queue(QueueUrl=self.url)
 
 
 def _message(item: dict[str, Any]) -> Message:

@@ -11,15 +11,18 @@ import json
 import math
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from services import process, runtime
+from services.classes import load_class
 from services.errors import ConfigurationError
 from services.faults import FaultPlan
 from services.operations import OperationFailed
-from services.producer.messages import MessagePlan, plan_messages
-from services.producer.producer import Producer, SendReport
-from services.settings import ServiceSettings, read_settings
+from services.producer.messages import PAYLOAD_FIELDS, MessagePlan, plan_messages
+from services.producer.producer import PURGE_SECONDS, Producer, SendReport
+from services.producer.settings import ProducerSettings
+from services.settings import read_settings
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BATCH = 10
@@ -33,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.poison_count > options.n:
         raise ConfigurationError(f"--poison-count is {options.poison_count}, but only {options.n} messages are sent.")
     settings = read_settings(
-        ServiceSettings,
+        ProducerSettings,
         queue_url=options.queue_url,
         aws_region=options.region,
         aws_profile=options.profile,
@@ -42,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     process.start_logging(settings.log_level)
     plan = _plan(options, fifo=settings.queue_url.endswith(".fifo"))
     messages = plan_messages(plan, process.random_source(settings.seed))
-    producer = Producer(messages, options.batch_size, options.rate, options.timestamp_field)
+    kind = load_class(settings.producer, Producer, "PRODUCER")
+    producer = kind(messages, options.batch_size, options.rate, options.purge_wait, options.timestamp_field)
     wake = threading.Event()
     settings = settings.model_copy(update={"process_name": settings.process_name or "producer"})
     driver = process.build_driver(settings, FaultPlan(settings.faults), wake)
@@ -65,6 +69,12 @@ def _sentence(report: SendReport, queue_url: str) -> str:
 
 
 def _plan(options: argparse.Namespace, *, fifo: bool) -> MessagePlan:
+    if options.group_by and options.groups:
+        raise ConfigurationError("--groups and --group-by both say whose each message is; give one of them.")
+    if options.group_by and options.group_by not in (*PAYLOAD_FIELDS, *options.fields):
+        raise ConfigurationError(
+            f"--group-by names the field {options.group_by!r}, which no payload has; give it one with --fields."
+        )
     if options.deduplication and not fifo:
         raise ConfigurationError(
             "--deduplication is for FIFO queues, and the name of this queue does not end in .fifo."
@@ -73,7 +83,8 @@ def _plan(options: argparse.Namespace, *, fifo: bool) -> MessagePlan:
         count=options.n,
         poison_count=options.poison_count,
         poison_every=options.poison_every,
-        groups=options.groups or (1 if fifo else 0),
+        groups=options.groups or (1 if fifo and not options.group_by else 0),
+        group_by=options.group_by,
         entities=options.entities,
         deduplication=(options.deduplication or "id") if fifo else None,
         extra=options.fields,
@@ -88,7 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--n", type=_whole(0, MAX_MESSAGES), default=10, metavar="N", help="messages to send (default 10)")
-    add("--rate", type=_rate, default=0.0, metavar="R", help="messages a second, 0 for as fast as possible (default 0)")
+    add(
+        "--rate",
+        type=_number("messages a second"),
+        default=0.0,
+        metavar="R",
+        help="messages a second, 0 for as fast as possible (default 0)",
+    )
     add(
         "--batch-size",
         type=_whole(1, MAX_BATCH),
@@ -127,6 +144,19 @@ def _parser() -> argparse.ArgumentParser:
         choices=("id", "content"),
         help="FIFO: by the payload's id (default), or by SQS from the content",
     )
+    add(
+        "--group-by",
+        default="",
+        metavar="FIELD",
+        help="the MessageGroupId is this field of the payload: on a standard queue, the tenant (default: none)",
+    )
+    add(
+        "--purge-wait",
+        type=_number("seconds"),
+        metavar="SECONDS",
+        help=f"empty the queue first, and send so many seconds after that; SQS's own time is {PURGE_SECONDS:g} "
+        "(default: no purge)",
+    )
     add("--fields", type=_object, default={}, metavar="JSON", help="an object whose fields every payload gets")
     add("--timestamp-field", default="", metavar="NAME", help="the payload field that gets the time of sending")
     return parser
@@ -146,14 +176,17 @@ def _whole(least: int, most: int | None = None) -> Any:
     return parse
 
 
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of messages a second, 0 or more")
-    return value
+def _number(unit: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit}, 0 or more")
+        return value
+
+    return parse
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from services.operations import OutgoingMessage
 
 #: The range of a payload's ``work``, both ends included.
 WORK = (1, 1000)
+#: What each payload has, beside what a plan adds.
+PAYLOAD_FIELDS = ("id", "work", "sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class MessagePlan:
         poison_every: every n-th is poison (3: indices 2, 5, 8); overrides ``poison_count`` where it is not 0.
         groups: how many message groups they are dealt to in turn; 0 for none.
         entities: how many entities the messages update in turn, each to its next version from 1; 0 for none.
+        group_by: the payload field that names a message's group instead; empty for none.
         deduplication: on a FIFO queue, by the payload's ``id`` or by SQS from the body's content.
         extra: payload fields that each message has besides.
     """
@@ -36,6 +39,7 @@ class MessagePlan:
     entities: int = 0
     deduplication: Literal["id", "content"] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    group_by: str = ""
 
 
 def plan_messages(plan: MessagePlan, rng: random.Random) -> list[OutgoingMessage]:
@@ -61,6 +65,12 @@ def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random)
         payload["poison"] = True
     return OutgoingMessage(
         body=json.dumps(payload),
-        group=f"g{sequence % plan.groups}" if plan.groups else None,
+        group=_group(plan, payload),
         deduplication_id=identity if plan.deduplication == "id" else None,
     )
+
+
+def _group(plan: MessagePlan, payload: Mapping[str, Any]) -> str | None:
+    if plan.group_by:
+        return str(payload[plan.group_by])
+    return f"g{payload['sequence'] % plan.groups}" if plan.groups else None

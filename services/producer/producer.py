@@ -2,6 +2,9 @@
 
 A batch can fail in part under an overall success. What SQS could not take is sent again; what it will never take
 (``SenderFault``) is counted and said.
+
+A subclass replaces a step: the naive twins in ``services.producer.naive`` do, and so can a producer of your own
+(``PRODUCER=your.module:YourProducer``).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from services.operations import (
     Note,
     OperationFailed,
     OutgoingMessage,
+    Purge,
     ReadClock,
     ReadWallClock,
     Send,
@@ -28,6 +32,13 @@ from services.producer.messages import stamped
 SEND_ATTEMPTS = 5
 #: Seconds before the first repetition; doubles with each.
 FIRST_BACKOFF = 0.1
+#: Seconds after which a purge is over, and another one allowed.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
+PURGE_SECONDS = 60.0
+#: How often a purge is asked for in all: one that was done and not answered for is under way at the next try.
+PURGE_ATTEMPTS = 2 * SEND_ATTEMPTS
+#: What SQS answers to a second purge within that time.
+PURGE_IN_PROGRESS = "AWS.SimpleQueueService.PurgeQueueInProgress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +58,23 @@ class Producer:
         messages: in their order.
         batch_size: messages a call, 1 to 10.
         rate: messages a second; 0 for as fast as possible.
+        purge_wait: empty the queue first, and wait so many seconds for the purge to be over; None for no purge.
         timestamp_field: the payload field that gets the time at which a message is first offered; empty for none.
     """
 
     def __init__(
-        self, messages: Sequence[OutgoingMessage], batch_size: int, rate: float, timestamp_field: str = ""
+        self,
+        messages: Sequence[OutgoingMessage],
+        batch_size: int,
+        rate: float,
+        purge_wait: float | None = None,
+        timestamp_field: str = "",
     ) -> None:
-        self._messages = messages
+        self._messages = self.address(messages)
         # A batch leaves at once, so a slow rate wants small ones to be even within a second.
         self._batch_size = min(batch_size, max(1, int(rate))) if rate else batch_size
         self._rate = rate
+        self._purge_wait = purge_wait
         self._timestamp_field = timestamp_field
         self._stopping = False
 
@@ -70,6 +88,8 @@ class Producer:
         A failed entry of a FIFO batch is sent again before the next batch, yet after those of its own batch that were
         taken: where order must survive even that, send with a batch size of 1.
         """
+        if self._purge_wait is not None:
+            yield from self.purge()
         started = yield ReadClock()
         sent = again = 0
         for first in range(0, len(self._messages), self._batch_size):
@@ -87,6 +107,38 @@ class Producer:
             yield Note("sent", {"messages": sent, "of": len(self._messages)}, logging.DEBUG)
         ended = yield ReadClock()
         return SendReport(sent, again, len(self._messages) - sent, ended - started)
+
+    def address(self, messages: Sequence[OutgoingMessage]) -> Sequence[OutgoingMessage]:
+        """Return the messages as they are sent, each with the group that it belongs to."""
+        return messages
+
+    # --- the purge ---------------------------------------------------------------------------------------------------
+
+    def purge(self) -> Task[None]:
+        """Empty the queue, and send nothing before that is over.
+
+        PurgeQueue ─▶ answered ────────────────── up to 60 s ──────────────────▶ over
+                                what is sent in here may be deleted with the rest
+        """
+        for attempt in range(1, PURGE_ATTEMPTS + 1):
+            try:
+                yield Purge()
+            except OperationFailed as error:
+                under_way = error.code == PURGE_IN_PROGRESS
+                if not (under_way or error.transient) or attempt == PURGE_ATTEMPTS:
+                    raise
+                yield Note("not-purged", {"error": error.code, "attempt": attempt}, logging.WARNING)
+                # The purge that is under way deletes what was there when it was asked for; what came since needs ours.
+                yield Sleep(PURGE_SECONDS if under_way else FIRST_BACKOFF * 2 ** (attempt - 1))
+            else:
+                break
+        yield from self.wait_for_purge()
+
+    def wait_for_purge(self) -> Task[None]:
+        """Wait until the purge is over, as long as AWS says, whatever the size of the queue."""
+        yield Sleep(self._purge_wait or 0.0)
+
+    # --- a batch -----------------------------------------------------------------------------------------------------
 
     def _send(self, batch: tuple[OutgoingMessage, ...]) -> Task[tuple[int, int]]:
         """Offer a batch until each entry was taken or is beyond hope; return how many were, and how many repeated."""

@@ -89,12 +89,26 @@ def test_a_slow_purge_takes_all_from_before_and_some_of_what_comes_meanwhile():
         assert left <= late
         [purge] = lab.named("purged")
         assert purge["count"] == len(early) + len(late - left)
+        assert set(purge["message_ids"]) == early | (late - left)
         lost += len(late - left)
     assert lost
 
 
 def test_a_slow_purge_is_the_same_with_the_same_seed():
     assert _purged(3)[:3] == _purged(3)[:3]
+
+
+def test_a_queue_can_be_reset_to_a_slow_purge_of_its_own_and_others_stay_quick():
+    lab = Lab()
+    for name in ("slow", "quick"):
+        lab.model.create_queue(name)
+        lab.model.reset(name, purge_seconds=60 if name == "slow" else None)
+        lab.send(name, "early")
+        lab.model.purge(name)
+    assert lab.bodies("slow", 1) == ["early"]
+    assert lab.bodies("quick", 1) == []
+    lab.wait(60)
+    assert lab.bodies("slow", 1) == []
 
 
 def test_a_second_purge_within_the_interval_is_refused_and_without_an_interval_it_is_not():

@@ -144,6 +144,8 @@ def test_what_is_not_there_is_said_in_a_sentence(raw, request_head, status, sent
         ('{"seed":"1"}', "seed must be an integer"),
         ('{"delivery":{"reorder":2}}', "reorder is a probability from 0 to 1, not 2"),
         ('{"delivery":{"x":0}}', "delivery must be an object"),
+        ('{"purge":-1}', "purge is a number of seconds from 0 on, not -1"),
+        ('{"purge":"60"}', "purge is a number of seconds from 0 on, not '60'"),
     ],
 )
 def test_a_malformed_reset_changes_nothing_and_says_why(raw, sqs, new_queue, body, sentence):

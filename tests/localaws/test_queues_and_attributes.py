@@ -53,11 +53,11 @@ def test_a_deleted_queues_name_is_free_after_sixty_seconds(lab):
 
 def test_a_queue_is_purged_once_in_sixty_seconds_with_what_is_in_flight(lab):
     lab.model.create_queue("q")
-    for _ in range(3):
-        lab.send("q", "x")
+    sent = {lab.send("q", "x") for _ in range(3)}
     [delivery] = lab.receive("q", 1)
     assert lab.model.purge("q") == 3
-    assert lab.named("purged") == [{"count": 3}]
+    [purge] = lab.named("purged")
+    assert (purge["count"], set(purge["message_ids"])) == (3, sent)
     lab.model.delete("q", delivery.receipt_handle)
     with pytest.raises(PurgeQueueInProgress, match="Only one PurgeQueue operation on q is allowed every 60 seconds"):
         lab.model.purge("q")

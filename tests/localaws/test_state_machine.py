@@ -204,7 +204,7 @@ class Queues(RuleBasedStateMachine):
                 self.end(message_id, queue, event)
             case "purged":
                 gone = [message_id for message_id, message in self.live.items() if message.queue == queue]
-                assert len(gone) == fields["count"]
+                assert (len(gone), set(gone)) == (fields["count"], set(fields["message_ids"]))
                 for message_id in gone:
                     self.end(message_id, queue, event)
 

@@ -9,6 +9,7 @@ from scenarios.errors import BusyError
 from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
 from scenarios.labs.environment import SERVICE_VARIABLES, as_options, as_variables, service_environment
 from services.consumer.settings import ConsumerSettings
+from services.producer.settings import ProducerSettings
 
 NOON = datetime(2025, 1, 2, 12, 0, 0, tzinfo=UTC)
 RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e")
@@ -20,7 +21,8 @@ def environment(endpoint_url, **inherited):
 
 def test_every_variable_of_a_service_is_kept_from_the_users_own_environment():
     aws_identity = {"aws_profile", "aws_access_key_id"}
-    assert {name.lower() for name in SERVICE_VARIABLES} == ConsumerSettings.model_fields.keys() - aws_identity
+    read = ConsumerSettings.model_fields.keys() | ProducerSettings.model_fields.keys()
+    assert {name.lower() for name in SERVICE_VARIABLES} == read - aws_identity
 
 
 def test_the_users_own_settings_do_not_reach_a_service_and_the_rest_does():

@@ -4,9 +4,9 @@ import pytest
 
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
-from scenarios.labs.runner import RunRequest, command_of, parameters_of
+from scenarios.labs.runner import RunRequest, command_of, parameters_of, speed_of
 from scenarios.labs.timing import Timing
-from scenarios.model import Parameters, knob
+from scenarios.model import NaiveTwin, Parameters, knob
 from services.faults import Fault
 
 
@@ -77,3 +77,58 @@ def test_a_quicker_clock_shortens_what_a_service_times_itself_and_nothing_else()
     assert timing.settings({"claim_lease_seconds": 5.0}) == {"claim_lease_seconds": 0.5}
     assert timing.faults([Fault("delay", "Claim", seconds=3.0)]) == [Fault("delay", "Claim", seconds=0.3)]
     assert Timing(1.0, 2.0).settings({"heartbeat_seconds": 1.0}) == {"heartbeat_seconds": 1.0}
+
+
+def test_a_producer_sends_as_many_in_a_second_of_a_quicker_clock_and_no_more_at_once():
+    timing = Timing(speed=10.0, visibility_timeout=2.0)
+    assert timing.options({"rate": 0.5, "count": 7}) == {"rate": 5.0, "batch_size": 1, "count": 7}
+    assert timing.options({"rate": 4.0, "batch_size": 3}) == {"rate": 40.0, "batch_size": 3}
+    assert timing.options({"purge_wait": 60.0, "batch_size": 10}) == {"purge_wait": 6.0, "batch_size": 10}
+    assert Timing(1.0, 2.0).options({"rate": 4.0, "purge_wait": 60.0}) == {"rate": 4.0, "purge_wait": 60.0}
+
+
+# --- naive twins by a parameter ----------------------------------------------------------------------------------
+
+ONE_ROUND = dataclasses.replace(
+    SCENARIO, naive_twin=NaiveTwin("", "rounds", "lost", settings={"rounds": 1}), speed=10.0
+)
+
+
+def test_a_parameter_makes_the_naive_twin_and_the_command_does_not_repeat_it():
+    request = RunRequest("happy", naive=True)
+    parameters = parameters_of(request, ONE_ROUND)
+    assert parameters == Own(10, 10, 2.5, 1)
+    assert command_of(request, ONE_ROUND, parameters, 9, speed=10.0) == (
+        "invoke scenario --name happy --seed 9 --naive --speed 10"
+    )
+    assert parameters_of(RunRequest("happy"), ONE_ROUND) == Own(10, 10, 2.5, 3)
+
+
+def test_a_parameter_that_makes_the_naive_twin_cannot_be_set_to_another_value():
+    sentence = "--set rounds is 2; the naive twin of happy has 1."
+    with pytest.raises(RequestError, match=sentence):
+        parameters_of(RunRequest("happy", naive=True, settings=("rounds=2",)), ONE_ROUND)
+    assert parameters_of(RunRequest("happy", naive=True, settings=("rounds=1",)), ONE_ROUND).rounds == 1
+
+
+# --- speed -------------------------------------------------------------------------------------------------------
+
+
+def test_a_scenario_has_a_speed_of_its_own_but_at_an_endpoint_that_keeps_time_itself():
+    assert (speed_of(ONE_ROUND), speed_of(SCENARIO)) == (10.0, 1.0)
+    assert speed_of(ONE_ROUND, endpoint="http://127.0.0.1:1") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "speed", "ending"),
+    [
+        ({}, 10.0, "--speed 10"),
+        ({}, 1.0, "--speed 1"),
+        ({"speed": 4.0}, 4.0, "--speed 4"),
+        ({"endpoint": "http://127.0.0.1:1"}, 1.0, "--endpoint http://127.0.0.1:1"),
+    ],
+    ids=["its own", "that of the stack", "the one that was asked for", "an endpoint's"],
+)
+def test_the_command_that_repeats_a_run_says_how_fast_its_clock_ran(options, speed, ending):
+    command = command_of(RunRequest("happy", **options), ONE_ROUND, ONE_ROUND.defaults, 9, speed=speed)
+    assert command == f"invoke scenario --name happy --seed 9 {ending}"

@@ -104,6 +104,21 @@ def test_every_other_fast_scenario_passes_and_its_twin_shows_its_violation_and_n
 
 
 @pytest.mark.processes
+def test_the_slow_scenarios_pass_at_a_speed_of_their_own_beside_a_fast_one(project):
+    chosen = (find_scenario("happy"), *(each for each in all_scenarios().values() if each.pace == "slow"))
+    entries = run_set(SetRequest(chosen, seed=7), SetProgress(make_console(stderr=True)))
+    assert len(entries) == len(chosen) > 1
+    for entry in entries:
+        verdict = entry.result.verdict
+        assert verdict.outcome is Outcome.PASS, (entry.scenario.name, verdict.reason)
+        assert verdict.as_json()["speed"] == entry.scenario.speed
+        assert verdict.conditions.command.endswith("--seed 7" if entry.scenario.speed == 1 else "--seed 7 --speed 10")
+    # A clock has one speed, so there is a stack for each.
+    assert len({(entry.result.stack, entry.scenario.speed) for entry in entries}) == 2
+    assert processes_of(project) == []
+
+
+@pytest.mark.processes
 def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(project, two, capsys, monkeypatch):
     run_on = sets.run_on
 

@@ -96,6 +96,9 @@ class TestProducer:
             (["--fields", "[]"], "is not a JSON object"),
             (["--queue-url", "q"], "which is no queue URL"),
             (["--deduplication", "id"], "--deduplication is for FIFO queues"),
+            (["--purge-wait", "soon"], "argument --purge-wait: 'soon' is not a number of seconds, 0 or more"),
+            (["--group-by", "tenant"], "--group-by names the field 'tenant', which no payload has"),
+            (["--group-by", "id", "--groups", "2"], "--groups and --group-by both say whose each message is"),
             (["--profile", "nobody"], "The AWS profile 'nobody' does not exist"),
         ],
     )
@@ -104,6 +107,29 @@ class TestProducer:
         assert code == 2
         assert complaint in err
         assert "Traceback" not in err
+
+    def test_it_purges_first_and_names_the_tenant_of_each_message(self, account):
+        url = account.queue()
+        send(account, {"id": "old"}, url=url)
+        tenant = ["--fields", '{"tenant": "t1"}', "--group-by", "tenant"]
+        assert account.run("producer", "--n", 2, "--purge-wait", "0", *tenant, QUEUE_URL=url)[0] == 0
+        answer = account.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+        )
+        assert [message["Attributes"]["MessageGroupId"] for message in answer["Messages"]] == ["t1", "t1"]
+
+    def test_a_producer_of_ones_own_takes_the_place_of_ours_and_a_wrong_one_is_a_sentence(self, account, tmp_path):
+        url = account.queue()
+        (tmp_path / "mine.py").write_text(
+            "from services.producer.producer import Producer\n\n\nclass Mine(Producer):\n"
+            "    def address(self, messages):\n        return messages[:1]\n"
+        )
+        own = {"QUEUE_URL": url, "PYTHONPATH": tmp_path}
+        code, out, _ = account.run("producer", "--n", 3, PRODUCER="mine:Mine", **own)
+        assert (code, out.split(" in ")[0]) == (0, "sent 1 messages to q")
+        code, _, err = account.run("producer", PRODUCER="json:dumps", **own)
+        assert code == 2
+        assert "PRODUCER is 'json:dumps', which is no subclass of services.producer.producer:Producer." in err
 
 
 class TestConsumer:

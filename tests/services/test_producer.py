@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from services import operations as op
 from services.producer.messages import MessagePlan, plan_messages
-from services.producer.producer import SEND_ATTEMPTS, Producer
+from services.producer.naive import SendsIntoThePurge, WithoutTenant
+from services.producer.producer import PURGE_ATTEMPTS, PURGE_IN_PROGRESS, PURGE_SECONDS, SEND_ATTEMPTS, Producer
 from services.runtime import step
 
 UNAVAILABLE = op.OperationFailed("ServiceUnavailable", "later", transient=True)
+IN_PROGRESS = op.OperationFailed(PURGE_IN_PROGRESS, "wait", transient=False)
 
 
 class Queue:
@@ -22,6 +24,9 @@ class Queue:
         self.answers = deque(answers)
         self.taken = []
         self.batches = []
+        self.groups = []
+        self.purges = []
+        self.purge_answers = deque()
         self.clock = 0.0
         self.notes = []
 
@@ -37,7 +42,13 @@ class Queue:
             case op.Note():
                 self.notes.append(operation.event)
                 return None
+            case op.Purge():
+                self.purges.append(self.clock)
+                if self.purge_answers:
+                    raise self.purge_answers.popleft()
+                return None
         self.batches.append((self.clock, len(operation.messages)))
+        self.groups += [message.group for message in operation.messages]
         refused = self.answers.popleft() if self.answers else {}
         if isinstance(refused, Exception):
             raise refused
@@ -151,7 +162,7 @@ def test_entities_are_updated_in_turn_each_to_its_next_version():
 def test_a_timestamp_is_when_a_message_was_first_offered_however_often_it_is():
     queue = Queue({}, UNAVAILABLE)
     messages = plan_messages(MessagePlan(count=2), random.Random(1))
-    step(Producer(messages, 1, 0.5, "made").run(), queue)
+    step(Producer(messages, 1, 0.5, timestamp_field="made").run(), queue)
     first, second = (json.loads(body) for body in queue.taken)
     assert (first["made"], second["made"]) == (1000.0, 1002.0), "the second was offered twice"
     assert queue.clock > 2.0
@@ -161,4 +172,72 @@ def test_a_timestamp_is_when_a_message_was_first_offered_however_often_it_is():
 def test_without_a_timestamp_the_seed_makes_the_same_messages():
     queue = Queue()
     messages, _ = produce(queue, 3)
+    assert queue.taken == [message.body for message in messages]
+
+
+# --- the purge ---------------------------------------------------------------------------------------------------
+
+
+def purge_and_produce(*answers, kind=Producer, wait=PURGE_SECONDS):
+    queue = Queue()
+    queue.purge_answers.extend(answers)
+    messages = plan_messages(MessagePlan(count=3), random.Random(1))
+    report = step(kind(messages, 10, 0.0, wait).run(), queue)
+    assert report.sent == 3
+    return queue
+
+
+def test_a_producer_that_purges_sends_nothing_before_the_purge_is_over():
+    queue = purge_and_produce()
+    assert queue.purges == [0.0]
+    assert queue.batches == [(PURGE_SECONDS, 3)]
+
+
+def test_without_being_told_to_a_producer_purges_nothing():
+    assert purge_and_produce(wait=None).purges == []
+
+
+def test_a_purge_that_failed_for_a_while_is_asked_for_again_and_waited_for_from_then_on():
+    queue = purge_and_produce(UNAVAILABLE)
+    assert queue.purges == [0.0, 0.1]
+    assert queue.batches == [(0.1 + PURGE_SECONDS, 3)]
+
+
+def test_another_ones_purge_is_waited_out_before_the_own_one():
+    queue = purge_and_produce(IN_PROGRESS)
+    assert queue.purges == [0.0, PURGE_SECONDS]
+    assert queue.batches == [(2 * PURGE_SECONDS, 3)]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [[op.OperationFailed("AccessDenied", "no", transient=False)], [UNAVAILABLE] * PURGE_ATTEMPTS],
+    ids=["never", "too often"],
+)
+def test_a_purge_that_cannot_be_done_ends_the_producer_before_it_sends(answers):
+    with pytest.raises(op.OperationFailed):
+        purge_and_produce(*answers)
+
+
+def test_the_naive_producer_sends_into_the_purge():
+    assert purge_and_produce(kind=SendsIntoThePurge).batches == [(0.0, 3)]
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_belongs_to_the_group_that_a_field_of_its_payload_names():
+    plan = MessagePlan(count=2, extra={"tenant": "a"}, group_by="tenant")
+    messages = plan_messages(plan, random.Random(1))
+    queue = Queue()
+    step(Producer(messages, 10, 0.0).run(), queue)
+    assert queue.groups == ["a", "a"]
+
+
+def test_the_naive_producer_names_no_tenant_and_sends_the_same_otherwise():
+    plan = MessagePlan(count=2, extra={"tenant": "a"}, group_by="tenant")
+    messages = plan_messages(plan, random.Random(1))
+    queue = Queue()
+    step(WithoutTenant(messages, 10, 0.0).run(), queue)
+    assert queue.groups == [None, None]
     assert queue.taken == [message.body for message in messages]

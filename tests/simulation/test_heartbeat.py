@@ -52,7 +52,7 @@ def test_a_real_process_waits_uninterruptedly_after_a_signal(monkeypatch):
     monkeypatch.setattr("time.sleep", slept.append)
 
     class Queue:
-        describe = receive = delete = change_visibility = send = None
+        describe = receive = delete = change_visibility = send = purge = None
 
     driver = AwsDriver(Queue(), wake=wake)
     assert driver.perform(op.Sleep(0.5)) is False

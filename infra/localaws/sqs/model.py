@@ -244,17 +244,25 @@ class SqsModel:
             )
         return queue.purge(now)
 
-    def reset(self, name: str, *, seed: int | None = None, rates: DeliveryRates | None = None) -> None:
+    def reset(
+        self,
+        name: str,
+        *,
+        seed: int | None = None,
+        rates: DeliveryRates | None = None,
+        purge_seconds: float | None = None,
+    ) -> None:
         """Make a queue as good as new: no messages, no deduplication or purge window, its own randomness.
 
         Args:
             name: the queue.
             seed: seeds a source of randomness for this queue alone; None keeps the present one.
             rates: None keeps the present ones.
+            purge_seconds: within which a purge of this queue is complete; None keeps the present ones.
         """
         queue = self.queue(name)
         rng = None if seed is None else Random(seed)  # noqa: S311 - chooses deliveries, guards nothing
-        queue.reset(rng, queue.rates if rates is None else rates)
+        queue.reset(rng, queue.rates if rates is None else rates, purge_seconds)
 
     # Message move tasks
 

@@ -117,6 +117,7 @@ class Queue(ABC):
         self.name = self.identity.name
         self.modified_at = self.identity.created_at
         self.purged_at: float | None = None
+        self.purge_seconds = self.surroundings.settling.purge
         self._purge: PendingPurge | None = None
         settling = self.surroundings.settling.counts
         self._past = PastCounts(settling) if settling else None
@@ -207,13 +208,15 @@ class Queue(ABC):
         self.advance(now)
         count = len(self._messages)
         self.purged_at = now
-        within = self.surroundings.settling.purge
+        within = self.purge_seconds
         if within:
             self._quiet_until = 0.0
-            self._purge = PendingPurge(now + self.rng.uniform(0, within), frozenset(self._messages))
+            takes = self.rng.uniform(_QUICKEST_PURGE * within, within)
+            self._purge = PendingPurge(now + takes, frozenset(self._messages))
         else:
+            doomed = list(self._messages)
             self._clear()
-            self._observe_purge(count)
+            self._observe_purge(doomed)
         return count
 
     def expire(self, message_id: str, now: float) -> None:
@@ -278,8 +281,8 @@ class Queue(ABC):
 
     # What the model and dead-letter moves use
 
-    def reset(self, rng: Random | None, rates: DeliveryRates) -> None:
-        """Forget every message and the windows of deduplication and purge; take new randomness if given."""
+    def reset(self, rng: Random | None, rates: DeliveryRates, purge_seconds: float | None = None) -> None:
+        """Forget every message and the windows of deduplication and purge; take what is given for the present ways."""
         self._clear()
         self._purge = None
         self._forget_windows()
@@ -287,6 +290,8 @@ class Queue(ABC):
         self.rates = rates
         if rng is not None:
             self.rng = rng
+        if purge_seconds is not None:
+            self.purge_seconds = purge_seconds
 
     @abstractmethod
     def accept_dead_letter(self, message: Message, source_arn: str, now: float) -> None:
@@ -372,11 +377,11 @@ class Queue(ABC):
         for message in doomed:
             self._void_attempt(message)
             self._forget(message)
-        self._observe_purge(len(doomed))
+        self._observe_purge([message.message_id for message in doomed])
 
-    def _observe_purge(self, count: int) -> None:
+    def _observe_purge(self, doomed: list[str]) -> None:
         if observer := self.surroundings.observer:
-            observer("purged", self.name, {"count": count})
+            observer("purged", self.name, {"count": len(doomed), "message_ids": doomed})
 
     def _next_event(self) -> float:
         """Return a moment before which nothing is due."""
@@ -549,6 +554,8 @@ def check_visibility(timeout: int) -> None:
 
 _CAUGHT: Final = 0.5
 """The probability that a message sent while a purge is under way goes with the others; AWS gives no figure."""
+_QUICKEST_PURGE: Final = 0.1
+"""The part of its longest time that a purge takes at the least: it is never over when its call is."""
 _HANDLE_PREFIX: Final = "AQEB-"
 _HANDLE: Final = re.compile(
     _HANDLE_PREFIX + r"([0-9a-f]{1,16})-([0-9a-f]{1,16})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"

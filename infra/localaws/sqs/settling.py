@@ -21,8 +21,9 @@ class Settling:
     """How many seconds each takes; 0 is at once, or no refusal at all.
 
     Attributes:
-        purge: a purge is complete at a random moment within so many seconds (AWS: up to 60). Until then the messages
-            from before can be received, and of those that are sent meanwhile each is purged or kept by chance.
+        purge: a purge is complete at a random moment within so many seconds (AWS: up to 60), not before a tenth of
+            them. Until then the messages from before can be received, and of those that are sent meanwhile each is
+            purged or kept by chance. A queue can be reset to another time.
         counts: an ``ApproximateNumberOf...`` attribute tells of a random moment up to so long ago (AWS: about 60).
         purge_interval: the time between two purges (AWS: 60).
         name_reuse: the time from a queue's deletion to its name's next use (AWS: 60).
