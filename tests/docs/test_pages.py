@@ -1,0 +1,86 @@
+"""The pages hold together: links lead somewhere, and every scenario has its page with its parameters."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from scenarios.catalog import all_scenarios
+from tests.docs.pages import CHECKOUT, HISTORIES, SEED, pages, prose_of
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`[^`]*`")
+_HEADING = re.compile(r"#{1,6} (.+)$")
+
+
+def anchors(lines):
+    """Return the anchors that GitHub gives the headings of a page."""
+    found = {}
+    for heading in filter(None, map(_HEADING.match, lines)):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1]).lower()
+        slug = re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-")
+        found[slug] = found.get(slug, -1) + 1
+    return {slug if not number else f"{slug}-{number}" for slug, last in found.items() for number in range(last + 1)}
+
+
+def links(page):
+    """Return where a page's links lead, code spans apart."""
+    return _LINK.findall(_CODE.sub("`", " ".join(prose_of(page))))
+
+
+def broken(page, target):
+    """Return why a link leads nowhere, or nothing."""
+    path, _, anchor = target.partition("#")
+    there = (CHECKOUT / page).parent / path if path else CHECKOUT / page
+    if not there.exists():
+        return f"{page}: there is no {target}"
+    if anchor and anchor not in anchors(prose_of(str(there.resolve().relative_to(CHECKOUT)))):
+        return f"{page}: there is no such heading: {target}"
+    return ""
+
+
+@pytest.mark.parametrize("page", pages())
+def test_each_relative_link_leads_to_a_file_and_a_heading_that_exist(page):
+    inside = [target for target in links(page) if not target.startswith(("https://", "http://", "mailto:"))]
+    assert not [why for why in (broken(page, target) for target in inside) if why]
+
+
+def test_a_link_that_leads_nowhere_is_found():
+    assert broken("README.md", "docs/nowhere.md") == "README.md: there is no docs/nowhere.md"
+    assert broken("docs/patterns.md", "simulation.md#no-such") == (
+        "docs/patterns.md: there is no such heading: simulation.md#no-such"
+    )
+    assert not broken("docs/patterns.md", "simulation.md#the-fault-budget")
+    assert anchors(["# `a` b: c_d!", "## Twice", "## Twice"]) == {"a-b-c_d", "twice", "twice-1"}
+
+
+@pytest.mark.parametrize("page", pages())
+def test_each_page_but_the_first_is_linked_from_another(page):
+    there = (CHECKOUT / page).resolve()
+    linked = {
+        ((CHECKOUT / other).parent / target.partition("#")[0]).resolve()
+        for other in pages()
+        if other != page
+        for target in links(other)
+    }
+    assert page == "README.md" or there in linked
+
+
+@pytest.mark.parametrize("name", all_scenarios())
+def test_each_scenario_has_a_page_that_names_its_parameters_and_a_line_in_both_tables(name):
+    page = f"docs/scenarios/{name}.md"
+    assert (CHECKOUT / page).is_file(), f"write {page}"
+    assert f"{name}.md" in links("docs/scenarios/README.md"), "give it a line in docs/scenarios/README.md"
+    text = Path(CHECKOUT / page).read_text()
+    named = {item.name for item in fields(all_scenarios()[name].defaults) if f"`{item.name}`" in text}
+    assert named == {item.name for item in fields(all_scenarios()[name].defaults)}
+    assert f"invoke scenario --name {name}" in text
+    assert all_scenarios()[name].naive_twin.violation in text
+    assert f"`{name}`" in (CHECKOUT / "README.md").read_text(), "give it a line in README.md"
+
+
+def test_the_index_says_how_the_commands_are_run():
+    said = " ".join(prose_of("docs/scenarios/README.md"))
+    assert f"explores at most {HISTORIES} histories at a time" in said
+    assert f"seed {SEED}" in said
