@@ -17,6 +17,9 @@ from tests.scenarios.test_local_tier import processes_of
 #: Seconds for one command. None of those that are run takes a quarter of it on a machine with two cores.
 LIMIT = 120
 
+#: How often a run may be inconclusive in a row: real processes on a busy machine can be too late for a witness.
+TRIES = 3
+
 BASH = shutil.which("bash") or "bash"
 STACK = "docs"
 
@@ -143,7 +146,10 @@ def test_each_command_of_a_block_ends_as_its_page_says(block, request):
     for command in block.commands:
         if command.text in NOT_RUN:
             continue
-        code, said = project.type(command.as_run)
+        for _ in range(TRIES):
+            code, said = project.type(command.as_run)
+            if "INCONCLUSIVE" not in said:
+                break
         assert "Traceback" not in said, said
         assert code == command.exit_code, f"`{command.as_run}` ended with exit code {code}:\n{said}"
 
