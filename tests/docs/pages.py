@@ -29,6 +29,7 @@ _FILE = re.compile(r"(?:#|//) ([\w-]+\.\w+)$")
 _COMMENT = re.compile(r"\s+#\s.*$")
 _PROMISE = re.compile(r"# exit code (\d+)")
 _SEEDED = re.compile(r"invoke (scenario|explore) ")
+_SHARED = re.compile(r"invoke (explore|mutants) ")
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,12 @@ class Command:
 
     @property
     def as_run(self) -> str:
-        """The command with a seed, and with as few histories as a test has time for."""
+        """The command with a seed, in one process, and with as few histories as a test has time for."""
         text = re.sub(r"--histories (\d+)", lambda found: f"--histories {min(int(found[1]), HISTORIES)}", self.text)
-        return f"{text} --seed {SEED}" if _SEEDED.match(text) and "--seed" not in text else text
+        for takes, option, value in ((_SEEDED, "--seed", SEED), (_SHARED, "--jobs", 1)):
+            if takes.match(text) and option not in text:
+                text += f" {option} {value}"
+        return text
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,6 @@ invoke explore \\
     assert [command.as_run for command in commands.commands] == [
         "invoke scenario --name crash --seed 7",
         "invoke scenario --name crash --naive --seed 7",
-        "invoke explore    --name x --histories 50 --seed 3",
+        "invoke explore    --name x --histories 50 --seed 3 --jobs 1",
     ]
     assert (commands.file, shown.file, shown.commands) == ("", "mine.py", ())
