@@ -61,6 +61,8 @@ class Project:
         self.directory = directory
         for name in ("Pulumi.yaml", "tasks.py"):
             shutil.copy(CHECKOUT / name, directory)
+        # Pages run programs that the tests bring along; nothing is written there.
+        (directory / "tests").symlink_to(CHECKOUT / "tests")
 
     def type(self, text: str) -> tuple[int, str]:
         """Return the exit code of a command and what it printed."""
