@@ -116,6 +116,25 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         why="several consumers drain at once, and each second delivery of a message counts as a receive",
     ),
     ScenarioTopology(
+        "idempotency-key",
+        visibility_timeout=1,
+        max_receive_count=10,
+        why="as for crash; and a consumer that stood still may come back and claim what another has just received",
+    ),
+    ScenarioTopology(
+        "saga",
+        visibility_timeout=1,
+        max_receive_count=10,
+        why="an order that is undone by several coordinators, one after the other, has come to each of them",
+    ),
+    ScenarioTopology(
+        "schema-evolution",
+        visibility_timeout=1,
+        max_receive_count=3,
+        why="a message from the future has to time out max-receive-count times before it is dead-lettered; "
+        "one receive more than the default is for a consumer that is asked to end in between",
+    ),
+    ScenarioTopology(
         "noisy-neighbour",
         visibility_timeout=10,
         max_receive_count=5,
@@ -126,6 +145,12 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         visibility_timeout=60,
         max_receive_count=5,
         why="its clock runs ten times as fast as the consumer works",
+    ),
+    ScenarioTopology(
+        "outbox",
+        visibility_timeout=1,
+        max_receive_count=10,
+        why="a second copy of a message may find the first one claimed, and that costs it a receive",
     ),
     ScenarioTopology(
         "backpressure",

@@ -169,6 +169,7 @@ class Effect(NamedTuple):
 
     Attributes:
         executions: how often the external system had done it by then, this time included; None unless ``ok``.
+        recognised: the external system knew the call by its idempotency key, and did nothing a second time.
     """
 
     key: str
@@ -179,6 +180,7 @@ class Effect(NamedTuple):
     status: Status
     executions: int | None
     call: Call
+    recognised: bool = False
 
 
 class ClaimAnswer(NamedTuple):
@@ -537,19 +539,13 @@ class History:
     @cached_property
     def effects(self) -> Sequence[Effect]:
         """The side effects that consumers set out to cause, in the order in which they were begun."""
-        return [
-            Effect(
-                call.arguments["key"],
-                call.arguments["message_id"],
-                call.arguments.get("sequence"),
-                call.arguments.get("group"),
-                call.process,
-                call.status,
-                call.result,
-                call,
-            )
-            for call in self.calls("PerformSideEffect")
-        ]
+        return [_effect(call) for call in self._side_effect_calls()]
+
+    def _side_effect_calls(self) -> Sequence[Call]:
+        with_key = self.calls("CallApi")
+        if not with_key:
+            return self.calls("PerformSideEffect")
+        return sorted([*self.calls("PerformSideEffect"), *with_key], key=lambda call: _order(call.invoke))
 
     @cached_property
     def effects_of(self) -> Mapping[str, Sequence[Effect]]:
@@ -585,7 +581,7 @@ class History:
             return self.ledger
         found: dict[str, int] = defaultdict(int)
         for effect in self.effects:
-            found[effect.key] += effect.status == "ok"
+            found[effect.key] += effect.status == "ok" and not (effect.recognised and found[effect.key])
         return {key: count for key, count in found.items() if count}
 
     # --- what went wrong on purpose, and who ended how ---------------------------------------------------------------
@@ -625,9 +621,12 @@ class History:
         return f"message #{message.sequence}{again}"
 
     def name_of_key(self, key: str) -> str:
-        """Return the name of the first message that has a key."""
+        """Return the name of the first message that has a key; a step of a saga stands behind it: ``#1/refund``."""
         found = self._by_key.get(key)
-        return self.name(found) if found else f"key {key[:8]}"
+        if found is None:
+            whole, slash, step = key.rpartition("/")
+            return f"{self.name(self._by_key[whole])}{slash}{step}" if whole in self._by_key else f"key {key[:8]}"
+        return self.name(found)
 
     @cached_property
     def _by_key(self) -> Mapping[str, str]:
@@ -635,6 +634,23 @@ class History:
         for message in self.messages.values():
             found.setdefault(message.key, message.message_id)
         return found
+
+
+def _effect(call: Call) -> Effect:
+    # A plain ledger answers with a number, an API that honours idempotency keys with more.
+    answer = call.result if isinstance(call.result, Mapping) else {"executions": call.result, "recognised": False}
+    arguments = call.arguments
+    return Effect(
+        arguments["key"],
+        arguments["message_id"],
+        arguments.get("sequence"),
+        arguments.get("group"),
+        call.process,
+        call.status,
+        answer["executions"],
+        call,
+        answer["recognised"],
+    )
 
 
 def _order(record: Record) -> tuple[float, str, int]:

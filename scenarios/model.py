@@ -103,6 +103,7 @@ class Scenario:
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
         any_program: whether a program of any make can take the consumer's place: what the story is about, and what
             strikes in it, is to be seen from outside (see ``scenarios.foreign``).
+        producer: likewise, where it is a producer that has it.
         speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
         purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
         patience: for how many seconds disturbances of the simulated tier may hold the story up in all; finite where
@@ -121,6 +122,7 @@ class Scenario:
     delivery: DeliveryRates = field(default_factory=DeliveryRates)
     consumer: str = ""
     any_program: bool = False
+    producer: str = ""
     speed: float = 1.0
     purge_seconds: float = 0.0
     patience: float = inf

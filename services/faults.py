@@ -4,7 +4,8 @@ A fault names an operation's kind and strikes at the n-th one that matches. ``FA
 
     [{"kind": "crash", "operation": "Claim", "point": "after", "nth": 2},
      {"kind": "delay", "operation": "PerformSideEffect", "nth": 0, "seconds": 2.5},
-     {"kind": "error", "operation": "PerformSideEffect", "where": {"sequence": 3}, "code": "ThrottlingException"}]
+     {"kind": "error", "operation": "PerformSideEffect", "where": {"sequence": 3}, "code": "ThrottlingException"},
+     {"kind": "reply-lost", "operation": "CallApi"}]
 
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
 ``sequence``, ``group``). A receive that brings nothing is not counted: what a crash after it could teach, it cannot.
@@ -23,8 +24,10 @@ from services.errors import ConfigurationError
 from services.operations import ChangeVisibility, Delete, Message, Operation, Receive
 from services.payload import facts_of_body
 
-Kind = Literal["crash", "error", "delay"]
+Kind = Literal["crash", "error", "delay", "reply-lost"]
 Point = Literal["before", "after"]
+#: Before an operation, between its being done and its caller's hearing so, and after it.
+Stage = Literal["before", "reply", "after"]
 
 #: The operations that a fault can name.
 FAULTABLE = tuple(
@@ -34,6 +37,8 @@ FAULTABLE = tuple(
         if isinstance(value, type) and issubclass(value, Operation) and value is not Operation and value.recorded
     )
 )
+#: What a caller is told whose reply was lost.
+TIMEOUT = "ReadTimeoutError"
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
 PATH_LENGTH = 5
 
@@ -43,7 +48,8 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        kind: ``crash`` (SIGKILL), ``error`` (the operation is not done and fails), ``delay`` (it is done later).
+        kind: ``crash`` (SIGKILL), ``error`` (the operation is not done and fails), ``delay`` (it is done later),
+            ``reply-lost`` (it is done, and its caller is told of a timeout).
         operation: the operation's class name.
         point: for a crash, whether the operation is done (and known to be) or not even begun.
         nth: counts the operations that match, from 1; 0 for every one.
@@ -85,20 +91,24 @@ class FaultPlan:
 
     def before(self, operation: Operation) -> Iterable[Fault]:
         """Return the faults that strike before this operation, in their order; the call counts."""
-        yield from self._due(operation, before=True)
+        yield from self._due(operation, "before")
+
+    def losing_the_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """Return the faults that strike between an operation's being done and its caller's hearing so."""
+        if not (isinstance(operation, Receive) and not result):
+            yield from self._due(operation, "reply", result)
 
     def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
         """Return the faults that strike after this operation was done; the call counts."""
         if isinstance(operation, Receive) and not result:
             return
-        yield from self._due(operation, result, before=False)
+        yield from self._due(operation, "after", result)
         if self._random_crash(operation, result):
             yield Fault("crash", type(operation).__name__, nth=0)
 
-    def _due(self, operation: Operation, result: Any = None, *, before: bool) -> Iterable[Fault]:
+    def _due(self, operation: Operation, stage: Stage, result: Any = None) -> Iterable[Fault]:
         for place, fault in enumerate(self._faults):
-            strikes_before = fault.kind != "crash" or fault.point == "before"
-            if strikes_before != before or fault.operation != type(operation).__name__:
+            if _stage(fault) != stage or fault.operation != type(operation).__name__:
                 continue
             if fault.where and not any(fault.where.items() <= facts.items() for facts in _subjects(operation, result)):
                 continue
@@ -116,6 +126,12 @@ class FaultPlan:
         elif self._operations_to_crash is not None:
             self._operations_to_crash -= 1
         return self._operations_to_crash == 0
+
+
+def _stage(fault: Fault) -> Stage:
+    if fault.kind == "reply-lost":
+        return "reply"
+    return "after" if fault.kind == "crash" and fault.point == "after" else "before"
 
 
 def _subjects(operation: Operation, result: Any = None) -> list[dict[str, Any]]:

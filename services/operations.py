@@ -6,7 +6,8 @@ consumer run on real AWS, on the embedded endpoint and in simulated time.
 
     queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send  Purge
     store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
-    the world   LookUpSideEffect  PerformSideEffect  WriteState  AppendToLog
+    outbox      CommitChange  ReadOutbox  MarkSent
+    the world   LookUpSideEffect  PerformSideEffect  CallApi  WriteState  AppendToLog
     time        Sleep  ReadClock  ReadWallClock
     the log     Note
 
@@ -256,6 +257,52 @@ class Complete(Operation):
     outcome: str = "done"
 
 
+# --- the outbox: our own state, and what is to be sent because of it ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A message that was committed and not yet marked as sent: what it tells of, and its body."""
+
+    key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitChange(Operation):
+    """Change our own state, and put a message that tells of it into the outbox, in one transaction.
+
+    Result: True, or False where this change was made before; then nothing is written.
+
+    Attributes:
+        key: what is changed.
+        change: the new state.
+        message: the body of the message; None to tell nobody.
+    """
+
+    key: str
+    change: str
+    message: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return whether a message goes with the change: its body stands with the send."""
+        return {"key": self.key, "message": self.message is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutbox(Operation):
+    """Read what is still to be sent, up to ``limit`` entries. Result: ``tuple[OutboxEntry, ...]``."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSent(Operation):
+    """Take entries out of the outbox. Result: None."""
+
+    keys: tuple[str, ...]
+
+
 # --- the world ---------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +357,35 @@ class WriteState(Operation):
     key: str
     message_id: str
     only_if_newer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAnswer:
+    """What a system that honours idempotency keys answers: the same to a key's second call as to its first.
+
+    Attributes:
+        executions: how often the side effect has now been done.
+        recognised: the key had been seen before; this call did nothing.
+    """
+
+    executions: int
+    recognised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallApi(Operation):
+    """Cause the side effect in a system that does it once for each idempotency key. Result: :class:`ApiAnswer`.
+
+    Attributes:
+        key: what the side effect is about, by which executions are counted.
+        idempotency_key: what the system knows a call by; what has the same is the same call.
+    """
+
+    key: str
+    message_id: str
+    idempotency_key: str
+    sequence: int | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

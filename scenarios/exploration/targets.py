@@ -54,7 +54,7 @@ class Target:
             parameters=replace(scenario.defaults, count=self.count, batch_size=self.batch_size, **dict(self.settings)),
             seed=seed,
             consumer=consumer_class(spec),
-            producer=producer_class(twin.producer if self.naive else ""),
+            producer=producer_class((self.naive and twin.producer) or scenario.producer),
             queue=queue,
             business_field=business_field,
             naive=self.naive,

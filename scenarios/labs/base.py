@@ -65,6 +65,7 @@ class ConsumerSettings(TypedDict, total=False):
     idempotency_cache_size: int
     reject_payload_marker: str
     business_idempotency_field: str
+    schema_version: int
     claim_lease_seconds: float
     heartbeat_seconds: float
     max_age_seconds: float
@@ -108,8 +109,10 @@ class Lab(Protocol):
             ServiceFailedError: it did not send everything.
         """
 
-    def start_producer(self, name: str | None = None, **options: Unpack[ProducerOptions]) -> ProducerHandle:
-        """Start a producer, and do not wait for it; ``has_ended`` tells when it has sent everything."""
+    def start_producer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+    ) -> ProducerHandle:
+        """Start a producer, and do not wait for it; ``has_ended`` tells when it has sent everything, or died."""
 
     def start_consumer(
         self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
@@ -174,9 +177,15 @@ class Lab(Protocol):
 
 
 def has_ended(*services: ConsumerHandle | ProducerHandle) -> Callable[[History], bool]:
-    """Return the condition that all of these have ended, however they did."""
-    names = {service.name for service in services}
-    return lambda history: names <= history.exits.keys()
+    """Return the condition that all of these have ended, however they did; so has whoever took a producer's place."""
+    return lambda history: all(_is_over(history, service.name) for service in services)
+
+
+def _is_over(history: History, name: str) -> bool:
+    end = history.exits.get(name)
+    while end is not None and "heir" in end.record:
+        end = history.exits.get(end.record["heir"])
+    return end is not None
 
 
 def struck(consumer: ConsumerHandle) -> Callable[[History], bool]:

@@ -41,6 +41,7 @@ SERVICE_VARIABLES = frozenset(
         "PRODUCER",
         "QUEUE_URL",
         "REJECT_PAYLOAD_MARKER",
+        "SCHEMA_VERSION",
         "SEED",
         "SIDE_EFFECT_DELAY_SECONDS",
         "SIDE_EFFECT_LOG_FIELD",

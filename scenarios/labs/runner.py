@@ -171,7 +171,7 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
             seed=seed,
             naive=request.naive,
             consumer=(request.naive and scenario.naive_twin.consumer) or request.consumer or scenario.consumer,
-            producer=scenario.naive_twin.producer if request.naive else "",
+            producer=(request.naive and scenario.naive_twin.producer) or scenario.producer,
             stack=stack,
             resources=stack.scenario(scenario.name),
             fresh=ground.fresh,

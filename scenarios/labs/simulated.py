@@ -57,7 +57,7 @@ PRODUCER_DEADLINE = 120.0
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BATCH = 10
 
-Role = Literal["producer", "consumer"]
+Role = Literal["producer", "stateful producer", "consumer"]
 Service = TypeVar("Service", Consumer, Producer)
 
 
@@ -131,6 +131,8 @@ class SimulatedLab:
         self._processes: dict[str, SimulatedProcess] = {}
         #: By the name under which a story knows a consumer: the one that does its work now.
         self._incarnations: dict[str, SimulatedProcess] = {}
+        #: Likewise for producers.
+        self._senders: dict[str, SimulatedProcess] = {}
         self._dismissed: set[str] = set()
         self._hands = Recorder(
             self.world.records.append,
@@ -209,36 +211,56 @@ class SimulatedLab:
         takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
         return self._sent_by(producer, PRODUCER_DEADLINE + takes)
 
-    def start_producer(self, name: str | None = None, **options: Unpack[ProducerOptions]) -> ProducerHandle:
+    def start_producer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+    ) -> ProducerHandle:
         """See :class:`scenarios.labs.base.Lab`."""
         name = self._new_name(name or "producer")
         seed = self.seed if name == "producer" else self._seed_of(name)
         plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
         messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
-        return self._start_sending(
-            name,
-            self._staging.producer(
-                messages,
-                options.get("batch_size", MAX_BATCH),
-                options.get("rate", 0.0),
-                options.get("purge_wait"),
-                options.get("timestamp_field", ""),
-            ),
+        batch_size, rate, purge_wait, timestamp_field = (
+            options.get("batch_size", MAX_BATCH),
+            options.get("rate", 0.0),
+            options.get("purge_wait"),
+            options.get("timestamp_field", ""),
         )
+        self._start_sending(
+            name,
+            name,
+            lambda: self._staging.producer(messages, batch_size, rate, purge_wait, timestamp_field),
+            faults,
+        )
+        return ProducerHandle(name)
 
     def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH) -> tuple[SentMessage, ...]:
         """Run a producer that sends just these messages; only this tier can."""
-        producer = self._staging.producer(messages, batch_size, 0.0)
-        return self._sent_by(self._start_sending(self._new_name("producer"), producer), PRODUCER_DEADLINE)
+        name = self._new_name("producer")
+        self._start_sending(name, name, lambda: self._staging.producer(messages, batch_size, 0.0))
+        return self._sent_by(ProducerHandle(name), PRODUCER_DEADLINE)
 
-    def _start_sending(self, name: str, producer: Producer) -> ProducerHandle:
-        process = SimulatedProcess(self.world, name, is_consumer=False)
-        self._start(process, Program(producer.run(), (), producer.stop, _producer_exit_code), "producer")
-        return ProducerHandle(name)
+    def _start_sending(
+        self,
+        known_as: str,
+        name: str,
+        make: Callable[[], Producer],
+        faults: Sequence[Fault] = (),
+        after: float = 0.0,
+    ) -> None:
+        """Start a producer after so many seconds, for the first time or again."""
+        process = SimulatedProcess(self.world, name, is_consumer=False, faults=faults)
+        producer = make()
+        self._senders[known_as] = process
+
+        def start_again() -> None:
+            self._start_sending(known_as, process.heir, make, process.story_faults, RESTART_AFTER)
+
+        process.known_as, process.start_again = known_as, start_again
+        program = Program(producer.run(), (), producer.stop, _producer_exit_code)
+        self._start(process, program, "stateful producer" if producer.keeps_state else "producer", after)
 
     def _sent_by(self, producer: ProducerHandle, deadline: float) -> tuple[SentMessage, ...]:
-        process = self._processes[producer.name]
-        self._run_until(lambda: process.exit_code is not None, deadline, f"{producer.name} to end")
+        self._run_until(lambda: self._senders[producer.name].exit_code is not None, deadline, f"{producer.name} to end")
         return tuple(message for message in self.history.sends if message.call.process == producer.name)
 
     def start_consumer(
@@ -337,17 +359,18 @@ class SimulatedLab:
     def _running(self) -> list[SimulatedProcess]:
         return [process for process in self._processes.values() if process.runs]
 
-    def _start(self, process: SimulatedProcess, program: Program, role: Role) -> None:
+    def _start(self, process: SimulatedProcess, program: Program, role: Role, after: float = 0.0) -> None:
         self._processes[process.name] = process
         process.on_end = self._note_exit
         disturbances = self._staging.disturbances.of(role, process.name)
         disturber = Disturber(disturbances, self) if disturbances else None
-        process.start(program, self._scheduler.now + self.choices.pick(START_UP), disturber)
+        process.start(program, self._scheduler.now + after + self.choices.pick(START_UP), disturber)
 
     def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: ConsumerSettings) -> None:
         """Start a consumer, for the first time or again."""
         process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
         consumer = self._staging.consumer(consumer_options(f"{name}-{self.seed:x}", settings))
+        process.late_is_harmless = consumer.late_is_harmless
         beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
         program = Program(consumer.poll(), beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
         self._incarnations[known_as] = process
@@ -364,7 +387,10 @@ class SimulatedLab:
         self._scheduler.start(come_back(), self._scheduler.now + max(RESTART_AFTER, before.restart_after))
 
     def _note_exit(self, process: SimulatedProcess) -> None:
-        self._recorder.event("exited", exited=process.name, code=process.exit_code)
+        said: dict[str, Any] = {"exited": process.name, "code": process.exit_code}
+        if process.disturbed_to_death and process.known_as:
+            said["heir"] = process.heir = self._new_name(process.known_as)
+        self._recorder.event("exited", **said)
         if process.disturbed_to_death:
             process.start_again()
         elif process.last_words or process.exit_code not in (0, -SIGKILL):
@@ -430,6 +456,7 @@ _OPTION_OF: Mapping[str, str] = {
     "idempotency_cache_size": "cache_size",
     "reject_payload_marker": "reject_marker",
     "business_idempotency_field": "business_field",
+    "schema_version": "schema_version",
     "claim_lease_seconds": "lease_seconds",
     "heartbeat_seconds": "heartbeat_seconds",
     "max_age_seconds": "max_age",

@@ -217,14 +217,20 @@ class SubprocessLab:
         )
         return tuple(message for message in self.history.sends if message.call.process == producer.name)
 
-    def start_producer(self, name: str | None = None, **options: Unpack[ProducerOptions]) -> ProducerHandle:
+    def start_producer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+    ) -> ProducerHandle:
         """See :class:`scenarios.labs.base.Lab`."""
         name = self._new_name(name or "producer")
         # The first producer takes the run's own seed: the same seed by hand sends the same messages.
         seed = self.seed if name == "producer" else self._seed_of(name)
         options.setdefault("count", self.parameters.count)
         arguments = as_options({**self._timing.options(options), "seed": seed})
-        variables = {"SEED": str(seed), **({"PRODUCER": self._setup.producer} if self._setup.producer else {})}
+        variables = {
+            "SEED": str(seed),
+            "FAULTS": json.dumps([fault.as_json() for fault in self._timing.faults(faults)]),
+            **({"PRODUCER": self._setup.producer} if self._setup.producer else {}),
+        }
         self._start(name, ["-m", "services.producer", *arguments], variables)
         return ProducerHandle(name)
 

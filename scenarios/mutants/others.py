@@ -10,24 +10,24 @@ from services.operations import (
     ClaimResult,
     Complete,
     OperationFailed,
-    OutgoingMessage,
     ReleaseClaim,
     RenewClaim,
     Send,
     SendResult,
     Task,
 )
-from services.producer.producer import Producer
+from services.producer.producer import Batch, Producer
 
 
 class ForgetsRefusedSends(Producer):
     """Take a batch for sent once the call succeeded, whatever its ``Failed`` entries say."""
 
-    def _send(self, batch: tuple[OutgoingMessage, ...]) -> Task[tuple[int, int]]:
+    def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
+        """Send, and look at no entry."""
         try:
             result: SendResult = yield Send(batch)
         except OperationFailed:
-            return (yield from super()._send(batch))
+            return (yield from super().send_batch(batch))
         return len(result.sent) + len(result.failed), 0
 
 

@@ -43,6 +43,8 @@ class Kind(StrEnum):
 
 #: What can happen to a producer. Nobody starts one again: a story that sends counts on its sends.
 PRODUCER_KINDS = (Kind.DELAY, Kind.THROTTLE, Kind.SERVER_ERROR, Kind.PARTIAL_FAILURE, Kind.REPLY_LOST, Kind.PAUSE)
+#: What can happen to a producer that finds in its table what it had begun; it is started again.
+STATEFUL_PRODUCER_KINDS = (*PRODUCER_KINDS, Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.CRASH_DURING)
 #: What can happen to a consumer; a wrong clock is drawn by itself, once a process.
 CONSUMER_KINDS = tuple(kind for kind in Kind if kind is not Kind.CLOCK_SKEW)
 

@@ -10,7 +10,7 @@ The tasks are the services' own generators. They learn nothing of where they run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from signal import SIGKILL
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World
 from services.errors import ServiceError
-from services.faults import Fault, FaultPlan
+from services.faults import TIMEOUT, Fault, FaultPlan
 from services.history import Recorder
 from services.operations import (
+    CallApi,
     Claim,
     Claimed,
     Complete,
@@ -84,6 +85,9 @@ class SimulatedProcess:
         exit_code: how it ended; None while it runs.
         last_words: why it ended, where it ended badly.
         disturbed_to_death: a disturbance ended it, or asked it to end; somebody should start it again.
+        late_is_harmless: what it causes after its lease is over does no harm, so it may stand still for any time.
+        known_as: the name under which a story knows a producer that is started again; empty for any other process.
+        heir: the name of the process that takes its place.
         start_again: has it started again, after ``restart_after`` seconds at the earliest.
         story_faults: the story's faults that have not struck yet.
         paused_until: before this time no part of it runs.
@@ -100,6 +104,8 @@ class SimulatedProcess:
         self.last_words = ""
         self.disturbed_to_death = False
         self.restart_after = 0.0
+        self.known_as = self.heir = ""
+        self.late_is_harmless = False
         self.start_again: Callable[[], None] = _do_nothing
         self.story_faults = list(faults)
         self.paused_until = 0.0
@@ -213,19 +219,19 @@ class SimulatedProcess:
             self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
         try:
             if plan is not None:
-                for fault in plan.before(operation):
-                    yield from self._strike(fault, invocation, operation)
+                yield from self._strike_each(plan.before(operation), invocation, operation)
             if self.operations >= self._next_disturbance and self._disturber is not None:
                 result = yield from self._disturber.perform(self, operation, invocation, sleeper)
             else:
                 result = yield from self.exchange(operation, sleeper)
+            if plan is not None:
+                yield from self._strike_each(plan.losing_the_reply(operation, result), invocation, operation)
         except OperationFailed as error:
             recorder.fail(invocation, operation, error)
             raise
         recorder.ok(invocation, operation, result)
         if plan is not None:
-            for fault in plan.after(operation, result):
-                yield from self._strike(fault, invocation, operation)
+            yield from self._strike_each(plan.after(operation, result), invocation, operation)
         if self._disturber is not None and self._disturber.crashes_now:
             recorder.fault(invocation, operation, {"kind": "crash", "point": "after"})
             yield from self._disturber.die(self)
@@ -282,14 +288,20 @@ class SimulatedProcess:
 
     def _keep_account(self, operation: Operation, result: Any) -> None:
         """Remember which claims await their side effect: then a process that stands still is to be afraid of."""
+        if self.late_is_harmless:
+            return
         now = self.world.scheduler.now
         match operation:
             case Claim() if isinstance(result, Claimed):
                 self.unperformed[operation.key] = now + operation.lease_seconds
             case RenewClaim() if result and operation.key in self.unperformed:
                 self.unperformed[operation.key] = now + operation.lease_seconds
-            case PerformSideEffect() | Complete():
+            case PerformSideEffect() | CallApi() | Complete():
                 self.unperformed.pop(operation.key, None)
+
+    def _strike_each(self, faults: Iterable[Fault], invocation: int, operation: Operation) -> Steps:
+        for fault in faults:
+            yield from self._strike(fault, invocation, operation)
 
     def _strike(self, fault: Fault, invocation: int, operation: Operation) -> Steps:
         """Carry out a story's fault, as ``services.drivers.recorded`` does."""
@@ -305,9 +317,11 @@ class SimulatedProcess:
                 yield self.world.scheduler.now + fault.seconds
             case "error":
                 raise OperationFailed(fault.code, "an injected fault", transient=True)
+            case "reply-lost":
+                raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
 
 
-_CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, Complete})
+_CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, CallApi, Complete})
 
 
 def _do_nothing() -> None:

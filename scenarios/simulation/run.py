@@ -13,7 +13,13 @@ from scenarios.labs.base import QueueInfo
 from scenarios.labs.simulated import Calm, Disturbances, Role, SimulatedLab, Staging
 from scenarios.model import DeliveryRates, Parameters, Scenario
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.disturbances import CONSUMER_KINDS, PRODUCER_KINDS, Disturbance, draw_disturbances
+from scenarios.simulation.disturbances import (
+    CONSUMER_KINDS,
+    PRODUCER_KINDS,
+    STATEFUL_PRODUCER_KINDS,
+    Disturbance,
+    draw_disturbances,
+)
 from scenarios.simulation.story import tell
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import names_for
@@ -86,7 +92,8 @@ class DrawnDisturbances:
         """See :class:`scenarios.labs.simulated.Disturbances`."""
         if role == "producer":
             return draw_disturbances(self._choices, PRODUCER_KINDS, PRODUCER_SPREAD)
-        return draw_disturbances(self._choices, CONSUMER_KINDS, self._spread)
+        kinds = STATEFUL_PRODUCER_KINDS if role == "stateful producer" else CONSUMER_KINDS
+        return draw_disturbances(self._choices, kinds, self._spread)
 
 
 def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances | None = None) -> Simulation:

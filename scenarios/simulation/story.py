@@ -221,6 +221,30 @@ def _write_state(history: History, call: Call) -> tuple[str, str]:
     return doing, "" if result.get("took", True) else f"refused, version {result['version']} is there"
 
 
+def _call_api(history: History, call: Call) -> tuple[str, str]:
+    answer = call.result or {}
+    known = "the API knows the key, and does nothing again"
+    count = answer.get("executions", 1)
+    done = f"for the {_ordinal(count)} time" if count > 1 else ""
+    return (
+        f"CALLS THE API for {_key(history, call)} with the key {call.arguments['idempotency_key']}",
+        known if answer.get("recognised") else done,
+    )
+
+
+def _commit(history: History, call: Call) -> tuple[str, str]:
+    message = " and its message" if call.arguments["message"] else ""
+    return f"commits {_key(history, call)}{message}", "" if call.result else "it was committed before"
+
+
+def _read_outbox(_: History, call: Call) -> tuple[str, str]:
+    return ("reads the outbox", f"{len(call.result)} messages") if call.result else ("", "")
+
+
+def _mark_sent(_: History, call: Call) -> tuple[str, str]:
+    return f"marks {len(call.arguments['keys'])} messages as sent", ""
+
+
 def _yes_or_no(doing: str, yes: str, no: str) -> Callable[[History, Call], tuple[str, str]]:
     def teller(history: History, call: Call) -> tuple[str, str]:
         return f"{doing} {_key(history, call)}", yes if call.result else no
@@ -237,6 +261,10 @@ _TELLERS: Mapping[str, Callable[[History, Call], tuple[str, str]]] = {
     "Claim": _claim,
     "PerformSideEffect": _perform,
     "WriteState": _write_state,
+    "CallApi": _call_api,
+    "CommitChange": _commit,
+    "ReadOutbox": _read_outbox,
+    "MarkSent": _mark_sent,
     "LookUpSideEffect": _yes_or_no("looks up", "it was done before", "it was never done"),
     "Complete": _yes_or_no("completes", "", "refused, there is a newer claim"),
     "RenewClaim": _yes_or_no("renews its claim of", "", "refused, it is lost"),

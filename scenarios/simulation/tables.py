@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scenarios.simulation.outbox import OutboxModel
 from services.operations import (
     AlreadyCompleted,
+    ApiAnswer,
+    CallApi,
     CheckTables,
     Claim,
     Claimed,
@@ -44,12 +47,16 @@ class TableModel:
         claims: the status table's items by key.
         executions: the ledger: how often each key's side effect was done.
         states: the version of each entity, where messages are updates.
+        idempotency_keys: under which idempotency keys each was asked for.
+        outbox: a service's own state with its outbox.
     """
 
     def __init__(self) -> None:
         self.claims: dict[str, ClaimItem] = {}
         self.executions: dict[str, int] = {}
         self.states: dict[str, int] = {}
+        self.idempotency_keys: dict[str, set[str]] = {}
+        self.outbox = OutboxModel()
 
     def check(self, operation: CheckTables, now: Callable[[], float]) -> None:
         """Do nothing: the tables are there."""
@@ -107,6 +114,15 @@ class TableModel:
             return StateWritten(took=False, version=there)
         self.states[operation.entity] = operation.version
         return StateWritten(took=True, version=operation.version)
+
+    def call(self, operation: CallApi, now: Callable[[], float]) -> ApiAnswer:  # noqa: ARG002 - likewise
+        """Add one execution, unless the idempotency key is known."""
+        known = self.idempotency_keys.setdefault(operation.key, set())
+        recognised = operation.idempotency_key in known
+        if not recognised:
+            known.add(operation.idempotency_key)
+            self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
+        return ApiAnswer(self.executions[operation.key], recognised)
 
     def _own(self, operation: RenewClaim | ReleaseClaim | Complete) -> ClaimItem | None:
         item = self.claims.get(operation.key)

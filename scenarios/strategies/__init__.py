@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from scenarios.exploration.targets import find
-from scenarios.labs.simulated import Disturbances, Role, consumer_class
+from scenarios.labs.simulated import Disturbances, Role, consumer_class, producer_class
 from scenarios.simulation.choices import Choices, DrawnChoices
 from scenarios.simulation.disturbances import (
     CONSUMER_KINDS,
@@ -45,8 +45,12 @@ __all__ = [
     "story_faults",
 ]
 
+#: Operations of a producer alone, and those with which a consumer begins.
+_NO_WORK = frozenset(
+    {"AppendToLog", "CheckTables", "CommitChange", "DescribeQueue", "MarkSent", "Purge", "ReadOutbox", "Send"}
+)
 #: Operations of a consumer that a story's fault can name, beyond those with which it begins.
-CONSUMER_OPERATIONS = tuple(sorted(set(FAULTABLE) - {"AppendToLog", "CheckTables", "DescribeQueue", "Send"}))
+CONSUMER_OPERATIONS = tuple(sorted(set(FAULTABLE) - _NO_WORK))
 
 
 @st.composite
@@ -106,7 +110,7 @@ class _Schedule:
         self._consumers = iter(schedule.consumers)
 
     def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - their order alone counts
-        return self._producer if role == "producer" else next(self._consumers, ())
+        return next(self._consumers, ()) if role == "consumer" else self._producer
 
 
 @st.composite
@@ -162,6 +166,7 @@ def simulations(
         parameters=scenario.parameters({"count": count, "batch_size": batch_size}),
         seed=0,
         consumer=consumer or consumer_class(scenario.consumer),
+        producer=producer_class(scenario.producer),
         queue=queue,
         business_field=business_field,
         disturbed=disturbed,

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from services.consumer.options import ConsumerOptions
 from services.operations import (
@@ -104,6 +104,9 @@ class Consumer:
     Its tasks are ``poll()``, which returns how many messages were done, and ``heartbeat()``, which runs beside it.
     ``stop()`` may be called at any time, from a signal handler too.
     """
+
+    #: Whether a side effect that is caused after the lease is over, when another may have caused it, does no harm.
+    late_is_harmless: ClassVar[bool] = False
 
     def __init__(self, options: ConsumerOptions) -> None:
         self.options = options

@@ -18,6 +18,7 @@ class ConsumerOptions:
         cache_size: how many completed keys are remembered in memory; 0 for none.
         reject_marker: a body that contains this text is rejected; empty for none.
         business_field: the payload field by which a side effect is known; empty for the message's own id.
+        schema_version: the newest version of the payload that a consumer of several knows; 0 for all that it can.
         claims: whether there is a status table.
         ledger: whether there is a side-effects table.
         lease_seconds: how long a claim holds, counted from the claim; None lets it end shortly before the message
@@ -38,6 +39,7 @@ class ConsumerOptions:
     cache_size: int = 1000
     reject_marker: str = ""
     business_field: str = ""
+    schema_version: int = 0
     claims: bool = True
     ledger: bool = True
     lease_seconds: float | None = None

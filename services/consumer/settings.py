@@ -33,6 +33,7 @@ class ConsumerSettings(ServiceSettings):
     message_side_effects_table: str = ""
     idempotency_cache_size: Count = 1000
     business_idempotency_field: str = ""
+    schema_version: Count = 0
     claim_lease_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)] | None = None
     heartbeat_seconds: Seconds = 0.0
     max_age_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -56,6 +57,7 @@ class ConsumerSettings(ServiceSettings):
             cache_size=self.idempotency_cache_size,
             reject_marker=self.reject_payload_marker,
             business_field=self.business_idempotency_field,
+            schema_version=self.schema_version,
             claims=bool(self.message_status_table),
             ledger=bool(self.message_side_effects_table),
             lease_seconds=self.claim_lease_seconds,

@@ -17,19 +17,23 @@ from services.drivers.queue import Queue
 from services.drivers.store import Store
 from services.operations import (
     AppendToLog,
+    CallApi,
     ChangeVisibility,
     CheckTables,
     Claim,
+    CommitChange,
     Complete,
     Delete,
     DescribeQueue,
     LookUpSideEffect,
+    MarkSent,
     Note,
     Operation,
     OperationFailed,
     PerformSideEffect,
     Purge,
     ReadClock,
+    ReadOutbox,
     ReadWallClock,
     Receive,
     ReleaseClaim,
@@ -76,6 +80,10 @@ class AwsDriver:
                 LookUpSideEffect: store.look_up_side_effect,
                 PerformSideEffect: store.perform_side_effect,
                 WriteState: store.write_state,
+                CallApi: store.call_api,
+                CommitChange: store.outbox.commit,
+                ReadOutbox: store.outbox.read,
+                MarkSent: store.outbox.mark_sent,
             }
 
     def perform(self, operation: Operation) -> Any:

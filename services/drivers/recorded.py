@@ -1,6 +1,6 @@
 """The recorded driver: every operation leaves its records, and this is where faults strike.
 
-    invoke ── crash before ── delay ── error ── the operation itself ── ok or fail ── crash after
+    invoke ── crash before ── delay ── error ── the operation itself ── reply lost ── ok or fail ── crash after
 
 No other place injects a fault, so a handler holds no chaos code, and a history names each fault that struck.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from services.drivers.base import Driver
-from services.faults import Fault, FaultPlan
+from services.faults import TIMEOUT, Fault, FaultPlan
 from services.history import Recorder
 from services.operations import Note, Operation, OperationFailed
 
@@ -65,6 +65,8 @@ class RecordedDriver:
             for fault in self._faults.before(operation):
                 self._strike(fault, invocation, operation)
             result = self._inner.perform(operation)
+            for fault in self._faults.losing_the_reply(operation, result):
+                self._strike(fault, invocation, operation)
         except OperationFailed as error:
             self._recorder.fail(invocation, operation, error)
             raise
@@ -82,3 +84,5 @@ class RecordedDriver:
                 self._strikes.delay(fault.seconds)
             case "error":
                 raise OperationFailed(fault.code, "an injected fault", transient=True)
+            case "reply-lost":
+                raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)

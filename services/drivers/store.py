@@ -9,8 +9,9 @@ The status table holds one item a key:
     owner             who claimed it last
     lease_expires_at  until when the claim holds, in milliseconds since the epoch
 
-The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``. Where
-messages are updates it holds the state as well: one item an entity, ``state/<entity>``, with its ``version``.
+The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``, and
+the ``idempotency_keys`` under which they were asked for, where this system honours such keys. Where messages are
+updates it holds the state as well: one item an entity, ``state/<entity>``, with its ``version``.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from services.drivers.outbox import Outbox
 from services.operations import (
     AlreadyCompleted,
+    ApiAnswer,
+    CallApi,
     CheckTables,
     Claim,
     Claimed,
@@ -53,6 +57,9 @@ class Store:
         side_effects_table: the ledger's name, empty for none: then side effects leave no trace but the log.
         now: seconds since the epoch. Leases compare it between
             machines, so their clocks must agree to well within a lease.
+
+    Attributes:
+        outbox: a service's own state with its outbox, in the status table.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Store:
         self._status = status_table
         self._side_effects = side_effects_table
         self._now = now
+        self.outbox = Outbox(client, status_table)
 
     def check_tables(self, _operation: CheckTables) -> None:
         """Read a key that nothing has from each table."""
@@ -163,6 +171,32 @@ class Store:
                 raise
             return StateWritten(took=False, version=int(error.response["Item"]["version"]["N"]))
         return StateWritten(took=True, version=operation.version)
+
+    def call_api(self, operation: CallApi) -> ApiAnswer:
+        """Add one execution and remember the idempotency key, in one write; a key that is known adds nothing."""
+        if not self._side_effects:
+            return ApiAnswer(1, recognised=False)
+        key_is_new = "NOT contains(idempotency_keys, :key)"
+        try:
+            answer = self._client.update_item(
+                TableName=self._side_effects,
+                Key=_key(operation.key),
+                ConditionExpression=key_is_new,
+                UpdateExpression="SET last_message_id = :message_id ADD executions :one, idempotency_keys :keys",
+                ExpressionAttributeValues={
+                    ":message_id": {"S": operation.message_id},
+                    ":one": _number(1),
+                    ":key": {"S": operation.idempotency_key},
+                    ":keys": {"SS": [operation.idempotency_key]},
+                },
+                ReturnValues="UPDATED_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not _is_refusal(error):
+                raise
+            return ApiAnswer(int(error.response["Item"]["executions"]["N"]), recognised=True)
+        return ApiAnswer(int(answer["Attributes"]["executions"]["N"]), recognised=False)
 
     def _update_own_claim(
         self, operation: RenewClaim | ReleaseClaim | Complete, update: str, values: dict[str, Any]

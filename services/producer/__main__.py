@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     producer = kind(messages, options.batch_size, options.rate, options.purge_wait, options.timestamp_field)
     wake = threading.Event()
     settings = settings.model_copy(update={"process_name": settings.process_name or "producer"})
-    driver = process.build_driver(settings, FaultPlan(settings.faults), wake)
+    driver = process.build_driver(settings, FaultPlan(settings.faults), wake, _tables(kind, settings))
     with runtime.signals_to(producer.stop, wake):
         try:
             report = runtime.run(producer.run(), driver)
@@ -57,6 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
             raise process.why_unusable(error, settings) from error
     print(_sentence(report, settings.queue_url))  # noqa: T201 - this is the program's face
     return 0 if report.unsent == 0 else 1
+
+
+def _tables(kind: type[Producer], settings: ProducerSettings) -> process.Tables:
+    """Return the tables of a producer; most have none."""
+    if not kind.keeps_state:
+        return "", ""
+    if not settings.message_status_table:
+        raise ConfigurationError(
+            f"MESSAGE_STATUS_TABLE is not set, and {kind.__name__} keeps its orders and outbox there; set it, or run "
+            "`invoke up`, which writes it to .env."
+        )
+    return settings.message_status_table, ""
 
 
 def _sentence(report: SendReport, queue_url: str) -> str:

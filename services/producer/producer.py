@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
 
 from services.operations import (
     EntryFailure,
@@ -27,6 +28,8 @@ from services.operations import (
     Task,
 )
 from services.producer.messages import stamped
+
+Batch: TypeAlias = tuple[OutgoingMessage, ...]
 
 #: How often a message is offered in all before the producer gives it up.
 SEND_ATTEMPTS = 5
@@ -62,6 +65,9 @@ class Producer:
         timestamp_field: the payload field that gets the time at which a message is first offered; empty for none.
     """
 
+    #: Whether it has a table of its own (``MESSAGE_STATUS_TABLE``). One that has can die anywhere and be started again.
+    keeps_state: ClassVar[bool] = False
+
     def __init__(
         self,
         messages: Sequence[OutgoingMessage],
@@ -72,7 +78,7 @@ class Producer:
     ) -> None:
         self._messages = self.address(messages)
         # A batch leaves at once, so a slow rate wants small ones to be even within a second.
-        self._batch_size = min(batch_size, max(1, int(rate))) if rate else batch_size
+        self.batch_size = min(batch_size, max(1, int(rate))) if rate else batch_size
         self._rate = rate
         self._purge_wait = purge_wait
         self._timestamp_field = timestamp_field
@@ -92,17 +98,17 @@ class Producer:
             yield from self.purge()
         started = yield ReadClock()
         sent = again = 0
-        for first in range(0, len(self._messages), self._batch_size):
+        for first in range(0, len(self._messages), self.batch_size):
             if self._rate:
                 now = yield ReadClock()
                 yield Sleep(max(0.0, started + first / self._rate - now))
             if self._stopping:
                 break
-            batch = tuple(self._messages[first : first + self._batch_size])
+            batch = tuple(self._messages[first : first + self.batch_size])
             if self._timestamp_field:
                 now = yield ReadWallClock()
                 batch = tuple(stamped(message, self._timestamp_field, now) for message in batch)
-            taken, repeated = yield from self._send(batch)
+            taken, repeated = yield from self.send_batch(batch)
             sent, again = sent + taken, again + repeated
             yield Note("sent", {"messages": sent, "of": len(self._messages)}, logging.DEBUG)
         ended = yield ReadClock()
@@ -140,7 +146,7 @@ class Producer:
 
     # --- a batch -----------------------------------------------------------------------------------------------------
 
-    def _send(self, batch: tuple[OutgoingMessage, ...]) -> Task[tuple[int, int]]:
+    def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
         """Offer a batch until each entry was taken or is beyond hope; return how many were, and how many repeated."""
         left, taken, repeated = batch, 0, 0
         for attempt in range(1, SEND_ATTEMPTS + 1):

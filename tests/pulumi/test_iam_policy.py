@@ -19,6 +19,9 @@ BATCHES = {
     "send_message_batch": "send_message",
     "delete_message_batch": "delete_message",
     "change_message_visibility_batch": "change_message_visibility",
+    # A transaction is allowed by the actions of its parts.
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    "transact_write_items": "put_item",
 }
 
 

@@ -92,6 +92,23 @@ def test_a_crash_after_leaves_it_done_and_known():
     assert recorded.world.ledger == {"key-1": 1}
 
 
+def test_a_lost_reply_leaves_it_done_and_unknown():
+    recorded = Recorded(Fault("reply-lost", "PerformSideEffect"))
+    with pytest.raises(op.OperationFailed, match="ReadTimeoutError"):
+        recorded.perform(effect(1))
+    assert recorded.types() == ["invoke", "fault", "fail"]
+    assert recorded.world.ledger == {"key-1": 1}
+    recorded.perform(effect(2))
+    assert recorded.world.ledger == {"key-1": 1, "key-2": 1}
+
+
+def test_the_reply_of_a_receive_that_brings_nothing_is_not_lost():
+    recorded = Recorded(Fault("reply-lost", "Receive"), world=World((), [message(1)]))
+    assert recorded.perform(op.Receive(1, 0)) == ()
+    with pytest.raises(op.OperationFailed, match="ReadTimeoutError"):
+        recorded.perform(op.Receive(1, 0))
+
+
 def test_a_fault_strikes_at_the_nth_operation_of_its_kind_and_only_there():
     recorded = Recorded(Fault("error", "PerformSideEffect", nth=2, code="Throttling"))
     recorded.perform(effect(1))
@@ -172,7 +189,7 @@ def test_faults_are_read_from_json():
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ('{"kind": "crash"}', "must be a JSON list"),
-        ('[{"kind": "meteor", "operation": "Claim"}]', "needs a kind: crash, error, delay"),
+        ('[{"kind": "meteor", "operation": "Claim"}]', "needs a kind: crash, error, delay, reply-lost"),
         ('[{"kind": "crash", "operation": "Pray"}]', "needs an operation: AppendToLog"),
         ('[{"kind": "crash", "operation": "Sleep"}]', "needs an operation"),
         ('[{"kind": "crash", "operation": "Claim", "when": 3}]', "knows only"),

@@ -23,6 +23,7 @@ class World:
         self.claims = {}  # key -> (token, "STARTED" or "COMPLETED", lease is alive)
         self.ledger = {}
         self.states = {}
+        self.calls = {}  # key -> the idempotency keys that were shown for it
         self.log = []
         self.deleted = []
         self.released = []
@@ -100,6 +101,11 @@ class World:
         took = operation.version > there or not operation.only_if_newer
         self.states[operation.entity] = operation.version if took else there
         return op.StateWritten(took, self.states[operation.entity])
+
+    def _CallApi(self, operation):
+        known = self.calls.setdefault(operation.key, [])
+        known.append(operation.idempotency_key)
+        return op.ApiAnswer(len(set(known)), operation.idempotency_key in known[:-1])
 
     def _AppendToLog(self, operation):
         self.log.append(operation.line)

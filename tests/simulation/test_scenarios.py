@@ -73,6 +73,7 @@ def test_a_consumers_variables_mean_the_same_as_in_a_real_process():
         "idempotency_cache_size": 9,
         "reject_payload_marker": "bad",
         "business_idempotency_field": "order_id",
+        "schema_version": 2,
         "claim_lease_seconds": 4.5,
         "heartbeat_seconds": 1.5,
         "max_age_seconds": 6.5,

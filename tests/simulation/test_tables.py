@@ -50,7 +50,12 @@ class Real:
         return self._read(key)["outcome"]["S"]
 
     def __getattr__(self, name):
-        real = {"look_up": "look_up_side_effect", "perform": "perform_side_effect", "check": "check_tables"}
+        real = {
+            "look_up": "look_up_side_effect",
+            "perform": "perform_side_effect",
+            "check": "check_tables",
+            "call": "call_api",
+        }
         return getattr(self._store, real.get(name, name))
 
 
@@ -184,3 +189,16 @@ def test_the_state_of_an_entity_is_no_side_effect(store):
 
 def write(version, entity="e0", **options):
     return op.WriteState(entity, version, f"key-{version}", f"m-{version}", **options)
+
+
+def test_an_api_does_once_what_has_one_idempotency_key(store):
+    assert store.call(op.CallApi("k", "m-1", "once")) == op.ApiAnswer(1, recognised=False)
+    assert store.call(op.CallApi("k", "m-2", "once", 3, "g")) == op.ApiAnswer(1, recognised=True)
+    assert store.call(op.CallApi("other", "m-3", "once")) == op.ApiAnswer(1, recognised=False)
+
+
+def test_an_api_does_again_what_has_another_idempotency_key_and_still_knows_the_first(store):
+    store.call(op.CallApi("k", "m-1", "first"))
+    assert store.call(op.CallApi("k", "m-1", "second")) == op.ApiAnswer(2, recognised=False)
+    assert store.call(op.CallApi("k", "m-1", "first")) == op.ApiAnswer(2, recognised=True)
+    assert store.look_up(op.LookUpSideEffect("k")) is True

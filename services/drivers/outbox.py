@@ -1,0 +1,69 @@
+"""The outbox's part of the AWS driver: our own state and the outbox, two kinds of items in one DynamoDB table.
+
+    message_id = order#<key>     what we know of an order; ``change`` says it
+    message_id = outbox#<key>    a message about it that is still to be sent; ``body``
+
+A service with more than a lab's traffic has an outbox of its own, or an index by the time of the commit, and reads that
+instead of scanning; or lets DynamoDB Streams do the relay's work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from services.operations import CommitChange, MarkSent, OperationFailed, OutboxEntry, ReadOutbox
+
+ORDER, OUTBOX = "order#", "outbox#"
+
+
+class Outbox:
+    """The orders and the outbox of one table.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        table: the table's name.
+    """
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def commit(self, operation: CommitChange) -> bool:
+        """Write the change and its message in one transaction, unless the change is there."""
+        change = {"message_id": {"S": ORDER + operation.key}, "change": {"S": operation.change}}
+        items = [self._put(change, ConditionExpression="attribute_not_exists(message_id)")]
+        if operation.message is not None:
+            items.append(self._put({"message_id": {"S": OUTBOX + operation.key}, "body": {"S": operation.message}}))
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except ClientError as error:
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
+            if "ConditionalCheckFailed" in reasons:
+                return False
+            if "TransactionConflict" in reasons:
+                raise OperationFailed("TransactionConflict", str(error), transient=True) from error
+            raise
+        return True
+
+    def read(self, operation: ReadOutbox) -> tuple[OutboxEntry, ...]:
+        """Read with consistency: an entry that a stale read leaves out would be taken for sent."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            FilterExpression="begins_with(message_id, :outbox)",
+            ExpressionAttributeValues={":outbox": {"S": OUTBOX}},
+            ConsistentRead=True,
+        )
+        found = {item["message_id"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+        return tuple(OutboxEntry(key.removeprefix(OUTBOX), found[key]) for key in sorted(found)[: operation.limit])
+
+    def mark_sent(self, operation: MarkSent) -> None:
+        """Delete from the outbox; what is gone already is as good."""
+        requests = [{"DeleteRequest": {"Key": {"message_id": {"S": OUTBOX + key}}}} for key in operation.keys]
+        answer = self._client.batch_write_item(RequestItems={self._table: requests})
+        if answer.get("UnprocessedItems"):
+            raise OperationFailed("UnprocessedItems", "a part of the batch was not written", transient=True)
+
+    def _put(self, item: dict[str, Any], **condition: str) -> dict[str, Any]:
+        return {"Put": {"TableName": self._table, "Item": item, **condition}}
