@@ -48,6 +48,11 @@ KINDS: Mapping[str, Kind] = {
     "LookUpSideEffect": Kind("look up", "lookup", WORLD),
     "PerformSideEffect": Kind("side effect", "perform", WORLD),
     "WriteState": Kind("write of a version", "perform", WORLD),
+    "CallApi": Kind("call with a key", "perform", WORLD),
+    "CommitChange": Kind("change and message", "complete", STORE),
+    "ReadOutbox": Kind("read outbox", "lookup", STORE),
+    "MarkSent": Kind("mark as sent", "release", STORE),
+    "Purge": Kind("purge", "delete", QUEUE),
     "Complete": Kind("complete", "complete", STORE),
     "Delete": Kind("delete", "delete", QUEUE),
     "ChangeVisibility": Kind("change visibility", "visibility", QUEUE),
@@ -214,7 +219,7 @@ def _weight(call: Call, pointed: frozenset[Pointer]) -> int:
     """Return how soon an operation may be left out: what says the most comes first."""
     if _begun(call) in pointed or call.faults or call.status != "ok":
         return 0
-    if call.operation in ("PerformSideEffect", "WriteState", "Send"):
+    if call.operation in ("PerformSideEffect", "WriteState", "CallApi", "CommitChange", "Send", "Purge"):
         return 1
     return 3 if call.operation == "Receive" and not call.result else 2
 

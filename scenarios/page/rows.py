@@ -120,8 +120,8 @@ def _time_of(call: Call) -> float:
 
 
 def _settled_at(history: History) -> dict[str, float]:
-    """Return when each message left the queue under study: deleted, or dead-lettered."""
-    found: dict[str, float] = {}
+    """Return when each message left the queue under study: deleted, purged, or dead-lettered."""
+    found = {message_id: float(record["time"]) for message_id, record in history.purged.items()}
     for message_id, time in _deleted(history):
         found.setdefault(message_id, time)
     for message_id, records in history.dead_letters.items():
