@@ -28,6 +28,7 @@ def main() -> None:
                 receive_wait=config.queue_receive_wait,
                 max_receive_count=config.receive_count(scenario),
                 redrive_allow_policy=config.redrive_allow_policy,
+                bucket=scenario.bucket,
                 tags={"project": config.project_name, "stack": stack, "scenario": scenario.name},
             ),
             opts=pulumi.ResourceOptions(provider=provider),

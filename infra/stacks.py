@@ -38,6 +38,7 @@ class ScenarioResources:
         receive_wait: Seconds that a receive waits for a message.
         max_receive_count: Receives after which the next one moves a message to the dead-letter queue.
         fifo: Whether both queues are FIFO queues.
+        bucket: The bucket for what is too large for a message; empty where there is none.
     """
 
     queue_url: str
@@ -52,6 +53,7 @@ class ScenarioResources:
     receive_wait: int
     max_receive_count: int
     fifo: bool
+    bucket: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Stack:
             receive_wait=values["receiveWait"],
             max_receive_count=values["maxReceiveCount"],
             fifo=values["fifo"],
+            bucket=values.get("bucket", ""),
         )
 
 

@@ -132,7 +132,7 @@ def estimate(config: ProgramConfig, *, messages: int = 25) -> Estimate:
 def left_over(
     project: str, stack: str, region: str, *, endpoint_url: str | None, profile: str | None
 ) -> tuple[str, ...]:
-    """What still carries the tags of a stack: the URLs of queues and the names of tables.
+    """What still carries the tags of a stack: the URLs of queues, the names of tables and of buckets.
 
     Args:
         project: The value of the tag ``project``, which names begin with.
@@ -148,15 +148,16 @@ def left_over(
 
     wanted = {"project": project, "stack": stack}
     prefix = f"{project}-{stack}-"
-    sqs, dynamodb = (
+    sqs, dynamodb, s3 = (
         aws_client(service, endpoint_url=endpoint_url, region=region, profile=profile)
-        for service in ("sqs", "dynamodb")
+        for service in ("sqs", "dynamodb", "s3")
     )
     try:
         queues = tuple(url for url in _queues(sqs, prefix) if wanted.items() <= _queue_tags(sqs, url).items())
         tables = tuple(
             name for name in _tables(dynamodb, prefix) if wanted.items() <= _table_tags(dynamodb, name).items()
         )
+        buckets = tuple(name for name in _buckets(s3, prefix) if wanted.items() <= _bucket_tags(s3, name).items())
     except exceptions.ClientError as error:
         answer = error.response["Error"]
         raise ProviderError(
@@ -167,7 +168,8 @@ def left_over(
     finally:
         sqs.close()
         dynamodb.close()
-    return queues + tables
+        s3.close()
+    return queues + tables + buckets
 
 
 def _queues(sqs: Any, prefix: str) -> Iterator[str]:
@@ -196,4 +198,20 @@ def _table_tags(dynamodb: Any, name: str) -> Mapping[str, str]:
         tags = dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
     except dynamodb.exceptions.ResourceNotFoundException:
         return {}
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def _buckets(s3: Any, prefix: str) -> Iterator[str]:
+    # A bucket's name is in lower case, whatever the project's and the stack's are.
+    names = (bucket["Name"] for bucket in s3.list_buckets()["Buckets"])
+    yield from (name for name in names if name.startswith(prefix.lower()))
+
+
+def _bucket_tags(s3: Any, name: str) -> Mapping[str, str]:
+    try:
+        tags = s3.get_bucket_tagging(Bucket=name)["TagSet"]
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchBucket", "NoSuchTagSet"):
+            return {}
+        raise
     return {tag["Key"]: tag["Value"] for tag in tags}

@@ -12,6 +12,7 @@ class ScenarioTopology:
         fifo: Whether queue and dead-letter queue are FIFO queues.
         visibility_timeout: Seconds for which a received message stays invisible.
         max_receive_count: Receives after which the next one moves a message to the dead-letter queue.
+        bucket: Whether it has a bucket for what is too large for a message.
         why: The reason for what differs from the defaults.
     """
 
@@ -20,6 +21,7 @@ class ScenarioTopology:
     visibility_timeout: int | None = None
     max_receive_count: int | None = None
     why: str = "the defaults do"
+    bucket: bool = False
 
 
 TOPOLOGY: tuple[ScenarioTopology, ...] = (
@@ -93,8 +95,15 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
     ScenarioTopology(
         "retry-backoff",
         visibility_timeout=2,
-        max_receive_count=4,
-        why="an outage costs each message some receives, and it must have one left when the outside has recovered",
+        max_receive_count=8,
+        why="an outage costs each message some receives, and it must have some left when the outside has recovered",
+    ),
+    ScenarioTopology(
+        "large-payload",
+        visibility_timeout=1,
+        max_receive_count=3,
+        bucket=True,
+        why="a message whose payload is gone has to time out max-receive-count times before it is dead-lettered",
     ),
     ScenarioTopology(
         "out-of-order",

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.clients import aws_client
 from infra.errors import ProviderError, StackNotUpError
@@ -19,7 +19,7 @@ class Difference:
 
     Attributes:
         scenario: Whose resource it is.
-        resource: The queue's or table's name.
+        resource: The queue's, table's or bucket's name.
         what: The attribute, or ``existence``.
         expected: What the stack promises.
         actual: What is really there.
@@ -103,16 +103,18 @@ def validate_stack(
     """
     from botocore import exceptions  # noqa: PLC0415 - heavy
 
-    sqs, dynamodb = (
-        aws_client(service, endpoint_url=stack.endpoint_url, region=stack.region, profile=profile)
-        for service in ("sqs", "dynamodb")
+    clients = _Clients(
+        *(
+            aws_client(service, endpoint_url=stack.endpoint_url, region=stack.region, profile=profile)
+            for service in _Clients._fields
+        )
     )
     validation = Validation()
     try:
         for name in stack.scenarios:
             resources = stack.scenario(name)
             wanted_tags = {**tags, "scenario": name}
-            for promise in _promises(resources, wanted_tags, sqs, dynamodb):
+            for promise in _promises(resources, wanted_tags, clients):
                 ignored = frozenset() if allow_policy else frozenset({"RedriveAllowPolicy"})
                 _compare(validation, name, promise, ignored)
     except exceptions.ClientError as error:
@@ -123,9 +125,17 @@ def validate_stack(
     except exceptions.BotoCoreError as error:
         raise ProviderError(f"Stack {stack.name} cannot be validated: {error}") from error
     finally:
-        sqs.close()
-        dynamodb.close()
+        for client in clients:
+            client.close()
     return validation
+
+
+class _Clients(NamedTuple):
+    """boto3's clients, by the names of the services."""
+
+    sqs: Any
+    dynamodb: Any
+    s3: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +147,7 @@ class _Promise:
     read: Callable[[], Mapping[str, Any] | None]
 
 
-def _promises(resources: ScenarioResources, tags: Mapping[str, str], sqs: Any, dynamodb: Any) -> Iterator[_Promise]:
+def _promises(resources: ScenarioResources, tags: Mapping[str, str], clients: _Clients) -> Iterator[_Promise]:
     from infra.components.idempotency_tables import HASH_KEY  # noqa: PLC0415 - heavy: it imports the SDK
     from infra.components.queue_with_dead_letters import MAX_RETENTION  # noqa: PLC0415 - likewise
 
@@ -154,7 +164,7 @@ def _promises(resources: ScenarioResources, tags: Mapping[str, str], sqs: Any, d
             },
             "tags": tags,
         },
-        lambda: _read_queue(sqs, resources.queue_url),
+        lambda: _read_queue(clients.sqs, resources.queue_url),
     )
     yield _Promise(
         resources.dead_letter_queue_name,
@@ -165,7 +175,7 @@ def _promises(resources: ScenarioResources, tags: Mapping[str, str], sqs: Any, d
             "RedriveAllowPolicy": {"redrivePermission": "byQueue", "sourceQueueArns": [resources.queue_arn]},
             "tags": tags,
         },
-        lambda: _read_queue(sqs, resources.dead_letter_queue_url),
+        lambda: _read_queue(clients.sqs, resources.dead_letter_queue_url),
     )
     for table in (resources.status_table, resources.side_effects_table):
         yield _Promise(
@@ -177,8 +187,10 @@ def _promises(resources: ScenarioResources, tags: Mapping[str, str], sqs: Any, d
                 "billing mode": "PAY_PER_REQUEST",
                 "tags": tags,
             },
-            lambda table=table: _read_table(dynamodb, table),  # type: ignore[misc]  # mypy cannot infer a default's type
+            lambda table=table: _read_table(clients.dynamodb, table),  # type: ignore[misc]  # mypy cannot infer a default's type
         )
+    if resources.bucket:
+        yield _Promise(resources.bucket, {"tags": tags}, lambda: _read_bucket(clients.s3, resources.bucket))
 
 
 def _compare(validation: Validation, scenario: str, promise: _Promise, ignored: frozenset[str]) -> None:
@@ -235,3 +247,17 @@ def _read_table(dynamodb: Any, name: str) -> Mapping[str, Any] | None:
         "billing mode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
         "tags": {tag["Key"]: tag["Value"] for tag in tags},
     }
+
+
+def _read_bucket(s3: Any, name: str) -> Mapping[str, Any] | None:
+    try:
+        tags = s3.get_bucket_tagging(Bucket=name)["TagSet"]
+    except s3.exceptions.ClientError as error:
+        match error.response["Error"]["Code"]:
+            case "NoSuchBucket":
+                return None
+            case "NoSuchTagSet":
+                tags = []
+            case _:
+                raise
+    return {"tags": {tag["Key"]: tag["Value"] for tag in tags}}

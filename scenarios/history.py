@@ -214,6 +214,11 @@ class FaultStrike(NamedTuple):
     call: Call
     record: Record
 
+    @property
+    def planned(self) -> bool:
+        """Whether the story asked for it; what the simulation adds says nothing of how many operations it counts."""
+        return "nth" in self.record["fault"]
+
 
 class Exit(NamedTuple):
     """The end of a process; a negative code is the signal that ended it."""

@@ -104,6 +104,55 @@ def find_deleted_at_a_later_try(history: History) -> Evidence | None:
     return None
 
 
+def find_failed_in_part(history: History) -> Evidence | None:
+    """Find a batch of deletes of which some failed and some did not, and later ones that took just what was left."""
+    calls = history.calls("Delete")
+    for partly in calls:
+        messages = partly.arguments["messages"]
+        left = {messages[item["entry"]] for item in partly.result or () if not item["sender_fault"]}
+        if not left or len(left) == len(messages):
+            continue
+        took = set(messages) - left
+        later = [call for call in calls if call.process == partly.process and call.started > partly.ended]
+        again = [call for call in later if call.status == "ok" and left & set(call.arguments["messages"])]
+        asked_for = {item for call in later for item in call.arguments["messages"]}
+        if again and left <= asked_for and not took & asked_for:
+            summary = (
+                f"{len(left)} of {len(messages)} deletes of a batch failed under an overall success, and were asked "
+                f"for again; the other {len(took)} were not"
+            )
+            return Evidence(summary, len(left), (*partly.records, *again[0].records))
+    return None
+
+
+def find_lost_lease(history: History) -> Evidence | None:
+    """Find a heartbeat that was told of another's newer claim, after which its consumer left the message alone.
+
+    It neither completed it, nor extended it, nor deleted it.
+    """
+    for call in history.calls("RenewClaim"):
+        key, process = call.arguments["key"], call.process
+        if call.status != "ok" or call.result is not False:
+            continue
+        takers = [claim.call for claim in history.claims if claim.key == key and claim.answer == "Claimed"]
+        takers = [claim for claim in takers if claim.process != process and claim.started < call.ended]
+        mine = {item.message_id for item in history.effects_of.get(key, ())}
+        kept = [
+            later
+            for operation in ("ChangeVisibility", "Delete")
+            for later in history.calls(operation)
+            if later.process == process and later.started > call.ended and mine & set(later.arguments["messages"])
+        ]
+        completed = any(item.key == key and item.process == process and item.accepted for item in history.completions)
+        if takers and not kept and not completed:
+            summary = (
+                f"{history.name_of_key(key)}: {takers[-1].process} had taken over the claim; {process} learnt of it by "
+                "its heartbeat, and neither completed, extended nor deleted the message"
+            )
+            return Evidence(summary, 1, (*takers[-1].records, *call.records))
+    return None
+
+
 def find_outworked_the_timeout(history: History) -> Evidence | None:
     """Find a side effect that took longer than the visibility timeout, of a message that came to nobody meanwhile."""
     found = []
@@ -200,4 +249,10 @@ OUTWORKED_THE_TIMEOUT = Witness(
 )
 HEALED_AFTER_RETRIES = Witness(
     "healed-after-retries", "a message fails several times and is done in the end", find_healed_after_retries
+)
+FAILED_IN_PART = Witness(
+    "failed-in-part", "a batch of deletes fails in part, and just what is left is tried again", find_failed_in_part
+)
+LOST_LEASE = Witness(
+    "lost-lease", "a heartbeat finds the lease taken, and its consumer lets go of the message", find_lost_lease
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from scenarios.history import Call, Delivery, History, Record
 from scenarios.invariants import Invariant, Violation
-from scenarios.witnesses import Evidence, Witness
+from scenarios.witnesses import Evidence, Witness, times
 
 _SETTLED = frozenset({"done", "duplicate", "discarded"})
 
@@ -112,6 +112,17 @@ def find_finished_in_hand(history: History) -> Evidence | None:
     return None
 
 
+def find_asked_twice(history: History) -> Evidence | None:
+    """Find a consumer that was asked to end a second time, gave back what it had not begun all the same, and ended."""
+    for end in _ends(history):
+        requests, exited = end.stopped.get("requests", 0), history.exits.get(end.process)
+        given_back = _gave_back(history, end.process)
+        if requests > 1 and given_back and exited is not None and exited.code == 0:
+            summary = f"{end.process} was asked to end {times(requests)}, was not hurried, and ended with exit code 0"
+            return Evidence(summary, 1, (*next(iter(given_back.values())).records, end.stopped))
+    return None
+
+
 def find_ended_in_a_long_poll(history: History) -> Evidence | None:
     """Find a consumer that was asked to end while it waited for messages: its last poll brought none, and it ended."""
     for end in _ends(history):
@@ -137,6 +148,9 @@ FINISHED_IN_HAND = Witness(
     "finished-in-hand",
     "a consumer is asked to end in the middle of a batch, finishes one message and gives back others",
     find_finished_in_hand,
+)
+ASKED_TWICE = Witness(
+    "asked-twice", "a second request to end comes while a consumer ends, and does not hurry it", find_asked_twice
 )
 ENDED_IN_A_LONG_POLL = Witness(
     "ended-in-a-long-poll", "a consumer is asked to end while it waits for messages", find_ended_in_a_long_poll

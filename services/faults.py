@@ -5,7 +5,8 @@ A fault names an operation's kind and strikes at the n-th one that matches. ``FA
     [{"kind": "crash", "operation": "Claim", "point": "after", "nth": 2},
      {"kind": "delay", "operation": "PerformSideEffect", "nth": 0, "seconds": 2.5},
      {"kind": "error", "operation": "PerformSideEffect", "where": {"sequence": 3}, "code": "ThrottlingException"},
-     {"kind": "reply-lost", "operation": "CallApi"}]
+     {"kind": "reply-lost", "operation": "CallApi"},
+     {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
 
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
 ``sequence``, ``group``). A receive that brings nothing is not counted: what a crash after it could teach, it cannot.
@@ -20,11 +21,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from services import operations
+from services.batches import BATCHES
 from services.errors import ConfigurationError
 from services.operations import ChangeVisibility, Delete, Message, Operation, Receive
 from services.payload import facts_of_body
 
-Kind = Literal["crash", "error", "delay", "reply-lost"]
+Kind = Literal["crash", "error", "delay", "reply-lost", "partial-failure"]
 Point = Literal["before", "after"]
 #: Before an operation, between its being done and its caller's hearing so, and after it.
 Stage = Literal["before", "reply", "after"]
@@ -49,13 +51,15 @@ class Fault:
 
     Attributes:
         kind: ``crash`` (SIGKILL), ``error`` (the operation is not done and fails), ``delay`` (it is done later),
-            ``reply-lost`` (it is done, and its caller is told of a timeout).
+            ``reply-lost`` (it is done, and its caller is told of a timeout),
+            ``partial-failure`` (some entries of a batch are not done, under an overall success).
         operation: the operation's class name.
         point: for a crash, whether the operation is done (and known to be) or not even begun.
         nth: counts the operations that match, from 1; 0 for every one.
         where: facts that a message of the operation must have.
         seconds: how long a delay lasts.
         code: the error's code.
+        entries: the indices of the entries that fail in part; those beyond the batch are of no account.
     """
 
     kind: Kind
@@ -65,10 +69,11 @@ class Fault:
     where: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     code: str = "ServiceUnavailable"
+    entries: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault as a history holds it."""
-        return {name: value for name, value in asdict(self).items() if value not in ({}, 0.0) or name == "nth"}
+        return {name: value for name, value in asdict(self).items() if value not in ({}, 0.0, ()) or name == "nth"}
 
 
 class FaultPlan:
@@ -106,7 +111,9 @@ class FaultPlan:
         if self._random_crash(operation, result):
             yield Fault("crash", type(operation).__name__, nth=0)
 
-    def _due(self, operation: Operation, stage: Stage, result: Any = None) -> Iterable[Fault]:
+    def _due(self, operation: Operation, stage: Stage, result: Any = None) -> Sequence[Fault]:
+        # All of them count before the first strikes: it may be an error, and then nobody asks for the next.
+        due = []
         for place, fault in enumerate(self._faults):
             if _stage(fault) != stage or fault.operation != type(operation).__name__:
                 continue
@@ -114,7 +121,8 @@ class FaultPlan:
                 continue
             self._seen[place] += 1
             if fault.nth in (0, self._seen[place]):
-                yield fault
+                due.append(fault)
+        return due
 
     def _random_crash(self, operation: Operation, result: Any) -> bool:
         """Draw once a received message; the crash itself falls on one of the operations that follow."""
@@ -179,11 +187,23 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
         (_number(item.get("seconds", 0)), "has seconds that are no number"),
         (isinstance(item.get("where", {}), dict), "has a where that is no object"),
         (isinstance(item.get("code", ""), str), "has a code that is no text"),
+        (_indices(item.get("entries", [])), "has entries that are no list of whole numbers from 0"),
+        (
+            item.get("kind") != "partial-failure" or item.get("operation") in _BATCH_NAMES,
+            f"fails in part, which only a batch can: {', '.join(sorted(_BATCH_NAMES))}",
+        ),
     ]
     for fine, complaint in checks:
         if not fine:
             raise ConfigurationError(f"FAULTS: the fault {json.dumps(item)} {complaint}.")
-    return Fault(**item)
+    return Fault(**{**item, "entries": tuple(item.get("entries", ()))})
+
+
+_BATCH_NAMES = frozenset(kind.__name__ for kind in BATCHES)
+
+
+def _indices(value: Any) -> bool:
+    return isinstance(value, list) and all(_number(item) and isinstance(item, int) for item in value)
 
 
 def _number(value: Any) -> bool:

@@ -53,7 +53,7 @@ class Recorder:
 
     def ok(self, invocation: int, operation: Operation, result: Any) -> None:
         """Record an operation's result."""
-        self._write("ok", invocation=invocation, operation=type(operation).__name__, result=plain(result))
+        self._write("ok", invocation=invocation, operation=type(operation).__name__, result=operation.kept_result(result))
 
     def fail(self, invocation: int, operation: Operation, error: OperationFailed) -> None:
         """Record that an operation failed."""

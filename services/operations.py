@@ -7,6 +7,7 @@ consumer run on real AWS, on the embedded endpoint and in simulated time.
     queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send  Purge
     store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
     outbox      CommitChange  ReadOutbox  MarkSent
+    payloads    PutObject  FetchObject  RemoveObject  ListObjects
     the world   LookUpSideEffect  PerformSideEffect  CallApi  WriteState  AppendToLog
     time        Sleep  ReadClock  ReadWallClock
     the log     Note
@@ -50,6 +51,10 @@ class Operation:
     def arguments(self) -> dict[str, Any]:
         """Return what the history keeps of this operation: JSON values, no credentials."""
         return {name: plain(getattr(self, name)) for name in _field_names(type(self))}
+
+    def kept_result(self, result: Any) -> Any:
+        """Return what the history keeps of its result."""
+        return plain(result)
 
 
 #: A task of a producer or a consumer: yields operations, is sent their results, returns a value of its own.
@@ -301,6 +306,44 @@ class MarkSent(Operation):
     """Take entries out of the outbox. Result: None."""
 
     keys: tuple[str, ...]
+
+
+# --- payloads: what is too large for a message ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject(Operation):
+    """Store a text under a key. Result: None."""
+
+    key: str
+    body: str
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the text's length in its place."""
+        return {"key": self.key, "characters": len(self.body)}
+
+
+@dataclass(frozen=True, slots=True)
+class FetchObject(Operation):
+    """Ask for the text under a key. Result: the text, or None where there is none."""
+
+    key: str
+
+    def kept_result(self, result: Any) -> Any:
+        """Return the text's length in its place."""
+        return None if result is None else {"characters": len(result)}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveObject(Operation):
+    """Remove what is under a key, if anything is. Result: None."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListObjects(Operation):
+    """Ask for all keys. Result: ``tuple[str, ...]``."""
 
 
 # --- the world ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from services.clients import Clients, checked_queue_url
 from services.drivers.aws import AwsDriver
 from services.drivers.base import Driver
+from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
 from services.drivers.recorded import RealStrikes, RecordedDriver
 from services.drivers.store import Store
@@ -57,12 +58,14 @@ def build_driver(
     clients = Clients(settings.access)
     queue = Queue(clients.client("sqs"), queue_url)
     store = Store(clients.client("dynamodb"), *tables) if any(tables) else None
+    bucket = settings.payload_bucket
+    payloads = Payloads(clients.client("s3"), bucket) if bucket else None
     try:
         sink = append_to(settings.history_path) if settings.history_path else nowhere
     except OSError as error:
         raise ConfigurationError(f"HISTORY_PATH cannot be written: {error.strerror}: {error.filename}") from None
     recorder = Recorder(sink, settings.process_name, time.monotonic, {"queue": queue.name})
-    return RecordedDriver(AwsDriver(queue, store, wake), recorder, faults, RealStrikes(time.sleep))
+    return RecordedDriver(AwsDriver(queue, store, wake, payloads), recorder, faults, RealStrikes(time.sleep))
 
 
 def random_source(seed: int | None) -> random.Random:
@@ -82,6 +85,11 @@ def why_unusable(error: OperationFailed, settings: ServiceSettings) -> Unusable:
             return Unusable(
                 f"A table is missing at {where} ({error.message}); create it (`invoke up`) or correct "
                 "MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE."
+            )
+        case "NoSuchBucket":
+            return Unusable(
+                f"There is no bucket {settings.payload_bucket} at {where}; create it (`invoke up`) or correct "
+                "PAYLOAD_BUCKET."
             )
         case "EndpointConnectionError" | "ConnectTimeoutError" | "ConnectionClosedError" | "ReadTimeoutError":
             return Unusable(f"Nothing answers at {where}; start it (`invoke up`) or correct AWS_ENDPOINT_URL.")

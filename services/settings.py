@@ -26,6 +26,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     queue_url: str
+    payload_bucket: str = ""
     aws_region: str | None = None
     aws_profile: str | None = None
     aws_endpoint_url: str | None = None

@@ -1,12 +1,15 @@
 """Reusable components: a queue with its dead-letter queue, the idempotency tables, a scenario's whole set."""
 
 from infra.components.idempotency_tables import IdempotencyTables, IdempotencyTablesArgs
+from infra.components.payload_bucket import PayloadBucket, PayloadBucketArgs
 from infra.components.queue_with_dead_letters import QueueWithDeadLetters, QueueWithDeadLettersArgs
 from infra.components.scenario_resources import ScenarioResources, ScenarioResourcesArgs
 
 __all__ = [
     "IdempotencyTables",
     "IdempotencyTablesArgs",
+    "PayloadBucket",
+    "PayloadBucketArgs",
     "QueueWithDeadLetters",
     "QueueWithDeadLettersArgs",
     "ScenarioResources",

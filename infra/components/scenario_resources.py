@@ -1,4 +1,7 @@
-"""Everything that one scenario has to itself: a queue with its dead-letter queue, and the idempotency tables."""
+"""Everything that one scenario has to itself.
+
+A queue with its dead-letter queue, the idempotency tables, and a bucket where the scenario wants one.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.components.idempotency_tables import IdempotencyTables, IdempotencyTablesArgs
+from infra.components.payload_bucket import PayloadBucket, PayloadBucketArgs
 from infra.components.queue_with_dead_letters import QueueWithDeadLetters, QueueWithDeadLettersArgs
 
 
@@ -20,6 +24,7 @@ class ScenarioResourcesArgs:
         max_receive_count: Receives after which the next one moves the message to the dead-letter queue.
         tags: The tags of every resource.
         redrive_allow_policy: Whether the dead-letter queue names the queue that it serves.
+        bucket: Whether there is a bucket for what is too large for a message.
     """
 
     fifo: pulumi.Input[bool]
@@ -28,6 +33,7 @@ class ScenarioResourcesArgs:
     max_receive_count: pulumi.Input[int]
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     redrive_allow_policy: bool = True
+    bucket: bool = False
 
 
 class ScenarioResources(pulumi.ComponentResource):
@@ -68,4 +74,7 @@ class ScenarioResources(pulumi.ComponentResource):
             "maxReceiveCount": args.max_receive_count,
             "fifo": args.fifo,
         }
+        if args.bucket:
+            payloads = PayloadBucket(name, PayloadBucketArgs(tags=args.tags), opts=pulumi.ResourceOptions(parent=self))
+            self.outputs["bucket"] = payloads.bucket.bucket
         self.register_outputs(self.outputs)

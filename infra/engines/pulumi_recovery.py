@@ -17,6 +17,7 @@ from infra.engines.state import provider_urn
 from infra.errors import StackBusyError
 from infra.provider.aws import HANDLERS, PROVIDER_TYPE, AwsProvider
 from infra.provider.creations import Creation
+from infra.provider.naming import type_of
 from infra.provider.values import Properties, from_json, reveal
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class Recovery:
                 region = regions[provider_urn(resource["provider"])]
                 self._delete_half_made(resource["urn"], region, reveal(from_json(resource["inputs"])))
         for creation in lost:
-            self._delete_half_made(creation.urn, creation.region, {"name": creation.name, "region": creation.region})
+            named = HANDLERS[type_of(creation.urn)].name_property
+            inputs = {named: creation.name, "region": creation.region}
+            self._delete_half_made(creation.urn, creation.region, inputs)
         deployment.pop("pending_operations", None)
         exported.deployment = deployment
         self._stack.import_stack(exported)

@@ -41,21 +41,27 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One response; ``Content-Length`` and ``Connection`` are added when it is written."""
+    """One response; ``Content-Length`` and ``Connection`` are added when it is written.
+
+    Attributes:
+        length: the ``Content-Length`` where the body is left out, as in the answer to a HEAD; None for the body's own.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None
 
     def to_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the response as it goes over the wire."""
         extra = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         if not keep_alive:
             extra += "Connection: close\r\n"
+        length = len(self.body) if self.length is None else self.length
         head = (
             f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}\r\n"
-            f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n{extra}\r\n"
+            f"Content-Type: {self.content_type}\r\nContent-Length: {length}\r\n{extra}\r\n"
         )
         return head.encode("latin-1") + self.body
 
@@ -365,11 +371,17 @@ def _peer_has_closed(descriptor: int) -> bool:
 _FAILED: Final = "The endpoint failed on this request; its log says where."
 _REASONS: Final = {
     200: "OK",
+    204: "No Content",
+    206: "Partial Content",
+    304: "Not Modified",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
+    412: "Precondition Failed",
     413: "Content Too Large",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
+    501: "Not Implemented",
 }

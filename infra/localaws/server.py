@@ -1,4 +1,4 @@
-"""The embedded AWS endpoint: SQS and DynamoDB, with what deployment tools ask of STS, on one port of loopback."""
+"""The embedded AWS endpoint: SQS, DynamoDB and S3, with what deployment tools ask of STS, on one port of loopback."""
 
 import asyncio
 import json
@@ -30,6 +30,7 @@ from infra.localaws.http import (
 )
 from infra.localaws.longpolls import Answer, LongPolls
 from infra.localaws.movers import Movers
+from infra.localaws.s3 import S3, is_for_s3
 from infra.localaws.sqs import query
 from infra.localaws.sqs.context import LongPoll, Shape
 from infra.localaws.sqs.errors import MissingAction, SerializationError, SqsError, UnsupportedOperation
@@ -84,6 +85,7 @@ class LocalAws:
         self._polls = LongPolls(self._model, clock, self._flush)
         self._movers = Movers(self._model, clock, self._flush)
         self._dynamodb = DynamoDb(self._model.account, config.region)
+        self._s3 = S3(self._model.account, config.region)
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: _Connection(self._answer, self._short_cut, self._connections), config.host, config.port
@@ -134,16 +136,14 @@ class LocalAws:
             return self._answer_sqs(target.removeprefix(SQS_TARGET), request)
         if target.startswith(DYNAMODB_TARGET):
             return self._dynamodb.answer(request)
+        if not target and is_for_s3(request):
+            return self._s3.answer(request)
         if request.target.startswith(control.PREFIX):
             answer = control.control(request, self._model, self.config, self._polls.waiting)
             self._flush()
             return answer
         if target:
             return _json_error("UnknownOperationException", f"This endpoint does not serve {target!r}.")
-        if not (request.body or "?" in request.target or request.method == "POST"):
-            return text_response(
-                404, "This is an AWS endpoint for SQS, DynamoDB and STS GetCallerIdentity; use an AWS SDK."
-            )
         return self._answer_query(request)
 
     def _short_cut(self, data: bytes, start: int) -> tuple[bytes | Pending, int] | None:
@@ -183,6 +183,10 @@ class LocalAws:
 
     def _answer_query(self, request: Request) -> Response | Pending:
         """Answer the Query protocol: SQS's actions, and STS's GetCallerIdentity."""
+        if not (request.body or "?" in request.target or request.method == "POST"):
+            return text_response(
+                404, "This is an AWS endpoint for SQS, DynamoDB, S3 and STS GetCallerIdentity; use an AWS SDK."
+            )
         try:
             form = self._form(request)
             if form.get("Action") == "GetCallerIdentity":

@@ -12,18 +12,25 @@ from typing import Any
 
 from infra.clients import aws_client
 from infra.errors import EndpointError, ProviderError
+from infra.provider.bucket import BucketHandler
 from infra.provider.handler import Clients, ResourceHandler
 from infra.provider.lifecycle import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult
 from infra.provider.naming import name_of, type_of
 from infra.provider.queue import QueueHandler
 from infra.provider.redrive import ATTRIBUTE_UNKNOWN, RedriveAllowPolicyHandler, RedrivePolicyHandler
-from infra.provider.schema import DEFAULTS_KEY, Kind, Property, check_properties, diff_properties, same
+from infra.provider.schema import DEFAULTS_KEY, Kind, Property, check_properties, diff_properties, effective, same
 from infra.provider.table import TableHandler
 from infra.provider.values import UNKNOWN, Properties, PropertyValue
 
 HANDLERS: Mapping[str, ResourceHandler] = {
     handler.resource_type: handler
-    for handler in (QueueHandler(), RedrivePolicyHandler(), RedriveAllowPolicyHandler(), TableHandler())
+    for handler in (
+        QueueHandler(),
+        RedrivePolicyHandler(),
+        RedriveAllowPolicyHandler(),
+        TableHandler(),
+        BucketHandler(),
+    )
 }
 
 WITHOUT_IT = (
@@ -94,10 +101,11 @@ class AwsProvider:
         handler = _handler(type_of(urn))
         inputs = {key: value for key, value in news.items() if value is not None}
         failures = check_properties(handler.resource_type, handler.schema, inputs)
-        if not failures and "name" in handler.schema and "name" not in inputs:
+        named = handler.name_property
+        if not failures and named in handler.schema and named not in inputs:
             name = _kept_name(handler, olds, inputs) or handler.choose_name(name_of(urn), inputs, random_seed)
-            inputs["name"] = UNKNOWN if name is None else name
-            inputs[DEFAULTS_KEY] = ["name"]
+            inputs[named] = UNKNOWN if name is None else name
+            inputs[DEFAULTS_KEY] = [named]
         if not failures:
             failures = handler.check(inputs)
         return CheckResult(inputs, tuple(failures))
@@ -108,7 +116,8 @@ class AwsProvider:
         Raises:
             ProviderError: The URN's type is unknown.
         """
-        return diff_properties(_handler(type_of(urn)).schema, olds, news)
+        handler = _handler(type_of(urn))
+        return diff_properties(handler.schema, olds, news, handler.name_property)
 
     def create(self, urn: str, inputs: Properties, *, preview: bool = False) -> CreateResult:
         """Make a resource from checked inputs; in a preview nothing is made, and what is not known yet is unknown.
@@ -127,7 +136,7 @@ class AwsProvider:
             outputs = handler.read(client, resource_id)
         if outputs is None:
             raise ProviderError(f"{name_of(urn)} was created, and is not there; run it again.")
-        return CreateResult(resource_id, {**outputs, "region": self._region_of(inputs)})
+        return CreateResult(resource_id, {**outputs, **self._own_outputs(handler, inputs)})
 
     def find(self, urn: str, inputs: Properties) -> str | None:
         """The id of the resource that a ``create`` with these checked inputs has made, if it came to that.
@@ -157,7 +166,7 @@ class AwsProvider:
             outputs = handler.read(client, resource_id)
         if outputs is None:
             return None
-        outputs["region"] = self._region_of(inputs)
+        outputs.update(self._own_outputs(handler, inputs))
         return ReadResult(resource_id, _inputs_that_describe(handler, inputs, outputs), outputs)
 
     def update(
@@ -178,7 +187,7 @@ class AwsProvider:
             outputs = handler.read(client, resource_id)
         if outputs is None:
             raise ProviderError(f"{name_of(urn)} is not there any more; refresh, then it will be created again.")
-        return {**outputs, "region": self._region_of(news)}
+        return {**outputs, **self._own_outputs(handler, news)}
 
     def delete(self, urn: str, resource_id: str, inputs: Properties) -> None:
         """Delete a resource; one that is not there is no error.
@@ -189,11 +198,16 @@ class AwsProvider:
         """
         handler = _handler(type_of(urn))
         with self._client(handler, urn, "deleted", inputs) as client:
-            handler.delete(client, resource_id)
+            handler.delete(client, resource_id, inputs)
 
     def close(self) -> None:
         """Close the connections."""
         self._clients.close()
+
+    def _own_outputs(self, handler: ResourceHandler, inputs: Properties) -> dict[str, PropertyValue]:
+        """What a resource's outputs say that AWS does not: its region, and what only the provider itself knows."""
+        ours = {key: effective(entry, inputs.get(key)) for key, entry in handler.schema.items() if entry.ours}
+        return {**ours, "region": self._region_of(inputs)}
 
     def _region_of(self, inputs: Properties) -> str:
         return str(inputs.get("region", self.region))
@@ -259,8 +273,8 @@ def _handler(resource_type: str) -> ResourceHandler:
 
 def _kept_name(handler: ResourceHandler, olds: Properties, inputs: Properties) -> str | None:
     """The name that was chosen for the resource that there is, if it was chosen and still fits."""
-    name = olds.get("name")
-    if not isinstance(name, str) or "name" not in olds.get(DEFAULTS_KEY, ()):
+    name = olds.get(handler.name_property)
+    if not isinstance(name, str) or handler.name_property not in olds.get(DEFAULTS_KEY, ()):
         return None
     return name if handler.keeps_name(name, inputs) else None
 

@@ -56,10 +56,12 @@ class CreationLog:
             region: Where it is created.
             inputs: Its checked inputs.
         """
-        if "name" not in inputs.get(DEFAULTS_KEY, ()):
+        chosen = inputs.get(DEFAULTS_KEY) or ()
+        if not chosen:
             yield
             return
-        creation = Creation(urn, region, str(inputs["name"]))
+        # The name is all that the provider chooses.
+        creation = Creation(urn, region, str(inputs[chosen[0]]))
         self._append({"begun": asdict(creation)})
         try:
             yield

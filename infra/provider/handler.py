@@ -46,12 +46,14 @@ class ResourceHandler(ABC):
         schema: The properties that can be set.
         computed: The properties that only AWS sets.
         service: boto3's name of the service.
+        name_property: The property that is the resource's name.
     """
 
     resource_type: ClassVar[str]
     schema: ClassVar[Schema]
     computed: ClassVar[tuple[str, ...]]
     service: ClassVar[str]
+    name_property: ClassVar[str] = "name"
 
     def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
         """A name for a resource that was given none; None for a type that has no names."""
@@ -85,5 +87,5 @@ class ResourceHandler(ABC):
         """Change properties in place to what the new inputs say; a property without a value gets its default."""
 
     @abstractmethod
-    def delete(self, client: Any, resource_id: str) -> None:
-        """Delete the resource; one that is not there is no error."""
+    def delete(self, client: Any, resource_id: str, inputs: Properties) -> None:
+        """Delete the resource that has these inputs; one that is not there is no error."""

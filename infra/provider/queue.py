@@ -147,8 +147,9 @@ class QueueHandler(ResourceHandler):
             if wanted:
                 client.tag_queue(QueueUrl=resource_id, Tags=wanted)
 
-    def delete(self, client: Any, resource_id: str) -> None:
+    def delete(self, client: Any, resource_id: str, inputs: Properties) -> None:
         """Delete the queue. Its name is free again 60 seconds later, which the random suffix makes unimportant."""
+        del inputs
         try:
             client.delete_queue(QueueUrl=resource_id)
         except client.exceptions.QueueDoesNotExist:

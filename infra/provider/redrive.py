@@ -51,8 +51,9 @@ class _QueueAttributeHandler(ResourceHandler):
         del changes
         self._set(client, resource_id, new[self.property])
 
-    def delete(self, client: Any, resource_id: str) -> None:
+    def delete(self, client: Any, resource_id: str, inputs: Properties) -> None:
         """Clear the attribute."""
+        del inputs
         try:
             self._set(client, resource_id, "")
         except client.exceptions.QueueDoesNotExist:

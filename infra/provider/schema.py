@@ -35,6 +35,7 @@ class Property:
         minimum: The least whole number.
         maximum: The greatest whole number.
         choices: The texts that are allowed, empty for any.
+        ours: Whether it is for the provider itself: AWS does not know it, so nothing can be read of it.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Property:
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
+    ours: bool = False
 
 
 Schema = Mapping[str, Property]
@@ -68,16 +70,22 @@ def check_properties(resource_type: str, schema: Schema, inputs: Properties) -> 
     return failures
 
 
-def diff_properties(schema: Schema, old: Properties, new: Properties) -> DiffResult:
+def diff_properties(schema: Schema, old: Properties, new: Properties, named: str = "name") -> DiffResult:
     """Which properties of a resource change from its old inputs to its new ones.
 
     A value that is not known yet counts as a change: only an ``up`` can tell.
+
+    Args:
+        schema: The resource type's properties.
+        old: The old checked inputs.
+        new: The new ones.
+        named: The property that is the resource's name.
     """
     changes = tuple(sorted(key for key, entry in schema.items() if _differs(entry, old.get(key), new.get(key))))
     replaces = tuple(key for key in changes if schema[key].replaces)
     # A name of the user's own stays the same in the replacement, which therefore cannot be made beside the old one.
-    own_name = new.get("name") is not None and "name" not in new.get(DEFAULTS_KEY, ())
-    return DiffResult(changes, replaces, delete_before_replace=bool(replaces) and own_name and "name" not in replaces)
+    own_name = new.get(named) is not None and named not in new.get(DEFAULTS_KEY, ())
+    return DiffResult(changes, replaces, delete_before_replace=bool(replaces) and own_name and named not in replaces)
 
 
 def effective(entry: Property, value: PropertyValue) -> PropertyValue:

@@ -121,8 +121,9 @@ class TableHandler(ResourceHandler):
             if wanted:
                 client.tag_resource(ResourceArn=arn, Tags=_to_tags(wanted))
 
-    def delete(self, client: Any, resource_id: str) -> None:
+    def delete(self, client: Any, resource_id: str, inputs: Properties) -> None:
         """Delete the table, and wait until it is gone."""
+        del inputs
         try:
             client.delete_table(TableName=resource_id)
         except client.exceptions.ResourceNotFoundException:

@@ -1,10 +1,10 @@
 """Graceful shutdown: a deployment costs no message a visibility timeout.
 
-A consumer has received a batch and is at work on its second message when SIGTERM comes, and comes again: that must not
-hurry it. It finishes that message, deletes what it has done, and makes the rest visible at once, without having begun
-it. Another consumer is there. It receives the rest long before the visibility timeout could have ended. When the queue
-is empty it is asked to end in the middle of a long poll. It waits for the poll's answer (closing the connection could
-strand a message that is on its way) and ends. Both end with exit code 0.
+A consumer has received a batch and is at work on its second message when SIGTERM comes. It finishes that message, and
+makes the rest visible at once, without having begun it. While it does so SIGTERM comes again: that must not hurry it,
+it still deletes what it has done. Another consumer is there. It receives the rest long before the visibility timeout
+could have ended. When the queue is empty it is asked to end in the middle of a long poll. It waits for the poll's
+answer (closing the connection could strand a message that is on its way) and ends. Both end with exit code 0.
 
 The naive twin goes when it is told to. Nothing is lost, since the queue hands it all out again; but everything that it
 held stands still for a whole visibility timeout, at every deployment.
@@ -12,13 +12,20 @@ held stands still for a whole visibility timeout, at every deployment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from scenarios.history import History
 from scenarios.invariants import STANDARD
-from scenarios.labs.base import Lab, in_a_long_poll, struck
+from scenarios.labs.base import ConsumerHandle, Lab, in_a_long_poll, is_it
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
-from scenarios.shutdown import ABANDONED, ENDED_IN_A_LONG_POLL, FINISHED_IN_HAND, RELEASED_EARLY
+from scenarios.shutdown import ABANDONED, ASKED_TWICE, ENDED_IN_A_LONG_POLL, FINISHED_IN_HAND, RELEASED_EARLY
 from services.faults import Fault
+
+#: The message of its batch that a consumer is at work on when it is asked to end.
+IN_HAND = 2
+#: Seconds that giving back takes, during which the signal comes again.
+GIVING_BACK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +33,57 @@ class ShutdownParameters(Parameters):
     """What a user may change.
 
     Attributes:
-        work: seconds that the message takes during which the signal comes.
+        work: seconds that each message of the batch takes.
     """
 
-    work: float = knob(0.5, "seconds of work during which the signal comes", least=0.2, most=3)
+    work: float = knob(0.5, "seconds that each message of the batch takes", least=0.2, most=2)
 
 
 def run(lab: Lab) -> None:
     """Tell the story."""
     parameters = ShutdownParameters.of(lab)
     lab.produce()
-    slow_second = Fault("delay", "PerformSideEffect", nth=2, seconds=parameters.work)
-    leaving = lab.start_consumer("leaving", faults=[slow_second], max_messages=parameters.batch_size)
-    lab.wait_for(struck(leaving), deadline=30, what="a consumer to be in the middle of its batch")
+    slow = Fault("delay", "PerformSideEffect", nth=0, seconds=parameters.work)
+    slow_release = Fault("delay", "ChangeVisibility", nth=0, seconds=GIVING_BACK)
+    leaving = lab.start_consumer("leaving", faults=[slow, slow_release], max_messages=parameters.batch_size)
+    lab.wait_for(in_the_middle_of_a_batch(leaving), deadline=30, what="a consumer to be in the middle of its batch")
 
     staying = lab.start_consumer("staying", max_messages=parameters.batch_size)
-    lab.stop(leaving, leaving)
+    lab.ask_to_end(leaving)
+    lab.wait_for(gives_back_or_is_gone(leaving), deadline=20, what="it to give back what it has not begun")
+    lab.stop(leaving)
 
     lab.settle(deadline=30 + lab.queue.visibility_timeout + 0.1 * parameters.count)
     lab.wait_for(in_a_long_poll(staying), deadline=20, what="the other consumer to wait for messages")
     lab.stop(staying)
+
+
+def in_the_middle_of_a_batch(consumer: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that a consumer is at work on the second message of a batch, and has others to begin."""
+
+    def condition(history: History) -> bool:
+        receives = [call for call in history.calls("Receive") if is_it(call.process, consumer) and call.result]
+        if not receives:
+            return False
+        batch = receives[-1]
+        works = [
+            call
+            for call in history.calls("PerformSideEffect")
+            if call.process == batch.process and call.started > batch.ended
+        ]
+        return len(works) == IN_HAND and works[-1].outcome is None and len(batch.result) > IN_HAND
+
+    return condition
+
+
+def gives_back_or_is_gone(consumer: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that a consumer is at work on giving messages back, or has ended without."""
+
+    def condition(history: History) -> bool:
+        releases = [call for call in history.calls("ChangeVisibility") if is_it(call.process, consumer)]
+        return bool(releases) or any(is_it(process, consumer) for process in history.exits)
+
+    return condition
 
 
 SCENARIO = Scenario(
@@ -54,7 +92,7 @@ SCENARIO = Scenario(
     pace="fast",
     run=run,
     invariants=(*STANDARD, ABANDONED),
-    witnesses=(FINISHED_IN_HAND, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),
+    witnesses=(FINISHED_IN_HAND, ASKED_TWICE, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:DropsWhatItHolds",
         without="giving back what it holds",

@@ -1,8 +1,9 @@
 """Partial batches: ten messages come together, and each is answered for alone.
 
 A consumer receives batches that hold good messages and poison. It does the good ones and deletes just those, with one
-DeleteMessageBatch a batch. The first such call fails, as a queue that is overloaded may let it; the consumer tries
-again, and does no work twice for it. Poison comes again until the queue moves it to the dead-letter queue.
+DeleteMessageBatch a batch. The first such call fails as a whole, and is repeated. A later one succeeds, and yet some of
+its entries have failed, as SQS may answer under HTTP 200: just these are tried again. No work is done twice for it.
+Poison comes again until the queue moves it to the dead-letter queue.
 
 The naive twin acknowledges a batch as a whole or not at all. One poison message holds the good ones of its batch in
 the queue until they are dead-lettered with it.
@@ -14,7 +15,7 @@ from scenarios.catalog.poison import MARKER, POISON_EVERY
 from scenarios.invariants import STANDARD
 from scenarios.labs.base import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
-from scenarios.pattern_witnesses import DELETED_AT_A_LATER_TRY, GOOD_AMONG_POISON
+from scenarios.pattern_witnesses import DELETED_AT_A_LATER_TRY, FAILED_IN_PART, GOOD_AMONG_POISON
 from scenarios.witnesses import DEAD_LETTERED_EXACTLY
 from services.faults import Fault
 
@@ -24,8 +25,9 @@ def run(lab: Lab) -> None:
     lab.produce(poison_every=POISON_EVERY)
 
     overloaded = Fault("error", "Delete", code="ServiceUnavailable")
+    in_part = Fault("partial-failure", "Delete", nth=3, entries=(0, 2))
     consumer = lab.start_consumer(
-        faults=[overloaded], reject_payload_marker=MARKER, max_messages=lab.parameters.batch_size
+        faults=[overloaded, in_part], reject_payload_marker=MARKER, max_messages=lab.parameters.batch_size
     )
     rounds = lab.queue.max_receive_count + 1
     lab.settle(deadline=30 + rounds * lab.queue.visibility_timeout + 0.1 * lab.parameters.count)
@@ -38,7 +40,7 @@ SCENARIO = Scenario(
     pace="fast",
     run=run,
     invariants=STANDARD,
-    witnesses=(GOOD_AMONG_POISON, DELETED_AT_A_LATER_TRY, DEAD_LETTERED_EXACTLY),
+    witnesses=(GOOD_AMONG_POISON, DELETED_AT_A_LATER_TRY, FAILED_IN_PART, DEAD_LETTERED_EXACTLY),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:BatchAsAWhole",
         without="an answer for each message of a batch",

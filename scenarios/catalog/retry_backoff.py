@@ -22,6 +22,9 @@ from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
 from scenarios.pattern_witnesses import HEALED_AFTER_RETRIES
 from services.faults import Fault
 
+#: Seconds between two looks whether the outage is over.
+LOOK_EVERY = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class BackoffParameters(Parameters):
@@ -31,7 +34,7 @@ class BackoffParameters(Parameters):
         outage: seconds for which every side effect fails.
     """
 
-    outage: float = knob(2.2, "seconds for which every side effect fails", least=1.5, most=5)
+    outage: float = knob(1.6, "seconds for which every side effect fails", least=1.3, most=5)
 
 
 def run(lab: Lab) -> None:
@@ -40,7 +43,8 @@ def run(lab: Lab) -> None:
     lab.produce()
     refused = Fault("error", "PerformSideEffect", nth=0, code="ServiceUnavailable")
     cut_off = lab.start_consumer("cut-off", faults=[refused], max_messages=parameters.batch_size)
-    lab.wait_for(_failing_for(parameters.outage), deadline=40 + parameters.outage, what="the outage to end")
+    over = _outage_is_over(parameters.outage)
+    lab.watch(over, every=LOOK_EVERY, deadline=40 + parameters.outage, what="the outage to end")
     lab.stop(cut_off)
 
     connected = lab.start_consumer("connected", max_messages=parameters.batch_size)
@@ -48,13 +52,14 @@ def run(lab: Lab) -> None:
     lab.stop(connected)
 
 
-def _failing_for(seconds: float) -> Callable[[History], bool]:
-    """Return the condition that side effects have been failing for so long."""
+def _outage_is_over(seconds: float) -> Callable[[History, float], bool]:
+    """Return a look that says enough when the first failure is so long ago."""
 
-    def condition(history: History) -> bool:
-        return bool(history.faults) and history.records[-1]["time"] - history.faults[0].time >= seconds
+    def look(history: History, now: float) -> bool:
+        failures = [fault for fault in history.faults if fault.planned]
+        return bool(failures) and now - failures[0].time >= seconds
 
-    return condition
+    return look
 
 
 SCENARIO = Scenario(

@@ -15,7 +15,7 @@ The naive twin takes every message for one second, as from a queue whose timeout
 from __future__ import annotations
 
 from scenarios.invariants import STANDARD
-from scenarios.labs.base import Lab, has_started, struck
+from scenarios.labs.base import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from scenarios.pattern_witnesses import longer_than
 from services.consumer.naive import TOO_SHORT
@@ -33,7 +33,6 @@ def run(lab: Lab) -> None:
     )
     lab.wait_for(has_started(first, second), deadline=20, what="both consumers to be ready")
     lab.produce()
-    lab.wait_for(struck(first), deadline=20, what="the long work to begin")
     lab.settle(deadline=30 + lab.queue.visibility_timeout + 0.1 * lab.parameters.count)
     lab.stop(first, second)
 

@@ -53,6 +53,7 @@ class ProducerOptions(TypedDict, total=False):
     purge_wait: float
     fields: Mapping[str, Any]
     timestamp_field: str
+    payload_bytes: int
 
 
 class ConsumerSettings(TypedDict, total=False):
@@ -153,6 +154,9 @@ class Lab(Protocol):
     def note(self, event: str, **details: Any) -> None:
         """Write something into the history that the story has decided."""
 
+    def ask_to_end(self, *consumers: ConsumerHandle) -> None:
+        """Send SIGTERM to consumers, and do not wait for their end; see :meth:`stop`."""
+
     def collect_dead_letters(self) -> tuple[str, ...]:
         """Receive what is in the dead-letter queue, into the history; return the MessageIds, also of earlier calls."""
 
@@ -166,6 +170,17 @@ class Lab(Protocol):
             DeadlineMissed: it did not end in time.
             ServiceFailedError: it ended before all was moved.
             UnsuitableError: the endpoint does not tell what it moved, so nothing could be judged.
+        """
+
+    def remove_payload(self, message: SentMessage) -> None:
+        """Take a message's payload out of the bucket, as a clean-up that comes too early would."""
+
+    def sweep_payloads(self) -> tuple[str, ...]:
+        """Remove all that is left in the bucket, and return the keys.
+
+        What no message in the queue can refer to is an orphan: at the end of a story, when everything is settled, that
+        is all there is. In production it is what is older than the queues' retention, and a rule of the bucket's life
+        cycle removes it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html
         """
 
     def settle(self, *, deadline: float) -> None:
@@ -189,8 +204,8 @@ def _is_over(history: History, name: str) -> bool:
 
 
 def struck(consumer: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that a fault has struck a consumer."""
-    return lambda history: any(fault.process == consumer.name for fault in history.faults)
+    """Return the condition that a fault of the story's own has struck a consumer, or whoever took its place."""
+    return lambda history: any(fault.planned and is_it(fault.process, consumer) for fault in history.faults)
 
 
 def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
@@ -203,12 +218,12 @@ def in_a_long_poll(consumer: ConsumerHandle) -> Callable[[History], bool]:
     """Return the condition that a consumer is waiting for messages at this moment."""
 
     def condition(history: History) -> bool:
-        polls = [call for call in history.calls("Receive") if _is(call.process, consumer)]
+        polls = [call for call in history.calls("Receive") if is_it(call.process, consumer)]
         return bool(polls) and polls[-1].outcome is None
 
     return condition
 
 
-def _is(process: str, consumer: ConsumerHandle) -> bool:
+def is_it(process: str, consumer: ConsumerHandle) -> bool:
     """Tell whether a process is a consumer, or the one that took its place when something had ended it."""
     return process == consumer.name or process.startswith(f"{consumer.name}-")

@@ -37,6 +37,7 @@ SERVICE_VARIABLES = frozenset(
         "MESSAGE_LIMIT",
         "MESSAGE_SIDE_EFFECTS_TABLE",
         "MESSAGE_STATUS_TABLE",
+        "PAYLOAD_BUCKET",
         "PROCESS_NAME",
         "PRODUCER",
         "QUEUE_URL",
@@ -56,6 +57,7 @@ IDENTITY_VARIABLES = frozenset(
         "AWS_ACCESS_KEY_ID",
         "AWS_DEFAULT_PROFILE",
         "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_S3",
         "AWS_ENDPOINT_URL_SQS",
         "AWS_PROFILE",
         "AWS_SECRET_ACCESS_KEY",
@@ -79,6 +81,7 @@ def service_environment(
         "AWS_REGION": stack.region,
         "MESSAGE_STATUS_TABLE": resources.status_table,
         "MESSAGE_SIDE_EFFECTS_TABLE": resources.side_effects_table,
+        **({"PAYLOAD_BUCKET": resources.bucket} if resources.bucket else {}),
         "WAIT_TIME_SECONDS": str(WAIT_TIME_SECONDS),
         "IDLE_TIMEOUT_SECONDS": str(ORPHAN_TIMEOUT_SECONDS),
         # A consumer of the user's own is imported from where the user stands, not from the run's directory.

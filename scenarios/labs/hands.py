@@ -18,12 +18,15 @@ from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
 from scenarios.labs.redrive import MoveTask
 from scenarios.model import DeliveryRates
+from scenarios.payloads import REMOVER, SWEEPER
 from services.faults import FaultPlan
 from services.history import Recorder, Sink
-from services.operations import Delete, Message, OperationFailed, Receive
+from services.operations import Delete, ListObjects, Message, Operation, OperationFailed, Receive, RemoveObject
+from services.references import object_key
 
 if TYPE_CHECKING:
     from infra.stacks import ScenarioResources, Stack
+    from services.drivers.base import Driver
 
 Result = TypeVar("Result")
 
@@ -61,13 +64,22 @@ class Hands:
         self._sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
         self._dynamodb = aws_client("dynamodb", endpoint_url=stack.endpoint_url, region=stack.region)
 
-        def driver(role: str, url: str) -> RecordedDriver:
-            queue = Queue(self._sqs, url)
-            recorder = Recorder(sink, f"{LAB}-{role}", clock, {"queue": queue.name})
-            return RecordedDriver(AwsDriver(queue), recorder, FaultPlan(), RealStrikes(time.sleep))
+        from services.drivers.payloads import Payloads  # noqa: PLC0415 - likewise
 
-        self._queue = driver("queue", resources.queue_url)
-        self._dead_letters = driver("dead-letters", resources.dead_letter_queue_url)
+        payloads = None
+        if resources.bucket:
+            payloads = Payloads(
+                aws_client("s3", endpoint_url=stack.endpoint_url, region=stack.region), resources.bucket
+            )
+
+        def driver(process: str, url: str) -> RecordedDriver:
+            queue = Queue(self._sqs, url)
+            recorder = Recorder(sink, process, clock, {"queue": queue.name})
+            return RecordedDriver(AwsDriver(queue, payloads=payloads), recorder, FaultPlan(), RealStrikes(time.sleep))
+
+        self._queue = driver(f"{LAB}-queue", resources.queue_url)
+        self._dead_letters = driver(f"{LAB}-dead-letters", resources.dead_letter_queue_url)
+        self._remover, self._sweeper = (driver(process, resources.queue_url) for process in (REMOVER, SWEEPER))
 
     @property
     def embedded(self) -> bool:
@@ -84,8 +96,8 @@ class Hands:
 
     # --- before a run ------------------------------------------------------------------------------------------------
 
-    def check(self, *, fifo: bool) -> None:
-        """Make sure that queues and tables are there, and of the type that the scenario needs.
+    def check(self, *, fifo: bool, bucket: bool = False) -> None:
+        """Make sure that queues, tables and bucket are there, and of the type that the scenario needs.
 
         Raises:
             UnsuitableError: something is not there, or of another type.
@@ -99,6 +111,12 @@ class Hands:
                 )
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._ask(self._dynamodb.describe_table, TableName=table)
+        if bucket and not self._resources.bucket:
+            raise UnsuitableError(
+                f"The scenario needs a bucket, and stack {self._stack.name} has none for it; `invoke up` makes it."
+            )
+        if bucket:
+            self.payload_keys()
 
     def reset(self, seed: int, delivery: DeliveryRates, *, fresh: bool, purge_seconds: float = 0.0) -> None:
         """Forget what earlier runs left: messages in both queues, items in both tables.
@@ -126,13 +144,19 @@ class Hands:
                         f"Somebody is receiving from the queue {queue} already, and would take the run's messages; "
                         "end that consumer first, or let the run have a stack of its own."
                     )
-        if fresh:
-            return
+        if not fresh:
+            self._clear_all()
+
+    def _clear_all(self) -> None:
+        """Empty what the embedded endpoint's own route does not."""
         if not self.embedded:
             for url in (self._resources.queue_url, self._resources.dead_letter_queue_url):
                 self._drain(url)
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._clear(table)
+        if self._resources.bucket:
+            for key in self.payload_keys():
+                self._perform(self._sweeper.inner, RemoveObject(key))
 
     def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates, purge_seconds: float) -> int:
         """Reset a queue of the embedded endpoint; return how many receives wait there."""
@@ -226,6 +250,30 @@ class Hands:
         states = {item["message_id"]["S"]: int(item["version"]["N"]) for item in items if "version" in item}
         return {key.removeprefix(STATE_PREFIX): version for key, version in states.items()}
 
+    # --- payloads ----------------------------------------------------------------------------------------------------
+
+    def remove_payload(self, key: str) -> None:
+        """Take the payload out of the bucket that belongs to a message with this key."""
+        self._perform(self._remover, RemoveObject(object_key(key)))
+
+    def sweep_payloads(self) -> tuple[str, ...]:
+        """Remove every object, into the history; return the keys."""
+        keys: tuple[str, ...] = self._perform(self._sweeper, ListObjects())
+        for key in keys:
+            self._perform(self._sweeper, RemoveObject(key))
+        return keys
+
+    def payload_keys(self) -> tuple[str, ...]:
+        """Return the keys of all objects."""
+        keys: tuple[str, ...] = self._perform(self._sweeper.inner, ListObjects())
+        return keys
+
+    def _perform(self, driver: Driver, operation: Operation) -> Any:
+        try:
+            return driver.perform(operation)
+        except OperationFailed as error:
+            raise self._unsuitable(error) from error
+
     def _scan(self, table: str, **options: Any) -> Iterator[dict[str, Any]]:
         start: dict[str, Any] = {}
         while True:
@@ -254,6 +302,9 @@ class Hands:
         if error.code in _NO_QUEUE:
             missing = named.get("QueueUrl", self._resources.queue_url)
             return UnsuitableError(f"There is no queue {missing}; `invoke refresh`, then `invoke up`, makes it again.")
+        if error.code == "NoSuchBucket":
+            missing = self._resources.bucket
+            return UnsuitableError(f"There is no bucket {missing}; `invoke refresh`, then `invoke up`, makes it again.")
         if error.code == "ResourceNotFoundException":
             missing = named.get("TableName", "that the scenario needs")
             return UnsuitableError(f"There is no table {missing}; `invoke refresh`, then `invoke up`, makes it again.")

@@ -233,11 +233,11 @@ def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     """Stage the story; return its history, and what was waited for in vain."""
     from infra.topology import TOPOLOGY  # noqa: PLC0415 - as above
 
-    fifo = next(entry.fifo for entry in TOPOLOGY if entry.name == setup.scenario.name)
+    entry = next(entry for entry in TOPOLOGY if entry.name == setup.scenario.name)
     missed = ""
     lab = SubprocessLab(setup, observer)
     try:
-        lab.open(fifo=fifo)
+        lab.open(fifo=entry.fifo, bucket=entry.bucket)
         try:
             setup.scenario.run(lab)
         except DeadlineMissed as error:

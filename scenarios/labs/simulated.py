@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from math import inf
 from random import Random
@@ -28,6 +28,7 @@ from scenarios.labs.base import (
 from scenarios.labs.environment import WAIT_TIME_SECONDS
 from scenarios.labs.redrive import redriven
 from scenarios.model import DeliveryRates, Parameters
+from scenarios.payloads import REMOVER, SWEEPER
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.disturbances import Disturbance
 from scenarios.simulation.growing import GrowingHistory
@@ -40,9 +41,11 @@ from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
 from services.faults import Fault
 from services.history import Recorder
-from services.operations import Delete, OutgoingMessage, Receive
+from services.operations import Delete, ListObjects, Operation, OutgoingMessage, Receive, RemoveObject
+from services.producer.large_payload import UploadsPayload
 from services.producer.messages import MessagePlan, plan_messages
 from services.producer.producer import Producer, SendReport
+from services.references import object_key
 
 #: Seconds from the start of a process to its first operation, as the source of choices picks.
 START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
@@ -53,6 +56,8 @@ RESTART_AFTER = 0.5
 #: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
 STOP_DEADLINE = 60.0
 PRODUCER_DEADLINE = 120.0
+#: How often a message is tried at most while the story has every side effect fail: by a consumer that backs off.
+TRIES_IN_AN_OUTAGE = 4
 #: Messages that a receive brings at most.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BATCH = 10
@@ -140,6 +145,7 @@ class SimulatedLab:
             self.world.tick,
             {"queue": staging.names.dead_letter_queue},
         )
+        self._acting: dict[str, Recorder] = {}
         self._dead_letters: list[str] = []
         self._growing = GrowingHistory(self.world.records)
 
@@ -198,6 +204,8 @@ class SimulatedLab:
         self._recorder.event("ledger", executions=dict(self.world.tables.executions))
         if self.world.tables.states:
             self._recorder.event("states", versions=dict(self.world.tables.states))
+        if self.world.objects.in_use:
+            self._recorder.event("payloads", keys=sorted(self.world.objects.objects))
         for process in self._processes.values():
             process.bury()
         return History(self.world.records)
@@ -225,12 +233,9 @@ class SimulatedLab:
             options.get("purge_wait"),
             options.get("timestamp_field", ""),
         )
-        self._start_sending(
-            name,
-            name,
-            lambda: self._staging.producer(messages, batch_size, rate, purge_wait, timestamp_field),
-            faults,
-        )
+        payload_bytes = options.get("payload_bytes", 0)
+        kind = partial(UploadsPayload, payload_bytes=payload_bytes) if payload_bytes else self._staging.producer
+        self._start_sending(name, name, lambda: kind(messages, batch_size, rate, purge_wait, timestamp_field), faults)
         return ProducerHandle(name)
 
     def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH) -> tuple[SentMessage, ...]:
@@ -289,6 +294,12 @@ class SimulatedLab:
             f"{', '.join(names)} to end",
         )
 
+    def ask_to_end(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._dismissed.update(consumer.name for consumer in consumers)
+        for consumer in consumers:
+            self._incarnations[consumer.name].signal()
+
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
         growing = self._growing
@@ -299,7 +310,7 @@ class SimulatedLab:
     def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
         world, scheduler = self.world, self._scheduler
-        end = scheduler.now + deadline - world.time_lost
+        end = scheduler.now + self._patience(deadline)
         while not look(self.history, scheduler.now):
             if scheduler.now >= end + world.time_lost:
                 raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
@@ -308,6 +319,28 @@ class SimulatedLab:
     def note(self, event: str, **details: Any) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
         self._recorder.event(event, **details)
+
+    def remove_payload(self, message: SentMessage) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._act(REMOVER, RemoveObject(object_key(message.key)))
+
+    def sweep_payloads(self) -> tuple[str, ...]:
+        """See :class:`scenarios.labs.base.Lab`."""
+        keys: tuple[str, ...] = self._act(SWEEPER, ListObjects())
+        for key in keys:
+            self._act(SWEEPER, RemoveObject(key))
+        return keys
+
+    def _act(self, name: str, operation: Operation) -> Any:
+        """Perform an operation of the lab's own, into the history."""
+        recorder = self._acting.get(name)
+        if recorder is None:
+            context = {"queue": self._staging.names.queue}
+            recorder = self._acting[name] = Recorder(self.world.records.append, name, self.world.tick, context)
+        invocation = recorder.invoke(operation)
+        result = self.world.perform(operation, self._scheduler.time)
+        recorder.ok(invocation, operation, result)
+        return result
 
     def settle(self, *, deadline: float) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
@@ -399,13 +432,21 @@ class SimulatedLab:
 
     def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
         world, scheduler = self.world, self._scheduler
-        end = scheduler.now + deadline - world.time_lost
+        end = scheduler.now + self._patience(deadline)
         met = False
-        # A deadline is the story's own: the time that disturbances take is added to it.
         while not met and scheduler.now < end + world.time_lost:
             met = scheduler.run_until(condition, end + world.time_lost)
         if not met:
             raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+
+    def _patience(self, deadline: float) -> float:
+        """Return how long to wait, less the time that is lost by now.
+
+        A deadline is the story's own: the time that disturbances take is added to it, also of those that struck before
+        the wait began and are not over, such as consumers that are away for a while.
+        """
+        world = self.world
+        return deadline - world.time_lost + max(0.0, world.held_up_until - world.scheduler.now)
 
     def _new_name(self, wanted: str) -> str:
         number = 1
@@ -423,6 +464,8 @@ class SimulatedLab:
 
 def _receives(fault: Fault, timeout: float) -> int:
     """Return how many receives a fault of the story may cost a message."""
+    if fault.kind == "error" and not fault.nth:
+        return TRIES_IN_AN_OUTAGE
     if fault.kind != "delay":
         return 1
     # Work that outlives its delivery is found in hand meanwhile, and its delete comes with a stale receipt handle.

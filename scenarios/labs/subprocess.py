@@ -135,7 +135,7 @@ class SubprocessLab:
 
     # --- the beginning and the end -----------------------------------------------------------------------------------
 
-    def open(self, *, fifo: bool) -> None:
+    def open(self, *, fifo: bool, bucket: bool = False) -> None:
         """Prepare the stack, and say in the history under what conditions the run begins.
 
         Raises:
@@ -143,7 +143,7 @@ class SubprocessLab:
         """
         setup, resources = self._setup, self._setup.resources
         self._observer.stage("preparing queues and tables")
-        self._hands.check(fifo=fifo)
+        self._hands.check(fifo=fifo, bucket=bucket)
         self._speed = self._hands.speed()
         self._hands.reset(
             setup.seed, setup.scenario.delivery, fresh=setup.fresh, purge_seconds=setup.scenario.purge_seconds
@@ -194,6 +194,8 @@ class SubprocessLab:
         self._recorder.event("ledger", executions=self._hands.executions())
         if self.history.calls("WriteState"):
             self._recorder.event("states", versions=self._hands.versions())
+        if self._setup.resources.bucket:
+            self._recorder.event("payloads", keys=self._hands.payload_keys())
         self._look()
         return self.history
 
@@ -269,6 +271,12 @@ class SubprocessLab:
             what=f"{', '.join(names)} to end",
         )
 
+    def ask_to_end(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        names = tuple(consumer.name for consumer in consumers)
+        self._asked_to_end.update(names)
+        self._processes.terminate(names)
+
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
         self._observer.stage(f"waiting for {what}")
@@ -331,6 +339,14 @@ class SubprocessLab:
             time.sleep(LOOK_EVERY)
         self._look()
         return redriven(self._recorder, told.status, told.moved, told.failure)
+
+    def remove_payload(self, message: SentMessage) -> None:
+        """See :class:`scenarios.labs.base.Lab`."""
+        self._hands.remove_payload(message.key)
+
+    def sweep_payloads(self) -> tuple[str, ...]:
+        """See :class:`scenarios.labs.base.Lab`."""
+        return self._hands.sweep_payloads()
 
     def settle(self, *, deadline: float) -> None:
         """See :class:`scenarios.labs.base.Lab`."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World
+from services.batches import CutBatch
 from services.errors import ServiceError
 from services.faults import TIMEOUT, Fault, FaultPlan
 from services.history import Recorder
@@ -218,14 +219,7 @@ class SimulatedProcess:
         if type(operation) is ReleaseClaim:
             self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
         try:
-            if plan is not None:
-                yield from self._strike_each(plan.before(operation), invocation, operation)
-            if self.operations >= self._next_disturbance and self._disturber is not None:
-                result = yield from self._disturber.perform(self, operation, invocation, sleeper)
-            else:
-                result = yield from self.exchange(operation, sleeper)
-            if plan is not None:
-                yield from self._strike_each(plan.losing_the_reply(operation, result), invocation, operation)
+            result = yield from self._do(operation, invocation, sleeper)
         except OperationFailed as error:
             recorder.fail(invocation, operation, error)
             raise
@@ -235,6 +229,25 @@ class SimulatedProcess:
         if self._disturber is not None and self._disturber.crashes_now:
             recorder.fault(invocation, operation, {"kind": "crash", "point": "after"})
             yield from self._disturber.die(self)
+        return result
+
+    def _do(self, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
+        """Do an operation as far as the story's faults let it be done, and with a disturbance where one is due."""
+        refused: set[int] = set()
+        if self._plan is not None:
+            for fault in self._plan.before(operation):
+                yield from self._strike(fault, invocation, operation)
+                refused.update(fault.entries)
+        if refused:
+            # It has struck as it is; a disturbance waits for the next operation.
+            cut = CutBatch(operation, refused, "an injected fault")
+            result = cut.answer(None if cut.rest is None else (yield from self.exchange(cut.rest, sleeper)))
+        elif self.operations >= self._next_disturbance and self._disturber is not None:
+            result = yield from self._disturber.perform(self, operation, invocation, sleeper)
+        else:
+            result = yield from self.exchange(operation, sleeper)
+        if self._plan is not None:
+            yield from self._strike_each(self._plan.losing_the_reply(operation, result), invocation, operation)
         return result
 
     def exchange(self, operation: Operation, sleeper: Sleeper) -> Steps:

@@ -18,7 +18,7 @@ from scenarios.scaling import SCALED
 from scenarios.verdict import Verdict
 
 #: Events that say nothing which an operation or an exit does not say as well.
-_SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger"})
+_SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger", "payloads"})
 #: What the endpoint says and no client hears, about a message.
 _QUEUE_ACTS: Mapping[str, str] = {
     "expired": "the queue forgets {name}: its retention is over",
@@ -252,6 +252,14 @@ def _yes_or_no(doing: str, yes: str, no: str) -> Callable[[History, Call], tuple
     return teller
 
 
+def _object(doing: str) -> Callable[[History, Call], tuple[str, str]]:
+    def teller(_: History, call: Call) -> tuple[str, str]:
+        missing = call.operation == "FetchObject" and call.status == "ok" and call.result is None
+        return f"{doing} {_short(call.arguments['key'].rpartition('/')[2])}", "it is gone" if missing else ""
+
+    return teller
+
+
 _TELLERS: Mapping[str, Callable[[History, Call], tuple[str, str]]] = {
     "Send": _send,
     "Purge": _purge,
@@ -267,6 +275,9 @@ _TELLERS: Mapping[str, Callable[[History, Call], tuple[str, str]]] = {
     "MarkSent": _mark_sent,
     "LookUpSideEffect": _yes_or_no("looks up", "it was done before", "it was never done"),
     "Complete": _yes_or_no("completes", "", "refused, there is a newer claim"),
+    "PutObject": _object("uploads the payload"),
+    "FetchObject": _object("fetches the payload"),
+    "RemoveObject": _object("removes the payload"),
     "RenewClaim": _yes_or_no("renews its claim of", "", "refused, it is lost"),
     "ReleaseClaim": _yes_or_no("releases its claim of", "", "refused, there is a newer one"),
 }

@@ -17,8 +17,7 @@ them proves nothing. So a disturbance waits until it can strike within these:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from math import ceil, inf
 from typing import Any, NamedTuple, Protocol
 
@@ -28,13 +27,13 @@ from scenarios.simulation.disturbances import SIZES, Disturbance, Kind
 from scenarios.simulation.process import LATENCIES, SimulatedProcess, Steps
 from scenarios.simulation.scheduler import Sleeper
 from scenarios.simulation.world import EPOCH, World
+from services.batches import BATCHES, CutBatch
 from services.consumer.consumer import LEASE_PART
 from services.operations import (
     ChangeVisibility,
     CheckTables,
     Delete,
     DescribeQueue,
-    EntryFailure,
     Message,
     Operation,
     OperationFailed,
@@ -42,7 +41,6 @@ from services.operations import (
     Receive,
     RenewClaim,
     Send,
-    SendResult,
 )
 
 #: No wall clock is wrong by more than this part of the visibility timeout. Two may be wrong in opposite directions.
@@ -57,7 +55,6 @@ PAUSE_STEP = 0.25
 OUTAGE_STEP = 0.25
 
 _SQS = (Send, Purge, Receive, Delete, ChangeVisibility)
-_BATCHES = (Send, Delete, ChangeVisibility)
 #: What a process does before its first message. It gives up if that fails, and a story may wait for its being ready.
 _BEGINNING = (DescribeQueue, CheckTables)
 
@@ -190,23 +187,15 @@ class Disturber:
     def _partial_failure(self, strike: _Strike) -> Steps:
         """Do a part of a batch; the rest fails by the queue's own fault."""
         operation = strike.operation
-        assert isinstance(operation, Send | Delete | ChangeVisibility)  # noqa: S101 - _fits has seen to it
+        assert isinstance(operation, BATCHES)  # noqa: S101 - _fits has seen to it
         count = len(operation.messages)
         refused = {(strike.size + at) % count for at in range(1 + strike.size % count)}
         self._record(strike, "partial-failure", entries=sorted(refused))
-        kept = [entry for entry in range(count) if entry not in refused]
-        failures = tuple(EntryFailure(entry, "InternalError", "a disturbance", False) for entry in sorted(refused))
-        if not kept:
-            yield strike.world.scheduler.now + LATENCIES[0]
-            return SendResult((), failures) if isinstance(operation, Send) else failures
-        part = _part_of(operation, kept)
-        result = yield from strike.process.exchange(part, strike.sleeper)
-        if isinstance(operation, Send):
-            return SendResult(
-                tuple(replace(item, entry=kept[item.entry]) for item in result.sent),
-                failures + tuple(replace(item, entry=kept[item.entry]) for item in result.failed),
-            )
-        return failures + tuple(replace(item, entry=kept[item.entry]) for item in result)
+        cut = CutBatch(operation, refused, "a disturbance")
+        if cut.rest is not None:
+            return cut.answer((yield from strike.process.exchange(cut.rest, strike.sleeper)))
+        yield strike.world.scheduler.now + LATENCIES[0]
+        return cut.answer(None)
 
     def _record(self, strike: _Strike, kind: str, **details: Any) -> None:
         """Say in the history that it strikes, and forget it."""
@@ -230,7 +219,7 @@ class Disturber:
             case Kind.RETENTION_END:
                 return isinstance(operation, Delete)
             case Kind.PARTIAL_FAILURE:
-                fits = isinstance(operation, _BATCHES)
+                fits = isinstance(operation, BATCHES)
             case Kind.THROTTLE | Kind.SERVER_ERROR | Kind.REPLY_LOST:
                 fits = not beginning and not self._needs_its_beat(process, operation)
                 if strike.kind is Kind.REPLY_LOST and isinstance(operation, Send):
@@ -285,17 +274,6 @@ class Disturber:
             margin += sum(fault.seconds for fault in process.story_faults if fault.kind == "delay")
         left = min(process.unperformed.values()) - strike.world.scheduler.now - margin
         return round(min(wanted, left), 3) if left > SLACK else 0.0
-
-
-def _part_of(operation: Send | Delete | ChangeVisibility, kept: Sequence[int]) -> Operation:
-    """Return the same batch with these entries alone."""
-    match operation:
-        case Send():
-            return Send(tuple(operation.messages[entry] for entry in kept))
-        case Delete():
-            return Delete(tuple(operation.messages[entry] for entry in kept))
-        case ChangeVisibility():
-            return ChangeVisibility(tuple(operation.messages[entry] for entry in kept), operation.timeout)
 
 
 class _Strike(NamedTuple):

@@ -20,6 +20,7 @@ from infra.localaws.sqs.rates import STRICT, DeliveryRates
 from scenarios.history import ENDPOINT
 from scenarios.labs.base import QueueInfo
 from scenarios.simulation.choices import Choices, ChosenRandom
+from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
 from services.history import Record
@@ -34,6 +35,8 @@ from services.operations import (
     Delete,
     DescribeQueue,
     EntryFailure,
+    FetchObject,
+    ListObjects,
     LookUpSideEffect,
     MarkSent,
     Message,
@@ -41,10 +44,12 @@ from services.operations import (
     OperationFailed,
     PerformSideEffect,
     Purge,
+    PutObject,
     QueueFacts,
     ReadOutbox,
     Receive,
     ReleaseClaim,
+    RemoveObject,
     RenewClaim,
     Send,
     SendResult,
@@ -99,6 +104,7 @@ class World:
         longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
         time_lost: by how many seconds disturbances may have held up the story so far.
         patience: by how many they may still hold it up.
+        held_up_until: until when what has struck so far may go on holding it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
     """
 
@@ -110,11 +116,13 @@ class World:
         self.scheduler = Scheduler()
         self.records: list[Record] = []
         self.tables = setting.tables()
+        self.objects = ObjectModel()
         self.held: dict[str, HeldMessage] = {}
         self.unsettled = 0
         self.longest_lease = 0.0
         self.time_lost = 0.0
         self.patience = inf
+        self.held_up_until = 0.0
         self.business_field = ""
         self._endpoint_index = 0
         self._last_tick = -1
@@ -161,6 +169,10 @@ class World:
             CommitChange: tables.outbox.commit,
             ReadOutbox: tables.outbox.read,
             MarkSent: tables.outbox.mark_sent,
+            PutObject: self.objects.put,
+            FetchObject: self.objects.fetch,
+            RemoveObject: self.objects.remove,
+            ListObjects: self.objects.keys,
         }
         self._queue: dict[type[Operation], Callable[[Any], Any]] = {
             DescribeQueue: self._describe,
@@ -181,6 +193,7 @@ class World:
         """Take note that a disturbance may hold the story up for so long."""
         self.time_lost += seconds
         self.patience -= seconds
+        self.held_up_until = max(self.held_up_until, self.scheduler.now) + seconds
 
     def key_of(self, message: HeldMessage) -> str:
         """Return the key of a message's side effect; its id where nothing can be worked on."""

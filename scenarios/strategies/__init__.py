@@ -155,7 +155,7 @@ def simulations(
     Args:
         draw: Hypothesis's own.
         name: of the scenario or workload.
-        consumer: the class of the consumers; the story's own by default.
+        consumer: the class of the consumers; by default the one that has the pattern under study.
         count: messages; the story's own by default.
         batch_size: messages that a consumer receives at once; the story's own by default.
         disturbed: whether things go wrong that the story does not ask for.

@@ -112,6 +112,7 @@ class Consumer:
         self.options = options
         self.stopping = False
         self.done = 0
+        self._requests = 0
         self._completed: OrderedDict[str, None] = OrderedDict()
         self._in_hand: list[Delivery] = []
         self._facts = QueueFacts(visibility_timeout=0, fifo=False)
@@ -119,6 +120,7 @@ class Consumer:
     def stop(self) -> None:
         """Ask for the end: what is in hand is finished, what was not begun is made visible again."""
         self.stopping = True
+        self._requests += 1
 
     # --- the poll loop -------------------------------------------------------------------------------------------
 
@@ -144,7 +146,7 @@ class Consumer:
                 quiet_since = yield ReadClock()
             elif 0 < self.options.idle_timeout <= now - quiet_since:
                 break
-        yield Note("stopped", {"done": self.done, "signalled": self.stopping})
+        yield Note("stopped", {"done": self.done, "signalled": self.stopping, "requests": self._requests})
         return self.done
 
     def prepare(self) -> Task[None]:

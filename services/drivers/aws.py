@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from services.drivers.aws_errors import as_operation_failed
+from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
 from services.drivers.store import Store
 from services.operations import (
@@ -25,6 +26,8 @@ from services.operations import (
     Complete,
     Delete,
     DescribeQueue,
+    FetchObject,
+    ListObjects,
     LookUpSideEffect,
     MarkSent,
     Note,
@@ -32,11 +35,13 @@ from services.operations import (
     OperationFailed,
     PerformSideEffect,
     Purge,
+    PutObject,
     ReadClock,
     ReadOutbox,
     ReadWallClock,
     Receive,
     ReleaseClaim,
+    RemoveObject,
     RenewClaim,
     Send,
     Sleep,
@@ -53,9 +58,16 @@ class AwsDriver:
         queue: the one queue of this process.
         store: the tables; None for a process that has none (a producer).
         wake: set at shutdown; it cuts every Sleep short.
+        payloads: the bucket; None for a process that has none.
     """
 
-    def __init__(self, queue: Queue, store: Store | None = None, wake: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        store: Store | None = None,
+        wake: threading.Event | None = None,
+        payloads: Payloads | None = None,
+    ) -> None:
         self._wake = wake or threading.Event()
         self._methods: dict[type[Operation], Callable[[Any], Any]] = {
             DescribeQueue: queue.describe,
@@ -84,6 +96,14 @@ class AwsDriver:
                 CommitChange: store.outbox.commit,
                 ReadOutbox: store.outbox.read,
                 MarkSent: store.outbox.mark_sent,
+            }
+
+        if payloads is not None:
+            self._methods |= {
+                PutObject: payloads.put,
+                FetchObject: payloads.fetch,
+                RemoveObject: payloads.remove,
+                ListObjects: payloads.keys,
             }
 
     def perform(self, operation: Operation) -> Any:

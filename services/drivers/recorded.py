@@ -1,6 +1,7 @@
 """The recorded driver: every operation leaves its records, and this is where faults strike.
 
     invoke ── crash before ── delay ── error ── the operation itself ── reply lost ── ok or fail ── crash after
+                                                   └ or a part of it
 
 No other place injects a fault, so a handler holds no chaos code, and a history names each fault that struck.
 """
@@ -12,6 +13,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
+from services.batches import CutBatch
 from services.drivers.base import Driver
 from services.faults import TIMEOUT, Fault, FaultPlan
 from services.history import Recorder
@@ -45,10 +47,14 @@ class RealStrikes:
 
 
 class RecordedDriver:
-    """Perform operations through another driver, with records around them and faults among them."""
+    """Perform operations through another driver, with records around them and faults among them.
+
+    Attributes:
+        inner: that driver; what is performed by it leaves no record.
+    """
 
     def __init__(self, inner: Driver, recorder: Recorder, faults: FaultPlan, strikes: Strikes) -> None:
-        self._inner = inner
+        self.inner = inner
         self._recorder = recorder
         self._faults = faults
         self._strikes = strikes
@@ -58,13 +64,16 @@ class RecordedDriver:
         if isinstance(operation, Note):
             self._recorder.event(operation.event, **operation.details)
         if not operation.recorded:
-            return self._inner.perform(operation)
+            return self.inner.perform(operation)
 
         invocation = self._recorder.invoke(operation)
         try:
+            refused: set[int] = set()
             for fault in self._faults.before(operation):
                 self._strike(fault, invocation, operation)
-            result = self._inner.perform(operation)
+                refused.update(fault.entries)
+            cut = CutBatch(operation, refused, "an injected fault")
+            result = cut.answer(None if cut.rest is None else self.inner.perform(cut.rest))
             for fault in self._faults.losing_the_reply(operation, result):
                 self._strike(fault, invocation, operation)
         except OperationFailed as error:

@@ -11,14 +11,15 @@ import json
 import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from services import process, runtime
 from services.classes import load_class
 from services.errors import ConfigurationError
 from services.faults import FaultPlan
-from services.operations import OperationFailed
+from services.operations import OperationFailed, OutgoingMessage
+from services.producer.large_payload import UploadsPayload
 from services.producer.messages import PAYLOAD_FIELDS, MessagePlan, plan_messages
 from services.producer.producer import PURGE_SECONDS, Producer, SendReport
 from services.producer.settings import ProducerSettings
@@ -26,6 +27,8 @@ from services.settings import read_settings
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BATCH = 10
+#: Bytes of a payload at the most; it is held in memory.
+MAX_PAYLOAD = 100_000_000
 #: Messages that one run sends at the most: all of them are made before the first is sent.
 MAX_MESSAGES = 1_000_000
 
@@ -46,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     plan = _plan(options, fifo=settings.queue_url.endswith(".fifo"))
     messages = plan_messages(plan, process.random_source(settings.seed))
     kind = load_class(settings.producer, Producer, "PRODUCER")
-    producer = kind(messages, options.batch_size, options.rate, options.purge_wait, options.timestamp_field)
+    producer = _producer(kind, messages, options, settings)
     wake = threading.Event()
     settings = settings.model_copy(update={"process_name": settings.process_name or "producer"})
     driver = process.build_driver(settings, FaultPlan(settings.faults), wake, _tables(kind, settings))
@@ -57,6 +60,22 @@ def main(arguments: list[str] | None = None) -> int:
             raise process.why_unusable(error, settings) from error
     print(_sentence(report, settings.queue_url))  # noqa: T201 - this is the program's face
     return 0 if report.unsent == 0 else 1
+
+
+def _producer(
+    kind: type[Producer],
+    messages: Sequence[OutgoingMessage],
+    options: argparse.Namespace,
+    settings: ProducerSettings,
+) -> Producer:
+    common = (messages, options.batch_size, options.rate, options.purge_wait, options.timestamp_field)
+    if not options.payload_bytes:
+        return kind(*common)
+    if not settings.payload_bucket:
+        raise ConfigurationError("--payload-bytes needs a bucket to upload to; set PAYLOAD_BUCKET to its name.")
+    if kind is not Producer:
+        raise ConfigurationError("--payload-bytes and PRODUCER both name who sends; give one of them.")
+    return UploadsPayload(*common, payload_bytes=options.payload_bytes)
 
 
 def _tables(kind: type[Producer], settings: ProducerSettings) -> process.Tables:
@@ -168,6 +187,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"empty the queue first, and send so many seconds after that; SQS's own time is {PURGE_SECONDS:g} "
         "(default: no purge)",
+    )
+    add(
+        "--payload-bytes",
+        type=_whole(0, MAX_PAYLOAD),
+        default=0,
+        metavar="N",
+        help="upload a payload of N bytes for each message to PAYLOAD_BUCKET, and send a reference (default: none)",
     )
     add("--fields", type=_object, default={}, metavar="JSON", help="an object whose fields every payload gets")
     add("--timestamp-field", default="", metavar="NAME", help="the payload field that gets the time of sending")

@@ -31,7 +31,7 @@ def endpoint():
 @pytest.fixture(scope="session")
 def aws(endpoint):
     clients = {
-        service: aws_client(service, endpoint_url=endpoint.url, region=REGION) for service in ("sqs", "dynamodb")
+        service: aws_client(service, endpoint_url=endpoint.url, region=REGION) for service in ("sqs", "dynamodb", "s3")
     }
     yield SimpleNamespace(**clients)
     for client in clients.values():

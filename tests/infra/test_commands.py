@@ -28,8 +28,9 @@ from infra.paths import stack_paths
 from infra.stacks import find_stack, temporary_stack
 from infra.topology import TOPOLOGY
 
-#: The stack and its provider; for each scenario three components, two queues, two policies and two tables.
-RESOURCES = 2 + 9 * len(TOPOLOGY)
+#: The stack and its provider; for each scenario three components, two queues, two policies and two tables; where it
+#: has a bucket, that and its component.
+RESOURCES = 2 + 9 * len(TOPOLOGY) + 2 * sum(entry.bucket for entry in TOPOLOGY)
 
 
 @pytest.fixture

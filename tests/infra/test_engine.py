@@ -253,6 +253,10 @@ def test_outputs_of_a_program_reach_other_resources_and_plain_python(lab):
             lambda options: aws_sdk.sqs.Queue("q", opts=pulumi.ResourceOptions.merge(options, PROTECTED)),
             "does not have the option protect",
         ),
+        (
+            lambda options: aws_sdk.sqs.Queue("q", opts=pulumi.ResourceOptions.merge(options, RENAMED)),
+            "does not have the option aliases",
+        ),
         (lambda options: [aws_sdk.sqs.Queue("q", opts=options) for _ in range(2)], "twice"),
         (lambda options: aws_sdk.get_caller_identity(), "Invoke aws:index/getCallerIdentity"),
         (lambda options: aws_sdk.sqs.Queue.get("q", "http://x/y", opts=options), "ReadResource"),
@@ -267,6 +271,20 @@ def test_what_the_engine_cannot_do_is_a_sentence(lab, act, sentence):
     with pytest.raises(InfraError, match=sentence) as error:
         lab.engine(program=program).up()
     assert "\n" not in str(error.value)
+
+
+def test_an_older_type_by_which_pulumi_aws_knew_a_resource_is_no_alias_to_refuse(lab):
+    def program():
+        provider = aws_sdk.Provider("aws", region="us-west-1")
+        options = pulumi.ResourceOptions(provider=provider)
+        bucket = aws_sdk.s3.Bucket(f"sqs-demo-{lab.stack}-b", force_destroy=True, opts=options)
+        pulumi.export("bucket", bucket.bucket)
+
+    plan = lab.engine(program=program).up()
+    lab.aws.s3.put_object(Bucket=plan.outputs["bucket"], Key="left", Body=b"")
+    assert not lab.engine(program=program).preview().changes
+    lab.engine(program=program).destroy()
+    assert plan.outputs["bucket"] not in [item["Name"] for item in lab.aws.s3.list_buckets()["Buckets"]]
 
 
 def test_a_failure_keeps_what_was_made_and_deletes_nothing(lab):
@@ -332,5 +350,6 @@ def test_a_state_that_cannot_be_read_is_refused_and_kept(new_lab, method, spoil)
 
 
 PROTECTED = pulumi.ResourceOptions(protect=True)
+RENAMED = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="p")])
 REPLACED = {"aws", "Queue", "RedrivePolicy", "RedriveAllowPolicy", "Table"}
 SCENARIO = {key: count for key, count in ONE_SCENARIO.items() if key[1] not in ("Stack", "aws")}

@@ -16,11 +16,12 @@ from infra.provider.schema import DEFAULTS_KEY
 from infra.provider.values import UNKNOWN
 from tests.infra.conftest import REGION
 
-QUEUE, POLICY, ALLOW, TABLE = (
+QUEUE, POLICY, ALLOW, TABLE, BUCKET = (
     "aws:sqs/queue:Queue",
     "aws:sqs/redrivePolicy:RedrivePolicy",
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
     "aws:dynamodb/table:Table",
+    "aws:s3/bucket:Bucket",
 )
 KEYS = {"hashKey": "id", "attributes": [{"name": "id", "type": "S"}], "billingMode": "PAY_PER_REQUEST"}
 SEED = b"seed"
@@ -63,6 +64,7 @@ def make(provider):
         (POLICY, pulumi_aws.sqs.RedrivePolicy),
         (ALLOW, pulumi_aws.sqs.RedriveAllowPolicy),
         (TABLE, pulumi_aws.dynamodb.Table),
+        (BUCKET, pulumi_aws.s3.Bucket),
         ("pulumi:providers:aws", pulumi_aws.Provider),
     ],
 )
@@ -74,6 +76,7 @@ def test_every_property_that_the_provider_knows_is_one_of_pulumi_aws(kind, cls):
         POLICY: pulumi_aws.sqs.RedrivePolicyArgs,
         ALLOW: pulumi_aws.sqs.RedriveAllowPolicyArgs,
         TABLE: pulumi_aws.dynamodb.TableArgs,
+        BUCKET: pulumi_aws.s3.BucketArgs,
     }.get(kind, pulumi_aws.ProviderArgs)
     inputs = set(input_type_py_to_pulumi_names(arguments).values())
     if kind not in HANDLERS:
@@ -85,8 +88,8 @@ def test_every_property_that_the_provider_knows_is_one_of_pulumi_aws(kind, cls):
 
 
 def test_an_unknown_type_is_an_error_that_names_it(provider):
-    with pytest.raises(ProviderError, match="aws:s3/bucket:Bucket"):
-        provider.check(urn("aws:s3/bucket:Bucket"), {}, {}, SEED)
+    with pytest.raises(ProviderError, match="aws:sns/topic:Topic"):
+        provider.check(urn("aws:sns/topic:Topic"), {}, {}, SEED)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,9 @@ def test_an_unknown_type_is_an_error_that_names_it(provider):
         (TABLE, {**KEYS, "attributes": [{"name": "id", "type": "Q"}]}, "name and type"),
         (TABLE, {**KEYS, "ttl": {}}, "ttl"),
         (TABLE, {**KEYS, "name": "ab"}, "3 to 255"),
+        (BUCKET, {"bucket": "Loud"}, "lower-case"),
+        (BUCKET, {"forceDestroy": "yes"}, "true or false"),
+        (BUCKET, {"versioning": {}}, "versioning"),
     ],
 )
 def test_a_bad_property_is_a_failure_that_says_why(provider, kind, inputs, named):
@@ -162,6 +168,9 @@ def test_a_name_of_ones_own_is_not_kept_once_it_is_taken_back(provider):
         ),
         (TABLE, {"hashKey": "a"}, {"hashKey": "b"}, (("hashKey",), ("hashKey",))),
         (TABLE, {"tags": {"a": "1"}}, {}, (("tags",), ())),
+        (BUCKET, {"bucket": "a"}, {"bucket": "b"}, (("bucket",), ("bucket",))),
+        (BUCKET, {"forceDestroy": True}, {}, (("forceDestroy",), ())),
+        (BUCKET, {}, {"forceDestroy": False}, ((), ())),
     ],
 )
 def test_which_changes_update_and_which_replace(provider, kind, old, new, expected):
@@ -243,6 +252,33 @@ def test_a_table_goes_through_its_whole_life(provider, make, aws):
     provider.delete(urn(TABLE), created.id, changed)
     assert provider.read(urn(TABLE), created.id, changed) is None
     assert provider.find(urn(TABLE), changed) is None
+
+
+def test_a_bucket_goes_through_its_whole_life(provider, make, aws):
+    inputs, created = make(BUCKET, {"forceDestroy": True, "tags": {"a": "1"}}, "sqs-demo-Orders")
+    name = inputs["bucket"]
+    assert created.id == name == created.outputs["bucket"]
+    assert name.startswith("sqs-demo-orders-")
+    assert len(name) == len("sqs-demo-orders-") + 7
+    assert inputs[DEFAULTS_KEY] == ["bucket"]
+    assert provider.check(urn(BUCKET), inputs, {}, b"other").inputs["bucket"] == name
+    assert (created.outputs["arn"], created.outputs["bucketRegion"]) == (f"arn:aws:s3:::{name}", REGION)
+    assert created.outputs["forceDestroy"] is True
+    assert provider.find(urn(BUCKET), inputs) == name
+    assert provider.read(urn(BUCKET), name, inputs).inputs == inputs
+
+    changed = {**inputs, "tags": {"b": "2"}}
+    assert provider.update(urn(BUCKET), name, inputs, changed)["tags"] == {"b": "2"}
+    bare = {key: value for key, value in changed.items() if key != "tags"}
+    assert provider.update(urn(BUCKET), name, changed, bare)["tags"] == {}
+
+    aws.s3.put_object(Bucket=name, Key="left/behind", Body=b"x")
+    with pytest.raises(ProviderError, match="could not be deleted: BucketNotEmpty"):
+        provider.delete(urn(BUCKET), name, {**bare, "forceDestroy": False})
+    provider.delete(urn(BUCKET), name, bare)
+    provider.delete(urn(BUCKET), name, bare)
+    assert provider.read(urn(BUCKET), name, bare) is None
+    assert provider.find(urn(BUCKET), bare) is None
 
 
 def test_reading_finds_drift_also_in_what_was_never_set(provider, make, aws):

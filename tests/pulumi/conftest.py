@@ -31,7 +31,10 @@ def endpoints():
         made = [
             Endpoint(
                 running.url,
-                *(aws_client(service, endpoint_url=running.url, region=REGION) for service in ("sqs", "dynamodb")),
+                *(
+                    aws_client(service, endpoint_url=running.url, region=REGION)
+                    for service in ("sqs", "dynamodb", "s3")
+                ),
             )
             for running in (one, other)
         ]
@@ -39,6 +42,7 @@ def endpoints():
         for endpoint in made:
             endpoint.sqs.close()
             endpoint.dynamodb.close()
+            endpoint.s3.close()
 
 
 @pytest.fixture

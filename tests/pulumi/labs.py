@@ -26,6 +26,7 @@ class Endpoint:
     url: str
     sqs: Any
     dynamodb: Any
+    s3: Any
 
     def queues(self, prefix):
         return self.sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", [])
@@ -34,8 +35,11 @@ class Endpoint:
         pages = self.dynamodb.get_paginator("list_tables").paginate()
         return [name for page in pages for name in page["TableNames"] if name.startswith(prefix)]
 
+    def buckets(self, prefix):
+        return [item["Name"] for item in self.s3.list_buckets()["Buckets"] if item["Name"].startswith(prefix.lower())]
+
     def contents(self, prefix):
-        """Every queue and table whose name begins so, without what two endpoints cannot have in common."""
+        """Every queue, table and bucket whose name begins so, without what two endpoints cannot have in common."""
         found = {}
         for url in self.queues(prefix):
             attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -52,6 +56,12 @@ class Endpoint:
                 "billing": table.get("BillingModeSummary", {}).get("BillingMode"),
                 "tags": {tag["Key"]: tag["Value"] for tag in tags},
             }
+        for name in self.buckets(prefix):
+            try:
+                tags = self.s3.get_bucket_tagging(Bucket=name)["TagSet"]
+            except self.s3.exceptions.ClientError:
+                tags = []
+            found[f"bucket {name}"] = {"tags": {tag["Key"]: tag["Value"] for tag in tags}}
         return comparable(found)
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from tests.pulumi.labs import comparable, steps
-from tests.pulumi.topology import QueueEntry, TableEntry, program_of
+from tests.pulumi.topology import BucketEntry, QueueEntry, TableEntry, program_of
 
 PARTS = 2
 SEQUENCES = 16
@@ -32,6 +32,9 @@ queues = st.builds(
     max_receive_count=st.integers(1, 1_000),
 )
 tables = st.builds(TableEntry, name=st.just(""), hash_key=st.sampled_from(("id", "key")))
+
+
+buckets = st.builds(BucketEntry, name=st.just(""), force_destroy=st.booleans())
 
 
 class BothEngines(RuleBasedStateMachine):
@@ -50,12 +53,12 @@ class BothEngines(RuleBasedStateMachine):
         self.dirty = True
         self.done["sequences"] += 1
 
-    @initialize(first=st.one_of(queues, tables))
+    @initialize(first=st.one_of(queues, tables, buckets))
     def begin(self, first):
         self.add(first)
         self._up()
 
-    @rule(entry=st.one_of(queues, tables))
+    @rule(entry=st.one_of(queues, tables, buckets))
     def add(self, entry):
         if len(self.entries) < MAX_ENTRIES:
             self._change("add", [*self.entries, replace(entry, name=f"e{next(self.names)}")])
@@ -87,6 +90,9 @@ class BothEngines(RuleBasedStateMachine):
         entry = self._at(index)
         if isinstance(entry, QueueEntry):
             self._replace_entry("replace", entry, fifo=not entry.fifo)
+        elif isinstance(entry, BucketEntry):
+            # Nothing but its name replaces a bucket; what only the provider knows changes in place.
+            self._replace_entry("change in place", entry, force_destroy=not entry.force_destroy)
         else:
             self._replace_entry("replace", entry, hash_key="key" if entry.hash_key == "id" else "id")
 
@@ -148,13 +154,15 @@ class BothEngines(RuleBasedStateMachine):
 
 
 def _delete_one(endpoint, prefix, index):
-    """Delete the same queue or table at either endpoint: their names differ in the random end alone."""
-    found = sorted([*endpoint.queues(prefix), *endpoint.tables(prefix)], key=comparable)
+    """Delete the same queue, table or bucket at either endpoint: their names differ in the random end alone."""
+    found = sorted([*endpoint.queues(prefix), *endpoint.tables(prefix), *endpoint.buckets(prefix)], key=comparable)
     victim = found[index % len(found)]
     if victim.startswith("http"):
         endpoint.sqs.delete_queue(QueueUrl=victim)
-    else:
+    elif victim in endpoint.tables(prefix):
         endpoint.dynamodb.delete_table(TableName=victim)
+    else:
+        endpoint.s3.delete_bucket(Bucket=victim)
 
 
 @pytest.mark.pulumi_cli

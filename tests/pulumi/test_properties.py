@@ -16,6 +16,7 @@ CLASSES = {
     "aws:sqs/redrivePolicy:RedrivePolicy": pulumi_aws.sqs.RedrivePolicy,
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": pulumi_aws.sqs.RedriveAllowPolicy,
     "aws:dynamodb/table:Table": pulumi_aws.dynamodb.Table,
+    "aws:s3/bucket:Bucket": pulumi_aws.s3.Bucket,
 }
 
 

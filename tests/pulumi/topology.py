@@ -54,6 +54,24 @@ class TableEntry:
         pulumi.export(self.name, table.name)
 
 
+@dataclass(frozen=True)
+class BucketEntry:
+    """A bucket."""
+
+    name: str
+    force_destroy: bool = False
+    tag: str = "a"
+
+    def declare(self, stack, provider):
+        bucket = aws.s3.Bucket(
+            f"{stack}-{self.name}",
+            force_destroy=self.force_destroy,
+            tags={"tag": self.tag},
+            opts=pulumi.ResourceOptions(provider=provider),
+        )
+        pulumi.export(self.name, bucket.arn)
+
+
 def program_of(entries):
     """The program that declares these entries."""
 

@@ -12,7 +12,7 @@ from services.consumer.settings import ConsumerSettings
 from services.producer.settings import ProducerSettings
 
 NOON = datetime(2025, 1, 2, 12, 0, 0, tzinfo=UTC)
-RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e")
+RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e", bucket="")
 
 
 def environment(endpoint_url, **inherited):

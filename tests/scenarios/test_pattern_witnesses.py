@@ -5,9 +5,11 @@ import pytest
 from scenarios.business import messages_by
 from scenarios.pattern_witnesses import (
     find_deleted_at_a_later_try,
+    find_failed_in_part,
     find_found_in_ledger,
     find_good_among_poison,
     find_healed_after_retries,
+    find_lost_lease,
     find_met_at_the_claim,
     find_outworked_the_timeout,
     longer_than,
@@ -147,3 +149,57 @@ def test_a_message_heals_after_retries_if_it_fails_twice_and_is_done_at_last(fai
     if healed:
         told.effect("c", "a")
     assert (find_healed_after_retries(told.history) is not None) is found
+
+
+def deleted_in_part(*, refused=(0, 2), again=("a", "c")):
+    told = Told()
+    told.send("a", "b", "c")
+    refusals = [{"entry": at, "code": "X", "message": "", "sender_fault": False} for at in refused]
+    told.do("c", "Delete", refusals, messages=["m-a", "m-b", "m-c"])
+    if again:
+        told.delete("c", *again)
+    return told.history
+
+
+def test_a_batch_that_fails_in_part_and_is_tried_again_in_that_part_is_evidence():
+    assert find_failed_in_part(deleted_in_part()).summary == (
+        "2 of 3 deletes of a batch failed under an overall success, and were asked for again; the other 1 were not"
+    )
+
+
+@pytest.mark.parametrize(
+    "near",
+    [{"refused": ()}, {"refused": (0, 1, 2)}, {"again": ()}, {"again": ("a",)}, {"again": ("a", "b", "c")}],
+    ids=["none failed", "all failed", "not tried again", "forgot one", "tried all again"],
+)
+def test_a_batch_that_is_not_finished_in_just_its_part_is_no_evidence(near):
+    assert find_failed_in_part(deleted_in_part(**near)) is None
+
+
+def lost(*, renewed=False, taken=True, completes=False, goes_on=""):
+    told = Told()
+    told.send("a")
+    told.do("first", "Claim", {"type": "Claimed", "fencing_token": 1}, key="a", owner="first", lease_seconds=1)
+    told.effect("first", "a")
+    if taken:
+        told.do("second", "Claim", {"type": "Claimed", "fencing_token": 2}, key="a", owner="second", lease_seconds=1)
+    told.do("first", "RenewClaim", renewed, key="a", fencing_token=1, lease_seconds=1)
+    told.do("first", "Complete", completes, key="a", fencing_token=1)
+    if goes_on:
+        told.do("first", goes_on, [], messages=["m-a"], timeout=2)
+    return told.history
+
+
+def test_a_heartbeat_that_finds_the_lease_taken_and_lets_go_is_evidence():
+    assert find_lost_lease(lost()).summary == (
+        "message #0: second had taken over the claim; first learnt of it by its heartbeat, and neither completed, "
+        "extended nor deleted the message"
+    )
+
+
+@pytest.mark.parametrize(
+    "near",
+    [{"renewed": True}, {"taken": False}, {"completes": True}, {"goes_on": "Delete"}, {"goes_on": "ChangeVisibility"}],
+)
+def test_a_lease_that_is_kept_or_not_let_go_of_is_no_evidence(near):
+    assert find_lost_lease(lost(**near)) is None

@@ -4,6 +4,7 @@ import pytest
 
 from scenarios.shutdown import (
     abandoned,
+    find_asked_twice,
     find_ended_in_a_long_poll,
     find_finished_in_hand,
     find_released_early,
@@ -11,7 +12,7 @@ from scenarios.shutdown import (
 from tests.scenarios.told import Told
 
 
-def shutdown(*, deletes=True, gives_back=True, signalled=True, code=0, other_after=0.0):
+def shutdown(*, deletes=True, gives_back=True, signalled=True, code=0, other_after=0.0, requests=1):
     """A consumer receives three, finishes one, leaves a rejected one, and is asked to end before the third."""
     told = Told(visibility_timeout=6.0)
     told.send("a", "b", "c")
@@ -23,7 +24,7 @@ def shutdown(*, deletes=True, gives_back=True, signalled=True, code=0, other_aft
         told.do("leaving", "ChangeVisibility", [], messages=["m-c"], timeout=0)
     if deletes:
         told.delete("leaving", "a")
-    told.event("leaving", "stopped", done=1, signalled=signalled)
+    told.event("leaving", "stopped", done=1, signalled=signalled, requests=requests)
     told.exit("leaving", code)
     told.now += other_after
     told.receive("staying", "c", count=2)
@@ -76,3 +77,12 @@ def test_an_end_in_a_long_poll_is_an_empty_poll_and_then_the_end(last_poll, code
     told.event("c", "stopped", done=0, signalled=True)
     told.exit("c", code)
     assert (find_ended_in_a_long_poll(told.history) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [({}, True), ({"requests": 1}, False), ({"gives_back": False}, False), ({"code": 1}, False)],
+    ids=["twice", "once", "hurried", "failed"],
+)
+def test_a_second_request_that_hurries_nobody_is_evidence(how, found):
+    assert (find_asked_twice(shutdown(**{"requests": 2, **how}).history) is not None) is found

@@ -1,3 +1,4 @@
+import json
 import random
 from collections import deque
 
@@ -126,6 +127,31 @@ def test_nth_zero_strikes_every_time():
     assert recorded.types() == ["invoke", "fault", "ok"] * 2
 
 
+def test_faults_that_fail_count_for_those_that_are_to_strike_later():
+    recorded = Recorded(*(Fault("error", "PerformSideEffect", nth=number) for number in (1, 2)))
+    for number in (1, 2):
+        with pytest.raises(op.OperationFailed):
+            recorded.perform(effect(number))
+    recorded.perform(effect(3))
+    assert recorded.world.ledger == {"key-3": 1}
+
+
+def test_a_batch_fails_in_part_and_the_rest_is_done():
+    recorded = Recorded(Fault("partial-failure", "Delete", entries=(0, 2, 9)))
+    failures = recorded.perform(op.Delete((message(0), message(1), message(2))))
+    assert [(failure.entry, failure.sender_fault) for failure in failures] == [(0, False), (2, False)]
+    assert recorded.world.deleted == ["m-1"]
+    assert recorded.types() == ["invoke", "fault", "ok"]
+    assert recorded.perform(op.Delete((message(0), message(2)))) == ()
+
+
+def test_a_batch_of_which_all_fails_is_not_even_asked_for():
+    recorded = Recorded(Fault("partial-failure", "Send", entries=(0,)))
+    result = recorded.perform(op.Send((op.OutgoingMessage("{}"),)))
+    assert (result.sent, [failure.entry for failure in result.failed]) == ((), [0])
+    assert recorded.world.asked == []
+
+
 def test_where_narrows_to_a_message():
     recorded = Recorded(Fault("error", "PerformSideEffect", where={"sequence": 3}))
     recorded.perform(effect(1))
@@ -181,6 +207,8 @@ def test_faults_are_read_from_json():
     text = '[{"kind": "crash", "operation": "Claim", "point": "before", "nth": 2, "where": {"key": "k"}}]'
     assert parse_faults(text) == (Fault("crash", "Claim", point="before", nth=2, where={"key": "k"}),)
     assert parse_faults("") == ()
+    fault = Fault("partial-failure", "Delete", entries=(0, 2))
+    assert parse_faults(json.dumps([fault.as_json()])) == (fault,)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +228,9 @@ def test_faults_are_read_from_json():
         ('[{"kind": "delay", "operation": "Claim", "seconds": NaN}]', "seconds"),
         ('[{"kind": "crash", "operation": "Claim", "where": 3}]', "where"),
         ('[{"kind": "crash", "operation": "Claim", "point": "during"}]', "neither before nor after"),
+        ('[{"kind": "partial-failure", "operation": "Claim", "entries": [0]}]', "fails in part, which only"),
+        ('[{"kind": "partial-failure", "operation": "Delete", "entries": [-1]}]', "entries"),
+        ('[{"kind": "partial-failure", "operation": "Delete", "entries": 1}]', "entries"),
     ],
 )
 def test_a_wrong_fault_is_one_sentence(text, complaint):

@@ -1,4 +1,4 @@
-"""A world in memory for one consumer: answers operations from plain Python state, and remembers what was asked."""
+"""A world in memory for one service: answers operations from plain Python state, and remembers what was asked."""
 
 import json
 from collections import deque
@@ -25,6 +25,8 @@ class World:
         self.states = {}
         self.calls = {}  # key -> the idempotency keys that were shown for it
         self.log = []
+        self.objects = {}
+        self.sent = []
         self.deleted = []
         self.released = []
         self.clock = 100.0
@@ -109,6 +111,19 @@ class World:
 
     def _AppendToLog(self, operation):
         self.log.append(operation.line)
+
+    def _PutObject(self, operation):
+        self.objects[operation.key] = operation.body
+
+    def _FetchObject(self, operation):
+        return self.objects.get(operation.key)
+
+    def _RemoveObject(self, operation):
+        self.objects.pop(operation.key, None)
+
+    def _Send(self, operation):
+        self.sent += [json.loads(item.body) for item in operation.messages]
+        return op.SendResult(tuple(op.SentEntry(entry, f"m-{entry}") for entry in range(len(operation.messages))))
 
     def _Delete(self, operation):
         self.deleted += [item.message_id for item in operation.messages]

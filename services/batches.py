@@ -1,0 +1,62 @@
+"""A batch of which a part fails: what is left of it to do, and the answer in which the failed entries stand.
+
+SQS may take some entries of a batch and refuse others under HTTP 200. A fault of that kind (see ``services.faults``)
+keeps some entries from being done, in a real process and in simulated time alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from services.operations import ChangeVisibility, Delete, EntryFailure, Operation, Send, SendResult
+
+#: The operations that are batches.
+BATCHES = (Send, Delete, ChangeVisibility)
+
+
+class CutBatch:
+    """A batch without some of its entries.
+
+    Args:
+        operation: one of ``BATCHES``; any other is left whole.
+        refused: the indices of the entries that fail by a fault of the queue's own.
+        why: what the answer says of each.
+
+    Attributes:
+        rest: what is left to be done; None where nothing is.
+    """
+
+    def __init__(self, operation: Operation, refused: Collection[int], why: str) -> None:
+        self.rest: Operation | None = operation
+        self._sends = isinstance(operation, Send)
+        self._failures: tuple[EntryFailure, ...] = ()
+        self._kept: list[int] = []
+        if not isinstance(operation, BATCHES) or not refused:
+            return
+        for entry in range(len(operation.messages)):
+            if entry in refused:
+                self._failures += (EntryFailure(entry, "InternalError", why, sender_fault=False),)
+            else:
+                self._kept.append(entry)
+        kept: Any = tuple(operation.messages[entry] for entry in self._kept)
+        self.rest = replace(operation, messages=kept) if kept else None
+
+    def answer(self, result: Any) -> Any:
+        """Return the whole batch's answer.
+
+        Args:
+            result: the answer to the rest; of no account where there was none.
+        """
+        if not self._failures:
+            return result
+        if not self._sends:
+            return self._failures + self._in_place(result if self.rest else ())
+        if self.rest is None:
+            return SendResult((), self._failures)
+        sent = tuple(replace(item, entry=self._kept[item.entry]) for item in result.sent)
+        return SendResult(sent, self._failures + self._in_place(result.failed))
+
+    def _in_place(self, failures: tuple[EntryFailure, ...]) -> tuple[EntryFailure, ...]:
+        return tuple(replace(item, entry=self._kept[item.entry]) for item in failures)

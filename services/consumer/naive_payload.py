@@ -1,0 +1,26 @@
+"""The naive twin of ``services.consumer.large_payload``. Never run it where money is carried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.consumer.consumer import Consumer, Delivery
+from services.consumer.large_payload import FetchesPayload
+from services.operations import Message, Task
+from services.references import reference_in
+
+
+class RemovesFirst(FetchesPayload):
+    """Tidy up at once: fetch the object and remove it, then do the work. Whoever dies now has lost the payload."""
+
+    def fetch(self, delivery: Delivery) -> Task[str]:
+        """Fetch, and remove."""
+        body = yield from super().fetch(delivery)
+        key = reference_in(delivery.payload)
+        if key:
+            yield from self.remove(key)
+        return body
+
+    def delete(self, messages: Sequence[Message]) -> Task[None]:
+        """Delete the messages alone."""
+        yield from Consumer.delete(self, messages)
