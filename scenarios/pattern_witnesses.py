@@ -254,5 +254,8 @@ FAILED_IN_PART = Witness(
     "failed-in-part", "a batch of deletes fails in part, and just what is left is tried again", find_failed_in_part
 )
 LOST_LEASE = Witness(
-    "lost-lease", "a heartbeat finds the lease taken, and its consumer lets go of the message", find_lost_lease
+    "lost-lease",
+    "a heartbeat finds the lease taken, and its consumer lets go of the message",
+    find_lost_lease,
+    reads=("RenewClaim",),
 )

@@ -53,7 +53,8 @@ class Recorder:
 
     def ok(self, invocation: int, operation: Operation, result: Any) -> None:
         """Record an operation's result."""
-        self._write("ok", invocation=invocation, operation=type(operation).__name__, result=operation.kept_result(result))
+        kept = operation.kept_result(result)
+        self._write("ok", invocation=invocation, operation=type(operation).__name__, result=kept)
 
     def fail(self, invocation: int, operation: Operation, error: OperationFailed) -> None:
         """Record that an operation failed."""

@@ -234,6 +234,11 @@ class _Shared(FaultPlan):
         with self._lock:
             return list(self._plan.before(operation))
 
+    def losing_the_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        with self._lock:
+            return list(self._plan.losing_the_reply(operation, result))
+
     def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
         """See :class:`services.faults.FaultPlan`."""
         with self._lock:

@@ -14,6 +14,7 @@ RESOURCES = SimpleNamespace(
     status_table="status",
     side_effects_table="ledger",
     receive_wait=10,
+    bucket="",
 )
 
 

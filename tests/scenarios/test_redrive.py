@@ -155,7 +155,9 @@ def test_a_task_that_did_not_complete_is_a_sentence_and_in_the_history():
 
 def test_an_endpoint_that_does_not_tell_what_it_moves_is_a_sentence():
     stack = SimpleNamespace(endpoint_url="http://127.0.0.1:1", region="us-west-1", endpoint_history=None)
-    resources = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", dead_letter_queue_url="http://127.0.0.1:1/0/dlq")
+    resources = SimpleNamespace(
+        queue_url="http://127.0.0.1:1/0/q", dead_letter_queue_url="http://127.0.0.1:1/0/dlq", bucket=""
+    )
     hands = Hands(stack, resources, [].append)
     with pytest.raises(UnsuitableError, match="only the embedded endpoint tells which it had; run this scenario"):
         hands.start_redrive()

@@ -129,5 +129,5 @@ def test_an_upload_that_is_refused_for_good_ends_the_producer():
 
 def test_the_history_keeps_a_payloads_length_and_not_the_payload():
     assert op.PutObject("k", "xyz").arguments() == {"key": "k", "characters": 3}
-    assert op.FetchObject("k").outcome("xyz") == {"characters": 3}
-    assert op.FetchObject("k").outcome(None) is None
+    assert op.FetchObject("k").kept_result("xyz") == {"characters": 3}
+    assert op.FetchObject("k").kept_result(None) is None
