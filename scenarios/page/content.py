@@ -190,7 +190,8 @@ class _Teller:
         if "message_id" in said:
             return [said["message_id"]]
         several = said.get("message_ids", said.get("messages", ()))
-        return [item for item in several if isinstance(item, str)]
+        # An event may call a mere number of them so.
+        return [item for item in several if isinstance(item, str)] if isinstance(several, Sequence) else []
 
 
 def _details(record: Record) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.catalog import all_scenarios
 from tests.docs.pages import CHECKOUT, Block, Command, blocks, blocks_of
 from tests.scenarios.test_local_tier import processes_of
 
@@ -37,6 +38,7 @@ NOT_RUN = {
     "invoke bench": "takes a minute, and wants a quiet machine",
     "invoke mutants": "takes minutes; tests/simulation hunts them all",
     "invoke scenarios-fast": "takes half a minute; tests/scenarios runs the same set",
+    "invoke scenarios-slow": "takes a minute; what it runs stands in the pages of the slow scenarios",
     "invoke report --open": "opens a browser",
     "python -m infra.localaws": GOES_ON,
     "export PULUMI_CONFIG_PASSPHRASE=...": "holds a secret of the reader's",
@@ -111,7 +113,10 @@ class Project:
 
 def wants_no_stack(block: Block) -> bool:
     """Tell whether a block brings a stack up itself, or asks for one that is not like the one that is up."""
-    return any(re.search(r"^invoke (up|down)|--(speed|endpoint|engine)\b", command.text) for command in block.commands)
+    # A slow scenario has a clock of its own.
+    slow = "|".join(name for name, scenario in all_scenarios().items() if scenario.pace == "slow")
+    wish = re.compile(rf"^invoke (up|down)|--(speed|endpoint|engine)\b|--name ({slow})\b")
+    return any(wish.search(command.text) for command in block.commands)
 
 
 def wait_until_gone(directory: Path) -> None:

@@ -6,12 +6,16 @@ import re
 import pytest
 
 from scenarios import commands
+from scenarios.catalog import all_scenarios
+from scenarios.exploration.targets import make_target
 from scenarios.history_files import write_history
 from scenarios.page import render
 from scenarios.page.content import MOST_VIOLATIONS, content_of
 from scenarios.page.curves import POINTS
-from scenarios.page.marks import DEAD_LETTERS, MOST_MARKS
+from scenarios.page.marks import DEAD_LETTERS, KINDS, MOST_MARKS
 from scenarios.page.rows import MOST_ROWS
+from scenarios.simulation.choices import SeededChoices
+from scenarios.simulation.run import simulate
 from tests.scenarios.test_verdict import paid_twice
 from tests.scenarios.told import TICK, Told
 from tests.scenarios.told_pages import doubled, embedded, judged
@@ -66,6 +70,15 @@ def test_crashes_redeliveries_second_side_effects_ends_and_dead_letters_have_sig
         "ended": ("c2", "exit code 0"),
         "dead": (DEAD_LETTERS, "message #1"),
     }
+
+
+@pytest.mark.parametrize("name", all_scenarios())
+@pytest.mark.parametrize("naive", [False, True], ids=["pattern", "twin"])
+def test_every_scenario_has_a_report(name, naive):
+    simulation = simulate(make_target(name, naive=naive, disturbed=True).plan(3), SeededChoices(3))
+    legend = content_of(simulation.verdict, simulation.history)["plots"]["legend"]
+    assert {entry["kind"] for entry in legend["marks"]} <= {*KINDS}, "give it a kind in marks.py"
+    assert render(simulation.verdict, simulation.history).startswith("<!doctype html>")
 
 
 def test_an_operation_that_nobody_has_heard_of_is_drawn_all_the_same():
