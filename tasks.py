@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that the menu comes at o
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -345,8 +346,9 @@ def bench(_: Context, runs: str = "5", peers: bool = False, json: bool = False) 
 
 @task(help={"only": "a pytest expression, as for -k", "quick": "leave out what starts processes"})
 def test(c: Context, only: str = "", quick: bool = False) -> None:
-    """Run the tests."""
-    options = ["-n", "auto"]
+    """Run the tests, several at a time."""
+    # Most of those that take long wait for queues, so there may be more of them at work than there are cores.
+    options = ["-n", str((os.cpu_count() or 1) * 3 // 2), "--dist", "worksteal"]
     if only:
         options += ["-k", f"'{only}'"]
     if quick:
