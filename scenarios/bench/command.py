@@ -22,7 +22,7 @@ BENCHMARKS = (
     Benchmark("up, second up, down, with each engine", time_stacks),
     Benchmark("the embedded endpoint", measure_endpoint),
     Benchmark("the simulated tier", measure_simulation),
-    Benchmark("each scenario from keypress to verdict", time_scenarios),
+    Benchmark("scenarios from keypress to verdict", time_scenarios),
 )
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from scenarios.errors import BenchmarkError
 
 #: Seconds after which a command that should take a few is given up.
 PATIENCE = 300
+#: The plainest scenario, and the one that the README begins with.
+ALONE = ("happy", "crash")
 
 
 def time_menu(runs: int) -> Sequence[Figure]:
@@ -34,10 +37,16 @@ def time_stacks(runs: int) -> Sequence[Figure]:
 
 
 def time_scenarios(runs: int) -> Sequence[Figure]:
-    """Measure each scenario from keypress to verdict, its temporary stack included."""
+    """Measure two scenarios and both sets from keypress to verdict, the temporary stack included."""
     return [
-        Figure(f"scenario {name}", "s", tuple(_seconds("scenario", "--name", name) for _ in range(runs)))
-        for name in all_scenarios()
+        *(
+            Figure(f"scenario {name}", "s", tuple(_seconds("scenario", "--name", name) for _ in range(runs)))
+            for name in ALONE
+        ),
+        *(
+            Figure(f"scenarios-{pace} ({number})", "s", tuple(_seconds(f"scenarios-{pace}") for _ in range(runs)))
+            for pace, number in sorted(Counter(found.pace for found in all_scenarios().values()).items())
+        ),
     ]
 
 

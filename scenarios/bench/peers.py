@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -182,6 +182,10 @@ class Server:
         self.port = port
         self._connection = Connection(port)
 
+    def close(self) -> None:
+        """Close the connection of its own."""
+        self._connection.close()
+
     def call(self, service: str, action: str, parameters: dict[str, object]) -> bytes:
         """Make one request."""
         return self._connection.call(request(service, action, parameters))
@@ -328,7 +332,8 @@ def _running(peer: Peer, directory: Path) -> Iterator[Server]:
         )
         try:
             _wait_for(port, process, peer.name)
-            yield Server(psutil.Process(process.pid), port)
+            with closing(Server(psutil.Process(process.pid), port)) as server:
+                yield server
         finally:
             process.terminate()
             try:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from scenarios.bench import command
+from scenarios.bench import command, peers
 from scenarios.bench.endpoint import measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
 from scenarios.errors import RequestError
@@ -46,3 +46,19 @@ def test_the_endpoint_is_measured_for_real(monkeypatch):
     figures = {(figure.name, figure.unit): figure.median for figure in measure_endpoint(1)}
     assert all(value > 0 for value in figures.values())
     assert ("endpoint: sends", "messages/s") in figures
+
+
+@pytest.mark.processes
+def test_the_endpoint_is_measured_row_by_row_as_its_peers_are(monkeypatch):
+    monkeypatch.setattr(peers, "ROW_SECONDS", 0.05)
+    monkeypatch.setattr(peers, "WAKE_UPS", 2)
+    figures = peers.measure_peers(1, [peers.OURS])
+    assert len(figures) == 8
+    assert all(figure.median > 0 for figure in figures), figures
+
+
+def test_beside_a_peer_stands_the_ratio_in_our_favour():
+    fast = {peers.OURS: [10.0], "a": [4.0], "b": [5.0]}
+    assert [figure.median for figure in peers._figures("sends|per CPU s", fast)][-1] == 2.0
+    soon = {peers.OURS: [1.0], "a": [4.0], "b": [3.0]}
+    assert [figure.median for figure in peers._figures("wake-up|ms", soon)][-1] == 3.0
