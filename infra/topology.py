@@ -95,7 +95,7 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
     ScenarioTopology(
         "retry-backoff",
         visibility_timeout=2,
-        max_receive_count=8,
+        max_receive_count=4,
         why="an outage costs each message some receives, and it must have some left when the outside has recovered",
     ),
     ScenarioTopology(

@@ -30,9 +30,9 @@ BEATS = 3
 #: extended, is visible again.
 SHORTER_WORK = 1.15
 #: Heartbeats of the third consumer that the table does not hear of: the last is after its message is visible again.
-UNHEARD = 4
+UNHEARD = 5
 #: Visibility timeouts until the table hears that its work is complete.
-CUT_OFF = 1.9
+CUT_OFF = 2.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class HeartbeatParameters(Parameters):
         work: visibility timeouts that the long work lasts.
     """
 
-    work: float = knob(1.6, "visibility timeouts that the long work lasts", least=1.3, most=20)
+    work: float = knob(1.8, "visibility timeouts that the long work lasts", least=1.5, most=20)
 
 
 def run(lab: Lab) -> None:
@@ -86,7 +86,7 @@ SCENARIO = Scenario(
         without="a heartbeat",
         violation="duplicated-side-effect",
     ),
-    defaults=HeartbeatParameters(count=6, batch_size=1),
+    defaults=HeartbeatParameters(count=4, batch_size=1),
     # One for each consumer.
     least=Parameters(count=3, batch_size=1),
     # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.

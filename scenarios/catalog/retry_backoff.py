@@ -34,7 +34,7 @@ class BackoffParameters(Parameters):
         outage: seconds for which every side effect fails.
     """
 
-    outage: float = knob(1.6, "seconds for which every side effect fails", least=1.3, most=5)
+    outage: float = knob(1.9, "seconds for which every side effect fails", least=1.3, most=3)
 
 
 def run(lab: Lab) -> None:
