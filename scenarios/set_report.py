@@ -51,13 +51,14 @@ class SetProgress:
         self._stages[name] = text
         self._refresh()
 
-    def ended(self, entry: Entry) -> None:
+    def ended(self, entry: Entry, *, again: bool = False) -> None:
         """Print the run's line."""
-        self._ended += 1
+        self._ended += not again
         self._stages.pop(_name(entry), None)
         said = str(entry.result.verdict.outcome).upper() if entry.result else "no verdict"
         seconds = f"{entry.result.seconds:4.1f} s" if entry.result else ""
-        self._print(f"{time.monotonic() - self._began:6.1f} s  {said:12}  {_name(entry)}  {seconds}")
+        alone = "  repeated by itself" if again else ""
+        self._print(f"{time.monotonic() - self._began:6.1f} s  {said:12}  {_name(entry)}  {seconds}{alone}")
         self._refresh()
 
     def _print(self, line: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,8 @@ from scenarios.verdict import Outcome
 
 #: Scenarios at a time, for each processor: a scenario mostly waits for the queue.
 AT_A_TIME = 7
+#: How often a run that has shown nothing is repeated by itself.
+REPEATS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class Entry:
             return verdict.outcome.exit_code
         return 0 if verdict.twin_met else 1
 
+    @property
+    def has_shown_nothing(self) -> bool:
+        """Whether real processes may have been too late, side by side: nothing is violated, and nothing is proved."""
+        return self.result is not None and bool(self.exit_code) and self.result.verdict.outcome is not Outcome.FAIL
+
     def as_json(self) -> dict[str, Any]:
         """Return the entry as JSON has it."""
         own = {"scenario": self.scenario.name, "naive": self.naive, "exit_code": self.exit_code}
@@ -107,12 +114,14 @@ class SetObserver(Protocol):
     def stage(self, name: str, text: str) -> None:
         """Hear what a run does next."""
 
-    def ended(self, entry: Entry) -> None:
-        """Hear how a run came out."""
+    def ended(self, entry: Entry, *, again: bool = False) -> None:
+        """Hear how a run came out; ``again`` where it was repeated by itself."""
 
 
 def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
     """Run the scenarios of a set; return how each came out, in the order of the request.
+
+    What has shown nothing side by side with others is repeated by itself. A violation stands: it is never tried away.
 
     Raises:
         ScenarioError: none of them can be run.
@@ -128,14 +137,24 @@ def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
             crew = _Crew(request, grounds, observer)
             begun = [pool.submit(crew.run, scenario, naive) for scenario, naive in runs]
             for done in as_completed(begun):
-                crew.tell(done)
+                crew.tell(done.result())
+            return [_repeated(crew, done.result()) for done in begun]
         except BaseException:
             # Ctrl-C reaches this thread alone; the others end at their next look.
             crew.give_up.set()
             pool.shutdown(cancel_futures=True)
             raise
-        pool.shutdown()
-        return [done.result() for done in begun]
+        finally:
+            pool.shutdown()
+
+
+def _repeated(crew: _Crew, entry: Entry) -> Entry:
+    for _ in range(REPEATS):
+        if not entry.has_shown_nothing:
+            break
+        entry = crew.run(entry.scenario, entry.naive)
+        crew.tell(entry, again=True)
+    return entry
 
 
 class _GaveUp(BaseException):
@@ -171,10 +190,10 @@ class _Crew:
             except (ScenarioError, InfraError) as error:
                 return Entry(scenario, naive, None, str(error))
 
-    def tell(self, done: Future[Entry]) -> None:
+    def tell(self, entry: Entry, *, again: bool = False) -> None:
         """Tell how a run came out."""
         with self._telling:
-            self._observer.ended(done.result())
+            self._observer.ended(entry, again=again)
 
     def stage(self, name: str, text: str) -> None:
         """Tell what a run does next, or end it where the set was interrupted."""

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -44,6 +46,38 @@ TWIN, TWIN_ELSEWHERE = (entry(Outcome.FAIL, naive=True, twin_met=met) for met in
 )
 def test_the_exit_code_of_a_set_is_that_of_its_worst_run(entries, code):
     assert worst(entries) == code
+
+
+@pytest.mark.parametrize(
+    ("naive", "outcomes", "runs", "code"),
+    [
+        (False, [Outcome.INCONCLUSIVE, Outcome.PASS], 2, 0),
+        (False, [Outcome.INCONCLUSIVE] * 9, 3, 2),
+        (False, [Outcome.FAIL, Outcome.PASS], 1, 1),
+        (False, [Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.PASS], 2, 1),
+        (True, [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL], 3, 0),
+    ],
+    ids=["too late", "never", "a violation stands", "a violation when repeated stands", "a twin that was too late"],
+)
+def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monkeypatch, naive, outcomes, runs, code):
+    happy, seen = find_scenario("happy"), []
+
+    def run_on(ground, request, watcher):
+        seen.append(request.naive)
+        if request.naive is not naive:
+            return entry(Outcome.FAIL if request.naive else Outcome.PASS, twin_met=True).result
+        outcome = outcomes[seen.count(naive) - 1]
+        return entry(outcome, twin_met=outcome is Outcome.FAIL).result
+
+    ground = sets.Ground(SimpleNamespace(name="s"), fresh=True)
+    monkeypatch.setattr(sets, "_grounds", lambda request, births: nullcontext({"happy": ground}))
+    monkeypatch.setattr(sets, "nursery", lambda told: nullcontext())
+    monkeypatch.setattr(sets, "run_on", run_on)
+    told = Mock()
+    entries = run_set(SetRequest((happy,), twins=True), told)
+    assert seen.count(naive) == runs
+    assert worst(entries) == code
+    assert [call.kwargs["again"] for call in told.ended.call_args_list].count(True) == runs - 1
 
 
 @pytest.mark.parametrize(
