@@ -155,7 +155,8 @@ def test_each_command_of_a_block_ends_as_its_page_says(block, request):
             continue
         for _ in range(TRIES):
             code, said = project.type(command.as_run)
-            if "INCONCLUSIVE" not in said:
+            # Too late for a witness, or for the twin's mistake to matter.
+            if "INCONCLUSIVE" not in said and not ("--naive" in command.as_run and code == 0):
                 break
         assert "Traceback" not in said, said
         assert code == command.exit_code, f"`{command.as_run}` ended with exit code {code}:\n{said}"
