@@ -31,13 +31,13 @@ TARGET = {
 def call(module: str, function: str, **options: Any) -> None:
     """Call a command of a package; turn its errors into one sentence and its result into the exit code.
 
-    An option that was not given is None.
+    An option that was not given is None. An empty consumer was given: a variable that is not set, say.
     """
     from infra.errors import InfraError  # noqa: PLC0415 - see the module's docstring
     from scenarios.errors import ScenarioError  # noqa: PLC0415
     from services.errors import ServiceError  # noqa: PLC0415
 
-    given = {name: None if value == "" else value for name, value in options.items()}
+    given = {name: None if value == "" and name != "consumer" else value for name, value in options.items()}
     try:
         code = getattr(importlib.import_module(module), function)(**given)
     except (InfraError, ScenarioError, ServiceError) as error:
@@ -152,7 +152,7 @@ def scenario(
     naive: bool = False,
     count: str = "",
     batch_size: str = "",
-    consumer: str = "",
+    consumer: str | None = None,
     stack: str = "",
     keep: bool = False,
     tier: str = "",
@@ -283,7 +283,7 @@ def explore(
     seed: str = "",
     naive: bool = False,
     mutant: str = "",
-    consumer: str = "",
+    consumer: str | None = None,
     count: str = "",
     batch_size: str = "",
     set_: list[str] | None = None,

@@ -29,7 +29,10 @@ Number = int | str | None
 
 BAD_REQUEST = 2
 INTERRUPTED = 130
-TERMINATED = 143
+#: By signal: the exit codes of a run that is asked to end, or whose terminal is closed.
+ENDINGS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+#: More runs at a time than there are scenarios help nobody.
+MOST_JOBS = 256
 
 #: Lab seconds in a real one. Beyond the last a visibility timeout of a second is over before a process can answer.
 SLOWEST, FASTEST = 0.1, 100.0
@@ -74,6 +77,7 @@ def scenario(
         speed: how many seconds the queues' clock runs in a real one.
     """
     try:
+        check_consumer(consumer)
         if _is_simulated(tier, stack, engine, endpoint, keep=keep):
             from scenarios.exploration import commands as simulated  # noqa: PLC0415 - the menu must not wait for it
 
@@ -157,8 +161,8 @@ def scenarios_set(
         if not chosen:
             raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
         at_a_time = _number("--jobs", jobs)
-        if at_a_time == 0:
-            raise RequestError("--jobs must be 1 or more, and is 0.")
+        if at_a_time is not None and not 1 <= at_a_time <= MOST_JOBS:
+            raise RequestError(f"--jobs must be 1 to {MOST_JOBS}, and is {at_a_time}.")
         request = SetRequest(
             chosen, twins=twins, seed=_number("--seed", seed), jobs=at_a_time, speed=_speed(speed), stack=stack or None
         )
@@ -256,6 +260,16 @@ def _is_simulated(tier: str | None, stack: str | None, engine: str | None, endpo
     return tier == "sim"
 
 
+def check_consumer(consumer: str | None) -> None:
+    """Refuse a consumer of no name: whoever gave it would take ours for theirs.
+
+    Raises:
+        RequestError: it is empty.
+    """
+    if consumer is not None and not consumer.strip():
+        raise RequestError("--consumer is empty; name a class as module:Class, or a program.")
+
+
 def _refuse(error: Exception) -> int:
     print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the command's output
     return BAD_REQUEST
@@ -283,16 +297,17 @@ def _speed(value: float | str | None) -> float | None:
 
 @contextmanager
 def _termination_as_exit() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: by an exception, so that all is cleaned up."""
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: by an exception, so that all is cleaned up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def leave(_signal: int, _frame: FrameType | None) -> Any:
-        raise SystemExit(TERMINATED)
+    def leave(number: int, _frame: FrameType | None) -> Any:
+        raise SystemExit(ENDINGS[signal.Signals(number)])
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {number: signal.signal(number, leave) for number in ENDINGS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -182,15 +182,17 @@ class Scenario:
         return item.metadata["least"], item.metadata["most"]
 
 
+#: Nobody needs a longer number.
+MAX_DIGITS = 18
 #: The parameters that every scenario has, with an option each.
 COMMON = ("count", "batch_size")
 
 
 def _parsed(kind: type[Any], text: str, option: str) -> float:
     """Return a number; a whole one where the parameter is one."""
-    if kind is int and text.isascii() and text.isdigit():
-        return int(text[:18])
-    if kind is float:
+    if kind is int and text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
+        return int(text)
+    if kind is float and "_" not in text:
         with suppress(ValueError):
             value = float(text)
             if isfinite(value):

@@ -183,7 +183,7 @@ def print_runs(console: Console, runs: Iterable[Run]) -> None:
     for run in runs:
         verdict = run.verdict
         if verdict is None:
-            table.add_row(run.name, "", Text("none", style="yellow"), "it was interrupted")
+            table.add_row(run.name, "", Text("none", style="yellow"), "it did not come to its end")
             continue
         outcome = Text(verdict["verdict"], style=_COLOURS[Outcome(verdict["verdict"])])
         twin = " (naive twin)" if verdict["naive"] else ""

@@ -15,9 +15,13 @@ from scenarios.history_files import MERGED, read_history, write_atomically
 from scenarios.labs.directory import LATEST
 from scenarios.model import Scenario
 from scenarios.page import REPORT, render
-from scenarios.verdict import Conditions, judge
+from scenarios.verdict import Conditions, Outcome, judge
 
 VERDICT = "verdict.json"
+#: What is read of a verdict; one that lacks any of it was made by something else, or by half.
+_NEEDED = frozenset(
+    {"scenario", "naive", "verdict", "tier", "seed", "reason", "command", "parameters", "consumer", "missed_deadline"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ def find_run(runs: Path, name: str | None) -> Run:
     Raises:
         RequestError: there is none.
     """
-    for path in (Path(name), runs / name) if name else (runs / LATEST,):
+    newest = [run.directory for run in list_runs(runs)[:1]]
+    for path in (Path(name), runs / name) if name else (runs / LATEST, *newest):
         if (path / MERGED).is_file():
             directory = path.resolve()
             return Run(directory, _verdict_in(directory))
@@ -69,7 +74,7 @@ def report_of(run: Run) -> Path:
     if path.is_file():
         return path
     if run.verdict is None:
-        raise RequestError(f"The run {run.name} was interrupted: it has no {VERDICT}, and so no report.")
+        raise RequestError(f"The run {run.name} has no {VERDICT} that can be read, and so no report; run it again.")
     history = read_history(run.directory / MERGED)
     scenario = _story_of(run.verdict["scenario"])
     kind = type(scenario.defaults)
@@ -104,6 +109,6 @@ def _story_of(name: str) -> Scenario:
 def _verdict_in(directory: Path) -> Mapping[str, Any] | None:
     with suppress(OSError, ValueError):
         document = json.loads((directory / VERDICT).read_bytes())
-        if isinstance(document, dict) and "verdict" in document:
+        if isinstance(document, dict) and document.keys() >= _NEEDED and document["verdict"] in tuple(Outcome):
             return document
     return None

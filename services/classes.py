@@ -22,10 +22,12 @@ def load_class(spec: str, base: type[Base], variable: str) -> type[Base]:
         ConfigurationError: there is no such class, or it is of another kind.
     """
     module, _, name = spec.partition(":")
+    if not (module and name):
+        raise ConfigurationError(f"{variable} is {spec!r}; name a class as module:Class.")
     try:
         found: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{variable} is {spec!r}, which cannot be loaded: {error}.") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may do anything
+        raise ConfigurationError(f"{variable} is {spec!r}, which cannot be loaded: {error!r}.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         whole = f"{base.__module__}:{base.__qualname__}"
         raise ConfigurationError(f"{variable} is {spec!r}, which is no subclass of {whole}.")

@@ -43,7 +43,7 @@ class HeartbeatParameters(Parameters):
         work: visibility timeouts that the long work lasts.
     """
 
-    work: float = knob(1.8, "visibility timeouts that the long work lasts", least=1.5, most=20)
+    work: float = knob(1.8, "visibility timeouts that the long work lasts", least=1.5, most=4)
 
 
 def run(lab: Lab) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from infra.errors import InfraError
+from scenarios.commands import check_consumer
 from scenarios.errors import RequestError, ScenarioError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def explore(
 
     if not name:
         raise RequestError("What to explore? Give --name; `invoke scenarios` lists the scenarios.")
+    check_consumer(consumer)
     if sum(map(bool, (naive, mutant, consumer))) > 1:
         raise RequestError("--naive, --mutant and --consumer all name who consumes; give one of them.")
     target = make_target(

@@ -101,6 +101,9 @@ def make_target(
     check_class(rest.get("consumer", ""))
     scenario, _, _ = find(name)
     chosen = scenario.settings(settings)
+    for option, value in (("count", count), ("batch_size", batch_size)):
+        if value is not None and option in chosen:
+            raise RequestError(f"--{option.replace('_', '-')} and --set {option} say the same; give one of them.")
     naive = bool(rest.get("naive"))
     parameters = scenario.parameters({"count": count, "batch_size": batch_size, **chosen}, naive=naive)
     if naive:

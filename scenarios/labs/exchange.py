@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from infra.localaws.http import MAX_BODY_BYTES
 from scenarios.labs.wire import DYNAMODB
 from services.clients import is_loopback
 
@@ -189,6 +190,10 @@ class _Connection(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not size.isdigit():
             self.close_connection = True
             self._write(plain(411, "A request says how long its body is."))
+            return
+        if int(size) > MAX_BODY_BYTES:
+            self.close_connection = True
+            self._write(plain(413, f"The body is larger than {MAX_BODY_BYTES} bytes."))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, self.rfile.read(int(size)), self.connection)

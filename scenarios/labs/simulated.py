@@ -402,7 +402,11 @@ class SimulatedLab:
     def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: ConsumerSettings) -> None:
         """Start a consumer, for the first time or again."""
         process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
-        consumer = self._staging.consumer(consumer_options(f"{name}-{self.seed:x}", settings))
+        kind = self._staging.consumer
+        try:
+            consumer = kind(consumer_options(f"{name}-{self.seed:x}", settings))
+        except (Exception, SystemExit) as error:  # a class of the user's own may do anything
+            raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
         process.late_is_harmless = consumer.late_is_harmless
         beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
         program = Program(consumer.poll(), beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
@@ -543,8 +547,8 @@ def _class(spec: str, base: type[Service], what: str) -> type[Service]:
     module, _, name = spec.partition(":")
     try:
         found: Any = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RequestError(f"The {what} {spec!r} cannot be loaded: {error}.") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may do anything
+        raise RequestError(f"The {what} {spec!r} cannot be loaded: {error!r}.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise RequestError(f"The {what} {spec!r} is no subclass of {base.__module__}:{base.__name__}.")
     return found

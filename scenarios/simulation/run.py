@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from infra.config import ProgramConfig
 from infra.topology import TOPOLOGY
-from scenarios.errors import DeadlineMissed
+from scenarios.errors import DeadlineMissed, RequestError
 from scenarios.history import History
 from scenarios.labs.base import QueueInfo
 from scenarios.labs.simulated import Calm, Disturbances, Role, SimulatedLab, Staging
@@ -139,6 +139,11 @@ def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances 
         scenario.run(lab)
     except DeadlineMissed as error:
         missed = str(error)
+    except SystemExit:
+        raise RequestError(
+            f"{plan.consumer.__module__}:{plan.consumer.__qualname__} has called sys.exit, which would end the "
+            "simulation; a consumer ends by returning."
+        ) from None
     history = lab.finish()
     conditions = Conditions(
         seed=plan.seed,

@@ -36,7 +36,11 @@ def main() -> int:
         settings = settings.model_copy(update={"process_name": f"consumer-{os.getpid()}"})
     # A name may be used again after a crash; the owner of a claim must be this very process.
     owner = f"{settings.process_name}-{uuid.uuid4().hex[:8]}"
-    consumer = load_consumer(settings.consumer)(settings.options(owner))
+    kind = load_consumer(settings.consumer)
+    try:
+        consumer = kind(settings.options(owner))
+    except Exception as error:  # a class of the user's own may do anything
+        raise ConfigurationError(f"CONSUMER is {settings.consumer!r}, which cannot be made: {error!r}.") from error
     rng = process.random_source(settings.seed)
     faults = FaultPlan(settings.all_faults(), crash_rate=settings.crash_rate, rng=rng)
     wake = threading.Event()

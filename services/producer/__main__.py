@@ -106,6 +106,9 @@ def _plan(options: argparse.Namespace, *, fifo: bool) -> MessagePlan:
         raise ConfigurationError(
             f"--group-by names the field {options.group_by!r}, which no payload has; give it one with --fields."
         )
+    own = {*PAYLOAD_FIELDS, "poison"}
+    if taken := sorted(own & {*options.fields, options.timestamp_field}):
+        raise ConfigurationError(f"The payload field {taken[0]!r} is the producer's own; give yours another name.")
     if options.deduplication and not fifo:
         raise ConfigurationError(
             "--deduplication is for FIFO queues, and the name of this queue does not end in .fifo."
@@ -230,6 +233,7 @@ def _number(unit: str) -> Callable[[str], float]:
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # which JSON does not have, though Python reads it
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -37,6 +37,7 @@ def staged(monkeypatch, tmp_path):
     ("options", "sentence"),
     [
         ({"name": ""}, "error: Which scenario? Give --name; `invoke scenarios` lists them."),
+        ({"name": "crash", "consumer": ""}, "error: --consumer is empty; name a class as module:Class, or a program."),
         ({"name": "chrash"}, "error: There is no scenario 'chrash'; did you mean crash?"),
         ({"name": "crash", "seed": "x"}, "error: --seed must be a whole number, 0 or more, and is 'x'."),
         ({"name": "crash", "seed": "-1"}, "error: --seed must be a whole number, 0 or more, and is '-1'."),

@@ -255,7 +255,10 @@ def test_a_run_of_a_workload_of_the_simulation_has_a_report_as_well(runs, capsys
         ("nowhere", "error: There is no run nowhere; `invoke runs` lists them."),
         (
             "20260101-000002-happy-8",
-            "error: The run 20260101-000002-happy-8 was interrupted: it has no verdict.json, and so no report.",
+            (
+                "error: The run 20260101-000002-happy-8 has no verdict.json that can be read, and so no report; "
+                "run it again."
+            ),
         ),
     ],
 )
@@ -272,7 +275,26 @@ def test_the_runs_are_listed_newest_first(runs, capsys):
         ("20260101-000001-happy-7", "fail"),
     ]
     assert commands.runs_table() == 0
-    assert "it was interrupted" in capsys.readouterr().out
+    assert "it did not come to its end" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text", ['{"schema": 2, "scenario": "happy", "verdict": "pass"}', '{"verdict":', "[]", '{"verdict": "perhaps"}']
+)
+def test_a_verdict_that_something_else_wrote_spoils_no_other_runs_line(runs, capsys, text):
+    (runs / "20260101-000002-happy-8" / "verdict.json").write_text(text)
+    assert commands.runs_table() == 0
+    out = capsys.readouterr().out
+    assert "it did not come to its end" in out
+    assert "fail (naive twin)" in out
+    assert commands.report("20260101-000002-happy-8") == 2
+
+
+def test_where_the_link_to_the_latest_run_is_gone_the_newest_is_taken(runs, capsys):
+    (runs / "latest").unlink()
+    (runs / "20260101-000002-happy-8" / "history.jsonl").unlink()
+    assert commands.report() == 0
+    assert "20260101-000001-happy-7" in capsys.readouterr().out
 
 
 def test_no_run_is_said_so(project, capsys):

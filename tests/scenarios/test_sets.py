@@ -84,7 +84,7 @@ def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monk
     ("options", "sentence"),
     [
         ({"pace": "swift"}, "error: There is no scenario of the pace 'swift'; `invoke scenarios` lists what there is."),
-        ({"jobs": "0"}, "error: --jobs must be 1 or more, and is 0."),
+        ({"jobs": "0"}, "error: --jobs must be 1 to 256, and is 0."),
         ({"speed": "warp"}, "error: --speed must be a number from 0.1 to 100, and is 'warp'."),
         ({"speed": "nan"}, "error: --speed must be a number from 0.1 to 100, and is 'nan'."),
         ({"stack": "nowhere"}, "error: The stack nowhere is not up; `invoke up --stack nowhere` brings it up."),

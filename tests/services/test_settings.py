@@ -156,3 +156,12 @@ def test_a_consumer_class_is_loaded_by_name():
 def test_a_consumer_class_that_is_none_is_one_sentence(spec):
     with pytest.raises(ConfigurationError, match="CONSUMER is"):
         load_consumer(spec)
+
+
+@pytest.mark.parametrize("text", ["raise OSError('no')", "import sys; sys.exit(3)", "def broken(:", "x = 1"])
+def test_a_module_that_cannot_be_imported_is_one_sentence(tmp_path, monkeypatch, text):
+    name = f"of_a_user_{len(text)}"
+    (tmp_path / f"{name}.py").write_text(text + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"CONSUMER is '{name}:Mine', which cannot be loaded"):
+        load_consumer(f"{name}:Mine")

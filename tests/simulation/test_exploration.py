@@ -191,3 +191,50 @@ def test_workloads_can_be_explored_by_name():
     assert find("orders")[0].name == "orders"
     with pytest.raises(RequestError, match="did you mean orders"):
         find("order")
+
+
+OF_A_USER = """
+import sys
+from services.consumer.consumer import Consumer
+
+class Leaves(Consumer):
+    def perform(self, delivery):
+        yield from super().perform(delivery)
+        sys.exit(0)
+
+class TakesNothing(Consumer):
+    def __init__(self):
+        pass
+
+class WithoutKey(Consumer):
+    def key_of(self, payload, message_id):
+        return None
+"""
+
+
+@pytest.fixture
+def of_a_user(tmp_path, monkeypatch):
+    (tmp_path / "of_a_user.py").write_text(OF_A_USER)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Leaves", "of_a_user:Leaves has called sys.exit, which would end the simulation"),
+        ("TakesNothing", "of_a_user:TakesNothing cannot be made: TypeError"),
+    ],
+)
+def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_user, capsys, tmp_path, name, sentence):
+    for command, options in ((commands.scenario, {"seed": 1}), (commands.explore, {"histories": 3, "jobs": 1})):
+        code, _, err = run_command(capsys, command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", **options)
+        assert code == 2
+        assert sentence in err
+
+
+def test_a_consumer_whose_key_is_no_text_is_judged_by_what_it_does(of_a_user, capsys, tmp_path):
+    code, out, _ = run_command(
+        capsys, commands.scenario, "happy", runs=tmp_path, consumer="of_a_user:WithoutKey", seed=1
+    )
+    assert code == 1
+    assert "lost" in out
