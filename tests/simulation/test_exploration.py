@@ -52,11 +52,11 @@ class TestCampaign:
 
 
 class TestShrinking:
-    def test_a_violation_is_shrunk_to_one_message_and_the_one_fault_that_matters(self, monkeypatch):
+    def test_a_violation_is_shrunk_to_one_message_and_the_one_fault_that_matters(self):
         target = make_target("orders", mutant="never-looks-up")
         found = explore(Campaign(target, 500, 7, 1, frozenset({"duplicated-side-effect"}))).tally.found
         # Where Hypothesis takes its own chance from, which `find` lets nobody seed.
-        monkeypatch.setattr(core.threadlocal, "_hypothesis_global_random", random.Random(7), raising=False)
+        core.threadlocal._hypothesis_global_random = random.Random(7)
         shrunk = shrink(record_case(target, found.seed, found.invariants)).case
         simulation = shrunk.simulate()
         assert simulation.verdict.violations["duplicated-side-effect"]
