@@ -199,49 +199,32 @@ SET = {
 }
 
 
-@task(help=SET)
-def scenarios_fast(
-    _: Context,
-    twins: bool = False,
-    seed: str = "",
-    jobs: str = "",
-    speed: str = "",
-    stack: str = "",
-    json: bool = False,
-) -> None:
-    """Run all scenarios that take seconds, several at a time; one table, and the exit code of the worst."""
-    options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
-    call("scenarios.commands", "scenarios_set", pace="fast", **options)
+def set_task(name: str, pace: str | None, says: str) -> Any:
+    """Make the task that runs all scenarios of a pace, or of any."""
+
+    def run(
+        _: Context,
+        twins: bool = False,
+        seed: str = "",
+        jobs: str = "",
+        speed: str = "",
+        stack: str = "",
+        json: bool = False,
+    ) -> None:
+        options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
+        call("scenarios.commands", "scenarios_set", pace=pace, **options)
+
+    run.__doc__ = says
+    return task(run, name=name, help=SET)
 
 
-@task(help=SET)
-def scenarios_slow(
-    _: Context,
-    twins: bool = False,
-    seed: str = "",
-    jobs: str = "",
-    speed: str = "",
-    stack: str = "",
-    json: bool = False,
-) -> None:
-    """Run all scenarios that take longer; --speed shortens that."""
-    options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
-    call("scenarios.commands", "scenarios_set", pace="slow", **options)
-
-
-@task(help=SET)
-def scenarios_all(
-    _: Context,
-    twins: bool = False,
-    seed: str = "",
-    jobs: str = "",
-    speed: str = "",
-    stack: str = "",
-    json: bool = False,
-) -> None:
-    """Run every scenario, the fast ones and the slow ones."""
-    options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
-    call("scenarios.commands", "scenarios_set", pace=None, **options)
+scenarios_fast = set_task(
+    "scenarios-fast",
+    "fast",
+    "Run all scenarios that take seconds, several at a time; one table, and the exit code of the worst.",
+)
+scenarios_slow = set_task("scenarios-slow", "slow", "Run all scenarios that take longer; --speed shortens that.")
+scenarios_all = set_task("scenarios-all", None, "Run every scenario, the fast ones and the slow ones.")
 
 
 @task(

@@ -102,10 +102,10 @@ def scenario(
         found = find_scenario(name)
         request = RunRequest(
             scenario=found.name,
-            seed=_number("--seed", seed),
+            seed=whole("--seed", seed),
             naive=naive,
-            count=_number("--count", count),
-            batch_size=_number("--batch-size", batch_size),
+            count=whole("--count", count),
+            batch_size=whole("--batch-size", batch_size),
             consumer=(consumer or "").strip(),
             stack=stack or None,
             keep=keep,
@@ -160,11 +160,11 @@ def scenarios_set(
         chosen = tuple(found for found in all_scenarios().values() if pace in (None, "", found.pace))
         if not chosen:
             raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
-        at_a_time = _number("--jobs", jobs)
+        at_a_time = whole("--jobs", jobs)
         if at_a_time is not None and not 1 <= at_a_time <= MOST_JOBS:
             raise RequestError(f"--jobs must be 1 to {MOST_JOBS}, and is {at_a_time}.")
         request = SetRequest(
-            chosen, twins=twins, seed=_number("--seed", seed), jobs=at_a_time, speed=_speed(speed), stack=stack or None
+            chosen, twins=twins, seed=whole("--seed", seed), jobs=at_a_time, speed=_speed(speed), stack=stack or None
         )
         with _termination_as_exit(), SetProgress(make_console(stderr=json)) as progress:
             entries = run_set(request, progress)
@@ -275,12 +275,21 @@ def _refuse(error: Exception) -> int:
     return BAD_REQUEST
 
 
-def _number(option: str, value: Number) -> int | None:
+def whole(option: str, value: Number, least: int = 0, most: int | None = None) -> int | None:
+    """Return a number that came as text, None where none came.
+
+    Raises:
+        RequestError: it is no whole number, or out of range.
+    """
     if value is None or value == "":
         return None
+    bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
     if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value).strip()):
-        raise RequestError(f"{option} must be a whole number, 0 or more, and is {value!r}.")
-    return int(value)
+        raise RequestError(f"{option} must be a whole number, {bounds}, and is {value!r}.")
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        raise RequestError(f"{option} must be a whole number, {bounds}, and is {number}.")
+    return number
 
 
 def _speed(value: float | str | None) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -14,18 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from infra.errors import InfraError
-from scenarios.commands import check_consumer
+from scenarios.commands import BAD_REQUEST, INTERRUPTED, Number, check_consumer, whole
 from scenarios.errors import RequestError, ScenarioError
 
 if TYPE_CHECKING:
     from scenarios.exploration.campaign import Explored
     from scenarios.exploration.shrink import Case, Shrunk
 
-Number = int | str | None
 Parameters = ParamSpec("Parameters")
 
-BAD_REQUEST = 2
-INTERRUPTED = 130
 VIOLATED = 1
 #: Histories that a campaign has if nobody says otherwise.
 HISTORIES = 10_000
@@ -35,7 +31,6 @@ MOST_JOBS = 256
 MUTANT_BOUND = 10_000
 #: A seed that nobody gave is drawn from this many.
 SEEDS = 2**32
-_WHOLE_NUMBER = re.compile(r"\d{1,18}")
 
 
 def _command(command: Callable[Parameters, int]) -> Callable[Parameters, int]:
@@ -288,20 +283,3 @@ def _scenario_command(target: Any, seed: int) -> str:
             words.append(f"--{option.replace('_', '-')} {value}")
     words += [f"--set {name}={value}" for name, value in target.settings if name not in fixed]
     return " ".join(words)
-
-
-def whole(option: str, value: Number, least: int = 0, most: int | None = None) -> int | None:
-    """Return a number that came as text, None where none came.
-
-    Raises:
-        RequestError: it is no whole number, or out of range.
-    """
-    if value is None or value == "":
-        return None
-    bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
-    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value).strip()):
-        raise RequestError(f"{option} must be a whole number, {bounds}, and is {value!r}.")
-    number = int(value)
-    if number < least or (most is not None and number > most):
-        raise RequestError(f"{option} must be a whole number, {bounds}, and is {number}.")
-    return number

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
 from scenarios.labs.redrive import MoveTask
-from scenarios.model import DeliveryRates
+from scenarios.model import MAX_BATCH_SIZE, DeliveryRates
 from scenarios.payloads import REMOVER, SWEEPER
 from services.faults import FaultPlan
 from services.history import Recorder, Sink
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MAX_BATCH = 10
 #: Seconds. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 MAX_WAIT = 20
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -185,7 +183,7 @@ class Hands:
         wait = min(MAX_WAIT, self._resources.visibility_timeout + 1)
         while True:
             answer = self._ask(
-                self._sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=MAX_BATCH, WaitTimeSeconds=wait
+                self._sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=MAX_BATCH_SIZE, WaitTimeSeconds=wait
             )
             found = answer.get("Messages", [])
             if not found:
@@ -215,7 +213,7 @@ class Hands:
         taken: list[str] = []
         try:
             while True:
-                messages: tuple[Message, ...] = driver.perform(Receive(MAX_BATCH, wait))
+                messages: tuple[Message, ...] = driver.perform(Receive(MAX_BATCH_SIZE, wait))
                 if not messages:
                     return tuple(taken)
                 taken += [message.message_id for message in messages]

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from importlib import import_module
 from math import inf
 from random import Random
 from signal import SIGKILL
@@ -27,7 +26,7 @@ from scenarios.labs.base import (
 )
 from scenarios.labs.environment import WAIT_TIME_SECONDS
 from scenarios.labs.redrive import redriven
-from scenarios.model import DeliveryRates, Parameters
+from scenarios.model import MAX_BATCH_SIZE, DeliveryRates, Parameters
 from scenarios.payloads import REMOVER, SWEEPER
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.disturbances import Disturbance
@@ -37,8 +36,10 @@ from scenarios.simulation.scheduler import Strand
 from scenarios.simulation.strikes import Disturber
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World
+from services.classes import load_class
 from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
+from services.errors import ConfigurationError
 from services.faults import Fault
 from services.history import Recorder
 from services.operations import Delete, ListObjects, Operation, OutgoingMessage, Receive, RemoveObject
@@ -58,9 +59,6 @@ STOP_DEADLINE = 60.0
 PRODUCER_DEADLINE = 120.0
 #: How often a message is tried at most while the story has every side effect fail: by a consumer that backs off.
 TRIES_IN_AN_OUTAGE = 4
-#: Messages that a receive brings at most.
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MAX_BATCH = 10
 
 Role = Literal["producer", "stateful producer", "consumer"]
 Service = TypeVar("Service", Consumer, Producer)
@@ -228,7 +226,7 @@ class SimulatedLab:
         plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
         messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
         batch_size, rate, purge_wait, timestamp_field = (
-            options.get("batch_size", MAX_BATCH),
+            options.get("batch_size", MAX_BATCH_SIZE),
             options.get("rate", 0.0),
             options.get("purge_wait"),
             options.get("timestamp_field", ""),
@@ -238,7 +236,7 @@ class SimulatedLab:
         self._start_sending(name, name, lambda: kind(messages, batch_size, rate, purge_wait, timestamp_field), faults)
         return ProducerHandle(name)
 
-    def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH) -> tuple[SentMessage, ...]:
+    def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH_SIZE) -> tuple[SentMessage, ...]:
         """Run a producer that sends just these messages; only this tier can."""
         name = self._new_name("producer")
         self._start_sending(name, name, lambda: self._staging.producer(messages, batch_size, 0.0))
@@ -357,7 +355,7 @@ class SimulatedLab:
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.labs.base.Lab`."""
         while True:
-            receive = Receive(MAX_BATCH, 0)
+            receive = Receive(MAX_BATCH_SIZE, 0)
             invocation = self._hands.invoke(receive)
             messages = self.world.receive_dead_letters(receive)
             self._hands.ok(invocation, receive, messages)
@@ -544,14 +542,10 @@ def producer_class(spec: str) -> type[Producer]:
 def _class(spec: str, base: type[Service], what: str) -> type[Service]:
     if not spec:
         return base
-    module, _, name = spec.partition(":")
     try:
-        found: Any = getattr(import_module(module), name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may do anything
-        raise RequestError(f"The {what} {spec!r} cannot be loaded: {error!r}.") from None
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise RequestError(f"The {what} {spec!r} is no subclass of {base.__module__}:{base.__name__}.")
-    return found
+        return load_class(spec, base, f"The {what} {spec!r}")
+    except ConfigurationError as error:
+        raise RequestError(str(error)) from None
 
 
 def _never() -> bool:

@@ -59,7 +59,7 @@ def load_consumer(spec: str) -> type[Consumer]:
     Raises:
         ConfigurationError: there is no such class, or it is no Consumer.
     """
-    return load_class(spec, Consumer, "CONSUMER")
+    return load_class(spec, Consumer, f"CONSUMER is {spec!r}, which")
 
 
 def _parser() -> argparse.ArgumentParser:

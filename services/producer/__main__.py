@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     process.start_logging(settings.log_level)
     plan = _plan(options, fifo=settings.queue_url.endswith(".fifo"))
     messages = plan_messages(plan, process.random_source(settings.seed))
-    kind = load_class(settings.producer, Producer, "PRODUCER")
+    kind = load_class(settings.producer, Producer, f"PRODUCER is {settings.producer!r}, which")
     producer = _producer(kind, messages, options, settings)
     wake = threading.Event()
     settings = settings.model_copy(update={"process_name": settings.process_name or "producer"})
