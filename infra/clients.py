@@ -1,6 +1,10 @@
 """The one place that makes boto3 clients."""
 
+import functools
 import ipaddress
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,13 +37,9 @@ def aws_client(
         read_timeout: Seconds to wait for an answer from an endpoint on loopback.
     """
     import boto3  # noqa: PLC0415 - heavy: only what talks to AWS needs it
-    import botocore.session  # noqa: PLC0415 - likewise
     from botocore.config import Config  # noqa: PLC0415 - likewise
 
     if endpoint_url is not None and is_loopback(endpoint_url):
-        # A profile that the environment names is not even looked for: it may well not exist on this machine.
-        core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-        session = boto3.session.Session(botocore_session=core, region_name=region, **DUMMY_CREDENTIALS)
         config = Config(
             connect_timeout=LOOPBACK_CONNECT_TIMEOUT,
             read_timeout=read_timeout,
@@ -48,10 +48,29 @@ def aws_client(
             # A proxy from the environment has no way to this machine's own loopback.
             proxies={},
         )
-    else:
-        session = boto3.session.Session(region_name=region, profile_name=profile)
-        config = Config(retries={"mode": "standard"}, max_pool_connections=CONNECTIONS)
+        with _one_at_a_time:
+            return _loopback_session(region).client(service, endpoint_url=endpoint_url, config=config)
+    session = boto3.session.Session(region_name=region, profile_name=profile)
+    config = Config(retries={"mode": "standard"}, max_pool_connections=CONNECTIONS)
     return session.client(service, endpoint_url=endpoint_url, config=config)
+
+
+_one_at_a_time = threading.Lock()
+"""A session makes its clients for one thread; the clients themselves are for all."""
+
+
+@functools.cache
+def _loopback_session(region: str) -> Any:
+    """Return the session of all clients of endpoints on loopback.
+
+    Each new one would read the services' descriptions anew: some 70 ms a client, against 2.
+    """
+    import boto3  # noqa: PLC0415 - heavy, as above
+    import botocore.session  # noqa: PLC0415 - likewise
+
+    # A profile that the environment names is not even looked for: it may well not exist on this machine.
+    core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    return boto3.session.Session(botocore_session=core, region_name=region, **DUMMY_CREDENTIALS)
 
 
 def is_loopback(url: str) -> bool:
@@ -63,3 +82,30 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@dataclass(frozen=True)
+class Clients:
+    """boto3 clients, each made once.
+
+    Attributes:
+        make: Makes the client of a service in a region.
+    """
+
+    make: Callable[[str, str], Any]
+    _made: dict[tuple[str, str], Any] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def get(self, service: str, region: str) -> Any:
+        """The client of a service in a region; safe to be called from several threads."""
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self.make(service, region)
+            return self._made[service, region]
+
+    def close(self) -> None:
+        """Close every client's connections."""
+        with self._lock:
+            for client in self._made.values():
+                client.close()
+            self._made.clear()

@@ -4,9 +4,11 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from infra.clients import Clients, aws_client
 from infra.endpoint import find_endpoint
 from infra.engines.choice import read_stack_snapshot
 from infra.engines.lock import is_locked, wait_for_lock
@@ -73,6 +75,11 @@ class Stack:
     endpoint_url: str | None
     endpoint_history: Path | None
     outputs: Mapping[str, Any]
+
+    @cached_property
+    def clients(self) -> Clients:
+        """The boto3 clients of whatever runs on it, each made once: several threads may share them."""
+        return Clients(lambda service, region: aws_client(service, endpoint_url=self.endpoint_url, region=region))
 
     @property
     def scenarios(self) -> tuple[str, ...]:

@@ -105,6 +105,7 @@ class Scenario:
             strikes in it, is to be seen from outside (see ``scenarios.foreign``).
         producer: likewise, where it is a producer that has it.
         speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
+        seconds: how long it takes by itself, about; a set begins with what takes longest.
         purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
         patience: for how many seconds disturbances of the simulated tier may hold the story up in all; finite where
             the pattern promises a time.
@@ -124,6 +125,7 @@ class Scenario:
     any_program: bool = False
     producer: str = ""
     speed: float = 1.0
+    seconds: float = 3.0
     purge_seconds: float = 0.0
     patience: float = inf
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class Clients:
 
     def __init__(self, access: Access) -> None:
         import boto3  # noqa: PLC0415 - a fifth of a second that a wrong option should not have to wait for
+        import botocore.session  # noqa: PLC0415
         from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
 
         self._access = access
@@ -52,9 +54,9 @@ class Clients:
             # Without this boto3 would look for credentials on the network, and refuse to sign when it finds none.
             credentials = {"aws_access_key_id": "loopback", "aws_secret_access_key": "loopback"}
         try:
-            self._session = boto3.session.Session(
-                region_name=access.region, profile_name=access.profile or None, **credentials
-            )
+            core = botocore.session.Session(profile=access.profile or None)
+            core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
+            self._session = boto3.session.Session(botocore_session=core, region_name=access.region, **credentials)
         except ProfileNotFound:
             raise ConfigurationError(
                 f"The AWS profile {access.profile!r} does not exist; see `aws configure list-profiles`."
@@ -79,6 +81,17 @@ class Clients:
                 f"The region is {self._session.region_name!r}, which is no region's name such as us-west-1; "
                 "correct AWS_REGION."
             ) from None
+
+
+@functools.cache
+def _descriptions(path: str | None) -> Any:
+    """Return the reader of the services' descriptions, which keeps what it has read.
+
+    A process that is forked from one that has made clients then reads none: a tenth of a second of its start.
+    """
+    from botocore.loaders import create_loader  # noqa: PLC0415 - as above
+
+    return create_loader(path)
 
 
 def is_loopback(url: str) -> bool:

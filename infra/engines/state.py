@@ -49,6 +49,7 @@ class ResourceState:
     property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     provider: str = ""
     delete: bool = False
+    _text: str = field(default="", init=False, repr=False, compare=False)
 
     def needs(self) -> set[str]:
         """The URNs of everything that has to be there before this resource."""
@@ -70,6 +71,13 @@ class ResourceState:
             "provider": self.provider,
             "delete": self.delete,
         }
+
+    @property
+    def text(self) -> str:
+        """The same as text, on one line; worked out once, since the file is written anew for each change in it."""
+        if not self._text:
+            object.__setattr__(self, "_text", json.dumps(self.to_json()))
+        return self._text
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "ResourceState":
@@ -176,16 +184,26 @@ def read_snapshot(path: Path) -> Snapshot | None:
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """Replace the state file, so that after a crash at any moment either the old one or the new one is there."""
-    document = {
+    head = {
         "format": FORMAT,
         "version": VERSION,
         "project": snapshot.project,
         "stack": snapshot.stack,
         "endpoint": snapshot.endpoint,
-        "resources": [resource.to_json() for resource in snapshot.resources],
-        "pending": [{"kind": entry.kind.value, "resource": entry.resource.to_json()} for entry in snapshot.pending],
     }
-    write_atomically(path, json.dumps(document, indent=1) + "\n")
+    resources = [resource.text for resource in snapshot.resources]
+    pending = [f'{{"kind": "{entry.kind.value}", "resource": {entry.resource.text}}}' for entry in snapshot.pending]
+    fields = [
+        *(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()),
+        f'"resources": {_lines(resources)}',
+        f'"pending": {_lines(pending)}',
+    ]
+    write_atomically(path, "{\n" + ",\n".join(fields) + "\n}\n")
+
+
+def _lines(entries: list[str]) -> str:
+    """A JSON array with a line for each entry."""
+    return "[\n" + ",\n".join(entries) + "\n]" if entries else "[]"
 
 
 def _from_document(document: Mapping[str, Any]) -> Snapshot:

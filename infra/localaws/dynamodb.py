@@ -3,6 +3,7 @@
 One thread serves all requests, so a conditional write is atomic.
 """
 
+import io
 import json
 import logging
 import threading
@@ -10,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from infra.localaws.http import Request, Response
+from infra.localaws.quicker import quicken
 
 TARGET_PREFIX: Final = "DynamoDB_20120810."
 CONTENT_TYPE: Final = "application/x-amz-json-1.0"
@@ -49,17 +51,27 @@ class DynamoDb:
         return Response(int(status), data, CONTENT_TYPE, kept)
 
     def _for_moto(self, request: Request) -> Any:
+        """Return the request as a WSGI server would hand it to moto."""
         from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads in the background
 
-        return MotoRequest.from_primitives(
-            request.method,
-            f"http://dynamodb.{self._region}.amazonaws.com/",
+        host = f"dynamodb.{self._region}.amazonaws.com"
+        return MotoRequest(
             {
-                "X-Amz-Target": request.headers["x-amz-target"],
-                "Content-Type": CONTENT_TYPE,
-                "x-moto-account-id": self._account,
-            },
-            request.body,
+                "REQUEST_METHOD": request.method,
+                "SCRIPT_NAME": "",
+                "PATH_INFO": "/",
+                "QUERY_STRING": "",
+                "SERVER_NAME": host,
+                "SERVER_PORT": "80",
+                "SERVER_PROTOCOL": "HTTP/1.1",
+                "CONTENT_TYPE": CONTENT_TYPE,
+                "CONTENT_LENGTH": str(len(request.body)),
+                "HTTP_HOST": host,
+                "HTTP_X_AMZ_TARGET": request.headers["x-amz-target"],
+                "HTTP_X_MOTO_ACCOUNT_ID": self._account,
+                "wsgi.url_scheme": "http",
+                "wsgi.input": io.BytesIO(request.body),
+            }
         )
 
     def _begin_loading(self) -> Future[Any]:
@@ -73,6 +85,7 @@ class DynamoDb:
             from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415 - a third of a second
             from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415 - likewise
 
+            quicken()
             tables = DynamoDBBackend(self._region, self._account)
             future.set_result(type("Handler", (DynamoHandler,), {"dynamodb_backend": tables}))
         except BaseException as error:  # noqa: BLE001 - whoever waits has to learn of it

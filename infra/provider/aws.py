@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from infra.clients import aws_client
+from infra.clients import Clients, aws_client
 from infra.errors import EndpointError, ProviderError
 from infra.provider.bucket import BucketHandler
-from infra.provider.handler import Clients, ResourceHandler
+from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult
 from infra.provider.naming import name_of, type_of
 from infra.provider.queue import QueueHandler

@@ -1,41 +1,11 @@
 """What every resource type has to answer for; the life cycle around it is the provider's."""
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from infra.provider.lifecycle import CheckFailure
 from infra.provider.schema import Schema
 from infra.provider.values import Properties, PropertyValue
-
-
-@dataclass(frozen=True)
-class Clients:
-    """The boto3 clients of a provider, each made once.
-
-    Attributes:
-        make: Makes the client of a service in a region.
-    """
-
-    make: Callable[[str, str], Any]
-    _made: dict[tuple[str, str], Any] = field(default_factory=dict, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-
-    def get(self, service: str, region: str) -> Any:
-        """The client of a service in a region; safe to be called from several threads."""
-        with self._lock:
-            if (service, region) not in self._made:
-                self._made[service, region] = self.make(service, region)
-            return self._made[service, region]
-
-    def close(self) -> None:
-        """Close every client's connections."""
-        with self._lock:
-            for client in self._made.values():
-                client.close()
-            self._made.clear()
 
 
 class ResourceHandler(ABC):

@@ -63,7 +63,7 @@ class TableHandler(ResourceHandler):
         keys = [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}]
         if inputs.get("rangeKey") is not None:
             keys.append({"AttributeName": inputs["rangeKey"], "KeyType": "RANGE"})
-        client.create_table(
+        made = client.create_table(
             TableName=inputs["name"],
             KeySchema=keys,
             AttributeDefinitions=[
@@ -73,7 +73,8 @@ class TableHandler(ResourceHandler):
             BillingMode=inputs["billingMode"],
             Tags=_to_tags(inputs.get("tags") or {}),
         )
-        _wait_for(client, inputs["name"], "ACTIVE")
+        if made["TableDescription"]["TableStatus"] != "ACTIVE":
+            _wait_for(client, inputs["name"], "ACTIVE")
         return str(inputs["name"])
 
     def find(self, client: Any, inputs: Properties) -> str | None:

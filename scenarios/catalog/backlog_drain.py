@@ -83,6 +83,7 @@ SCENARIO = Scenario(
     name="backlog-drain",
     summary="messages pile up in an outage; several consumers drain at once, and let expire what is stale",
     pace="fast",
+    seconds=4,
     run=run,
     invariants=(
         STALE_WORK,

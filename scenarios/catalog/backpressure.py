@@ -103,6 +103,7 @@ SCENARIO = Scenario(
     name="backpressure",
     summary="a producer outruns the consumers; there are more of them until they keep up, and fewer when it is quiet",
     pace="slow",
+    seconds=9,
     run=run,
     invariants=(*STANDARD, younger_than(OLDEST), steady(POLICY.calm)),
     witnesses=(OUTRUN, EQUILIBRIUM, SCALED_IN),

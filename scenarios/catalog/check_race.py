@@ -40,6 +40,7 @@ SCENARIO = Scenario(
     name="check-race",
     summary="two consumers meet between the check and the deed; a claim lets one of them through",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=STANDARD,
     witnesses=(DUPLICATED, MET_AT_THE_CLAIM),

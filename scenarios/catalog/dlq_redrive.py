@@ -46,6 +46,7 @@ SCENARIO = Scenario(
     name="dlq-redrive",
     summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; nobody pays twice",
     pace="fast",
+    seconds=4.5,
     run=run,
     invariants=(
         none_left_out(FIELD),

@@ -46,6 +46,7 @@ SCENARIO = Scenario(
     name="duplicates",
     summary="work outlives the visibility timeout, and the message is delivered again meanwhile",
     pace="fast",
+    seconds=4.5,
     run=run,
     invariants=STANDARD,
     witnesses=(DELIVERED_AGAIN_AT_WORK,),

@@ -37,6 +37,7 @@ SCENARIO = Scenario(
     name="fifo-order",
     summary="a failure stops its message group and no other, and nothing overtakes within a group",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=FIFO,
     witnesses=(GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON),

@@ -1,10 +1,11 @@
 """Graceful shutdown: a deployment costs no message a visibility timeout.
 
-A consumer has received a batch and has done a part of it when SIGTERM comes, in the middle of the next message, and
-soon comes again: that must not hurry it. It finishes that message, makes the rest visible at once, without having begun
-it, and deletes what it has done. Another consumer is there. It receives the rest long before the visibility timeout
-could have ended. When the queue is empty it is asked to end in the middle of a long poll. It waits for the poll's
-answer (closing the connection could strand a message that is on its way) and ends. Both end with exit code 0.
+A consumer has received a batch and has done a part of it when SIGTERM comes, in the middle of the next message. It
+finishes that message, makes the rest visible at once, without having begun it, and deletes what it has done. SIGTERM
+comes again meanwhile: that must not hurry it. Another consumer is there, and receives the rest long before the
+visibility timeout could have ended. When the queue is empty it is asked to end in the middle of a long poll. It waits
+for the poll's answer (closing the connection could strand a message that is on its way) and ends. Both end with exit
+code 0.
 
 The naive twin goes when it is told to. Nothing is lost, since the queue hands it all out again; but everything that it
 held stands still for a whole visibility timeout, at every deployment.
@@ -17,13 +18,13 @@ from dataclasses import dataclass
 
 from scenarios.history import History
 from scenarios.invariants import STANDARD
-from scenarios.labs.base import ConsumerHandle, Lab, in_a_long_poll, is_it
+from scenarios.labs.base import ConsumerHandle, Lab, has_ended, in_a_long_poll, is_it
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
 from scenarios.shutdown import ABANDONED, ASKED_TWICE, ENDED_IN_A_LONG_POLL, FINISHED_IN_HAND, RELEASED_EARLY
 from services.faults import Fault
 
-#: Seconds that giving back takes: so much longer is there time for the second signal.
-GIVING_BACK = 0.5
+#: Seconds that giving back takes: so long is there time for the second signal.
+GIVING_BACK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def run(lab: Lab) -> None:
 
     lab.ask_to_end(leaving)
     staying = lab.start_consumer("staying", max_messages=parameters.batch_size)
+    # Not before: two signals that come at once are one.
+    lab.wait_for(gives_back(leaving), deadline=30, what="it to give back what it has not begun")
     lab.stop(leaving)
 
     lab.settle(deadline=30 + lab.queue.visibility_timeout + 0.1 * parameters.count)
@@ -71,6 +74,14 @@ def in_the_middle_of_a_batch(consumer: ConsumerHandle) -> Callable[[History], bo
         return bool(works) and works[-1].outcome is None and 1 < len(works) < len(batch.result)
 
     return condition
+
+
+def gives_back(consumer: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that a consumer is giving messages back, or has ended without."""
+    ended = has_ended(consumer)
+    return lambda history: (
+        ended(history) or any(is_it(call.process, consumer) for call in history.calls("ChangeVisibility"))
+    )
 
 
 SCENARIO = Scenario(

@@ -37,6 +37,7 @@ SCENARIO = Scenario(
     name="happy",
     summary="everything is done once and deleted, although the queue delivers twice",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=STANDARD,
     # A queue that cannot be told to deliver twice seldom does; the path is no less happy for it.

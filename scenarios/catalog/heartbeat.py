@@ -78,6 +78,7 @@ SCENARIO = Scenario(
     name="heartbeat",
     summary="work outlasts the visibility timeout, and extends it while it goes on",
     pace="fast",
+    seconds=5,
     run=run,
     invariants=STANDARD,
     witnesses=(OUTWORKED_THE_TIMEOUT, LOST_LEASE),

@@ -55,6 +55,7 @@ SCENARIO = Scenario(
     name="idempotency-key",
     summary="a call is done and its answer lost; the API knows the next one by its key, and does nothing again",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=STANDARD,
     witnesses=(RECOGNISED_AFTER_A_LOST_REPLY, crashed("CallApi", "after")),

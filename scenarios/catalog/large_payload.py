@@ -74,6 +74,7 @@ SCENARIO = Scenario(
     name="large-payload",
     summary="a message refers to an object: uploads without a send, objects that are gone, and a death in between",
     pace="fast",
+    seconds=4.5,
     run=run,
     invariants=(
         LOST,

@@ -47,6 +47,7 @@ SCENARIO = Scenario(
     name="out-of-order",
     summary="an older update comes after a newer one; versions are compared, and the newer one stays",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=(STALE_STATE, UPDATE_DROPPED, WRONGLY_DEAD_LETTERED, IN_FLIGHT_AT_THE_END, ENDPOINT_AGREES),
     witnesses=(OVERTAKEN, SUPERSEDED),

@@ -48,6 +48,7 @@ SCENARIO = Scenario(
     name="outbox",
     summary="a change and its message are committed together; shop and relays die, and everything is told",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=(*STANDARD, UNTOLD, UNFOUNDED),
     witnesses=(LEFT_IN_THE_OUTBOX, DIED_BEFORE_SENDING, SENT_TWICE),

@@ -64,6 +64,7 @@ SCENARIO = Scenario(
     name="purge-timing",
     summary="a purge goes on for up to a minute after its call, and takes what is sent meanwhile",
     pace="slow",
+    seconds=9,
     run=run,
     invariants=(WORK_LOST, *(invariant for invariant in STANDARD if invariant is not LOST)),
     witnesses=(LEFTOVERS_PURGED, DANGER_WINDOW),

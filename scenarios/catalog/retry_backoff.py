@@ -66,6 +66,7 @@ SCENARIO = Scenario(
     name="retry-backoff",
     summary="what fails in an outage is put off for longer each time, and is done when the outage is over",
     pace="fast",
+    seconds=4.5,
     run=run,
     invariants=STANDARD,
     witnesses=(HEALED_AFTER_RETRIES,),

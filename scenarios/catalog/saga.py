@@ -64,6 +64,7 @@ SCENARIO = Scenario(
     name="saga",
     summary="a step is refused and the others are undone, once and in reverse, although the coordinator dies meanwhile",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=(
         HALF_DONE,

@@ -66,6 +66,7 @@ SCENARIO = Scenario(
     name="schema-evolution",
     summary="two versions of producers and consumers are in flight together, and a message from the future is kept",
     pace="fast",
+    seconds=4.5,
     run=run,
     invariants=(*STANDARD, MISREAD),
     witnesses=(ignored(ADDED), SIDE_BY_SIDE, UPCAST, FUTURE_KEPT),

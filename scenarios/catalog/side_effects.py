@@ -55,6 +55,7 @@ SCENARIO = Scenario(
     name="side-effects",
     summary="a consumer dies between a side effect and its bookkeeping; the ledger keeps the next from repeating it",
     pace="fast",
+    seconds=2,
     run=run,
     invariants=STANDARD,
     witnesses=(crashed("PerformSideEffect", "after"), FOUND_IN_LEDGER),

@@ -52,23 +52,19 @@ class Hands:
     def __init__(
         self, stack: Stack, resources: ScenarioResources, sink: Sink, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        from infra.clients import aws_client  # noqa: PLC0415 - boto3, which a bad option need not wait for
-        from services.drivers.aws import AwsDriver  # noqa: PLC0415 - likewise
+        from services.drivers.aws import AwsDriver  # noqa: PLC0415 - boto3, which a bad option need not wait for
         from services.drivers.queue import Queue  # noqa: PLC0415 - likewise
         from services.drivers.recorded import RealStrikes, RecordedDriver  # noqa: PLC0415 - likewise
 
         self._stack = stack
         self._resources = resources
-        self._sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
-        self._dynamodb = aws_client("dynamodb", endpoint_url=stack.endpoint_url, region=stack.region)
+        self._sqs, self._dynamodb = (stack.clients.get(service, stack.region) for service in ("sqs", "dynamodb"))
 
         from services.drivers.payloads import Payloads  # noqa: PLC0415 - likewise
 
         payloads = None
         if resources.bucket:
-            payloads = Payloads(
-                aws_client("s3", endpoint_url=stack.endpoint_url, region=stack.region), resources.bucket
-            )
+            payloads = Payloads(stack.clients.get("s3", stack.region), resources.bucket)
 
         def driver(process: str, url: str) -> RecordedDriver:
             queue = Queue(self._sqs, url)

@@ -22,7 +22,7 @@ from scenarios.model import Scenario
 from scenarios.verdict import Outcome
 
 #: Scenarios at a time, for each processor: a scenario mostly waits for the queue.
-AT_A_TIME = 7
+AT_A_TIME = 9
 #: How often a run that has shown nothing is repeated by itself.
 REPEATS = 2
 
@@ -135,10 +135,12 @@ def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
         pool = ThreadPoolExecutor(jobs)
         try:
             crew = _Crew(request, grounds, observer)
-            begun = [pool.submit(crew.run, scenario, naive) for scenario, naive in runs]
-            for done in as_completed(begun):
+            # The longest first, so that none of them is left for the end.
+            order = sorted(runs, key=lambda run: (run[1], -run[0].seconds))
+            begun = {(scenario.name, naive): pool.submit(crew.run, scenario, naive) for scenario, naive in order}
+            for done in as_completed(begun.values()):
                 crew.tell(done.result())
-            return [_repeated(crew, done.result()) for done in begun]
+            return [_repeated(crew, begun[scenario.name, naive].result()) for scenario, naive in runs]
         except BaseException:
             # Ctrl-C reaches this thread alone; the others end at their next look.
             crew.give_up.set()
