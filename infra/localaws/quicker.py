@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+from contextlib import suppress
 from typing import Any
 
 #: Expressions, and rests of expressions, that are remembered. A program has a few; their values stand beside them.
@@ -18,13 +19,17 @@ EXPRESSIONS = 1024
 
 @functools.cache
 def quicken() -> None:
-    """Change moto in this process; a second time does nothing."""
-    _parse_updates_once()
-    _copy_trees_by_pickle()
-    _know_nodes_by_type()
-    _find_tokens_once()
-    _list_actions_once()
-    _draw_ids_at_once()
+    """Change moto in this process; a second time does nothing. A version without one of the names goes without it."""
+    for seam in (
+        _parse_updates_once,
+        _copy_trees_by_pickle,
+        _know_nodes_by_type,
+        _find_tokens_once,
+        _list_actions_once,
+        _draw_ids_at_once,
+    ):
+        with suppress(ImportError, AttributeError):
+            seam()
 
 
 def _parse_updates_once() -> None:

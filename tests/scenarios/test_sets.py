@@ -80,6 +80,25 @@ def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monk
     assert [call.kwargs["again"] for call in told.ended.call_args_list].count(True) == runs - 1
 
 
+def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_request(monkeypatch):
+    chosen, began = tuple(map(find_scenario, ("happy", "heartbeat", "crash"))), []
+
+    def run_on(ground, request, watcher):
+        began.append((request.scenario, request.naive))
+        return entry(Outcome.FAIL if request.naive else Outcome.PASS, twin_met=True).result
+
+    ground = sets.Ground(SimpleNamespace(name="s"), fresh=True)
+    monkeypatch.setattr(sets, "_grounds", lambda request, births: nullcontext(dict.fromkeys(all_scenarios(), ground)))
+    monkeypatch.setattr(sets, "nursery", lambda told: nullcontext())
+    monkeypatch.setattr(sets, "run_on", run_on)
+    entries = run_set(SetRequest(chosen, twins=True, jobs=1), Mock())
+    longest_first = ["heartbeat", "crash", "happy"]
+    assert began == [(name, naive) for naive in (False, True) for name in longest_first]
+    assert [(each.scenario.name, each.naive) for each in entries] == [
+        (each.name, naive) for naive in (False, True) for each in chosen
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
