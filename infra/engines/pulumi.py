@@ -21,6 +21,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -46,7 +47,9 @@ from infra.provider.servicer import serving_provider
 from infra.provider.values import PropertyValue
 
 _T = TypeVar("_T")
-_UNREADABLE = ("failed to load checkpoint", "could not deserialize", "snapshot integrity failure")
+_CUT = "failed to load checkpoint"
+_UNREADABLE_PAUSES = (0.1, 0.3, 0.6)
+_UNREADABLE = (_CUT, "could not deserialize", "snapshot integrity failure")
 _INTEGRITY = re.compile(r"snapshot integrity failure; .*")
 
 
@@ -177,10 +180,20 @@ class PulumiEngine:
 
     def _cli(self, *arguments: str, settings: PulumiSettings | None = None) -> str:
         used = settings or self._settings
-        result = self._command.run(
-            [*arguments, "--stack", self._deployment.stack], str(used.directory), _environment(used)
-        )
-        return result.stdout
+        command = [*arguments, "--stack", self._deployment.stack]
+        return self._once_whole(lambda: self._command.run(command, str(used.directory), _environment(used))).stdout
+
+    def _once_whole(self, operation: Callable[[], _T]) -> _T:
+        """Do something again whose state could not be read: a CLI that has outlived its parent may just write it."""
+        for pause in _UNREADABLE_PAUSES:
+            try:
+                return operation()
+            except automation.CommandError as error:
+                if _CUT not in str(error):
+                    raise
+            time.sleep(pause)
+            drop_cut_attributes(self._settings.backend_url, self._deployment.stack)
+        return operation()
 
     @contextmanager
     def _open(self, settings: PulumiSettings) -> Iterator[automation.Stack]:
@@ -227,10 +240,10 @@ class PulumiEngine:
 
     def _unlocked(self, stack: automation.Stack, operation: Callable[[], _T]) -> _T:
         try:
-            return operation()
+            return self._once_whole(operation)
         except automation.ConcurrentUpdateError as error:
             wait_for_unlock(str(error), stack.name, lambda: self._cancel(stack))
-        return operation()
+        return self._once_whole(operation)
 
     def _cancel(self, stack: automation.Stack) -> None:
         self._cli("cancel", "--yes")

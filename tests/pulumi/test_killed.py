@@ -116,6 +116,16 @@ def test_a_state_whose_attributes_a_killed_cli_has_cut_is_read_all_the_same(real
     assert real.engine(stack, program(OLD)).up().changes == []
 
 
+@pytest.mark.parametrize("operation", ["up", "refresh", "destroy"])
+def test_a_state_that_a_cli_is_just_writing_is_read_once_that_is_done(real, stack, operation):
+    real.engine(stack, program(OLD)).up()
+    (attributes,) = (real.directory / "backend").glob(f".pulumi/stacks/*/{stack}.json.attrs")
+    engine = real.engine(stack, program(OLD))
+    attributes.write_bytes(b"")
+    getattr(engine, operation)()
+    assert (real.endpoint.queues(f"{stack}-") == []) is (operation == "destroy")
+
+
 def test_what_only_the_providers_own_note_tells_of_is_deleted_and_nothing_else(real, stack):
     real.engine(stack, program(OLD)).up()
     (kept,) = (url for url in real.endpoint.queues(f"{stack}-") if "-dlq" in url)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from infra.stacks import Stack
 from scenarios.business import done_once, none_left_out
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.invariants import in_flight_at_the_end, lost
@@ -154,7 +155,7 @@ def test_a_task_that_did_not_complete_is_a_sentence_and_in_the_history():
 
 
 def test_an_endpoint_that_does_not_tell_what_it_moves_is_a_sentence():
-    stack = SimpleNamespace(endpoint_url="http://127.0.0.1:1", region="us-west-1", endpoint_history=None)
+    stack = Stack("elsewhere", "us-west-1", "http://127.0.0.1:1", None, {})
     resources = SimpleNamespace(
         queue_url="http://127.0.0.1:1/0/q", dead_letter_queue_url="http://127.0.0.1:1/0/dlq", bucket=""
     )
