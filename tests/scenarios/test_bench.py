@@ -50,7 +50,7 @@ def test_the_endpoint_is_measured_for_real(monkeypatch):
 
 @pytest.mark.processes
 def test_the_endpoint_is_measured_row_by_row_as_its_peers_are(monkeypatch):
-    monkeypatch.setattr(peers, "ROW_SECONDS", 0.05)
+    monkeypatch.setattr(peers, "ROW_SECONDS", 0.5)  # in less, a busy machine may not answer at all
     monkeypatch.setattr(peers, "WAKE_UPS", 2)
     figures = peers.measure_peers(1, [peers.OURS])
     assert len(figures) == 8
