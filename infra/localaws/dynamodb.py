@@ -6,6 +6,7 @@ One thread serves all requests, so a conditional write is atomic.
 import io
 import json
 import logging
+import re
 import threading
 from concurrent.futures import Future
 from typing import Any, Final
@@ -15,6 +16,20 @@ from infra.localaws.quicker import quicken
 
 TARGET_PREFIX: Final = "DynamoDB_20120810."
 CONTENT_TYPE: Final = "application/x-amz-json-1.0"
+
+_EXPRESSIONS: Final = (
+    "ConditionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+    "ProjectionExpression",
+    "UpdateExpression",
+)
+_PLACEHOLDER: Final = re.compile(r"[:#]\w+")
+#: What a placeholder stands for, where it is used, and the member that says what it is, in DynamoDB's own words.
+_GIVEN: Final = {
+    ":": ("value", "expression", "ExpressionAttributeValues"),
+    "#": ("name", "the document path", "ExpressionAttributeNames"),
+}
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,13 +52,17 @@ class DynamoDb:
         handler = (self._handler or self._begin_loading()).result()
         action = request.headers["x-amz-target"].removeprefix(TARGET_PREFIX)
         try:
-            json.loads(request.body or b"{}")
+            asked = json.loads(request.body or b"{}")
+        except ValueError:
+            return _error("SerializationException", "The request's body is not JSON.")
+        try:
             status, headers, body = handler.dispatch(self._for_moto(request))
         except NotImplementedError:
             return _error("UnknownOperationException", f"This endpoint does not serve the DynamoDB action {action}.")
-        except ValueError:
-            return _error("SerializationException", "The request's body is not JSON.")
-        except Exception:  # noqa: BLE001 - moto trips over some requests that DynamoDB would refuse
+        except Exception as error:  # noqa: BLE001 - moto trips over some requests that DynamoDB refuses
+            refusal = _refusal(asked, error)
+            if refusal:
+                return _error("ValidationException", refusal)
             _LOG.exception("moto could not perform %s.", action)
             return _error("InternalServerError", f"The endpoint failed on {action}; its log says where.", status=500)
         data = body.encode() if isinstance(body, str) else body
@@ -90,6 +109,24 @@ class DynamoDb:
             future.set_result(type("Handler", (DynamoHandler,), {"dynamodb_backend": tables}))
         except BaseException as error:  # noqa: BLE001 - whoever waits has to learn of it
             future.set_exception(error)
+
+
+def _refusal(asked: Any, error: Exception) -> str:
+    """What DynamoDB says of an expression that moto has tripped over; empty where it is not an expression's fault."""
+    for name in _EXPRESSIONS:
+        text = asked.get(name) if isinstance(asked, dict) else None
+        if not isinstance(text, str):
+            continue
+        for placeholder in _PLACEHOLDER.findall(text):
+            what, where, given = _GIVEN[placeholder[0]]
+            if placeholder not in (asked.get(given) or {}):
+                return (
+                    f"Invalid {name}: An expression attribute {what} used in {where} is not defined; "
+                    f"attribute {what}: {placeholder}"
+                )
+        if isinstance(error, ValueError):
+            return f"Invalid {name}: Syntax error; {error}"
+    return ""
 
 
 def _error(code: str, message: str, *, status: int = 400) -> Response:

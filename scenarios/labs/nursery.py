@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Import everything; making clients imports what botocore leaves for then."""
+    """Import everything; making clients imports what botocore leaves for then, and reads its descriptions of AWS."""
     for module in MODULES:
         __import__(module)
     from services.clients import Access, Clients  # noqa: PLC0415 - imported like all the rest: for its own sake

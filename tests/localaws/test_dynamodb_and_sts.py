@@ -56,6 +56,32 @@ def test_a_claim_is_conditional_and_its_refusal_shows_the_holder(dynamodb, table
     assert item == {"message_id": {"S": "m"}, "owner": {"S": "b"}, "lease_until": {"N": "31"}, "fence": {"N": "2"}}
 
 
+NO_VALUE = "An expression attribute value used in expression is not defined; attribute value: :missing"
+NO_NAME = "An expression attribute name used in the document path is not defined; attribute name: #no"
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "message"),
+    [
+        ("a = :missing", {":n": {"N": "1"}}, NO_VALUE),
+        ("a = :missing", {}, NO_VALUE),
+        ("#no = :n", {":n": {"N": "1"}}, NO_NAME),
+        ("a ! :n", {":n": {"N": "1"}}, "Syntax error; "),
+    ],
+)
+def test_a_condition_that_refers_to_nothing_or_cannot_be_parsed_is_refused(dynamodb, table, condition, values, message):
+    with pytest.raises(ClientError) as caught:
+        dynamodb.put_item(
+            TableName=table,
+            Item=KEY,
+            ConditionExpression=condition,
+            **({"ExpressionAttributeValues": values} if values else {}),
+        )
+    error = caught.value.response["Error"]
+    assert error["Code"] == "ValidationException"
+    assert error["Message"].startswith(f"Invalid ConditionExpression: {message}")
+
+
 def test_of_many_claims_at_once_one_wins(endpoint, table):
     won = []
     barrier = threading.Barrier(8)
