@@ -88,7 +88,7 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
     ),
     ScenarioTopology(
         "visibility-too-short",
-        visibility_timeout=12,
+        visibility_timeout=15,
         max_receive_count=10,
         why="six times the longest work",
     ),

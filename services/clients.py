@@ -55,7 +55,8 @@ class Clients:
             credentials = {"aws_access_key_id": "loopback", "aws_secret_access_key": "loopback"}
         try:
             core = botocore.session.Session(profile=access.profile or None)
-            core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
+            if core.get_config_variable("data_path") is None:
+                core.register_component("data_loader", _descriptions())
             self._session = boto3.session.Session(botocore_session=core, region_name=access.region, **credentials)
         except ProfileNotFound:
             raise ConfigurationError(
@@ -84,14 +85,14 @@ class Clients:
 
 
 @functools.cache
-def _descriptions(path: str | None) -> Any:
-    """Return the reader of the services' descriptions, which keeps what it has read.
+def _descriptions() -> Any:
+    """Return the reader of the services' descriptions that botocore brings, which keeps what it has read.
 
     A process that is forked from one that has made clients then reads none: a tenth of a second of its start.
     """
-    from botocore.loaders import create_loader  # noqa: PLC0415 - as above
+    from botocore.loaders import Loader  # noqa: PLC0415 - as above
 
-    return create_loader(path)
+    return Loader()
 
 
 def is_loopback(url: str) -> bool:

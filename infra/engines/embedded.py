@@ -159,7 +159,7 @@ def _run_program(deployment: Deployment, registrar: Registrar, warn: Callable[[s
 
     async def evaluate() -> None:
         deployment.program()
-        await _all_others_done()
+        await _registered()
 
     async def program() -> None:
         loop = asyncio.get_running_loop()
@@ -171,16 +171,30 @@ def _run_program(deployment: Deployment, registrar: Registrar, warn: Callable[[s
     asyncio.run(program())
 
 
-async def _all_others_done() -> None:
-    """Wait until nothing else is under way, or something has failed.
+async def _registered() -> None:
+    """Wait until what the SDK has under way is done, or a part of it has failed.
 
     The SDK does this too, but wakes for each task and then looks at all: the square of a program's size, which for a
-    few hundred resources is a third of the time.
+    few hundred resources is a third of the time. What is not seen here it waits for afterwards.
     """
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
-        done, _ = await asyncio.wait(others, return_when=asyncio.FIRST_EXCEPTION)
+    while tasks := _tasks_of_the_sdk():
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        except asyncio.CancelledError:
+            # Ctrl-C. The SDK would first wait for whatever is under way.
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            raise
         if any(not task.cancelled() and task.exception() for task in done):
             return
+
+
+def _tasks_of_the_sdk() -> set[asyncio.Task[Any]]:
+    from pulumi.runtime import settings  # noqa: PLC0415 - as above
+
+    manager = getattr(settings, "_get_rpc_manager", lambda: None)()
+    under_way = (*getattr(manager, "rpcs", ()), *getattr(settings.SETTINGS, "outputs", ()))
+    return {task for task in under_way if isinstance(task, asyncio.Task) and not task.done()}
 
 
 def _stay_silent(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -234,8 +234,13 @@ class PulumiEngine:
 
     def _run(self, stack: automation.Stack, operation: Callable[..., Any], observer: Observer) -> Plan:
         reporter = Reporter(observer, self._warn)
+
+        def attempt() -> None:
+            reporter.errors.clear()  # those of an attempt that could not begin
+            operation(on_event=reporter.on_event)
+
         with self._sentences(reporter), self._program.cleaned_up():
-            self._unlocked(stack, lambda: operation(on_event=reporter.on_event))
+            self._unlocked(stack, attempt)
         return reporter.plan
 
     def _unlocked(self, stack: automation.Stack, operation: Callable[[], _T]) -> _T:

@@ -105,6 +105,8 @@ def drop_cut_attributes(backend: str, stack: str) -> None:
     for path in Path(backend.removeprefix(_FILES)).glob(f".pulumi/stacks/*/{stack}.json.attrs"):
         try:
             json.loads(path.read_bytes())
+        except FileNotFoundError:
+            continue  # another CLI has taken it away
         except ValueError:
             path.unlink(missing_ok=True)
 

@@ -74,7 +74,7 @@ class ResourceState:
 
     @property
     def text(self) -> str:
-        """The same as text, on one line; worked out once, since the file is written anew for each change in it."""
+        """The same as text, on one line; worked out once: nothing in it changes, and each write of the file asks."""
         if not self._text:
             object.__setattr__(self, "_text", json.dumps(self.to_json()))
         return self._text

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ _EXPRESSIONS: Final = (
     "ProjectionExpression",
     "UpdateExpression",
 )
+_SYNTAX: Final = "Cannot parse condition starting at:"
+"""What moto's lexer says, before the rest of the expression."""
 _PLACEHOLDER: Final = re.compile(r"[:#]\w+")
 #: What a placeholder stands for, where it is used, and the member that says what it is, in DynamoDB's own words.
 _GIVEN: Final = {
@@ -53,17 +56,17 @@ class DynamoDb:
         action = request.headers["x-amz-target"].removeprefix(TARGET_PREFIX)
         try:
             asked = json.loads(request.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return _error("SerializationException", "The request's body is not JSON.")
         try:
             status, headers, body = handler.dispatch(self._for_moto(request))
         except NotImplementedError:
             return _error("UnknownOperationException", f"This endpoint does not serve the DynamoDB action {action}.")
         except Exception as error:  # noqa: BLE001 - moto trips over some requests that DynamoDB refuses
+            _LOG.exception("moto could not perform %s.", action)
             refusal = _refusal(asked, error)
             if refusal:
                 return _error("ValidationException", refusal)
-            _LOG.exception("moto could not perform %s.", action)
             return _error("InternalServerError", f"The endpoint failed on {action}; its log says where.", status=500)
         data = body.encode() if isinstance(body, str) else body
         kept = {name: str(headers[name]) for name in ("x-amz-crc32", "x-amzn-requestid") if name in headers}
@@ -112,21 +115,30 @@ class DynamoDb:
 
 
 def _refusal(asked: Any, error: Exception) -> str:
-    """What DynamoDB says of an expression that moto has tripped over; empty where it is not an expression's fault."""
-    for name in _EXPRESSIONS:
-        text = asked.get(name) if isinstance(asked, dict) else None
-        if not isinstance(text, str):
-            continue
-        for placeholder in _PLACEHOLDER.findall(text):
-            what, where, given = _GIVEN[placeholder[0]]
-            if placeholder not in (asked.get(given) or {}):
-                return (
-                    f"Invalid {name}: An expression attribute {what} used in {where} is not defined; "
-                    f"attribute {what}: {placeholder}"
-                )
-        if isinstance(error, ValueError):
-            return f"Invalid {name}: Syntax error; {error}"
-    return ""
+    """What DynamoDB says of a request that moto has tripped over; empty where it may well be moto's own fault."""
+    syntax = isinstance(error, ValueError) and str(error).startswith(_SYNTAX)
+    for item in _with_expressions(asked):
+        for name in filter(item.get, _EXPRESSIONS):
+            text = str(item[name])
+            for placeholder in _PLACEHOLDER.findall(text):
+                what, where, given = _GIVEN[placeholder[0]]
+                known = item.get(given)
+                if placeholder not in (known if isinstance(known, dict) else {}):
+                    return (
+                        f"Invalid {name}: An expression attribute {what} used in {where} is not defined; "
+                        f"attribute {what}: {placeholder}"
+                    )
+            if syntax and text.endswith(str(error).removeprefix(_SYNTAX)):
+                return f"Invalid {name}: Syntax error; {error}"
+    return f"The request holds a value that cannot be taken: {error}." if isinstance(error, ValueError) else ""
+
+
+def _with_expressions(asked: Any) -> Iterator[dict[str, Any]]:
+    """The request itself, and the parts of a transaction."""
+    if isinstance(asked, dict):
+        yield asked
+        for item in asked.get("TransactItems") or ():
+            yield from (part for part in item.values() if isinstance(part, dict))
 
 
 def _error(code: str, message: str, *, status: int = 400) -> Response:

@@ -1,9 +1,10 @@
-"""What moto works out anew for each request to a table and need not, remembered: UpdateItem takes half the time.
+"""What moto works out anew for each request to a table and need not: UpdateItem takes half the time without it.
 
-Nothing that it answers changes. moto's own code still does all of the work; these are caches of what depends on the
-text of an expression or on a type alone, put at names that it looks up when it runs, and a test compares the answers
-with those of moto as it is. DynamoDB is most of what the endpoint computes for a scenario, since each message is a
-claim, an effect and a completion.
+Nothing that it answers changes (but for expressions so long that moto itself gives up). moto's own code still does all
+of the work; these are caches of what depends on the text of an expression or on a type alone, a quicker copy and a
+quicker draw, put at names that it looks up when it runs. A test compares the answers with those of moto as it is.
+DynamoDB is most of what the endpoint computes for a scenario, since each message is a claim, an effect and a
+completion.
 """
 
 from __future__ import annotations

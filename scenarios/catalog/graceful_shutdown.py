@@ -88,6 +88,7 @@ SCENARIO = Scenario(
     name="graceful-shutdown",
     summary="SIGTERM in the middle of a batch: what is in hand is finished, the rest is visible again at once",
     pace="fast",
+    seconds=4,
     run=run,
     invariants=(*STANDARD, ABANDONED),
     witnesses=(FINISHED_IN_HAND, ASKED_TWICE, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),

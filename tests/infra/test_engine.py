@@ -1,3 +1,4 @@
+import asyncio
 import json
 import stat
 
@@ -271,6 +272,25 @@ def test_what_the_engine_cannot_do_is_a_sentence(lab, act, sentence):
     with pytest.raises(InfraError, match=sentence) as error:
         lab.engine(program=program).up()
     assert "\n" not in str(error.value)
+
+
+def test_what_the_program_does_beside_its_resources_is_not_waited_for(lab):
+    ended = []
+
+    async def watch():
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            ended.append("with the program")
+            raise
+        ended.append("by itself")
+
+    def program():
+        small_program()()
+        program.task = asyncio.ensure_future(watch())
+
+    lab.engine(program).up()
+    assert set(ended) == {"with the program"}
 
 
 def test_an_older_type_by_which_pulumi_aws_knew_a_resource_is_no_alias_to_refuse(lab):

@@ -179,3 +179,48 @@ def test_up_survives_a_real_sigkill(lab, writes):
     assert killed.returncode == -signal.SIGKILL
     assert lab.snapshot() is not None
     converges(lab, lab.engine())()
+
+
+INTERRUPT = """
+import os, signal, sys, threading, time
+from pathlib import Path
+import pulumi, pulumi_aws as aws
+from infra.engines.embedded import EmbeddedEngine
+from infra.engines.engine import Deployment
+from infra.provider.aws import AwsProvider
+
+path, url, stack, queues = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+create, lock, count = AwsProvider.create, threading.Lock(), 0
+
+def create_slowly(*args, **options):
+    global count
+    with lock:
+        count += 1
+        if count == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+    return create(*args, **options)
+
+def program():
+    options = pulumi.ResourceOptions(provider=aws.Provider("aws", region="us-west-1"))
+    for number in range(queues):
+        aws.sqs.Queue(f"sqs-demo-{stack}-{number}", opts=options)
+
+AwsProvider.create = create_slowly
+try:
+    EmbeddedEngine(Deployment("queue-fundamentals", stack, program, {}, url), path, endpoint_identity="one").up()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.processes
+def test_an_up_that_is_interrupted_ends_what_it_has_begun_and_begins_nothing_else(lab):
+    queues = 80  # ten rounds of the engine's eight threads
+    arguments = [str(lab.path), lab.url, lab.stack, str(queues)]
+    run = subprocess.run([sys.executable, "-c", INTERRUPT, *arguments], env=os.environ, check=False, timeout=60)
+    assert run.returncode == 130
+    assert 1 <= len(lab.queues()) < queues / 2
+    # All that there is is known: the lab's own clean-up takes it away.
+    lab.engine(small_program()).destroy()
+    assert lab.queues() == []

@@ -1,13 +1,17 @@
 """DynamoDB by moto on the same port, and the identity that deployment tools ask for."""
 
+import json
 import threading
 
 import pytest
 from botocore.exceptions import ClientError
 
 from infra.localaws.config import EndpointConfig
+from infra.localaws.dynamodb import CONTENT_TYPE, TARGET_PREFIX, DynamoDb
+from infra.localaws.http import Request
 from infra.localaws.server import running_endpoint
 from tests.localaws.lab import client_of
+from tests.localaws.plain_moto import ask
 
 KEY = {"message_id": {"S": "m"}}
 
@@ -80,6 +84,53 @@ def test_a_condition_that_refers_to_nothing_or_cannot_be_parsed_is_refused(dynam
     error = caught.value.response["Error"]
     assert error["Code"] == "ValidationException"
     assert error["Message"].startswith(f"Invalid ConditionExpression: {message}")
+
+
+def test_a_transaction_is_refused_for_a_condition_of_a_part_of_it(dynamodb, table):
+    put = {"TableName": table, "Item": KEY, "ConditionExpression": "attribute_exists(b) OR a = :missing"}
+    with pytest.raises(ClientError) as caught:
+        dynamodb.transact_write_items(TransactItems=[{"Put": put}])
+    assert caught.value.response["Error"]["Message"] == f"Invalid ConditionExpression: {NO_VALUE}"
+    put |= {"ConditionExpression": "a ! :n", "ExpressionAttributeValues": {":n": {"N": "1"}}}
+    with pytest.raises(ClientError) as caught:
+        dynamodb.transact_write_items(TransactItems=[{"Put": put}])
+    assert caught.value.response["Error"]["Message"].startswith("Invalid ConditionExpression: Syntax error; ")
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "code", "message"),
+    [
+        # A sound condition is not blamed for what is wrong elsewhere.
+        (
+            "Scan",
+            {"TableName": "status", "FilterExpression": "attribute_exists(a)", "Limit": "x"},
+            "ValidationException",
+            "The request holds a value that cannot be taken: ",
+        ),
+        (
+            "UpdateItem",
+            {"TableName": "status", "Key": KEY, "UpdateExpression": "SET a = :n", "ExpressionAttributeValues": 5},
+            "ValidationException",
+            "Invalid UpdateExpression: An expression attribute value",
+        ),
+        ("Scan", "[" * 100_000, "SerializationException", "The request's body is not JSON."),
+    ],
+)
+def test_what_moto_trips_over_is_the_clients_fault_where_it_is(action, body, code, message):
+    tables = DynamoDb("000000000000", "us-west-1")
+    create = {
+        "TableName": "status",
+        "KeySchema": [{"AttributeName": "message_id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "message_id", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    ask(tables, "CreateTable", create)
+    data = (body if isinstance(body, str) else json.dumps(body)).encode()
+    headers = {"x-amz-target": TARGET_PREFIX + action, "content-type": CONTENT_TYPE}
+    answer = tables.answer(Request("POST", "/", headers, data))
+    told = json.loads(answer.body)
+    assert (answer.status, told["__type"].rpartition("#")[2]) == (400, code)
+    assert told["message"].startswith(message)
 
 
 def test_of_many_claims_at_once_one_wins(endpoint, table):

@@ -7,8 +7,12 @@ import sys
 from uuid import uuid4
 
 import pytest
+from pulumi.automation import CommandError, CommandResult
+from pulumi.automation.events import DiagnosticEvent, EngineEvent
 
+from infra.engines.engine import ignore_steps
 from infra.engines.plan import Operation
+from infra.errors import DeploymentError
 from infra.paths import STATE_DIRECTORY
 from infra.provider.creations import CreationLog
 from infra.provider.schema import DEFAULTS_KEY
@@ -124,6 +128,18 @@ def test_a_state_that_a_cli_is_just_writing_is_read_once_that_is_done(real, stac
     attributes.write_bytes(b"")
     getattr(engine, operation)()
     assert (real.endpoint.queues(f"{stack}-") == []) is (operation == "destroy")
+
+
+def test_what_an_attempt_complained_of_that_could_not_begin_is_not_told_of_the_next(real, stack):
+    engine, complaints = real.engine(stack, program(OLD)), ["failed to load checkpoint: EOF", "the queue has no name"]
+
+    def operation(on_event):
+        complaint = complaints.pop(0)
+        on_event(EngineEvent(0, 0, diagnostic_event=DiagnosticEvent(complaint, "raw", "error")))
+        raise CommandError(CommandResult(stdout="", stderr=f"error: {complaint}", code=1))
+
+    with pytest.raises(DeploymentError, match=r"^the queue has no name$"):
+        engine._run(None, operation, ignore_steps)
 
 
 def test_what_only_the_providers_own_note_tells_of_is_deleted_and_nothing_else(real, stack):
