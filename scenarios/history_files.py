@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from scenarios.errors import HistoryError
@@ -54,6 +55,9 @@ class TailedFile:
             HistoryError: a complete line is no record.
         """
         try:
+            # Most looks find nothing, and are many: to ask for the size is a tenth of the work.
+            if self.path.stat().st_size == self._offset:
+                return []
             with self.path.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read()
@@ -82,13 +86,18 @@ class HistoryTail:
         self._directory = directory
         self._speed = speed
         self._files = {file.path: file for file in others}
+        self._known: set[str] = set()
         self._records: list[Record] = []
         self.history = History(())
 
     def poll(self) -> bool:
         """Read what is new; return whether ``history`` has grown (it is then a new value)."""
-        for path in sorted(self._directory.glob("*.jsonl")):
-            self._files.setdefault(path, TailedFile(path, speed=self._speed))
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._directory)):  # noqa: PTH208 - a Path for each is most of the work
+                if name.endswith(".jsonl") and name not in self._known:
+                    self._known.add(name)
+                    path = self._directory / name
+                    self._files.setdefault(path, TailedFile(path, speed=self._speed))
         new = [record for file in self._files.values() for record in file.new_records()]
         if not new:
             return False
