@@ -85,8 +85,8 @@ class HistoryTail:
     def __init__(self, directory: Path, others: Iterable[TailedFile] = (), *, speed: float = 1.0) -> None:
         self._directory = directory
         self._speed = speed
-        self._files = {file.path: file for file in others}
-        self._known: set[str] = set()
+        self._others = tuple(others)
+        self._own: dict[str, TailedFile] = {}
         self._records: list[Record] = []
         self.history = History(())
 
@@ -94,11 +94,9 @@ class HistoryTail:
         """Read what is new; return whether ``history`` has grown (it is then a new value)."""
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._directory)):  # noqa: PTH208 - a Path for each is most of the work
-                if name.endswith(".jsonl") and name not in self._known:
-                    self._known.add(name)
-                    path = self._directory / name
-                    self._files.setdefault(path, TailedFile(path, speed=self._speed))
-        new = [record for file in self._files.values() for record in file.new_records()]
+                if name.endswith(".jsonl") and name not in self._own:
+                    self._own[name] = TailedFile(self._directory / name, speed=self._speed)
+        new = [record for file in (*self._others, *self._own.values()) for record in file.new_records()]
         if not new:
             return False
         self._records += new

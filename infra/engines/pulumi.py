@@ -100,7 +100,6 @@ class PulumiEngine:
         self._warn = warn
         self._command = cli.command()
         self._creations = CreationLog(StackPaths(settings.directory / STATE_DIRECTORY / deployment.stack).creations)
-        drop_cut_attributes(settings.backend_url, deployment.stack)
 
     def preview(self, observer: Observer = ignore_steps) -> Plan:
         """Tell what an ``up`` would do. For a stack that is not there a scratch one is made elsewhere, and removed."""
@@ -184,7 +183,7 @@ class PulumiEngine:
         return self._once_whole(lambda: self._command.run(command, str(used.directory), _environment(used))).stdout
 
     def _once_whole(self, operation: Callable[[], _T]) -> _T:
-        """Do something again whose state could not be read: a CLI that has outlived its parent may just write it."""
+        """Do something again whose state could not be read: another CLI may be writing it, or was killed as it did."""
         for pause in _UNREADABLE_PAUSES:
             try:
                 return operation()

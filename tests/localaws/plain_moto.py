@@ -8,9 +8,10 @@ from infra.localaws.http import Request
 
 
 def ask(tables, action, body):
-    """Return status and body of the answer to a request."""
+    """Return status and body of the answer to a request; a body that is text goes out as it is."""
+    text = body if isinstance(body, str) else json.dumps(body)
     headers = {"x-amz-target": dynamodb.TARGET_PREFIX + action, "content-type": dynamodb.CONTENT_TYPE}
-    answer = tables.answer(Request("POST", "/", headers, json.dumps(body).encode()))
+    answer = tables.answer(Request("POST", "/", headers, text.encode()))
     return answer.status, answer.body.decode()
 
 

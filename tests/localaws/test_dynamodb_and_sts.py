@@ -7,8 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.localaws.config import EndpointConfig
-from infra.localaws.dynamodb import CONTENT_TYPE, TARGET_PREFIX, DynamoDb
-from infra.localaws.http import Request
+from infra.localaws.dynamodb import DynamoDb
 from infra.localaws.server import running_endpoint
 from tests.localaws.lab import client_of
 from tests.localaws.plain_moto import ask
@@ -125,11 +124,9 @@ def test_what_moto_trips_over_is_the_clients_fault_where_it_is(action, body, cod
         "BillingMode": "PAY_PER_REQUEST",
     }
     ask(tables, "CreateTable", create)
-    data = (body if isinstance(body, str) else json.dumps(body)).encode()
-    headers = {"x-amz-target": TARGET_PREFIX + action, "content-type": CONTENT_TYPE}
-    answer = tables.answer(Request("POST", "/", headers, data))
-    told = json.loads(answer.body)
-    assert (answer.status, told["__type"].rpartition("#")[2]) == (400, code)
+    status, answer = ask(tables, action, body)
+    told = json.loads(answer)
+    assert (status, told["__type"].rpartition("#")[2]) == (400, code)
     assert told["message"].startswith(message)
 
 
