@@ -91,8 +91,7 @@ class _Nursery:
             # It is known here, and nowhere else, whether the process is still there: its id may be another's by now.
             pid = next((pid for pid, born in self._running.items() if born == number), None)
             if pid is not None:
-                with suppress(ProcessLookupError):
-                    (os.killpg if request["group"] else os.kill)(pid, request["signal"])
+                _signal(pid, request["signal"], group=request["group"])
             return
         parent = os.getpid()
         pid = os.fork()
@@ -109,11 +108,21 @@ class _Nursery:
 
     def _kill_all(self) -> None:
         for pid in self._running:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL, group=True)
 
     def _say(self, **answer: Any) -> None:
         os.write(1, json.dumps(answer).encode() + b"\n")
+
+
+def _signal(pid: int, number: int, *, group: bool) -> None:
+    """Send a signal to a process that nobody has waited for yet, and to all that it has started.
+
+    First to itself, which may not lead a group yet; where that kills it, it starts nothing more that could be missed.
+    """
+    os.kill(pid, number)
+    if group:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, number)
 
 
 def _live(request: Mapping[str, Any], parent: int) -> NoReturn:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from scenarios.errors import ServiceFailedError
-from scenarios.labs.births import nursery
+from scenarios.labs.births import Births, nursery
 from scenarios.labs.processes import Command, Processes
 
 pytestmark = [
@@ -62,7 +62,7 @@ def until(condition):
 
 
 def said(log):
-    """Return what a process has said so far; it makes its log itself, a moment after its birth."""
+    """Return what a process has said so far; it makes its file itself, a moment after its birth."""
     return log.read_text() if log.exists() else ""
 
 
@@ -119,6 +119,29 @@ def test_to_kill_it_kills_what_it_has_started(births, tmp_path):
     until(lambda: gone(other))
 
 
+@pytest.mark.parametrize("end", ["kill", "close"])
+def test_one_that_has_no_session_of_its_own_yet_is_killed_like_any_other(tmp_path, end):
+    slow = f"""
+import os, pathlib, time
+def setsid():
+    pathlib.Path({str(tmp_path)!r}, "born").write_text(f"{{os.getpid()}}\\n")
+    time.sleep(60)
+os.setsid = setsid
+"""
+    (tmp_path / "sitecustomize.py").write_text(slow)
+    births = Births({**os.environ, "PYTHONPATH": str(tmp_path)})
+    try:
+        processes = Processes(births)
+        processes.start(command(tmp_path, "waits"))
+        born = until(lambda: said(tmp_path / "born").endswith("\n") and int(said(tmp_path / "born")))
+        if end == "kill":
+            processes.kill()
+    finally:
+        births.close()
+    until(lambda: gone(born))
+    assert processes.ended() == [("waits", -signal.SIGKILL)]
+
+
 def test_no_process_outlives_its_nursery(tmp_path):
     (tmp_path / "waits.py").write_text(WAITS)
     with nursery("a test's") as births:
@@ -133,7 +156,7 @@ def test_no_process_outlives_a_lab_that_was_killed(tmp_path):
     program = f"""
 import sys, time
 from pathlib import Path
-from scenarios.labs.births import nursery
+from scenarios.labs.births import Births, nursery
 from scenarios.labs.processes import Command, Processes
 here = Path({str(tmp_path)!r})
 with nursery("a test's") as births:
