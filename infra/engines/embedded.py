@@ -3,9 +3,10 @@
 import asyncio
 import contextvars
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,14 +162,49 @@ def _run_program(deployment: Deployment, registrar: Registrar, warn: Callable[[s
         deployment.program()
         await _registered()
 
-    async def program() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="register"))
-        # The registrar keeps the failure; asyncio would report once more every task that it reached.
-        loop.set_exception_handler(_stay_silent)
-        await run_in_stack(evaluate)
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="register"))
+    # The registrar keeps the failure; asyncio would report once more every task that it reached.
+    loop.set_exception_handler(_stay_silent)
+    evaluation = loop.create_task(run_in_stack(evaluate))
+    outcome: Future[None] = Future()
+    # In a thread of its own: in this one a signal (Ctrl-C) would raise its exception anywhere in the SDK, which then
+    # waits for ever for what it was just about to do. A second signal ends this wait too, and so nobody joins it.
+    thread = threading.Thread(target=_run_loop, args=(loop, evaluation, outcome), name="program", daemon=True)
+    try:
+        thread.start()
+        outcome.result()
+    except BaseException:
+        if not outcome.done():
+            with suppress(RuntimeError):  # closed by now
+                loop.call_soon_threadsafe(lambda: loop.create_task(_end(evaluation)))
+            outcome.exception()
+        raise
 
-    asyncio.run(program())
+
+def _run_loop(loop: asyncio.AbstractEventLoop, evaluation: asyncio.Task[None], outcome: Future[None]) -> None:
+    async def wait() -> None:
+        await evaluation
+
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(wait())
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it is the other thread's to raise
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(None)
+
+
+async def _end(evaluation: asyncio.Task[None]) -> None:
+    """End an evaluation: what a provider has begun is done, and nothing new is begun.
+
+    Cancelled once, the SDK would still wait for what is under way, and for what then never comes, as the outputs of a
+    stack whose registration has been cancelled.
+    """
+    while not evaluation.done():
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0)
 
 
 async def _registered() -> None:
@@ -178,13 +214,7 @@ async def _registered() -> None:
     few hundred resources is a third of the time. What is not seen here it waits for afterwards.
     """
     while tasks := _tasks_of_the_sdk():
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        except asyncio.CancelledError:
-            # Ctrl-C. The SDK would first wait for whatever is under way.
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
-            raise
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if any(not task.cancelled() and task.exception() for task in done):
             return
 

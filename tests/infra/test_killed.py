@@ -190,21 +190,29 @@ from infra.engines.engine import Deployment
 from infra.provider.aws import AwsProvider
 
 path, url, stack, queues = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+number, moment = int(sys.argv[5]), sys.argv[6]
+
+def leave(*_):
+    raise SystemExit(143)
+
+signal.signal(signal.SIGTERM, leave)
 create, lock, count = AwsProvider.create, threading.Lock(), 0
 
 def create_slowly(*args, **options):
     global count
     with lock:
         count += 1
-        if count == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+        if count == 3 and moment == "create":
+            os.kill(os.getpid(), number)
     time.sleep(0.3)
     return create(*args, **options)
 
 def program():
     options = pulumi.ResourceOptions(provider=aws.Provider("aws", region="us-west-1"))
-    for number in range(queues):
-        aws.sqs.Queue(f"sqs-demo-{stack}-{number}", opts=options)
+    for each in range(queues):
+        aws.sqs.Queue(f"sqs-demo-{stack}-{each}", opts=options)
+        if each == 0 and moment == "program":
+            os.kill(os.getpid(), number)
 
 AwsProvider.create = create_slowly
 try:
@@ -215,12 +223,14 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.processes
-def test_an_up_that_is_interrupted_ends_what_it_has_begun_and_begins_nothing_else(lab):
+@pytest.mark.parametrize("moment", ["program", "create"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_an_up_that_is_interrupted_ends_what_it_has_begun_and_begins_nothing_else(lab, number, code, moment):
     queues = 80  # ten rounds of the engine's eight threads
-    arguments = [str(lab.path), lab.url, lab.stack, str(queues)]
+    arguments = [str(lab.path), lab.url, lab.stack, str(queues), str(int(number)), moment]
     run = subprocess.run([sys.executable, "-c", INTERRUPT, *arguments], env=os.environ, check=False, timeout=60)
-    assert run.returncode == 130
-    assert 1 <= len(lab.queues()) < queues / 2
+    assert run.returncode == code
+    assert (moment == "create") <= len(lab.queues()) < queues / 2
     # All that there is is known: the lab's own clean-up takes it away.
     lab.engine(small_program()).destroy()
     assert lab.queues() == []
