@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from services.clients import Clients, checked_queue_url
 from services.drivers.aws import AwsDriver
@@ -63,9 +64,26 @@ def build_driver(
     try:
         sink = append_to(settings.history_path) if settings.history_path else nowhere
     except OSError as error:
-        raise ConfigurationError(f"HISTORY_PATH cannot be written: {error.strerror}: {error.filename}") from None
+        raise _unwritable("HISTORY_PATH", error) from None
     recorder = Recorder(sink, settings.process_name, time.monotonic, {"queue": queue.name})
     return RecordedDriver(AwsDriver(queue, store, wake, payloads), recorder, faults, RealStrikes(time.sleep))
+
+
+def check_log(path: str) -> None:
+    """Make the log of side effects, empty, where it is not there: what cannot be is said before any side effect.
+
+    Raises:
+        ConfigurationError: the path cannot be used.
+    """
+    try:
+        Path(path).open("ab").close()
+    except OSError as error:
+        raise _unwritable("SIDE_EFFECT_LOG_PATH", error) from None
+
+
+def _unwritable(variable: str, error: OSError) -> ConfigurationError:
+    """Return the sentence for a file that cannot be written."""
+    return ConfigurationError(f"{variable} cannot be written: {error.strerror}: {error.filename}")
 
 
 def random_source(seed: int | None) -> random.Random:

@@ -31,6 +31,8 @@ def main() -> int:
             f"MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE are both {tables[0]!r}; our own bookkeeping and the "
             "external system's ledger are two tables."
         )
+    if settings.side_effect_log_path:
+        process.check_log(settings.side_effect_log_path)
     process.start_logging(settings.log_level)
     if not settings.process_name:
         settings = settings.model_copy(update={"process_name": f"consumer-{os.getpid()}"})

@@ -236,6 +236,7 @@ class TestConsumer:
             ({"MAX_MESSAGES": "11"}, "MAX_MESSAGES is '11'"),
             ({"CONSUMER": "nowhere:Nothing"}, "CONSUMER is 'nowhere:Nothing'"),
             ({"HISTORY_PATH": "/no/such/directory/h.jsonl"}, "HISTORY_PATH cannot be written"),
+            ({"SIDE_EFFECT_LOG_PATH": "/no/such/directory/done"}, "SIDE_EFFECT_LOG_PATH cannot be written"),
         ],
         ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
     )
