@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, Final
 
+from infra.localaws.comparisons import mend
 from infra.localaws.http import Request, Response
 from infra.localaws.quicker import quicken
 
@@ -107,6 +108,7 @@ class DynamoDb:
             from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415 - a third of a second
             from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415 - likewise
 
+            mend()
             quicken()
             tables = DynamoDBBackend(self._region, self._account)
             future.set_result(type("Handler", (DynamoHandler,), {"dynamodb_backend": tables}))

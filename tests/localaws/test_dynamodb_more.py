@@ -108,6 +108,22 @@ def test_a_transaction_is_all_or_nothing_and_says_which_part_failed(dynamodb, ev
     assert got["Responses"][0]["Item"] == _item("a", 2)
 
 
+@pytest.mark.parametrize(
+    "condition", ["#v < :text", "#v <= :text", "#v > :text", "#v >= :text", "#v BETWEEN :text AND :text"]
+)
+def test_a_number_has_no_order_with_a_text(dynamodb, events, condition):
+    dynamodb.put_item(TableName=events, Item=_item("a", 1))
+    change = {
+        "TableName": events,
+        "Key": {"key": {"S": "a"}, "sequence": {"N": "1"}},
+        "UpdateExpression": "SET seen = :text",
+        "ExpressionAttributeNames": {"#v": "sequence"},
+        "ExpressionAttributeValues": {":text": {"S": "1"}},
+    }
+    assert _code(dynamodb.update_item, ConditionExpression=condition, **change) == "ConditionalCheckFailedException"
+    dynamodb.update_item(ConditionExpression=f"NOT {condition}", **change)
+
+
 def test_a_failed_condition_can_show_the_item_that_failed_it(dynamodb, events):
     dynamodb.put_item(TableName=events, Item=_item("a", 1, "DONE"))
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as caught:
