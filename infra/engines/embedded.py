@@ -5,9 +5,10 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from infra.engines.engine import Deployment, Observer, ignore_steps
@@ -22,6 +23,8 @@ from infra.provider.values import PropertyValue
 
 PARALLEL = 8
 """Resources that are at work at once: more gains nothing from an endpoint of one thread."""
+LOOK_EVERY = 0.1
+"""Seconds of one wait: a signal that comes just before a wait begins does not cut it short."""
 
 
 class EmbeddedEngine:
@@ -167,32 +170,54 @@ def _run_program(deployment: Deployment, registrar: Registrar, warn: Callable[[s
     # The registrar keeps the failure; asyncio would report once more every task that it reached.
     loop.set_exception_handler(_stay_silent)
     evaluation = loop.create_task(run_in_stack(evaluate))
-    outcome: Future[None] = Future()
+    outcome = _Outcome()
     # In a thread of its own: in this one a signal (Ctrl-C) would raise its exception anywhere in the SDK, which then
     # waits for ever for what it was just about to do. A second signal ends this wait too, and so nobody joins it.
     thread = threading.Thread(target=_run_loop, args=(loop, evaluation, outcome), name="program", daemon=True)
     try:
         thread.start()
-        outcome.result()
+        outcome.wait()
     except BaseException:
-        if not outcome.done():
-            with suppress(RuntimeError):  # closed by now
-                loop.call_soon_threadsafe(lambda: loop.create_task(_end(evaluation)))
-            outcome.exception()
+        with suppress(RuntimeError):  # closed by now
+            loop.call_soon_threadsafe(lambda: loop.create_task(_end(evaluation)))
+        outcome.wait()
         raise
+    if outcome.error is not None:
+        raise outcome.error
 
 
-def _run_loop(loop: asyncio.AbstractEventLoop, evaluation: asyncio.Task[None], outcome: Future[None]) -> None:
-    async def wait() -> None:
+class _Outcome:
+    """How the program's thread came out. To wait for it takes no lock that a signal's exception could leave taken."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self._known = False
+        self._news: SimpleQueue[None] = SimpleQueue()
+
+    def set(self, error: BaseException | None) -> None:
+        """Say that the thread has ended, and by what error, if any."""
+        self.error = error
+        self._known = True
+        self._news.put(None)
+
+    def wait(self) -> None:
+        """Wait until the thread has ended."""
+        while not self._known:
+            with suppress(Empty):
+                self._news.get(timeout=LOOK_EVERY)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop, evaluation: asyncio.Task[None], outcome: _Outcome) -> None:
+    async def evaluated() -> None:
         await evaluation
 
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(wait())
+            runner.run(evaluated())
     except BaseException as error:  # noqa: BLE001 - whatever it was, it is the other thread's to raise
-        outcome.set_exception(error)
+        outcome.set(error)
     else:
-        outcome.set_result(None)
+        outcome.set(None)
 
 
 async def _end(evaluation: asyncio.Task[None]) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from scenarios.errors import RequestError, ScenarioError
@@ -25,6 +26,8 @@ from scenarios.verdict import Outcome
 AT_A_TIME = 9
 #: How often a run that has shown nothing is repeated by itself.
 REPEATS = 2
+#: Seconds of one wait: a signal that comes just before a wait begins does not cut it short.
+LOOK_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,11 @@ def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
             # The longest first, so that none of them is left for the end.
             order = sorted(runs, key=lambda run: (run[1], -run[0].seconds))
             begun = {(scenario.name, naive): pool.submit(crew.run, scenario, naive) for scenario, naive in order}
-            for done in as_completed(begun.values()):
-                crew.tell(done.result())
+            ended: SimpleQueue[Future[Entry]] = SimpleQueue()
+            for run in begun.values():
+                run.add_done_callback(ended.put)
+            for _ in begun:
+                crew.tell(_next_of(ended).result())
             return [_repeated(crew, begun[scenario.name, naive].result()) for scenario, naive in runs]
         except BaseException:
             # Ctrl-C reaches this thread alone; the others end at their next look.
@@ -148,6 +154,13 @@ def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
             raise
         finally:
             pool.shutdown()
+
+
+def _next_of(ended: SimpleQueue[Future[Entry]]) -> Future[Entry]:
+    """Wait for the next run that ends, by no lock that Ctrl-C could leave taken."""
+    while True:
+        with suppress(Empty):
+            return ended.get(timeout=LOOK_EVERY)
 
 
 def _repeated(crew: _Crew, entry: Entry) -> Entry:
