@@ -82,10 +82,11 @@ def _parse(text: str) -> Endpoint:
     document = json.loads(text)
     if not isinstance(document, dict):
         raise TypeError("it is no JSON object")
-    endpoint = Endpoint(**document)
     for name, kind in (("url", str), ("pid", int), ("instance", str), ("history", str)):
-        if type(getattr(endpoint, name)) is not kind:
-            raise TypeError(f"its {name} is {getattr(endpoint, name)!r}")
+        if type(document.get(name)) is not kind:
+            raise TypeError(f"its {name} is {document.get(name)!r}")
+    endpoint = Endpoint(*(document[name] for name in ("url", "pid", "instance", "history")))
+    _ = endpoint.port  # an address that cannot be one is a ValueError
     return endpoint
 
 

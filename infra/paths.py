@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.errors import StateError
+
 STATE_DIRECTORY = ".queue-fundamentals"
 PROJECT_FILE = "Pulumi.yaml"
 
@@ -68,8 +70,17 @@ class StackPaths:
 
 
 def state_directory() -> Path:
-    """The directory with one subdirectory a stack."""
-    return project_root() / STATE_DIRECTORY
+    """The directory with one subdirectory a stack; it need not be there yet.
+
+    Raises:
+        StateError: Something else has its name.
+    """
+    directory = project_root() / STATE_DIRECTORY
+    if directory.exists() and not directory.is_dir():
+        raise StateError(
+            f"{directory} is to be the directory with the state of each stack, and is a file; move it away."
+        )
+    return directory
 
 
 def stack_paths(stack: str) -> StackPaths:

@@ -149,8 +149,9 @@ def read_target(paths: StackPaths) -> Target | None:
             document["complete"],
         )
     except (ValueError, KeyError, TypeError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise StateError(
-            f"{paths.target} is cut or corrupt ({error}). It says who deployed the stack, and is kept: write it again "
+            f"{paths.target} is cut or corrupt ({why}). It says who deployed the stack, and is kept: write it again "
             'by hand, for example {"engine": "pulumi", "tier": "local", "endpoint_url": null, "region": null, '
             '"instance": null, "complete": true}.'
         ) from error

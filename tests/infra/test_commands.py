@@ -219,7 +219,17 @@ def test_a_state_cut_in_half_starts_no_endpoint_and_stays(project):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("left", [None, '{"pid": "x"}', '{"pid":1,"url":"u","instance":3,"history":"h"}', "[]"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        None,
+        '{"pid": "x"}',
+        '{"pid":1,"url":"u","instance":3,"history":"h"}',
+        '{"pid":1,"url":"http://[::1","instance":"i","history":"h"}',
+        "{}",
+        "[]",
+    ],
+)
 def test_a_note_of_the_endpoint_that_is_damaged_is_refused_and_kept_and_no_endpoint_is_lost(stacks, left):
     commands.up("dev")
     paths = stack_paths("dev")
@@ -233,6 +243,14 @@ def test_a_note_of_the_endpoint_that_is_damaged_is_refused_and_kept_and_no_endpo
     paths.endpoint.write_text(good)
     assert is_alive(read_endpoint(paths))
     assert commands.down("dev") == 0
+
+
+@pytest.mark.parametrize("command", [commands.up, commands.status, commands.down])
+def test_a_file_where_the_stacks_are_to_be_is_told_of(project, command):
+    (project / ".queue-fundamentals").write_text("mine")
+    with pytest.raises(StateError, match="is to be the directory with the state of each stack, and is a file; move it"):
+        command("dev")
+    assert (project / ".queue-fundamentals").read_text() == "mine"
 
 
 @pytest.mark.processes
