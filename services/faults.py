@@ -41,6 +41,9 @@ FAULTABLE = tuple(
 )
 #: What a caller is told whose reply was lost.
 TIMEOUT = "ReadTimeoutError"
+#: No wait is longer than a message can be invisible, in seconds.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+MAX_SECONDS = 43_200
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
 PATH_LENGTH = 5
 
@@ -184,7 +187,10 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
         (item.get("operation") in FAULTABLE, f"needs an operation: {', '.join(FAULTABLE)}"),
         (item.get("point", "after") in get_args(Point), "has a point that is neither before nor after"),
         (_number(item.get("nth", 1)) and isinstance(item.get("nth", 1), int), "has an nth that is no whole number"),
-        (_number(item.get("seconds", 0)), "has seconds that are no number"),
+        (
+            _number(item.get("seconds", 0)) and item.get("seconds", 0) <= MAX_SECONDS,
+            f"has seconds that are no number from 0 to {MAX_SECONDS}",
+        ),
         (isinstance(item.get("where", {}), dict), "has a where that is no object"),
         (isinstance(item.get("code", ""), str), "has a code that is no text"),
         (_indices(item.get("entries", [])), "has entries that are no list of whole numbers from 0"),

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.consumer.options import ConsumerOptions
-from services.faults import Fault
+from services.faults import MAX_SECONDS, Fault
 from services.settings import ServiceSettings
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
@@ -15,9 +15,6 @@ MAX_WAIT_SECONDS = 20
 MAX_RECEIVE = 10
 
 Count = Annotated[int, Field(ge=0)]
-#: No wait is longer than a message can be invisible, in seconds.
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
-MAX_SECONDS = 43_200
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 

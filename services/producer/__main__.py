@@ -17,7 +17,7 @@ from typing import Any
 from services import process, runtime
 from services.classes import load_class
 from services.errors import ConfigurationError
-from services.faults import FaultPlan
+from services.faults import MAX_SECONDS, FaultPlan
 from services.operations import OperationFailed, OutgoingMessage
 from services.producer.large_payload import UploadsPayload
 from services.producer.messages import PAYLOAD_FIELDS, MessagePlan, plan_messages
@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--n", type=_whole(0, MAX_MESSAGES), default=10, metavar="N", help="messages to send (default 10)")
     add(
         "--rate",
-        type=_number("messages a second"),
+        type=_number("messages a second", slowest=1 / MAX_SECONDS),
         default=0.0,
         metavar="R",
         help="messages a second, 0 for as fast as possible (default 0)",
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--queue-url", metavar="URL", help="default: QUEUE_URL")
     add("--region", help="default: AWS_REGION")
     add("--profile", help="default: AWS_PROFILE")
-    add("--seed", type=int, metavar="S", help="the same seed makes the same messages (default: others each time)")
+    add("--seed", type=_whole(0), metavar="S", help="the same seed makes the same messages (default: others each time)")
     add(
         "--groups",
         type=_whole(0),
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--purge-wait",
-        type=_number("seconds"),
+        type=_number("seconds", most=MAX_SECONDS),
         metavar="SECONDS",
         help=f"empty the queue first, and send so many seconds after that; SQS's own time is {PURGE_SECONDS:g} "
         "(default: no purge)",
@@ -217,14 +217,19 @@ def _whole(least: int, most: int | None = None) -> Any:
     return parse
 
 
-def _number(unit: str) -> Callable[[str], float]:
+def _number(unit: str, *, slowest: float = 0.0, most: float = math.inf) -> Callable[[str], float]:
+    """Return a reader of 0, or of a number from ``slowest`` to ``most``."""
+    bounds = "0 or more" if most == math.inf else f"0 to {most:g}"
+    if slowest:
+        bounds += f", and 1/{1 / slowest:.0f} at least where it is not 0"
+
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not 0 <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit}, 0 or more")
+        if not (0 <= value <= most and value < math.inf) or 0 < value < slowest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit}, {bounds}")
         return value
 
     return parse
