@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
+from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 
@@ -104,7 +105,7 @@ def _headline(verdict: Verdict, history: History) -> dict[str, Any]:
 
 def _paragraph(text: str) -> dict[str, Any]:
     """Return a part of a story; what is indented is a picture."""
-    return {"picture": text.startswith("  "), "text": text.strip("\n")}
+    return {"picture": text.startswith("  "), "text": dedent(text).strip("\n")}
 
 
 def _origin(history: History) -> float:

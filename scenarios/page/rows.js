@@ -3,7 +3,7 @@
 
 Plots.messages = (() => {
   const { rows, lanes } = Plots.content, { seconds } = Plots;
-  const SIZE = 40, HEIGHT = 17; // rows on a page, pixels of a row
+  const SIZE = 40, HEIGHT = 17, BAR = 0.62; // rows on a page, pixels of a row, the part of it that deliveries fill
   const source = () => new Bokeh.ColumnDataSource({ data: {} });
   const sources = { found: source(), lives: source(), spans: source(), effects: source(), ends: source() };
   let plot = null, ordered = rows, first = 0, found = new Set();
@@ -18,7 +18,7 @@ Plots.messages = (() => {
     const lives = plot.hbar({ y, height: 0.1, left, right, source: sources.lives, line_color: null });
     const hue = { field: "hue" };
     const spans = plot.hbar({
-      y, height: 0.62, left, right, source: sources.spans, fill_color: hue, line_color: hue, fill_alpha: 0.55, line_width: 1.5,
+      y, height: { field: "height" }, left, right, source: sources.spans, fill_color: hue, line_color: hue, fill_alpha: 0.55, line_width: 1.5,
     });
     const effects = plot.scatter({ x, y, marker: { field: "marker" }, source: sources.effects, size: 9, line_width: 1.5 });
     const ends = plot.text({
@@ -49,9 +49,9 @@ Plots.messages = (() => {
     put(sources.found, shown.flatMap((row, y) => (found.has(row.id) ? [{ y }] : [])), ["y"]);
     put(sources.lives, shown.flatMap((row, y) => (row.sent === null ? [] : [{ y, begin: row.sent, right: row.settled ?? Plots.end }])),
       ["y", "begin", "right"]);
-    put(sources.spans, shown.flatMap((row, y) => row.spans.map((span) => ({ y, ...spanOf(row, span) }))),
-      ["y", "begin", "right", "hue", "title", "said", "where"]);
-    put(sources.effects, shown.flatMap((row, y) => row.effects.map((effect) => ({ y, ...effectOf(row, effect) }))),
+    put(sources.spans, shown.flatMap((row, y) => row.spans.map((span) => ({ ...spanOf(row, span), ...trackOf(y, span) }))),
+      ["y", "height", "begin", "right", "hue", "title", "said", "where"]);
+    put(sources.effects, shown.flatMap((row, y) => row.effects.map((effect) => ({ ...effectOf(row, effect), y: placeOf(y, row, effect) }))),
       ["y", "x", "kind", "marker", "title", "said", "where"]);
     put(sources.ends, shown.flatMap((row, y) => (row.settled === null ? [] : [{ y, x: row.settled, text: row.dead ? "✕" : "✓" }])),
       ["y", "x", "text"]);
@@ -65,6 +65,17 @@ Plots.messages = (() => {
   function spanOf(row, [lane, begin, right, count]) {
     const where = `at ${seconds(begin)} · kept from others for ${seconds(right - begin)}`;
     return { begin, right, hue: Plots.hue(lane), title: row.name, said: `receive ${count}, by ${lanes[lane]}`, where };
+  }
+
+  /** Where a delivery is in its row: it shares the height with those that overlap it. */
+  function trackOf(y, [, , , , track, of]) {
+    return { y: y + BAR * ((track + 0.5) / of - 0.5), height: BAR / of };
+  }
+
+  /** Where a side effect is: on the delivery that it is due to. */
+  function placeOf(y, row, [lane, x]) {
+    const due = row.spans.findLast(([by, begin, right]) => by === lane && begin <= x && x <= right);
+    return due ? trackOf(y, due).y : y;
   }
 
   function effectOf(row, [lane, x, status, executions]) {

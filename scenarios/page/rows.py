@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from scenarios.history import Call, Delivery, Effect, History, SentMessage
 
+#: The part of a delivery that others can overlap: its end is as the queue has it, its begin as its receiver, a bit later.
+SURE = 0.9
 #: The most messages that get a row.
 MOST_ROWS = 2000
 
@@ -19,6 +21,18 @@ class Span(NamedTuple):
     delivery: Delivery
     begin: float
     end: float
+
+
+class Track(NamedTuple):
+    """Where a delivery is drawn among those of the same message that it overlaps.
+
+    Attributes:
+        number: from 0.
+        of: how many there are side by side.
+    """
+
+    number: int
+    of: int
 
 
 class Fates(NamedTuple):
@@ -80,6 +94,9 @@ def rows_of(
         return message.message_id not in accused, -len(spans.get(message.message_id, ()))
 
     chosen = nsmallest(MOST_ROWS, enumerate(messages), key=lambda item: (*rank(item[1]), item[0]))
+    effects: dict[str, list[Effect]] = defaultdict(list)
+    for effect in history.effects:
+        effects[effect.message_id].append(effect)
     at = {lane: number for number, lane in enumerate(lanes)}
     rows: list[dict[str, Any]] = []
     for _, message in sorted(chosen, key=lambda item: item[0]):
@@ -93,12 +110,12 @@ def rows_of(
             "sent": _rounded(history.arrived(message) - origin) if message.acknowledged else None,
             "spans": [
                 [at[span.delivery.process], _rounded(span.begin - origin), _rounded(span.end - origin),
-                 span.delivery.receive_count]
-                for span in spans.get(message.message_id, ())
+                 span.delivery.receive_count, *track]
+                for span, track in tracks_of(spans.get(message.message_id, ()))
             ],
             "effects": [
                 [at[effect.process], _rounded(_time_of(effect.call) - origin), effect.status, effect.executions]
-                for effect in _effects(history, message)
+                for effect in effects.get(message.message_id, ())
             ],
             "settled": None if over is None else _rounded(over - origin),
             "dead": message.message_id in history.dead_letters,
@@ -106,12 +123,22 @@ def rows_of(
     return rows, len(messages) - len(rows)
 
 
-def _effects(history: History, message: SentMessage) -> Iterator[Effect]:
-    """Yield the side effects that a message caused, whatever key its consumer knew it by."""
-    for key in dict.fromkeys((message.key, message.message_id)):
-        for effect in history.effects_of.get(key, ()):
-            if effect.message_id == message.message_id:
-                yield effect
+def tracks_of(spans: Iterable[Span]) -> Iterator[tuple[Span, Track]]:
+    """Yield the deliveries of a message, each with its track: two that overlap are not drawn over one another."""
+    crowd: list[tuple[Span, int]] = []
+    ends: list[float] = []  # of each track of the crowd
+    for span in sorted(spans, key=lambda span: span.begin):
+        if crowd and span.begin >= max(ends):
+            yield from _placed(crowd, len(ends))
+            crowd, ends = [], []
+        number = next((number for number, end in enumerate(ends) if end <= span.begin), len(ends))
+        ends[number : number + 1] = [span.begin + SURE * (span.end - span.begin)]
+        crowd.append((span, number))
+    yield from _placed(crowd, len(ends))
+
+
+def _placed(crowd: Iterable[tuple[Span, int]], of: int) -> Iterator[tuple[Span, Track]]:
+    return ((span, Track(number, of)) for span, number in crowd)
 
 
 def _time_of(call: Call) -> float:

@@ -111,12 +111,33 @@ def test_a_message_has_a_row_with_its_deliveries_its_side_effects_and_its_end():
     told.delete("c2", "a")
     (row,) = plots(told)["rows"]
     lanes = plots(told)["lanes"]
-    assert [(lanes[lane], count) for lane, _, _, count in row["spans"]] == [("c1", 1), ("c2", 2)]
+    assert [(lanes[lane], count) for lane, _, _, count, *_ in row["spans"]] == [("c1", 1), ("c2", 2)]
     first, second = row["spans"]
     # The first delivery lasts until the message is deleted, the timeout being longer than that.
     assert first[2] == second[2] == row["settled"]
     assert [(lanes[lane], status) for lane, _, status, _ in row["effects"]] == [("c2", "ok")]
     assert (row["name"], row["dead"], row["sent"] < row["settled"]) == ("#0", False, True)
+
+
+def test_deliveries_that_overlap_are_drawn_side_by_side_and_others_are_not():
+    told = Told(visibility_timeout=5.0)
+    told.send("a")
+    told.receive("c1", "a")
+    told.receive("c2", "a", count=2)
+    told.now += 10
+    told.receive("c1", "a", count=3)
+    (row,) = plots(told)["rows"]
+    assert [(count, track, of) for _, _, _, count, track, of in row["spans"]] == [(1, 0, 2), (2, 1, 2), (3, 0, 1)]
+
+
+def test_a_message_has_all_of_its_side_effects_whatever_they_are_known_by():
+    told = Told()
+    told.send("a", "b")
+    told.receive("c", "a", "b")
+    told.effect("c", "a", key="k-a/reserve")
+    told.effect("c", "a", key="k-a/charge")
+    told.effect("c", "b")
+    assert [len(row["effects"]) for row in plots(told)["rows"]] == [2, 1]
 
 
 def test_a_message_that_was_given_back_is_nobodys_from_then_on():
