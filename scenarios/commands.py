@@ -38,7 +38,8 @@ MOST_JOBS = 256
 SLOWEST, FASTEST = 0.1, 100.0
 
 #: The longest seed that anybody needs to type.
-_WHOLE_NUMBER = re.compile(r"\d{1,18}")
+MOST_DIGITS = 18
+_WHOLE_NUMBER = re.compile(rf"\d{{1,{MOST_DIGITS}}}")
 
 
 def scenario(
@@ -284,7 +285,10 @@ def whole(option: str, value: Number, least: int = 0, most: int | None = None) -
     if value is None or value == "":
         return None
     bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
-    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value).strip()):
+    text = str(value).strip()
+    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(text):
+        if len(text) > MOST_DIGITS:
+            bounds += f", of {MOST_DIGITS} digits at most"
         raise RequestError(f"{option} must be a whole number, {bounds}, and is {value!r}.")
     number = int(value)
     if number < least or (most is not None and number > most):

@@ -12,12 +12,11 @@ from typing import Any
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
 from scenarios.history_files import MERGED, read_history, write_atomically
-from scenarios.labs.directory import LATEST
+from scenarios.labs.directory import CAMPAIGN, LATEST, VERDICT
 from scenarios.model import Scenario
 from scenarios.page import REPORT, render
 from scenarios.verdict import Conditions, Outcome, judge
 
-VERDICT = "verdict.json"
 #: What is read of a verdict; one that lacks any of it was made by something else, or by half.
 _NEEDED = frozenset(
     {"scenario", "naive", "verdict", "tier", "seed", "reason", "command", "parameters", "consumer", "missed_deadline"}
@@ -58,6 +57,8 @@ def find_run(runs: Path, name: str | None) -> Run:
         if (path / MERGED).is_file():
             directory = path.resolve()
             return Run(directory, _verdict_in(directory))
+        if name and (path / CAMPAIGN).is_file():
+            raise RequestError(f"In the campaign {name} nothing was violated, so there is no history to report.")
     if not name:
         raise RequestError("There is no run yet; `invoke scenario --name crash` makes one.")
     raise RequestError(f"There is no run {name}; `invoke runs` lists them.")

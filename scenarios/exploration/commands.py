@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from infra.errors import InfraError
 from scenarios.commands import BAD_REQUEST, INTERRUPTED, Number, check_consumer, whole
 from scenarios.errors import RequestError, ScenarioError
+from scenarios.labs.directory import CAMPAIGN, point_latest_at
 
 if TYPE_CHECKING:
     from scenarios.exploration.campaign import Explored
@@ -126,7 +127,9 @@ def explore(
         document["verdict"] = simulation.verdict.as_json()
         document["story"] = (directory / files.STORY).read_text().splitlines()
         document["replay"] = files.command_of(directory)
-    files.write_document(directory / files.CAMPAIGN, document)
+    files.write_document(directory / CAMPAIGN, document)
+    if shrunk is not None:
+        point_latest_at(directory)  # of a campaign that found nothing there is nothing to show
     if json:
         print(json_module.dumps(document))  # noqa: T201 - this is the command's output
     else:
@@ -263,6 +266,7 @@ def scenario(
     simulation = case.simulate(_scenario_command(target, run_seed))
     directory = files.new_directory(target.name, run_seed, runs)
     files.write_run(case, simulation, directory)
+    point_latest_at(directory)
     if json:
         print(json_module.dumps({**simulation.verdict.as_json(), "run": str(directory)}))  # noqa: T201 - the output
     else:

@@ -27,15 +27,13 @@ from scenarios.exploration.shrink import Case
 from scenarios.exploration.targets import Target
 from scenarios.history import History
 from scenarios.history_files import MERGED, record_line, write_atomically
-from scenarios.labs.directory import LATEST, new_run_directory, point_latest_at
+from scenarios.labs.directory import CAMPAIGN, LATEST, VERDICT, new_run_directory
 from scenarios.page import REPORT, render
 from scenarios.simulation.run import Simulation
 from scenarios.simulation.story import tell
 
 CHOICES = "choices.json"
 STORY = "story.txt"
-VERDICT = "verdict.json"
-CAMPAIGN = "campaign.json"
 #: What a file of choices is, and the version of its form.
 FORMAT = "queue-fundamentals simulation"
 FORM = 1
@@ -79,12 +77,11 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def new_directory(name: str, seed: int, runs: Path | None = None) -> Path:
-    """Make the directory of a run, and let ``runs/latest`` name it."""
+    """Make the directory of a run."""
     directory = new_run_directory(runs or runs_directory(), name, seed, datetime.now().astimezone())
     processes = directory / "processes"
     if processes.is_dir():
         processes.rmdir()  # there are none
-    point_latest_at(directory)
     return directory
 
 
@@ -126,6 +123,8 @@ def _find(run: str, runs: Path) -> Path:
     for directory in (Path(run or runs / LATEST), runs / (run or LATEST)):
         if (directory / CHOICES).is_file():
             return directory.resolve()
+        if run and (directory / CAMPAIGN).is_file():
+            raise RequestError(f"In the campaign {run} nothing was violated, so there is no history to replay.")
     if not run:
         raise RequestError(f"The latest run in {runs} is not of the simulation; name one that `invoke explore` made.")
     raise RequestError(f"There is no simulated run {run}; it would be a directory with a {CHOICES} in it.")

@@ -13,6 +13,8 @@ from scenarios.errors import BusyError, ScenarioError
 
 #: The link to the latest complete run.
 LATEST = "latest"
+#: The files in a run's directory that hold its verdict, and what all histories of a campaign came to.
+VERDICT, CAMPAIGN = "verdict.json", "campaign.json"
 
 
 def new_run_directory(runs: Path, scenario: str, seed: int, now: datetime) -> Path:
@@ -22,6 +24,9 @@ def new_run_directory(runs: Path, scenario: str, seed: int, now: datetime) -> Pa
         ScenarioError: it cannot be made.
     """
     name = f"{now:%Y%m%d-%H%M%S}-{scenario}-{seed}"
+    latest = runs / LATEST
+    if latest.exists() and not latest.is_symlink():
+        raise ScenarioError(f"{latest} is to be the link to the latest run, and is something else; move it away.")
     try:
         runs.mkdir(parents=True, exist_ok=True)
         attempt = 1

@@ -22,7 +22,7 @@ from scenarios.foreign import command_line, is_program
 from scenarios.history import History
 from scenarios.history_files import MERGED, HistoryTail, write_atomically, write_history
 from scenarios.labs.births import Births, nursery
-from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
+from scenarios.labs.directory import VERDICT, new_run_directory, only_run, point_latest_at
 from scenarios.labs.observer import Nobody, Observer
 from scenarios.labs.subprocess import Setup, SubprocessLab
 from scenarios.model import COMMON, Parameters, Scenario
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from infra.target import Options
 
 TIER = "local"
-VERDICT = "verdict.json"
 #: A seed that nobody gave is drawn from this many.
 SEEDS = 2**32
 #: Begins the names of stacks that a run made and was asked to leave up.

@@ -40,6 +40,10 @@ def staged(monkeypatch, tmp_path):
         ({"name": "crash", "consumer": ""}, "error: --consumer is empty; name a class as module:Class, or a program."),
         ({"name": "chrash"}, "error: There is no scenario 'chrash'; did you mean crash?"),
         ({"name": "crash", "seed": "x"}, "error: --seed must be a whole number, 0 or more, and is 'x'."),
+        (
+            {"name": "crash", "seed": "9" * 19},
+            f"error: --seed must be a whole number, 0 or more, of 18 digits at most, and is '{'9' * 19}'.",
+        ),
         ({"name": "crash", "seed": "-1"}, "error: --seed must be a whole number, 0 or more, and is '-1'."),
         ({"name": "crash", "count": "1.5"}, "error: --count must be a whole number, 0 or more, and is '1.5'."),
         ({"name": "crash", "count": "2"}, "error: --count is 2; the scenario crash needs 5 to 100000."),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scenarios.errors import BusyError
+from scenarios.errors import BusyError, ScenarioError
 from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
 from scenarios.labs.environment import SERVICE_VARIABLES, as_options, as_variables, service_environment
 from services.consumer.settings import ConsumerSettings
@@ -58,6 +58,13 @@ def test_latest_names_the_last_run_and_leaves_nothing_else(tmp_path):
         point_latest_at(directory)
         assert (tmp_path / "latest").resolve() == directory
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_has_the_name_of_the_link_to_the_latest_run_is_told_of_before_the_run(tmp_path):
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(ScenarioError, match="latest is to be the link to the latest run, and is something else; move"):
+        new_run_directory(tmp_path, "crash", 7, NOON)
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
 
 
 def test_a_second_run_of_a_scenario_on_a_stack_is_refused_until_the_first_is_over(tmp_path):

@@ -12,6 +12,7 @@ from scenarios.exploration.campaign import CHUNK, Campaign, Found, explore
 from scenarios.exploration.runs import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import record_case, shrink
 from scenarios.exploration.targets import find, history_seed, make_target
+from scenarios.runs import find_run
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
 
@@ -89,9 +90,17 @@ class TestCommands:
         assert "0 VIOLATIONS  3 histories" in out
         assert "NEVER MET: " in out
         assert "dead-lettered-exactly" in out
-        written = json.loads((tmp_path / "latest" / "campaign.json").read_text())
+        (directory,) = tmp_path.iterdir()  # and no link to it: it has nothing to show
+        written = json.loads((directory / "campaign.json").read_text())
         assert (written["histories"], written["violated"]) == (3, [])
         assert written["never_met"]
+        code, _, err = run_command(capsys, commands.replay, directory.name, runs=tmp_path)
+        assert (code, err) == (
+            2,
+            f"error: In the campaign {directory.name} nothing was violated, so there is no history to replay.\n",
+        )
+        with pytest.raises(RequestError, match="nothing was violated, so there is no history to report"):
+            find_run(tmp_path, directory.name)
 
     def test_a_violation_is_told_as_a_story_with_the_command_that_repeats_it(self, capsys, tmp_path):
         code, out, _ = run_command(
