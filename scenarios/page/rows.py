@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from scenarios.history import Call, Delivery, Effect, History, SentMessage
 
-#: The part of a delivery that others can overlap: its end is as the queue has it, its begin as its receiver, a bit later.
+#: The part of a delivery that others can overlap: its end is as the queue has it, its begin as its receiver, later.
 SURE = 0.9
 #: The most messages that get a row.
 MOST_ROWS = 2000
