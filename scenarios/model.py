@@ -109,6 +109,8 @@ class Scenario:
         purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
         patience: for how many seconds disturbances of the simulated tier may hold the story up in all; finite where
             the pattern promises a time.
+        gives_back: its story asks a consumer to end that holds messages. They go back, which costs each a receive; the
+            simulated tier sets it aside until then.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Scenario:
     seconds: float = 3.0
     purge_seconds: float = 0.0
     patience: float = inf
+    gives_back: bool = False
 
     def parameters(self, given: Mapping[str, float | None], *, naive: bool = False) -> Parameters:
         """Return the defaults with what was given in their place, and what makes the naive twin of a naive run.

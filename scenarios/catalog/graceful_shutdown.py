@@ -102,4 +102,5 @@ SCENARIO = Scenario(
     least=Parameters(count=3, batch_size=3),
     # In order, filled up and once: the first receive brings a whole batch, and whatever comes again was given back.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
+    gives_back=True,
 )

@@ -93,6 +93,7 @@ class Staging:
         disturbances: what goes wrong beyond the story.
         purge_seconds: within how many seconds a purge is complete.
         patience: for how many seconds disturbances may hold the story up in all.
+        gives_back: the story asks a consumer to end that holds messages, and they go back.
     """
 
     scenario: str
@@ -109,6 +110,7 @@ class Staging:
     business_field: str = ""
     purge_seconds: float = 0.0
     patience: float = inf
+    gives_back: bool = False
 
 
 class SimulatedLab:
@@ -137,6 +139,7 @@ class SimulatedLab:
         #: Likewise for producers.
         self._senders: dict[str, SimulatedProcess] = {}
         self._dismissed: set[str] = set()
+        self._gives_back_yet = staging.gives_back
         self._hands = Recorder(
             self.world.records.append,
             f"{LAB}-dead-letters",
@@ -295,6 +298,7 @@ class SimulatedLab:
     def ask_to_end(self, *consumers: ConsumerHandle) -> None:
         """See :class:`scenarios.labs.base.Lab`."""
         self._dismissed.update(consumer.name for consumer in consumers)
+        self._gives_back_yet = False
         for consumer in consumers:
             self._incarnations[consumer.name].signal()
 
@@ -373,11 +377,12 @@ class SimulatedLab:
         return [process for process in self._incarnations.values() if process.runs]
 
     def story_costs(self) -> int:
-        """Return what the story's own faults may still cost a message; see ``strikes.Surroundings``."""
+        """Return what the story itself may still cost a message; see ``strikes.Surroundings``."""
         timeout = self.queue.visibility_timeout
         # Who was ended comes back, and what its story holds for it comes with it.
         to_come = [process for process in self._incarnations.values() if process.runs or process.disturbed_to_death]
-        return sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
+        faults = sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
+        return faults + int(self._gives_back_yet)
 
     def outage(self, seconds: float) -> None:
         """End every consumer that is ready; see :class:`scenarios.simulation.strikes.Surroundings`."""

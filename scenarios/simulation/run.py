@@ -130,6 +130,7 @@ def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances 
             business_field=plan.business_field,
             purge_seconds=scenario.purge_seconds,
             patience=scenario.patience,
+            gives_back=scenario.gives_back,
         ),
         choices,
     )

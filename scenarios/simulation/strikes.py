@@ -66,7 +66,7 @@ class Surroundings(Protocol):
         """Return the consumers that run."""
 
     def story_costs(self) -> int:
-        """Return how many receives the story's own faults may still cost a single message."""
+        """Return how many receives the story's own faults and requests to end may still cost a single message."""
 
     def outage(self, seconds: float) -> None:
         """End every consumer as SIGKILL would, and let them come back after a time."""
