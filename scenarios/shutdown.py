@@ -1,23 +1,33 @@
-"""How a consumer ends when it is asked to: the invariant of a graceful shutdown, and its witnesses.
+"""How a consumer ends when it is asked to: the invariants of a graceful shutdown, and its witnesses.
 
 A consumer says ``stopped`` as its last word, and whether a signal was the reason. What it received is by then
 
-    handled and settled, and its delete was asked for     finished
+    deleted, whatever it said of it                       finished
     handled and not settled (rejected, failed, held)      left to its visibility timeout, as always
     not handled, and given back                           visible to others at once
     anything else                                         abandoned
+
+What fails after the request to end, though nothing that it asked for has failed, was broken off: abandoned, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scenarios.history import Call, Delivery, History, Record
 from scenarios.invariants import Invariant, Violation
 from scenarios.witnesses import Evidence, Witness, times
 
-_SETTLED = frozenset({"done", "duplicate", "discarded"})
+#: The event by which a lab records that its story asks a consumer to end; ``asked`` is the consumer's name.
+ASKED_TO_END = "asked-to-end"
+#: Seconds that a signal to a real process may be on its way: what is begun within them may not have heard of it.
+ON_ITS_WAY = 1.0
+
+_SETTLED = frozenset({"done", "duplicate", "discarded", "expired", "superseded"})
+#: What a consumer asks for one message's sake.
+_WORK = ("Claim", "LookUpSideEffect", "FetchObject", "PerformSideEffect", "CallApi", "WriteState", "Complete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,26 @@ def _ends(history: History) -> Iterable[_End]:
             yield _End(record, [item for item in history.deliveries if item.process == record["process"]])
 
 
+class _Request(NamedTuple):
+    """The first request to end that a process was sent, and when it has surely heard of it."""
+
+    record: Record
+    heard_by: float
+
+    @property
+    def time(self) -> float:
+        return float(self.record["time"])
+
+
+def _requests(history: History) -> Mapping[str, _Request]:
+    """Return the requests by process: the story's own, and the disturbances', which come at once."""
+    found = [
+        *((record["asked"], _Request(record, record["time"] + ON_ITS_WAY)) for record in history.events(ASKED_TO_END)),
+        *((item.process, _Request(item.record, item.time)) for item in history.faults if item.kind == "sigterm"),
+    ]
+    return dict(sorted(found, key=lambda item: item[1].time, reverse=True))
+
+
 def _gave_back(history: History, process: str) -> dict[str, Call]:
     return {
         message_id: call
@@ -51,24 +81,86 @@ def abandoned(history: History) -> list[Violation]:
     """Find messages that a consumer still held when it ended, neither finished nor given back."""
     found = []
     for end in _ends(history):
-        outcomes = {
-            record["message_id"]: record["outcome"]
-            for record in history.events("handled")
-            if record["process"] == end.process
-        }
-        deleted = {item.message_id for item in history.deletions if item.process == end.process}
         given_back = _gave_back(history, end.process)
+        handled = {
+            record["message_id"]: record for record in history.events("handled") if record["process"] == end.process
+        }
         for message_id, delivery in {item.message_id: item for item in end.deliveries}.items():
-            outcome = outcomes.get(message_id)
-            if outcome is None:
-                why = "" if message_id in given_back else "neither begun nor given back"
-            else:
-                why = "done and not deleted" if outcome in _SETTLED and message_id not in deleted else ""
+            if _is_deleted(history, delivery):
+                continue
+            said = handled.get(message_id)
+            # What was said of an earlier delivery says nothing of this one.
+            said = said if said is not None and float(said["time"]) > delivery.time else None
+            why = _why_in_hand(history, delivery, said, message_id in given_back)
             if why:
                 summary = f"{end.process} ended with {history.name(message_id)} in hand: {why}."
                 records = (*delivery.call.records, end.stopped)
                 found.append(Violation("abandoned-at-shutdown", summary, (), (message_id,), records))
     return found
+
+
+def _is_deleted(history: History, delivery: Delivery) -> bool:
+    """Tell whether a delivery's own process has asked for the message's delete since."""
+    return any(
+        item.process == delivery.process and item.call.started > delivery.time
+        for item in history.deletions_of.get(delivery.message_id, ())
+    )
+
+
+def _why_in_hand(history: History, delivery: Delivery, handled: Record | None, given_back: bool) -> str:
+    """Return why a message that was not deleted was still in hand; empty for one that was not."""
+    if handled is not None and handled["outcome"] in _SETTLED:
+        return "done and not deleted"
+    if given_back or _came_to_nothing(history, delivery, handled):
+        return ""
+    if handled is None:
+        return "neither finished nor given back"
+    request = _requests(history).get(delivery.process)
+    broken_off = handled["outcome"] == "failed" and request is not None and request.time < float(handled["time"])
+    return "broken off, and not given back" if broken_off else ""
+
+
+def _came_to_nothing(history: History, delivery: Delivery, handled: Record | None) -> bool:
+    """Tell whether something that a process asked for a delivery's sake failed, or was refused it."""
+    keys = {history.messages[delivery.message_id].key} if delivery.message_id in history.messages else set()
+    if handled is not None:
+        keys.add(handled["key"])
+    return any(
+        call.status != "ok" or _is_refused(call)
+        for operation in _WORK
+        for call in history.calls(operation)
+        if call.process == delivery.process and call.started > delivery.time and call.arguments["key"] in keys
+    )
+
+
+def _is_refused(call: Call) -> bool:
+    held = call.operation == "Claim" and call.result["type"] == "HeldByAnother"
+    return held or (call.operation == "Complete" and not call.result)
+
+
+def begun_after_sigterm(history: History) -> list[Violation]:
+    """Find messages that a consumer began to work on after it had been asked to end.
+
+    Its claims say what it begins; of one that makes none, its side effects do.
+    """
+    found = []
+    for process, request in _requests(history).items():
+        claims = [call for call in history.calls("Claim") if call.process == process]
+        begins = claims or [effect.call for effect in history.effects if effect.process == process]
+        for call in begins:
+            if call.started > request.heard_by and not _was_begun(history, call, begins, request.heard_by):
+                name = history.name_of_key(call.arguments["key"])
+                summary = f"{process} was asked to end, and began {name} after that."
+                records = (request.record, *call.records)
+                found.append(Violation("begun-after-sigterm", summary, (call.arguments["key"],), (), records))
+    return found
+
+
+def _was_begun(history: History, call: Call, begins: Iterable[Call], by: float) -> bool:
+    """Tell whether a call repeats what its process had begun by then, of what its last receive brought."""
+    receives = [item.ended for item in history.calls("Receive") if item.process == call.process]
+    since = max((time for time in receives if time <= call.started), default=0.0)
+    return any(since <= item.started <= by and item.arguments["key"] == call.arguments["key"] for item in begins)
 
 
 def find_released_early(history: History) -> Evidence | None:
@@ -102,8 +194,14 @@ def find_finished_in_hand(history: History) -> Evidence | None:
         if not given_back:
             continue
         released = min(call.started for call in given_back.values())
+        deleted = {item.message_id for item in history.deletions if item.process == end.process}
         mine = [item for item in history.effects if item.process == end.process and item.call.ended < released]
-        if mine and history.exits.get(end.process) and history.exits[end.process].code == 0:
+        if (
+            mine
+            and mine[-1].message_id in deleted
+            and history.exits.get(end.process)
+            and history.exits[end.process].code == 0
+        ):
             summary = (
                 f"{end.process} finished {history.name(mine[-1].message_id)}, gave back {len(given_back)} messages and "
                 "ended with exit code 0"
@@ -138,6 +236,9 @@ ABANDONED = Invariant(
     "abandoned-at-shutdown",
     "whoever is asked to end finishes what is in hand and gives back the rest",
     abandoned,
+)
+BEGUN_AFTER_SIGTERM = Invariant(
+    "begun-after-sigterm", "nothing new is begun after a request to end", begun_after_sigterm
 )
 RELEASED_EARLY = Witness(
     "released-early",

@@ -20,7 +20,14 @@ from scenarios.history import History
 from scenarios.invariants import STANDARD
 from scenarios.labs.base import ConsumerHandle, Lab, has_ended, in_a_long_poll, is_it
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
-from scenarios.shutdown import ABANDONED, ASKED_TWICE, ENDED_IN_A_LONG_POLL, FINISHED_IN_HAND, RELEASED_EARLY
+from scenarios.shutdown import (
+    ABANDONED,
+    ASKED_TWICE,
+    BEGUN_AFTER_SIGTERM,
+    ENDED_IN_A_LONG_POLL,
+    FINISHED_IN_HAND,
+    RELEASED_EARLY,
+)
 from services.faults import Fault
 
 #: Seconds that giving back takes: so long is there time for the second signal.
@@ -90,7 +97,7 @@ SCENARIO = Scenario(
     pace="fast",
     seconds=4,
     run=run,
-    invariants=(*STANDARD, ABANDONED),
+    invariants=(*STANDARD, ABANDONED, BEGUN_AFTER_SIGTERM),
     witnesses=(FINISHED_IN_HAND, ASKED_TWICE, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:DropsWhatItHolds",

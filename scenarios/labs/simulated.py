@@ -28,6 +28,7 @@ from scenarios.labs.environment import WAIT_TIME_SECONDS
 from scenarios.labs.redrive import redriven
 from scenarios.model import MAX_BATCH_SIZE, DeliveryRates, Parameters
 from scenarios.payloads import REMOVER, SWEEPER
+from scenarios.shutdown import ASKED_TO_END
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.disturbances import Disturbance
 from scenarios.simulation.growing import GrowingHistory
@@ -300,7 +301,9 @@ class SimulatedLab:
         self._dismissed.update(consumer.name for consumer in consumers)
         self._gives_back_yet = False
         for consumer in consumers:
-            self._incarnations[consumer.name].signal()
+            process = self._incarnations[consumer.name]
+            self._recorder.event(ASKED_TO_END, asked=process.name)
+            process.signal()
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.labs.base.Lab`."""

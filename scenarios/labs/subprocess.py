@@ -39,6 +39,7 @@ from scenarios.labs.programs import Programs, Start
 from scenarios.labs.redrive import redriven
 from scenarios.labs.timing import Timing
 from scenarios.model import Parameters, Scenario
+from scenarios.shutdown import ASKED_TO_END
 from services.faults import Fault
 from services.history import Recorder, append_to
 
@@ -275,6 +276,8 @@ class SubprocessLab:
         """See :class:`scenarios.labs.base.Lab`."""
         names = tuple(consumer.name for consumer in consumers)
         self._asked_to_end.update(names)
+        for name in names:
+            self._recorder.event(ASKED_TO_END, asked=name)
         self._processes.terminate(names)
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:

@@ -77,6 +77,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("malformed bodies deleted", consumers.DeletesMalformed, _ORDERS, "poison-acknowledged"),
     _consumer("poison worked on", consumers.WorksOnPoison, _ORDERS, "poison-acknowledged"),
     _consumer("processed after SIGTERM", consumers.GoesOnAfterSigterm, _ORDERS, "begun-after-sigterm"),
+    _consumer("in hand at SIGTERM, and dropped", naive.DropsWhatItHolds, _ORDERS, "abandoned-at-shutdown"),
+    _consumer("in hand at SIGTERM, and cancelled", consumers.BreaksOffWhatIsInHand, _ORDERS, "abandoned-at-shutdown"),
     _consumer("unclear side effect repeated", consumers.RepeatsAnUnclearSideEffect, _ORDERS, _TWICE),
     _consumer("no heartbeat", consumers.NeverBeats, _LONG, _TWICE, _DEAD),
     _consumer("heartbeat without the claim", consumers.ExtendsTheMessageAlone, _LONG, _TWICE),

@@ -259,6 +259,16 @@ class GoesOnAfterSigterm(Consumer):
         self.stopping = self._asked
 
 
+class BreaksOffWhatIsInHand(Consumer):
+    """Cancel the work in hand at a request to end: its message waits out the visibility timeout."""
+
+    def perform(self, delivery: Delivery) -> Task[None]:
+        """Perform, and do not come to the bookkeeping."""
+        yield from super().perform(delivery)
+        if self.stopping:
+            raise InterruptedError("cancelled")
+
+
 class NeverBeats(Consumer):
     """Have a heartbeat in the settings, and none at work."""
 

@@ -15,6 +15,7 @@ from typing import Any
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
 from scenarios.invariants import Violation
 from scenarios.scaling import SCALED
+from scenarios.shutdown import ASKED_TO_END
 from scenarios.verdict import Verdict
 
 #: Events that say nothing which an operation or an exit does not say as well.
@@ -111,6 +112,8 @@ def _event(record: Record, time: float, process: str) -> Iterable[Line]:
     if event == "exited":
         code = record["code"]
         yield time, record["exited"], "is dead" if code < 0 else f"ends with exit code {code}", frozenset()
+    elif event == ASKED_TO_END:
+        yield time, record["asked"], "*** SIGTERM ***", frozenset()
     elif event == SCALED:
         yield time, process, f"is to have {record['consumers']} consumers: {record['why']}", frozenset()
     elif event not in _SILENT:

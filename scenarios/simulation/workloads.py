@@ -14,6 +14,7 @@ from scenarios.invariants import FIFO, STANDARD, Invariant, Violation
 from scenarios.labs.base import ConsumerSettings, Lab, QueueInfo
 from scenarios.labs.simulated import SimulatedLab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.shutdown import ABANDONED, BEGUN_AFTER_SIGTERM
 from scenarios.simulation.mixes import POISON_MARKER, MessageMix, draw_messages
 from services.consumer.consumer import DELETE_ATTEMPTS
 from services.faults import Fault
@@ -73,7 +74,7 @@ def _workload(shape: _Shape) -> Workload:
         summary=shape.summary,
         pace="fast",
         run=run,
-        invariants=(*shape.invariants, REFUSED_AND_FORGOTTEN, BEGUN_AFTER_SIGTERM),
+        invariants=(*shape.invariants, REFUSED_AND_FORGOTTEN, BEGUN_AFTER_SIGTERM, ABANDONED),
         witnesses=(),
         naive_twin=NaiveTwin(
             "services.consumer.naive:WithoutGuard", "claims and the look into the ledger", "duplicated-side-effect"
@@ -84,7 +85,7 @@ def _workload(shape: _Shape) -> Workload:
     return Workload(scenario, shape.queue, shape.mix.business_field)
 
 
-# --- two promises that only a simulation can put to the test --------------------------------------------------------
+# --- a promise that only a simulation can put to the test --------------------------------------------------------
 
 
 def refused_and_forgotten(history: History) -> list[Violation]:
@@ -130,26 +131,8 @@ def _identity(message: object) -> object:
     return message["body"] if isinstance(message, dict) else message
 
 
-def begun_after_sigterm(history: History) -> list[Violation]:
-    """Find messages that a consumer began to work on after it had been asked to end."""
-    asked = {strike.process: strike for strike in history.faults if strike.kind == "sigterm"}
-    return [
-        Violation(
-            "begun-after-sigterm",
-            f"{call.process} was asked to end, and after that claimed {history.name_of_key(call.arguments['key'])}.",
-            (call.arguments["key"],),
-            records=(asked[call.process].record, *call.records),
-        )
-        for call in history.calls("Claim")
-        if call.process in asked and call.started > asked[call.process].time
-    ]
-
-
 REFUSED_AND_FORGOTTEN = Invariant(
     "refused-and-forgotten", "what the queue refused for a while is offered again", refused_and_forgotten
-)
-BEGUN_AFTER_SIGTERM = Invariant(
-    "begun-after-sigterm", "nothing new is begun after a request to end", begun_after_sigterm
 )
 
 # --- the workloads --------------------------------------------------------------------------------------------------

@@ -50,8 +50,8 @@ from services.payload import MalformedPayload, effect_key, parse_payload, sequen
 #: A claim made without a lease of its own ends when this part of the visibility timeout is over: a successor that
 #: receives the message the moment it is visible must not find it still held by the dead.
 LEASE_PART = 0.9
-#: A message whose lease would be shorter than this part of the visibility timeout is not begun: a claim that ends before
-#: its work protects nothing, and the timeout is to be six times the work.
+#: A message whose lease would be shorter than this part of the visibility timeout is not begun: a claim that ends
+#: before its work protects nothing, and the timeout is to be six times the work.
 #: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 LEAST_LEASE_PART = 1 / 6
 #: Seconds between receives while the queue cannot be reached, doubling up to the last.
