@@ -11,6 +11,7 @@ the queue until they are dead-lettered with it.
 
 from __future__ import annotations
 
+from scenarios.batches import DELETED_AGAIN, REFUSED_AND_FORGOTTEN
 from scenarios.catalog.poison import MARKER, POISON_EVERY
 from scenarios.invariants import STANDARD
 from scenarios.labs.base import Lab
@@ -39,7 +40,7 @@ SCENARIO = Scenario(
     summary="good messages and poison come in one batch, and each is deleted, or not, for itself",
     pace="fast",
     run=run,
-    invariants=STANDARD,
+    invariants=(*STANDARD, REFUSED_AND_FORGOTTEN, DELETED_AGAIN),
     witnesses=(GOOD_AMONG_POISON, DELETED_AT_A_LATER_TRY, FAILED_IN_PART, DEAD_LETTERED_EXACTLY),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:BatchAsAWhole",

@@ -70,6 +70,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("what failed is deleted", consumers.DeletesWhatFailed, _ORDERS, _LOST),
     _consumer("batch acknowledged as a whole", consumers.AcknowledgesTheWholeBatch, _ORDERS, _LOST),
     _consumer("Failed entries of a delete ignored", consumers.ForgetsRefusedDeletes, _ORDERS, "refused-and-forgotten"),
+    _consumer("failed calls of a delete ignored", consumers.ForgetsFailedDeletes, _ORDERS, "refused-and-forgotten"),
     _consumer("stale receipt handle reused", consumers.ReusesTheFirstReceiptHandle, _ORDERS, _DEAD, _STUCK),
     _consumer("in-memory cache trusted too soon", consumers.RemembersBeforeItIsDone, _ORDERS, _LOST),
     _consumer("keyed by MessageId", consumers.KeyedByMessageId, _ORDERS, "unexpected", _LOST),

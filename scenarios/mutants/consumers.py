@@ -14,6 +14,7 @@ from services.operations import (
     ClaimResult,
     Complete,
     Delete,
+    EntryFailure,
     HeldByAnother,
     LookUpSideEffect,
     Message,
@@ -163,6 +164,21 @@ class ForgetsRefusedDeletes(Consumer):
             yield Delete(tuple(messages))
         except OperationFailed as error:
             yield Note("delete-failed", {"error": error.code}, logging.WARNING)
+
+
+class ForgetsFailedDeletes(Consumer):
+    """Read the ``Failed`` entries of a delete, and take a call that failed as a whole for somebody else's affair."""
+
+    def delete(self, messages: Sequence[Message]) -> Task[None]:
+        """Delete, and try again what was refused; give up where nobody answers."""
+        left = tuple(messages)
+        while left:
+            try:
+                failures: tuple[EntryFailure, ...] = yield Delete(left)
+            except OperationFailed as error:
+                yield Note("delete-failed", {"error": error.code}, logging.WARNING)
+                return
+            left = tuple(left[failure.entry] for failure in failures if not failure.sender_fault)
 
 
 class ReusesTheFirstReceiptHandle(Consumer):

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from scenarios.history import History
-from scenarios.invariants import FIFO, STANDARD, Invariant, Violation
+from scenarios.batches import REFUSED_AND_FORGOTTEN
+from scenarios.invariants import FIFO, STANDARD, Invariant
 from scenarios.labs.base import ConsumerSettings, Lab, QueueInfo
 from scenarios.labs.simulated import SimulatedLab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from scenarios.shutdown import ABANDONED, BEGUN_AFTER_SIGTERM
 from scenarios.simulation.mixes import POISON_MARKER, MessageMix, draw_messages
-from services.consumer.consumer import DELETE_ATTEMPTS
 from services.faults import Fault
 
 #: Lab seconds in which everything is to be settled, apart from the time that disturbances take.
@@ -84,56 +83,6 @@ def _workload(shape: _Shape) -> Workload:
     )
     return Workload(scenario, shape.queue, shape.mix.business_field)
 
-
-# --- a promise that only a simulation can put to the test --------------------------------------------------------
-
-
-def refused_and_forgotten(history: History) -> list[Violation]:
-    """Find entries of a batch that the queue refused for reasons of its own, and that nobody offered again.
-
-    A process that died had no chance to; one that has tried a number of times may give up.
-    """
-    return [
-        Violation(
-            "refused-and-forgotten",
-            f"{process} had an entry of a {operation} refused for a while, and did not offer it again.",
-            records=history.calls(operation)[index].records,
-        )
-        for operation in ("Send", "Delete")
-        for process, index in _forgotten(history, operation)
-    ]
-
-
-def _forgotten(history: History, operation: str) -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
-    calls = history.calls(operation)
-    for index, call in enumerate(calls):
-        if call.status != "ok" or call.result is None:
-            continue
-        failed = call.result["failed"] if operation == "Send" else call.result
-        end = history.exits.get(call.process)
-        if not failed or (end is not None and end.code != 0):
-            continue
-        offered = [_identity(item) for item in call.arguments["messages"]]
-        for item in failed:
-            identity = offered[item["entry"]]
-            tries = [
-                other.started > call.started
-                for other in calls
-                if other.process == call.process and identity in map(_identity, other.arguments["messages"])
-            ]
-            if not item["sender_fault"] and not any(tries) and len(tries) < DELETE_ATTEMPTS:
-                found.append((call.process, index))
-    return found
-
-
-def _identity(message: object) -> object:
-    return message["body"] if isinstance(message, dict) else message
-
-
-REFUSED_AND_FORGOTTEN = Invariant(
-    "refused-and-forgotten", "what the queue refused for a while is offered again", refused_and_forgotten
-)
 
 # --- the workloads --------------------------------------------------------------------------------------------------
 

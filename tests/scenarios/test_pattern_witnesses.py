@@ -97,19 +97,31 @@ def test_deletes_that_failed_in_part_and_were_tried_again_are_evidence(refused, 
     told = Told()
     told.send("a", "b")
     told.receive("c", "a", "b")
-    told.delete("c", "a", "b", refused=refused)
+    told.delete("c", "a", "b", failed=refused)
     told.delete(by, again)
     assert (find_deleted_at_a_later_try(told.history) is not None) is found
 
 
-def test_a_call_of_deletes_that_failed_as_a_whole_and_was_tried_again_is_evidence():
+def failed_as_a_whole(*, transient=True, between=False, again=True):
     told = Told()
     told.send("a", "b")
     told.receive("c", "a", "b")
-    told.fail("c", told.begin("c", "Delete", messages=["m-a", "m-b"]), "Delete", transient=False)
-    assert find_deleted_at_a_later_try(told.history) is None
-    told.delete("c", "a", "b")
-    assert find_deleted_at_a_later_try(told.history).summary.startswith("2 of 2 deletes of a batch failed")
+    told.fail("c", told.begin("c", "Delete", messages=["m-a", "m-b"]), "Delete", transient=transient)
+    if between:
+        told.receive("c", "a", "b", count=2)
+    if again:
+        told.delete("c", "a", "b")
+    return told.history
+
+
+def test_a_call_of_deletes_that_failed_as_a_whole_and_was_tried_again_is_evidence():
+    summary = find_deleted_at_a_later_try(failed_as_a_whole()).summary
+    assert summary == "2 of 2 deletes of a batch failed, and the next try took them"
+
+
+@pytest.mark.parametrize("near", [{"transient": False}, {"between": True}, {"again": False}])
+def test_a_call_that_was_refused_for_good_or_is_repeated_for_another_delivery_is_no_evidence(near):
+    assert find_deleted_at_a_later_try(failed_as_a_whole(**near)) is None
 
 
 def worked(*, seconds=2.0, beats=True, again=False):
@@ -151,29 +163,13 @@ def test_a_message_heals_after_retries_if_it_fails_twice_and_is_done_at_last(fai
     assert (find_healed_after_retries(told.history) is not None) is found
 
 
-def deleted_in_part(*, refused=(0, 2), again=("a", "c")):
+@pytest.mark.parametrize(("failed", "found"), [((), False), ((0, 2), True), ((0, 1, 2), False)])
+def test_a_batch_fails_in_part_if_some_of_it_fails_and_some_does_not(failed, found):
     told = Told()
     told.send("a", "b", "c")
-    refusals = [{"entry": at, "code": "X", "message": "", "sender_fault": False} for at in refused]
-    told.do("c", "Delete", refusals, messages=["m-a", "m-b", "m-c"])
-    if again:
-        told.delete("c", *again)
-    return told.history
-
-
-def test_a_batch_that_fails_in_part_and_is_tried_again_in_that_part_is_evidence():
-    assert find_failed_in_part(deleted_in_part()).summary == (
-        "2 of 3 deletes of a batch failed under an overall success, and were asked for again; the other 1 were not"
-    )
-
-
-@pytest.mark.parametrize(
-    "near",
-    [{"refused": ()}, {"refused": (0, 1, 2)}, {"again": ()}, {"again": ("a",)}, {"again": ("a", "b", "c")}],
-    ids=["none failed", "all failed", "not tried again", "forgot one", "tried all again"],
-)
-def test_a_batch_that_is_not_finished_in_just_its_part_is_no_evidence(near):
-    assert find_failed_in_part(deleted_in_part(**near)) is None
+    told.receive("c", "a", "b", "c")
+    told.delete("c", "a", "b", "c", failed=failed)
+    assert (find_failed_in_part(told.history) is not None) is found
 
 
 def lost(*, renewed=False, taken=True, completes=False, goes_on=""):

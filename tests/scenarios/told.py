@@ -104,8 +104,11 @@ class Told:
     def effect(self, process, identity, executions=1, key=None):
         self.do(process, "PerformSideEffect", executions, **self.about(identity, key))
 
-    def delete(self, process, *ids, refused=(), queue=QUEUE):
-        refusals = [{"entry": at, "code": "X", "message": "", "sender_fault": True} for at in refused]
+    def delete(self, process, *ids, refused=(), failed=(), queue=QUEUE):
+        """Delete as one batch; of its entries some may be refused for good, and some fail for a while."""
+        refusals = [
+            {"entry": at, "code": "X", "message": "", "sender_fault": at in refused} for at in (*refused, *failed)
+        ]
         self.do(process, "Delete", refusals, queue, messages=[f"m-{identity}" for identity in ids])
 
     def handle(self, process, *ids, count=1):
