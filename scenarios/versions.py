@@ -6,9 +6,10 @@ What a message updates is read from its body, and the state from the table: a co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
+from math import inf
 from typing import NamedTuple
 
 from scenarios.history import Call, Delivery, History
@@ -57,19 +58,25 @@ def stale_state(history: History) -> list[Violation]:
 
 
 def update_dropped(history: History) -> list[Violation]:
-    """Find updates that left the queue although nobody had written them, or found a newer version in their place."""
-    weighed = {call.arguments["message_id"] for call in history.calls("WriteState") if call.status == "ok"}
-    weighed_keys = {history.messages[item].key for item in weighed if item in history.messages}
+    """Find updates that were deleted before any write had been told of their version, or of a newer one.
+
+    Who told it does not matter: an older update of a batch needs no write of its own once the newest one is written.
+    """
+    told, writes = updates(history), _writes(history)
     return [
         Violation(
             "update-dropped",
-            f"{history.name(message.message_id)} left the queue, and was neither written nor found superseded.",
-            (message.key,),
-            (message.message_id,),
-            tuple(chain.from_iterable(item.call.records for item in history.deletions_of.get(message.message_id, ()))),
+            f"{history.name(message_id)} left the queue before any write had found {update.entity} at version "
+            f"{update.version} or newer.",
+            (history.messages[message_id].key,),
+            (message_id,),
+            tuple(chain.from_iterable(item.call.records for item in history.deletions_of.get(message_id, ()))),
         )
-        for message in history.messages.values()
-        if not message.poison and message.message_id in history.gone and message.key not in weighed_keys
+        for message_id, update in told.items()
+        if message_id in history.messages
+        and not history.messages[message_id].poison
+        and message_id in history.gone
+        and not any(_known(history, message_id, writes.get(update.entity, ()), update.version))
     ]
 
 
@@ -99,18 +106,35 @@ def find_overtaken(history: History) -> Evidence | None:
 
 
 def find_superseded(history: History) -> Evidence | None:
-    """Find writes that were refused because a newer version was there."""
-    found = [
-        call
-        for call in history.calls("WriteState")
-        if call.status == "ok" and not call.result["took"] and call.result["version"] > call.arguments["version"]
-    ]
+    """Find updates that never took, and left the queue because a newer version was known to be there."""
+    writes = _writes(history)
+    found: list[tuple[Update, Call]] = []
+    for message_id, update in updates(history).items():
+        newer = list(_known(history, message_id, writes.get(update.entity, ()), update.version + 1))
+        took = any(
+            call.arguments["version"] == update.version and call.status == "ok" and call.result["took"]
+            for call in writes.get(update.entity, ())
+        )
+        if newer and not took and message_id in history.gone:
+            own = [call for call in newer if call.arguments["version"] == update.version]
+            found.append((update, (own or newer)[0]))
     if not found:
         return None
-    call = found[0]
-    entity, version = call.arguments["entity"], call.arguments["version"]
-    summary = f"{times(len(found))}, e.g. {entity}: version {version}, when version {call.result['version']} was there"
+    update, call = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {update.entity}: version {update.version}, when version {call.result['version']} "
+        "was there"
+    )
     return Evidence(summary, len(found), call.records)
+
+
+def _known(history: History, message_id: str, writes: Iterable[Call], version: int) -> Iterator[Call]:
+    """Yield the writes that were answered with this version or a newer one before anybody deleted a message."""
+    deletions = [item for item in history.deletions_of.get(message_id, ()) if item.status != "fail"]
+    before = min((item.call.started for item in deletions), default=inf)
+    for call in writes:
+        if call.status == "ok" and call.ended <= before and call.result["version"] >= version:
+            yield call
 
 
 def _states(history: History) -> Mapping[str, int]:
@@ -130,7 +154,9 @@ def _writes(history: History) -> Mapping[str, list[Call]]:
 
 STALE_STATE = Invariant("stale-state", "the state of each entity is that of the highest version sent", stale_state)
 UPDATE_DROPPED = Invariant(
-    "update-dropped", "no update leaves the queue before it is written or found superseded", update_dropped
+    "update-dropped",
+    "no update leaves the queue before its version or a newer one is known to be there",
+    update_dropped,
 )
 OVERTAKEN = Witness("overtaken", "an update is received after a newer one of its entity", find_overtaken)
-SUPERSEDED = Witness("superseded", "a write finds a newer version there, and leaves it", find_superseded)
+SUPERSEDED = Witness("superseded", "an older update finds a newer version there, and leaves it", find_superseded)

@@ -64,20 +64,47 @@ def test_what_still_waits_cannot_be_missed_in_the_state():
 
 def test_an_update_that_left_the_queue_unwritten_is_a_violation():
     told = two_versions(1, 2)
+    write(told, 1)
+    told.delete("c", "v2")
+    states(told, e0=1)
+    (found,) = update_dropped(told.history)
+    assert found.message_ids == ("m-v2",)
+    assert found.summary == "message #1 left the queue before any write had found e0 at version 2 or newer."
+
+
+@pytest.mark.parametrize("by", ["c", "d"], ids=["by the same consumer", "by another one"])
+def test_an_older_update_needs_no_write_of_its_own_once_a_newer_one_is_written(by):
+    told = two_versions(2)
+    write(told, 2)
+    told.receive(by, "v1")
+    told.delete(by, "v1")
+    assert update_dropped(told.history) == []
+    assert find_superseded(told.history).summary == "once, e.g. e0: version 1, when version 2 was there"
+
+
+def test_an_older_update_that_is_deleted_before_the_newer_one_is_written_is_a_violation():
+    told = two_versions(2, 1)
+    told.delete("c", "v1")
+    write(told, 2)
+    assert [found.message_ids for found in update_dropped(told.history)] == [("m-v1",)]
+    assert find_superseded(told.history) is None
+
+
+def test_a_delete_that_failed_is_none():
+    told = two_versions(2, 1)
+    told.delete("c", "v1", refused=(0,))
     write(told, 2)
     told.delete("c", "v1")
-    states(told, e0=2)
-    (found,) = update_dropped(told.history)
-    assert found.message_ids == ("m-v1",)
+    assert update_dropped(told.history) == []
 
 
 def test_a_write_of_unknown_outcome_is_no_write():
     told = two_versions(1, 2)
-    write(told, 2)
-    told.begin("c", "WriteState", entity="e0", version=1, key="v1", message_id="m-v1", only_if_newer=True)
-    told.receive("d", "v1", count=2)
-    told.delete("d", "v1")
-    assert [found.message_ids for found in update_dropped(told.history)] == [("m-v1",)]
+    write(told, 1)
+    told.begin("c", "WriteState", entity="e0", version=2, key="v2", message_id="m-v2", only_if_newer=True)
+    told.receive("d", "v2", count=2)
+    told.delete("d", "v2")
+    assert [found.message_ids for found in update_dropped(told.history)] == [("m-v2",)]
 
 
 def test_a_newer_version_before_an_older_one_is_seen():
@@ -97,3 +124,11 @@ def test_a_write_that_finds_a_newer_version_is_seen_and_one_that_finds_its_own_i
     assert find_superseded(told.history) is None
     write(told, 1, there=2)
     assert find_superseded(told.history).summary == "once, e.g. e0: version 1, when version 2 was there"
+
+
+def test_an_older_version_that_was_written_first_was_not_superseded():
+    told = two_versions(1, 2)
+    write(told, 1, delete=False)
+    write(told, 2)
+    told.delete("c", "v1")
+    assert find_superseded(told.history) is None
