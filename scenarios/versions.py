@@ -128,6 +128,28 @@ def find_superseded(history: History) -> Evidence | None:
     return Evidence(summary, len(found), call.records)
 
 
+def find_raced(history: History) -> Evidence | None:
+    """Find two writes of one entity, by two consumers, that were under way at the same time."""
+    found = [
+        (one, other)
+        for calls in _writes(history).values()
+        for place, one in enumerate(calls)
+        for other in calls[place + 1 :]
+        if other.process != one.process
+        and other.started < one.ended
+        and other.arguments["version"] != one.arguments["version"]
+        and one.status == other.status == "ok"
+    ]
+    if not found:
+        return None
+    one, other = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {one.arguments['entity']}: version {one.arguments['version']} by {one.process} and "
+        f"version {other.arguments['version']} by {other.process}"
+    )
+    return Evidence(summary, len(found), (*one.records, *other.records))
+
+
 def _known(history: History, message_id: str, writes: Iterable[Call], version: int) -> Iterator[Call]:
     """Yield the writes that were answered with this version or a newer one before anybody deleted a message."""
     deletions = [item for item in history.deletions_of.get(message_id, ()) if item.status != "fail"]
@@ -160,3 +182,5 @@ UPDATE_DROPPED = Invariant(
 )
 OVERTAKEN = Witness("overtaken", "an update is received after a newer one of its entity", find_overtaken)
 SUPERSEDED = Witness("superseded", "an older update finds a newer version there, and leaves it", find_superseded)
+#: By luck: two consumers meet in most runs, and not in each.
+RACED = Witness("raced", "two consumers write versions of one entity at the same time", find_raced, required=False)

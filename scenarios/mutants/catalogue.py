@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenarios.catalog import find_scenario
 from scenarios.mutants import consumers, others
 from scenarios.simulation import workloads
+from scenarios.simulation.run import queue_of
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.workloads import Workload
 from services.consumer import naive
@@ -19,7 +21,7 @@ class Mutant:
 
     Attributes:
         change: what is different, in a few words.
-        workload: where it is hunted.
+        workload: where it is hunted; a scenario, where only that asks for the pattern that it breaks.
         breaks: the invariants of which it must violate one.
     """
 
@@ -49,6 +51,11 @@ def _tables(change: str, broken: type[TableModel], workload: Workload, *breaks: 
 def _name(broken: type[object]) -> str:
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in broken.__name__)
     return words.strip().replace(" ", "-")
+
+
+def _story(name: str) -> Workload:
+    scenario = find_scenario(name)
+    return Workload(scenario, queue_of(scenario))
 
 
 _ORDERS, _KEYS = workloads.ORDERS, workloads.BUSINESS_KEYS
@@ -86,6 +93,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("heartbeat ends at SIGTERM", consumers.StopsBeatingAtSigterm, _LONG, _TWICE),
     _consumer("heartbeat gives up at a passing error", consumers.LetsGoAtAPassingError, _LONG, _TWICE),
     _consumer("heartbeat after the claim is lost", consumers.BeatsForWhatItLost, _LONG, _STUCK),
+    _consumer("version read, then written", consumers.ReadsThenWrites, _story("out-of-order"), "stale-state"),
     Mutant(
         "forgets-refused-sends",
         "Failed entries of a send ignored",

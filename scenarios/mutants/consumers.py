@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
+from services.consumer.versions import Reconciles
 from services.operations import (
     AlreadyCompleted,
     ChangeVisibility,
@@ -22,9 +23,11 @@ from services.operations import (
     OperationFailed,
     PerformSideEffect,
     RenewClaim,
+    StateWritten,
     Task,
+    WriteState,
 )
-from services.payload import effect_key, parse_payload
+from services.payload import effect_key, parse_payload, update_of
 
 #: Seconds: longer than any run.
 FOR_EVER = 1_000_000.0
@@ -343,3 +346,17 @@ class RepeatsAnUnclearSideEffect(Consumer):
             yield effect
         except OperationFailed:
             yield effect
+
+
+class ReadsThenWrites(Reconciles):
+    """Compare versions here and not in the store: between the look and the write somebody else writes."""
+
+    def perform(self, delivery: Delivery) -> Task[None]:
+        """Look, by a write that nothing is older than, and then write without a condition."""
+        entity, version = update_of(delivery.payload)
+        message_id = delivery.message.message_id
+        there: StateWritten = yield WriteState(entity, 0, delivery.key, message_id, only_if_newer=True)
+        if not there.took and there.version >= version:
+            delivery.outcome = Outcome.SUPERSEDED
+            return
+        yield WriteState(entity, version, delivery.key, message_id, only_if_newer=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.versions import find_overtaken, find_superseded, stale_state, update_dropped
+from scenarios.versions import find_overtaken, find_raced, find_superseded, stale_state, update_dropped
 from tests.scenarios.told import Told
 
 
@@ -132,3 +132,25 @@ def test_an_older_version_that_was_written_first_was_not_superseded():
     write(told, 2)
     told.delete("c", "v1")
     assert find_superseded(told.history) is None
+
+
+@pytest.mark.parametrize(
+    ("by", "version", "there", "found"),
+    [("d", 1, True, True), ("c", 1, True, False), ("d", 2, True, False), ("d", 1, False, False)],
+    ids=["two at once", "one consumer", "the same version", "one after the other"],
+)
+def test_two_consumers_race_if_they_write_an_entity_at_the_same_time(by, version, there, found):
+    told = two_versions(2, 1)
+    about = {"entity": "e0", "key": "v2", "message_id": "m-v2", "only_if_newer": True}
+    took = {"took": True, "version": 2}
+    first = told.begin("c", "WriteState", version=2, **about)
+    if not there:
+        told.end("c", first, "WriteState", took)
+    second = told.begin(by, "WriteState", version=version, **about)
+    if there:
+        told.end("c", first, "WriteState", took)
+    told.end(by, second, "WriteState", {"took": False, "version": 2})
+    said = find_raced(told.history)
+    assert (said is not None) is found
+    if found:
+        assert said.summary == "once, e.g. e0: version 2 by c and version 1 by d"
