@@ -92,6 +92,26 @@ def find_went_back(history: History) -> Evidence | None:
     return Evidence(summary, len(found), _records((refusal, *undone)))
 
 
+def find_refused_halfway(history: History) -> Evidence | None:
+    """Find orders that were refused before all of their steps that can be undone were done, and were undone so far."""
+    found = []
+    for order in history.messages.values():
+        done = [step.name for step in STEPS if _count(history, order, step.name)]
+        undone = [name for name in WAY_BACK if _count(history, order, name)]
+        refusals = list(_refused(history, order))
+        if refusals and done and len(done) == len(undone) < len(WAY_BACK):
+            found.append((order, refusals[0], undone))
+    if not found:
+        return None
+    order, refusal, undone = found[0]
+    summary = (
+        f"{len(found)} orders, e.g. {history.name(order.message_id)}: refused at {_step_of(refusal)}, then "
+        f"{', '.join(undone)} alone"
+    )
+    effects = [_effects(history, order, name)[0] for name in undone]
+    return Evidence(summary, len(found), _records((refusal, *effects)))
+
+
 def find_died_going_back(history: History) -> Evidence | None:
     """Find a coordinator that died after a compensation, and another one that did only what was left of them."""
     for strike in history.faults:
@@ -149,7 +169,10 @@ UNDONE_OUT_OF_ORDER = Invariant(
     "undone-out-of-order", "steps are undone in reverse, each after it was done", undone_out_of_order
 )
 WENT_THROUGH = Witness("went-through", "orders go through all of their steps", find_went_through)
-WENT_BACK = Witness("went-back", "a step is refused, and the others are undone", find_went_back)
+WENT_BACK = Witness("went-back", "the last step is refused, and the others are undone", find_went_back)
+REFUSED_HALFWAY = Witness(
+    "refused-halfway", "a step halfway is refused, and just what was done is undone", find_refused_halfway
+)
 DIED_GOING_BACK = Witness(
     "died-going-back",
     "a coordinator dies between two compensations, and another one does what is left",

@@ -2,13 +2,16 @@
 
 An order is reserved, charged and shipped, each by a system that knows nothing of the others; no transaction spans the
 three. For some orders the carrier refuses, so the charge is refunded and the goods are released, in that order. In the
-middle of this, between refund and release, the coordinator dies by SIGKILL. The order's message comes again.
+middle of this, between refund and release, the coordinator dies by SIGKILL. The order's message comes again. Another
+order is refused halfway, by the payment provider: what was done of it is undone, and nothing else.
 
     reserve ─▶ charge ─▶ ship: refused ─▶ refund ─▶ ✗
                                           refund: it is there ─▶ release ─▶ done       (another coordinator)
+    reserve ─▶ charge: refused ─▶ release ─▶ done
 
 Each step and each compensation has a key of its own in the ledger. The next coordinator asks for them one by one: what
-was undone stays so, and the carrier is not asked again, for with the first compensation the order was given up.
+was undone stays so. The carrier has changed its mind by then and would take the order. Nobody asks it, for with the
+first compensation the order was given up.
 
 The naive twin undoes without asking, and refunds twice.
 """
@@ -17,10 +20,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenarios.history import History
 from scenarios.invariants import DUPLICATED_SIDE_EFFECT, ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
-from scenarios.labs.base import Lab, has_ended
+from scenarios.labs.base import ConsumerHandle, Lab, is_it
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
-from scenarios.sagas import DIED_GOING_BACK, HALF_DONE, UNDONE_OUT_OF_ORDER, WENT_BACK, WENT_THROUGH
+from scenarios.sagas import DIED_GOING_BACK, HALF_DONE, REFUSED_HALFWAY, UNDONE_OUT_OF_ORDER, WENT_BACK, WENT_THROUGH
 from services.consumer.saga import REFUSED, key_of_step
 from services.faults import Fault
 
@@ -30,34 +34,45 @@ class SagaParameters(Parameters):
     """What a user may change.
 
     Attributes:
-        refused: orders that the carrier refuses.
+        refused: orders that are refused: one by the payment provider, the others by the carrier.
     """
 
-    refused: int = knob(2, "orders that the carrier refuses", least=1, most=3)
+    refused: int = knob(2, "orders that are refused, one of them by the payment provider", least=2, most=3)
 
 
 def run(lab: Lab) -> None:
     """Tell the story."""
     parameters = SagaParameters.of(lab)
-    refused = [order.key for order in lab.produce()[: parameters.refused]]
-    refusals = [
-        Fault("error", "PerformSideEffect", nth=0, where={"key": key_of_step(order, "ship")}, code=REFUSED)
-        for order in refused
-    ]
+    orders = [order.key for order in lab.produce()[: parameters.refused]]
+    by_the_carrier, by_the_provider, *others = orders
+    at_the_end = [_refusal(order, "ship") for order in others]
+    halfway = _refusal(by_the_provider, "charge")
 
-    dies = Fault("crash", "PerformSideEffect", "after", where={"key": key_of_step(refused[0], "refund")})
-    doomed = lab.start_consumer("dies-going-back", faults=[*refusals, dies], max_messages=1)
-    # Whatever else befalls it may keep it from dying there; then it does everything by itself.
-    died = has_ended(doomed)
+    dies = Fault("crash", "PerformSideEffect", "after", where={"key": key_of_step(by_the_carrier, "refund")})
+    faults = [_refusal(by_the_carrier, "ship"), halfway, *at_the_end, dies]
+    doomed = lab.start_consumer("dies-going-back", faults=faults, max_messages=1)
+    # Whatever else befalls it, whoever takes its place dies there; unless it does everything by itself before.
     lab.wait_for(
-        lambda history: died(history) or not history.unsettled,
+        lambda history: _has_died_as_told(history, doomed) or not history.unsettled,
         deadline=30 + 0.1 * parameters.count,
         what="the doomed coordinator to die",
     )
 
-    rescuer = lab.start_consumer("rescuer", faults=refusals, max_messages=parameters.batch_size)
+    # The carrier would take the order now that its coordinator has died over.
+    rescuer = lab.start_consumer("rescuer", faults=[halfway, *at_the_end], max_messages=parameters.batch_size)
     lab.settle(deadline=30 + 0.1 * parameters.count)
     lab.stop(rescuer)
+
+
+def _has_died_as_told(history: History, doomed: ConsumerHandle) -> bool:
+    """Tell whether the crash of the story's own has struck the doomed coordinator, and has ended it."""
+    crashes = (fault for fault in history.faults if fault.planned and fault.kind == "crash")
+    return any(is_it(crash.process, doomed) and crash.process in history.exits for crash in crashes)
+
+
+def _refusal(order: str, step: str) -> Fault:
+    """Return that a participant refuses an order, however often it is asked."""
+    return Fault("error", "PerformSideEffect", nth=0, where={"key": key_of_step(order, step)}, code=REFUSED)
 
 
 SCENARIO = Scenario(
@@ -74,7 +89,7 @@ SCENARIO = Scenario(
         IN_FLIGHT_AT_THE_END,
         ENDPOINT_AGREES,
     ),
-    witnesses=(WENT_THROUGH, WENT_BACK, DIED_GOING_BACK),
+    witnesses=(WENT_THROUGH, WENT_BACK, REFUSED_HALFWAY, DIED_GOING_BACK),
     consumer="services.consumer.saga:Saga",
     naive_twin=NaiveTwin(
         consumer="services.consumer.saga:CompensatesBlindly",
@@ -82,7 +97,7 @@ SCENARIO = Scenario(
         violation="duplicated-side-effect",
     ),
     defaults=SagaParameters(count=8, batch_size=10),
-    # One more than the carrier may refuse at most.
+    # One more than may be refused at most.
     least=Parameters(count=4, batch_size=1),
     # No duplicates of the queue's own: whatever is undone twice here, is so because a coordinator died.
     delivery=DeliveryRates(duplicate=0.0),

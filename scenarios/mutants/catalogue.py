@@ -94,6 +94,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("heartbeat gives up at a passing error", consumers.LetsGoAtAPassingError, _LONG, _TWICE),
     _consumer("heartbeat after the claim is lost", consumers.BeatsForWhatItLost, _LONG, _STUCK),
     _consumer("version read, then written", consumers.ReadsThenWrites, _story("out-of-order"), "stale-state"),
+    _consumer("refused order tried again", consumers.NeverTurnsBack, _story("saga"), "half-done"),
+    _consumer("looks for the last undo alone", consumers.LooksForTheLastUndo, _story("saga"), "half-done"),
+    _consumer("undoes what was not done", consumers.UndoesWhatWasNotDone, _story("saga"), "half-done"),
     Mutant(
         "forgets-refused-sends",
         "Failed entries of a send ignored",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
+from services.consumer.saga import STEPS, Saga, key_of_step
 from services.consumer.versions import Reconciles
 from services.operations import (
     AlreadyCompleted,
@@ -360,3 +361,31 @@ class ReadsThenWrites(Reconciles):
             delivery.outcome = Outcome.SUPERSEDED
             return
         yield WriteState(entity, version, delivery.key, message_id, only_if_newer=False)
+
+
+class NeverTurnsBack(Saga):
+    """Begin each attempt with the steps: a participant that has changed its mind takes an order that is refunded."""
+
+    def turned_back(self, _delivery: Delivery) -> Task[bool]:
+        """Suppose that nothing was undone."""
+        yield from ()
+        return False
+
+
+class LooksForTheLastUndo(Saga):
+    """Take an order for given up once all of it is undone, and not with the first compensation."""
+
+    def turned_back(self, delivery: Delivery) -> Task[bool]:
+        """Ask for the compensation that comes last."""
+        found: bool = yield LookUpSideEffect(key_of_step(delivery.key, STEPS[0].undo))
+        return found
+
+
+class UndoesWhatWasNotDone(Saga):
+    """Compensate each step, whether it was done or not: refund what nobody has charged."""
+
+    def go_back(self, delivery: Delivery) -> Task[None]:
+        """Undo everything."""
+        for step in reversed(STEPS):
+            if step.undo:
+                yield from self.compensate(delivery, step.undo)

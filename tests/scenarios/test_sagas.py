@@ -5,7 +5,14 @@ import signal
 import pytest
 
 from scenarios.invariants import duplicated_side_effect
-from scenarios.sagas import find_died_going_back, find_went_back, find_went_through, half_done, undone_out_of_order
+from scenarios.sagas import (
+    find_died_going_back,
+    find_refused_halfway,
+    find_went_back,
+    find_went_through,
+    half_done,
+    undone_out_of_order,
+)
 from tests.scenarios.told import Told
 
 THROUGH = ("reserve", "charge", "ship")
@@ -87,6 +94,25 @@ def test_orders_that_went_through_and_orders_that_went_back_are_evidence_of_thei
     assert find_went_through(back) is find_went_back(through) is None
     assert find_went_back(back).summary == "1 orders, e.g. message #0: refused, then refund, release"
     assert find_went_back(told_of("reserve", "charge", "ship!", "refund").history) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        (("reserve", "charge!", "release"), True),
+        (BACK, False),
+        (("reserve!",), False),
+        (("reserve", "charge!"), False),
+        (("reserve", "charge!", "refund", "release"), False),
+        (("reserve", "release"), False),
+    ],
+    ids=["halfway", "at the end", "at the beginning", "not undone", "undone too far", "not refused"],
+)
+def test_an_order_that_is_refused_halfway_is_undone_so_far_and_no_further(steps, found):
+    said = find_refused_halfway(told_of(*steps).history)
+    assert (said is not None) is found
+    if found:
+        assert said.summary == "1 orders, e.g. message #0: refused at charge, then release alone"
 
 
 def died(*, after="refund", rest=("release",), code=-signal.SIGKILL, by="rescuer"):
