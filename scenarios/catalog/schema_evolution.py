@@ -3,8 +3,9 @@
 A deployment is never a moment. First a producer adds a field, and a consumer that has never heard of it does the
 message all the same. Then a new consumer comes beside the old one. It knows version 2, in which an amount is cents of a
 currency, and reads what version 1 sends as well, through an upcaster. Only when the last old consumer is gone does a
-new producer begin to send version 2, beside an old one that goes on with version 1 for a long time. And one message is
-of version 3, which nobody here knows: it goes to the dead-letter queue as it is, instead of being half understood.
+new producer begin to send version 2, beside an old one that goes on with version 1 for a long time. And two messages
+are of versions that nobody here knows. One looks familiar, for all the old fields are in it; but there an amount is how
+many, and the cents are the price of one. Both go to the dead-letter queue as they are, and are not half understood.
 
     producers    1 and a field ─── 1 ──────────────────── 1 and 2
     consumers    knows 1 ───────── knows 1, knows 2 ───── knows 2
@@ -29,14 +30,17 @@ MOMENT = 0.1
 VERSION_1 = {"amount": 12}
 VERSION_1_AND_A_FIELD = {**VERSION_1, ADDED: "for you"}
 VERSION_2 = {"schema": 2, "amount_cents": 1250, "currency": "SEK"}
-VERSION_3 = {"schema": 3, "lines": [{"cents": 700}, {"cents": 550}]}
+#: It looks familiar to everybody, and means two pieces at 6.25.
+VERSION_3 = {"schema": 3, "amount": 2, "amount_cents": 625, "currency": "SEK"}
+VERSION_4 = {"schema": 4, "lines": [{"cents": 700}, {"cents": 550}]}
 
 
 def run(lab: Lab) -> None:
     """Tell the story."""
     deadline = 30 + (0.1 + MOMENT) * lab.parameters.count
     # To those who are here now, a message from the future is poison.
-    lab.produce(count=1, poison_count=1, fields=VERSION_3)
+    for future in (VERSION_3, VERSION_4):
+        lab.produce(count=1, poison_count=1, fields=future)
 
     takes_a_moment = Fault("delay", "PerformSideEffect", nth=0, seconds=MOMENT)
     old = lab.start_consumer("knows-1", schema_version=1, faults=[takes_a_moment], max_messages=1)

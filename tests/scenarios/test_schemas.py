@@ -32,8 +32,9 @@ def test_what_is_charged_as_it_was_meant_is_no_violation(fields, cents, currency
         (V1, 12, "EUR", "c charged 12 cents EUR for message #0, which means 1200 cents EUR."),
         (V2, 1250, "EUR", "c charged 1250 cents EUR for message #0, which means 1250 cents SEK."),
         (V3, 0, "EUR", "c charged 0 cents EUR for message #0, of which it could know nothing."),
+        ({**V2, "schema": 3}, 1250, "SEK", "c charged 1250 cents SEK for message #0, of which it could know nothing."),
     ],
-    ids=["euros taken for cents", "another currency", "half understood"],
+    ids=["euros taken for cents", "another currency", "half understood", "looks familiar"],
 )
 def test_what_is_charged_otherwise_is_misread(fields, cents, currency, said):
     assert [found.summary for found in misread(charged(fields, cents=cents, currency=currency).history)] == [said]
