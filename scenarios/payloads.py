@@ -68,6 +68,31 @@ def done_without_payload(history: History) -> list[Violation]:
     return found
 
 
+def payload_forgotten(history: History) -> list[Violation]:
+    """Find payloads of deleted messages that no consumer ever set out to remove, although none died over it.
+
+    A removal that fails leaves an orphan to the clean-up, and so does who dies between delete and removal.
+    """
+    swept = _removals(history, SWEEPER)
+    tried = {call.arguments["key"] for call in history.calls("RemoveObject") if call.process not in (REMOVER, SWEEPER)}
+    found = []
+    for message in history.messages.values():
+        key = object_key(message.key)
+        deletions = history.deletions_of.get(message.message_id, ())
+        deleted = [item for item in deletions if item.status == "ok"]
+        if key not in swept or key in tried or not deleted or any(_died(history, item.process) for item in deletions):
+            continue
+        summary = f"{deleted[0].process} deleted {history.name(message.message_id)} and never removed its payload."
+        records = (*deleted[0].call.records, *swept[key].records)
+        found.append(Violation("payload-forgotten", summary, (message.key,), (message.message_id,), records))
+    return found
+
+
+def _died(history: History, process: str) -> bool:
+    end = history.exits.get(process)
+    return end is not None and end.code != 0
+
+
 def orphans_left(history: History) -> list[Violation]:
     """Find objects that are in the bucket when the run is over."""
     return [
@@ -130,6 +155,31 @@ def find_died_after_removal(history: History) -> Evidence | None:
     return None
 
 
+def find_comes_again_done(history: History) -> Evidence | None:
+    """Find a message that comes again after its side effect was completed."""
+    completed = {item.key: item.call for item in reversed(history.completions) if item.accepted}
+    found = [
+        (completed[message.key], delivery)
+        for message in history.messages.values()
+        if message.key in completed
+        for delivery in history.deliveries_of.get(message.message_id, ())
+        if delivery.time > completed[message.key].ended and delivery.receive_count > 1
+    ]
+    if not found:
+        return None
+    call, delivery = found[0]
+    removed = any(
+        removal.arguments["key"] == object_key(call.arguments["key"]) and removal.ended < delivery.time
+        for removal in history.calls("RemoveObject")
+    )
+    summary = (
+        f"{times(len(found))}, e.g. {history.name(delivery.message_id)}: {call.process} completed it, "
+        f"{delivery.process} received it again (receive {delivery.receive_count})"
+    )
+    summary += ", and its payload was removed by then" if removed else ""
+    return Evidence(summary, len(found), (*call.records, *delivery.call.records))
+
+
 def find_larger_than_a_message(history: History) -> Evidence | None:
     """Find payloads that no message could hold, and that a consumer fetched whole."""
     large = {
@@ -160,6 +210,9 @@ GONE_ACKNOWLEDGED = Invariant(
     "gone-acknowledged", "no message whose payload is gone is done, or deleted by a consumer", gone_acknowledged
 )
 DONE_WITHOUT_PAYLOAD = Invariant("done-without-payload", "each side effect has its payload first", done_without_payload)
+PAYLOAD_FORGOTTEN = Invariant(
+    "payload-forgotten", "who deletes a message removes its payload, unless it dies in between", payload_forgotten
+)
 ORPHAN_LEFT = Invariant("orphan-left", "no object is left in the bucket at the end", orphans_left)
 ORPHAN_SWEPT = Witness(
     "orphan-swept", "a producer dies between upload and send, and the clean-up removes what it left", find_orphan_swept
@@ -172,4 +225,7 @@ LARGER_THAN_A_MESSAGE = Witness(
 )
 DIED_AFTER_REMOVAL = Witness(
     "died-after-removal", "a consumer dies right after it has removed a payload", find_died_after_removal
+)
+COMES_AGAIN_DONE = Witness(
+    "comes-again-done", "a message that is done comes again, when its payload may be gone", find_comes_again_done
 )

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scenarios.history import History
 from scenarios.invariants import DUPLICATED_SIDE_EFFECT, ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
-from scenarios.labs.base import ConsumerHandle, Lab, is_it
+from scenarios.labs.base import Lab, has_died
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
 from scenarios.sagas import DIED_GOING_BACK, HALF_DONE, REFUSED_HALFWAY, UNDONE_OUT_OF_ORDER, WENT_BACK, WENT_THROUGH
 from services.consumer.saga import REFUSED, key_of_step
@@ -51,23 +50,12 @@ def run(lab: Lab) -> None:
     dies = Fault("crash", "PerformSideEffect", "after", where={"key": key_of_step(by_the_carrier, "refund")})
     faults = [_refusal(by_the_carrier, "ship"), halfway, *at_the_end, dies]
     doomed = lab.start_consumer("dies-going-back", faults=faults, max_messages=1)
-    # Whatever else befalls it, whoever takes its place dies there; unless it does everything by itself before.
-    lab.wait_for(
-        lambda history: _has_died_as_told(history, doomed) or not history.unsettled,
-        deadline=30 + 0.1 * parameters.count,
-        what="the doomed coordinator to die",
-    )
+    lab.wait_for(has_died(doomed), deadline=30 + 0.1 * parameters.count, what="the doomed coordinator to die")
 
     # The carrier would take the order now that its coordinator has died over.
     rescuer = lab.start_consumer("rescuer", faults=[halfway, *at_the_end], max_messages=parameters.batch_size)
     lab.settle(deadline=30 + 0.1 * parameters.count)
     lab.stop(rescuer)
-
-
-def _has_died_as_told(history: History, doomed: ConsumerHandle) -> bool:
-    """Tell whether the crash of the story's own has struck the doomed coordinator, and has ended it."""
-    crashes = (fault for fault in history.faults if fault.planned and fault.kind == "crash")
-    return any(is_it(crash.process, doomed) and crash.process in history.exits for crash in crashes)
 
 
 def _refusal(order: str, step: str) -> Fault:

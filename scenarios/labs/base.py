@@ -208,6 +208,19 @@ def struck(consumer: ConsumerHandle) -> Callable[[History], bool]:
     return lambda history: any(fault.planned and is_it(fault.process, consumer) for fault in history.faults)
 
 
+def has_died(consumer: ConsumerHandle) -> Callable[[History], bool]:
+    """Return the condition that a crash of the story's own has ended a consumer, or whoever took its place.
+
+    Whatever else befalls it may keep it from that: then everything is settled before, and the condition is met as well.
+    """
+
+    def condition(history: History) -> bool:
+        crashes = (fault.process for fault in history.faults if fault.planned and fault.kind == "crash")
+        return any(is_it(name, consumer) and name in history.exits for name in crashes) or not history.unsettled
+
+    return condition
+
+
 def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
     """Return the condition that all of these consumers are ready to receive."""
     names = {consumer.name for consumer in consumers}

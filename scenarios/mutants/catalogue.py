@@ -95,6 +95,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("heartbeat after the claim is lost", consumers.BeatsForWhatItLost, _LONG, _STUCK),
     _consumer("fields read, and no version", consumers.ReadsByShape, _story("schema-evolution"), "misread"),
     _consumer("newer read as known", consumers.TakesTheFutureForThePresent, _story("schema-evolution"), "misread"),
+    _consumer("payload fetched before the look", consumers.FetchesBeforeItLooks, _story("large-payload"), _DEAD),
+    _consumer(
+        "one payload of a batch removed", consumers.RemovesTheFirst, _story("large-payload"), "payload-forgotten"
+    ),
     _consumer("version read, then written", consumers.ReadsThenWrites, _story("out-of-order"), "stale-state"),
     _consumer("refused order tried again", consumers.NeverTurnsBack, _story("saga"), "half-done"),
     _consumer("looks for the last undo alone", consumers.LooksForTheLastUndo, _story("saga"), "half-done"),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
+from services.consumer.large_payload import FetchesPayload, PayloadGone
 from services.consumer.saga import STEPS, Saga, key_of_step
 from services.consumer.schema import Payload, Versioned, version_of
 from services.consumer.versions import Reconciles
@@ -30,6 +31,7 @@ from services.operations import (
     WriteState,
 )
 from services.payload import effect_key, parse_payload, update_of
+from services.references import reference_in_body
 
 #: Seconds: longer than any run.
 FOR_EVER = 1_000_000.0
@@ -408,3 +410,26 @@ class TakesTheFutureForThePresent(Versioned):
     def read(self, payload: Payload) -> Payload:
         """Lower the version, and read."""
         return super().read({**payload, "schema": min(version_of(payload), self.knows)})
+
+
+class FetchesBeforeItLooks(FetchesPayload):
+    """Fetch as soon as the message is there: what is done and has no payload any more is taken for gone."""
+
+    def process(self, delivery: Delivery) -> Task[Outcome]:
+        """Fetch, and only then claim."""
+        try:
+            yield from self.fetch(delivery)
+        except PayloadGone as error:
+            delivery.complaint = str(error)
+            return Outcome.REJECTED
+        return (yield from super().process(delivery))
+
+
+class RemovesTheFirst(FetchesPayload):
+    """Remove the payload of the first message of a batch, and leave the others for ever."""
+
+    def delete(self, messages: Sequence[Message]) -> Task[None]:
+        """Delete all, and remove one."""
+        yield from Consumer.delete(self, messages)
+        for key in [reference_in_body(message.body) for message in messages][:1]:
+            yield from self.remove(key)

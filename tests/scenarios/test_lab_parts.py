@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from scenarios.errors import BusyError, ScenarioError
+from scenarios.labs.base import ConsumerHandle, has_died
 from scenarios.labs.directory import new_run_directory, only_run, point_latest_at
 from scenarios.labs.environment import SERVICE_VARIABLES, as_options, as_variables, service_environment
 from services.consumer.settings import ConsumerSettings
 from services.producer.settings import ProducerSettings
+from tests.scenarios.told import Told
 
 NOON = datetime(2025, 1, 2, 12, 0, 0, tzinfo=UTC)
 RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e", bucket="")
@@ -77,3 +79,31 @@ def test_a_second_run_of_a_scenario_on_a_stack_is_refused_until_the_first_is_ove
         pass
     with only_run(lock, "crash", "dev"):
         pass
+
+
+def doomed(process="victim", *, planned=True, ended=True, kind="crash", settled=False):
+    """One message, and a fault that strikes who has it."""
+    told = Told()
+    told.send("a")
+    told.receive(process, "a")
+    at = told.begin(process, "Complete", key="a", fencing_token=1)
+    fault = {"kind": kind, "operation": "Complete", "point": "after"} | ({"nth": 1} if planned else {})
+    told.write(process, "fault", invocation=at, operation="Complete", fault=fault)
+    if ended:
+        told.exit(process, -9)
+    if settled:
+        told.receive("other", "a", count=2)
+        told.delete("other", "a")
+    return told.history
+
+
+@pytest.mark.parametrize("process", ["victim", "victim-2"], ids=["itself", "who took its place"])
+def test_a_doomed_consumer_has_died_when_the_storys_own_crash_has_ended_it(process):
+    assert has_died(ConsumerHandle("victim"))(doomed(process))
+
+
+@pytest.mark.parametrize("near", [{"planned": False}, {"ended": False}, {"kind": "delay"}, {"process": "rescuer"}])
+def test_a_doomed_consumer_lives_until_then_unless_nothing_is_left_to_do(near):
+    died = has_died(ConsumerHandle("victim"))
+    assert not died(doomed(**near))
+    assert died(doomed(**near, settled=True))

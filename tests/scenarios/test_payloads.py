@@ -6,6 +6,7 @@ from scenarios.payloads import (
     REMOVER,
     SWEEPER,
     done_without_payload,
+    find_comes_again_done,
     find_died_after_removal,
     find_gone_rejected,
     find_larger_than_a_message,
@@ -13,6 +14,7 @@ from scenarios.payloads import (
     gone_acknowledged,
     good_dead_lettered,
     orphans_left,
+    payload_forgotten,
 )
 from tests.scenarios.told import Told
 
@@ -78,6 +80,65 @@ def test_an_object_in_the_bucket_at_the_end_is_found():
     assert orphans_left(told.history) == []
     told.event("lab", "payloads", keys=["payloads/x"])
     assert [item.summary for item in orphans_left(told.history)] == ["The object payloads/x is still in the bucket."]
+
+
+def forgotten(*, swept=True, removed=(), died=False, done=True, dead_lettered=False):
+    """One message whose payload the clean-up finds; ``removed`` says who set out to remove it before."""
+    told = told_of(done=done, dead_lettered=dead_lettered)
+    for process in removed:
+        at = told.begin(process, "RemoveObject", key="payloads/a")
+        told.fail(process, at, "RemoveObject")
+    told.exit("c", -9 if died else 0)
+    if swept:
+        told.do(SWEEPER, "RemoveObject", None, key="payloads/a")
+    return told.history
+
+
+def test_a_payload_that_nobody_set_out_to_remove_is_found_in_what_the_clean_up_swept():
+    (found,) = payload_forgotten(forgotten())
+    assert found.summary == "c deleted message #0 and never removed its payload."
+    assert found.message_ids == ("m-a",)
+
+
+@pytest.mark.parametrize(
+    "near",
+    [{"swept": False}, {"removed": ("c",)}, {"died": True}, {"done": False, "dead_lettered": True}],
+    ids=["nothing swept", "the removal failed", "died in between", "not deleted"],
+)
+def test_a_payload_that_was_left_for_a_reason_is_not_forgotten(near):
+    assert payload_forgotten(forgotten(**near)) == []
+
+
+def test_a_payload_that_the_lab_took_away_is_not_removed_by_a_consumer():
+    assert len(payload_forgotten(forgotten(removed=(REMOVER,)))) == 1
+
+
+def test_the_orphan_of_an_unsent_message_is_not_forgotten():
+    assert payload_forgotten(orphaned()) == []
+
+
+def completed(*, complete=True, again=True, removed=False):
+    told = told_of(done=False)
+    told.effect("c", "a")
+    if complete:
+        told.do("c", "Complete", True, key="a", fencing_token=1)
+    if removed:
+        told.do("c", "RemoveObject", None, key="payloads/a")
+    if again:
+        told.receive("d", "a", count=2)
+    return told.history
+
+
+@pytest.mark.parametrize(("removed", "by_then"), [(False, ""), (True, ", and its payload was removed by then")])
+def test_a_message_that_is_done_and_comes_again_is_evidence(removed, by_then):
+    assert find_comes_again_done(completed(removed=removed)).summary == (
+        f"once, e.g. message #0: c completed it, d received it again (receive 2){by_then}"
+    )
+
+
+@pytest.mark.parametrize("near", [{"complete": False}, {"again": False}])
+def test_a_message_that_is_not_done_or_does_not_come_again_is_no_evidence(near):
+    assert find_comes_again_done(completed(**near)) is None
 
 
 def orphaned(*, code=-9, swept=True, sent=False):
