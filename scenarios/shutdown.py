@@ -20,9 +20,10 @@ from scenarios.history import Call, Delivery, History, Record
 from scenarios.invariants import Invariant, Violation
 from scenarios.witnesses import Evidence, Witness, times
 
-#: The event by which a lab records that its story asks a consumer to end; ``asked`` is the consumer's name.
+#: The event by which a lab records that its story asks a consumer to end; ``asked`` is the consumer's name, and
+#: ``heard_within`` for how many of the lab's seconds the signal may be on its way to it.
 ASKED_TO_END = "asked-to-end"
-#: Seconds that a signal to a real process may be on its way: what is begun within them may not have heard of it.
+#: Real seconds that a signal to a real process may be on its way.
 ON_ITS_WAY = 1.0
 
 _SETTLED = frozenset({"done", "duplicate", "discarded", "expired", "superseded"})
@@ -62,7 +63,10 @@ class _Request(NamedTuple):
 def _requests(history: History) -> Mapping[str, _Request]:
     """Return the requests by process: the story's own, and the disturbances', which come at once."""
     found = [
-        *((record["asked"], _Request(record, record["time"] + ON_ITS_WAY)) for record in history.events(ASKED_TO_END)),
+        *(
+            (record["asked"], _Request(record, record["time"] + record["heard_within"]))
+            for record in history.events(ASKED_TO_END)
+        ),
         *((item.process, _Request(item.record, item.time)) for item in history.faults if item.kind == "sigterm"),
     ]
     return dict(sorted(found, key=lambda item: item[1].time, reverse=True))

@@ -302,7 +302,7 @@ class SimulatedLab:
         self._gives_back_yet = False
         for consumer in consumers:
             process = self._incarnations[consumer.name]
-            self._recorder.event(ASKED_TO_END, asked=process.name)
+            self._recorder.event(ASKED_TO_END, asked=process.name, heard_within=0.0)
             process.signal()
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:

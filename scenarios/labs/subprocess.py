@@ -39,7 +39,7 @@ from scenarios.labs.programs import Programs, Start
 from scenarios.labs.redrive import redriven
 from scenarios.labs.timing import Timing
 from scenarios.model import Parameters, Scenario
-from scenarios.shutdown import ASKED_TO_END
+from scenarios.shutdown import ASKED_TO_END, ON_ITS_WAY
 from services.faults import Fault
 from services.history import Recorder, append_to
 
@@ -277,7 +277,7 @@ class SubprocessLab:
         names = tuple(consumer.name for consumer in consumers)
         self._asked_to_end.update(names)
         for name in names:
-            self._recorder.event(ASKED_TO_END, asked=name)
+            self._recorder.event(ASKED_TO_END, asked=name, heard_within=ON_ITS_WAY * self._speed)
         self._processes.terminate(names)
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:

@@ -55,14 +55,14 @@ def in_hand(*, says=True, fails=False, late=True, deletes=False, gives_back=Fals
     told.send("a")
     told.receive("leaving", "a")
     if late:
-        told.event("lab", ASKED_TO_END, asked="leaving")
+        told.event("lab", ASKED_TO_END, asked="leaving", heard_within=ON_ITS_WAY)
     told.effect("leaving", "a")
     if fails:
         told.fail("leaving", told.begin("leaving", "Complete", key="a", fencing_token=1), "Complete")
     if says:
         told.event("leaving", "handled", message_id="m-a", key="a", outcome="failed")
     if not late:
-        told.event("lab", ASKED_TO_END, asked="leaving")
+        told.event("lab", ASKED_TO_END, asked="leaving", heard_within=ON_ITS_WAY)
     if gives_back:
         told.do("leaving", "ChangeVisibility", [], messages=["m-a"], timeout=0)
     if deletes:
@@ -121,7 +121,7 @@ def begins(*, claims=True, after=ON_ITS_WAY, by_a_disturbance=False, again=False
         if identity == "a" and by_a_disturbance:
             told.fault("leaving", at, "PerformSideEffect", kind="sigterm")
         elif identity == "a":
-            told.event("lab", ASKED_TO_END, asked="leaving")
+            told.event("lab", ASKED_TO_END, asked="leaving", heard_within=ON_ITS_WAY)
         told.end("leaving", at, "PerformSideEffect", 1)
 
     begin("a")
