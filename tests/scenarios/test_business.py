@@ -58,6 +58,48 @@ def test_a_payment_of_unknown_outcome_is_neither_twice_nor_never():
     assert ONCE(told.history) == ALL(told.history) == []
 
 
+def repeats_an_unclear_payment(*keys):
+    told = two_clicks()
+    told.fail("c1", told.begin("c1", "PerformSideEffect", **told.about("a", keys[0])), "PerformSideEffect")
+    told.effect("c1", "a", key=keys[-1])
+    return told
+
+
+@pytest.mark.parametrize(
+    ("keys", "ledger"),
+    [(["order-1"], {"order-1": 2}), (["a", "order-1"], {"a": 1, "order-1": 1})],
+    ids=["one key", "two keys"],
+)
+def test_a_payment_whose_reply_was_lost_counts_if_the_ledger_has_it(keys, ledger):
+    told = repeats_an_unclear_payment(*keys)
+    told.ledger(**ledger)
+    (found,) = ONCE(told.history)
+    assert found.summary == "order-1 was paid 2 times, for message #0."
+
+
+def test_a_payment_that_was_not_made_counts_nothing_however_unclear_it_was():
+    told = repeats_an_unclear_payment("order-1")
+    told.ledger(**{"order-1": 1})
+    assert ONCE(told.history) == ALL(told.history) == []
+
+
+def test_an_unclear_payment_that_the_ledger_does_not_have_leaves_an_order_unpaid():
+    told = two_clicks()
+    told.begin("c1", "PerformSideEffect", **told.about("a", "order-1"))
+    told.ledger()
+    assert [found.keys for found in ALL(told.history)] == [("order-1",)]
+
+
+def test_orders_that_share_a_key_are_each_paid_as_often_as_their_consumers_saw():
+    told = Told()
+    told.send("a", order_id="order-1")
+    told.send("b", order_id="order-2")
+    told.effect("c", "a", key="charge")
+    told.effect("c", "b", key="charge", executions=2)
+    told.ledger(charge=2)
+    assert ONCE(told.history) == []
+
+
 def test_a_message_whose_send_lost_its_reply_counts_once_it_is_received():
     told = Told()
     told.send("a", acknowledged=False, order_id="order-1")

@@ -41,6 +41,13 @@ class TestCampaign:
         assert broken.found == Found(0, history_seed(1, 0), frozenset({"duplicated-side-effect"}))
         assert broken.histories == 1
 
+    @pytest.mark.parametrize("name", ["business-idempotency", "dlq-redrive"])
+    def test_a_payment_that_is_repeated_because_its_reply_was_lost_is_found_out(self, name):
+        consumer = "scenarios.mutants.consumers:RepeatsAnUnclearSideEffect"
+        found = explore(Campaign(make_target(name, consumer=consumer), CHUNK, 1)).tally.found
+        assert found is not None
+        assert found.invariants == {"paid-twice"}
+
     def test_the_histories_follow_from_the_seed(self):
         first, again, other = (explore(Campaign(make_target("poison"), 30, seed)).tally for seed in (1, 1, 2))
         assert first == again
