@@ -402,6 +402,11 @@ class WriteState(Operation):
     only_if_newer: bool = True
 
 
+#: How a system refuses a known idempotency key with another call's contents: AWS's own code; Stripe says
+#: ``idempotency_error``. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+KEY_REUSED = "IdempotentParameterMismatch"
+
+
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
     """What a system that honours idempotency keys answers: the same to a key's second call as to its first.
@@ -419,9 +424,11 @@ class ApiAnswer:
 class CallApi(Operation):
     """Cause the side effect in a system that does it once for each idempotency key. Result: :class:`ApiAnswer`.
 
+    A known idempotency key with another ``key`` is refused for good, with the code ``KEY_REUSED``, and nothing is done.
+
     Attributes:
-        key: what the side effect is about, by which executions are counted.
-        idempotency_key: what the system knows a call by; what has the same is the same call.
+        key: what the side effect is about, by which executions are counted: the contents of the call.
+        idempotency_key: what the system knows a call by, whoever makes it; what has the same is the same call.
     """
 
     key: str

@@ -88,6 +88,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("in hand at SIGTERM, and dropped", naive.DropsWhatItHolds, _ORDERS, "abandoned-at-shutdown"),
     _consumer("in hand at SIGTERM, and cancelled", consumers.BreaksOffWhatIsInHand, _ORDERS, "abandoned-at-shutdown"),
     _consumer("unclear side effect repeated", consumers.RepeatsAnUnclearSideEffect, _ORDERS, _TWICE),
+    _consumer("an idempotency key for all calls", consumers.HasOneIdempotencyKey, _ORDERS, _DEAD),
     _consumer("no heartbeat", consumers.NeverBeats, _LONG, _TWICE, _DEAD),
     _consumer("heartbeat without the claim", consumers.ExtendsTheMessageAlone, _LONG, _TWICE),
     _consumer("heartbeat ends at SIGTERM", consumers.StopsBeatingAtSigterm, _LONG, _TWICE),

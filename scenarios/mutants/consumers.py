@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
+from services.consumer.idempotency_key import CallsWithKey
 from services.consumer.large_payload import FetchesPayload, PayloadGone
 from services.consumer.saga import STEPS, Saga, key_of_step
 from services.consumer.schema import Payload, Versioned, version_of
@@ -433,3 +434,11 @@ class RemovesTheFirst(FetchesPayload):
         yield from Consumer.delete(self, messages)
         for key in [reference_in_body(message.body) for message in messages][:1]:
             yield from self.remove(key)
+
+
+class HasOneIdempotencyKey(CallsWithKey):
+    """Call an API with one key for all that is ever to be done: it knows the second customer's call by the first's."""
+
+    def idempotency_key(self, _delivery: Delivery, _attempt: int) -> str:
+        """Return what is to be done, and not for whom."""
+        return "charge"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from scenarios.simulation.outbox import OutboxModel
 from services.operations import (
+    KEY_REUSED,
     AlreadyCompleted,
     ApiAnswer,
     CallApi,
@@ -19,6 +20,7 @@ from services.operations import (
     Complete,
     HeldByAnother,
     LookUpSideEffect,
+    OperationFailed,
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
@@ -47,7 +49,7 @@ class TableModel:
         claims: the status table's items by key.
         executions: the ledger: how often each key's side effect was done.
         states: the version of each entity, where messages are updates.
-        idempotency_keys: under which idempotency keys each was asked for.
+        idempotency_keys: what each idempotency key that was ever seen was for.
         outbox: a service's own state with its outbox.
     """
 
@@ -55,7 +57,7 @@ class TableModel:
         self.claims: dict[str, ClaimItem] = {}
         self.executions: dict[str, int] = {}
         self.states: dict[str, int] = {}
-        self.idempotency_keys: dict[str, set[str]] = {}
+        self.idempotency_keys: dict[str, str] = {}
         self.outbox = OutboxModel()
 
     def check(self, operation: CheckTables, now: Callable[[], float]) -> None:
@@ -116,11 +118,12 @@ class TableModel:
         return StateWritten(took=True, version=operation.version)
 
     def call(self, operation: CallApi, now: Callable[[], float]) -> ApiAnswer:  # noqa: ARG002 - likewise
-        """Add one execution, unless the idempotency key is known."""
-        known = self.idempotency_keys.setdefault(operation.key, set())
-        recognised = operation.idempotency_key in known
+        """Add one execution, unless the idempotency key is known; refuse one that is known for something else."""
+        recognised = operation.idempotency_key in self.idempotency_keys
+        if self.idempotency_keys.setdefault(operation.idempotency_key, operation.key) != operation.key:
+            said = f"the idempotency key {operation.idempotency_key} came with other contents before"
+            raise OperationFailed(KEY_REUSED, said, transient=False)
         if not recognised:
-            known.add(operation.idempotency_key)
             self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
         return ApiAnswer(self.executions[operation.key], recognised)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
@@ -44,4 +47,20 @@ def as_operation_failed(error: Exception) -> OperationFailed:
             return OperationFailed(type(error).__name__, str(error), transient=True)
         case BotoCoreError() | OSError():
             return OperationFailed(type(error).__name__, str(error), transient=False)
+    raise error
+
+
+def failed_condition(error: ClientError) -> Mapping[str, Any]:
+    """Return the reason of a transaction that was cancelled because one of its conditions does not hold.
+
+    Raises:
+        OperationFailed: another transaction was at the same items; a later try may succeed.
+        ClientError: it was anything else.
+    """
+    cancelled: Iterable[Mapping[str, Any]] = error.response.get("CancellationReasons", ())
+    reasons = {reason.get("Code"): reason for reason in cancelled}
+    if "ConditionalCheckFailed" in reasons:
+        return reasons["ConditionalCheckFailed"]
+    if "TransactionConflict" in reasons:
+        raise OperationFailed("TransactionConflict", str(error), transient=True) from error
     raise error

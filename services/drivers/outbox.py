@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from services.drivers.aws_errors import failed_condition
 from services.operations import CommitChange, MarkSent, OperationFailed, OutboxEntry, ReadOutbox
 
 ORDER, OUTBOX = "order#", "outbox#"
@@ -39,12 +40,8 @@ class Outbox:
         try:
             self._client.transact_write_items(TransactItems=items)
         except ClientError as error:
-            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
-            if "ConditionalCheckFailed" in reasons:
-                return False
-            if "TransactionConflict" in reasons:
-                raise OperationFailed("TransactionConflict", str(error), transient=True) from error
-            raise
+            failed_condition(error)
+            return False
         return True
 
     def read(self, operation: ReadOutbox) -> tuple[OutboxEntry, ...]:

@@ -9,9 +9,10 @@ The status table holds one item a key:
     owner             who claimed it last
     lease_expires_at  until when the claim holds, in milliseconds since the epoch
 
-The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``, and
-the ``idempotency_keys`` under which they were asked for, where this system honours such keys. Where messages are
-updates it holds the state as well: one item an entity, ``state/<entity>``, with its ``version``.
+The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``. Where
+this system honours idempotency keys, it remembers each in an item of its own, ``idempotency-key/<key>``, with the
+``contents`` of the call that brought it. Where messages are updates it holds the state as well: one item an entity,
+``state/<entity>``, with its ``version``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from services.drivers.aws_errors import failed_condition
 from services.drivers.outbox import Outbox
 from services.operations import (
+    KEY_REUSED,
     AlreadyCompleted,
     ApiAnswer,
     CallApi,
@@ -34,6 +37,7 @@ from services.operations import (
     Complete,
     HeldByAnother,
     LookUpSideEffect,
+    OperationFailed,
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
@@ -46,6 +50,8 @@ from services.operations import (
 NAMES = {"#status": "status", "#owner": "owner"}
 #: What the keys of entities begin with, so that none is taken for the key of a side effect.
 STATE_PREFIX = "state/"
+#: What the items of idempotency keys begin with, likewise.
+IDEMPOTENCY_KEY_PREFIX = "idempotency-key/"
 
 
 class Store:
@@ -138,13 +144,7 @@ class Store:
         """Add one execution to the ledger, whatever it already holds."""
         if not self._side_effects:
             return 1
-        answer = self._client.update_item(
-            TableName=self._side_effects,
-            Key=_key(operation.key),
-            UpdateExpression="SET last_message_id = :message_id ADD executions :one",
-            ExpressionAttributeValues={":message_id": {"S": operation.message_id}, ":one": _number(1)},
-            ReturnValues="UPDATED_NEW",
-        )
+        answer = self._client.update_item(**self._execution(operation), ReturnValues="UPDATED_NEW")
         return int(answer["Attributes"]["executions"]["N"])
 
     def write_state(self, operation: WriteState) -> StateWritten:
@@ -173,30 +173,45 @@ class Store:
         return StateWritten(took=True, version=operation.version)
 
     def call_api(self, operation: CallApi) -> ApiAnswer:
-        """Add one execution and remember the idempotency key, in one write; a key that is known adds nothing."""
+        """Add one execution and remember the idempotency key, in one transaction; a key that is known adds nothing.
+
+        Raises:
+            OperationFailed: the key came with other contents before, or just now somebody else calls with it.
+        """
         if not self._side_effects:
             return ApiAnswer(1, recognised=False)
-        key_is_new = "NOT contains(idempotency_keys, :key)"
+        recognised = not self._add_under_key(operation)
+        ledger = self._client.get_item(TableName=self._side_effects, Key=_key(operation.key), ConsistentRead=True)
+        return ApiAnswer(int(ledger["Item"]["executions"]["N"]), recognised)
+
+    def _add_under_key(self, operation: CallApi) -> bool:
+        """Add one execution unless the idempotency key is known; who dies in between has done both or neither."""
+        item = {**_key(IDEMPOTENCY_KEY_PREFIX + operation.idempotency_key), "contents": {"S": operation.key}}
+        key_is_new = "attribute_not_exists(message_id)"
+        remember = {
+            "TableName": self._side_effects,
+            "Item": item,
+            "ConditionExpression": key_is_new,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
         try:
-            answer = self._client.update_item(
-                TableName=self._side_effects,
-                Key=_key(operation.key),
-                ConditionExpression=key_is_new,
-                UpdateExpression="SET last_message_id = :message_id ADD executions :one, idempotency_keys :keys",
-                ExpressionAttributeValues={
-                    ":message_id": {"S": operation.message_id},
-                    ":one": _number(1),
-                    ":key": {"S": operation.idempotency_key},
-                    ":keys": {"SS": [operation.idempotency_key]},
-                },
-                ReturnValues="UPDATED_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            self._client.transact_write_items(TransactItems=[{"Put": remember}, {"Update": self._execution(operation)}])
         except ClientError as error:
-            if not _is_refusal(error):
-                raise
-            return ApiAnswer(int(error.response["Item"]["executions"]["N"]), recognised=True)
-        return ApiAnswer(int(answer["Attributes"]["executions"]["N"]), recognised=False)
+            known = failed_condition(error)["Item"]
+            if known["contents"] == item["contents"]:
+                return False
+            said = f"the idempotency key {operation.idempotency_key} came with other contents before"
+            raise OperationFailed(KEY_REUSED, said, transient=False) from error
+        return True
+
+    def _execution(self, operation: PerformSideEffect | CallApi) -> dict[str, Any]:
+        """Return the update that adds one execution to the ledger, whatever it already holds."""
+        return {
+            "TableName": self._side_effects,
+            "Key": _key(operation.key),
+            "UpdateExpression": "SET last_message_id = :message_id ADD executions :one",
+            "ExpressionAttributeValues": {":message_id": {"S": operation.message_id}, ":one": _number(1)},
+        }
 
     def _update_own_claim(
         self, operation: RenewClaim | ReleaseClaim | Complete, update: str, values: dict[str, Any]

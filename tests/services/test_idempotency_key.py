@@ -8,7 +8,10 @@ from tests.services.test_consumer import consume
 from tests.services.world import World, message
 
 TIMEOUT = op.OperationFailed("ReadTimeoutError", "the reply was lost", transient=True)
-DENIED = op.OperationFailed("AccessDenied", "never", transient=False)
+REFUSALS = [
+    op.OperationFailed("AccessDenied", "never", transient=False),
+    op.OperationFailed(op.KEY_REUSED, "other contents", transient=False),
+]
 
 
 def keys_of(world):
@@ -31,11 +34,13 @@ def test_after_a_few_calls_the_message_is_left_to_come_again():
     assert (world.outcomes(), world.deleted) == (["failed"], [])
 
 
-def test_what_the_api_refuses_for_good_is_not_asked_again_at_once():
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.code)
+def test_what_the_api_refuses_for_good_is_not_asked_again_at_once_and_its_message_stays(refusal):
     world = World([message(1)])
-    world.answer(op.CallApi, DENIED)
+    world.answer(op.CallApi, refusal)
     assert consume(world, CallsWithKey) == 0
     assert len(keys_of(world)) == 1
+    assert (world.outcomes(), world.deleted) == (["failed"], [])
 
 
 @pytest.mark.parametrize("receive_count", [1, 2])

@@ -194,7 +194,17 @@ def write(version, entity="e0", **options):
 def test_an_api_does_once_what_has_one_idempotency_key(store):
     assert store.call(op.CallApi("k", "m-1", "once")) == op.ApiAnswer(1, recognised=False)
     assert store.call(op.CallApi("k", "m-2", "once", 3, "g")) == op.ApiAnswer(1, recognised=True)
-    assert store.call(op.CallApi("other", "m-3", "once")) == op.ApiAnswer(1, recognised=False)
+    assert store.call(op.CallApi("other", "m-3", "another")) == op.ApiAnswer(1, recognised=False)
+
+
+def test_an_api_refuses_a_known_idempotency_key_with_other_contents_and_does_nothing(store):
+    store.call(op.CallApi("k", "m-1", "once"))
+    for _ in range(2):
+        with pytest.raises(op.OperationFailed) as refused:
+            store.call(op.CallApi("other", "m-2", "once"))
+        assert (refused.value.code, refused.value.transient) == (op.KEY_REUSED, False)
+    assert store.look_up(op.LookUpSideEffect("other")) is False
+    assert store.call(op.CallApi("k", "m-3", "once")) == op.ApiAnswer(1, recognised=True)
 
 
 def test_an_api_does_again_what_has_another_idempotency_key_and_still_knows_the_first(store):
