@@ -272,7 +272,10 @@ def explore(
     set_: list[str] | None = None,
     json: bool = False,
 ) -> None:
-    """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story."""
+    """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
+
+    Exits 0 where none violates anything and some pass, 1 where one violates something, 2 where none does either.
+    """
     call(
         "scenarios.exploration.commands",
         "explore",

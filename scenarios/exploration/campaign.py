@@ -54,6 +54,7 @@ class Tally:
         faults: faults by kind.
         histories_with: histories that met a kind of fault.
         witnesses: histories by witness.
+        inconclusive: why the first inconclusive history is, a sentence; empty where none is.
         found: the first that violates something; nothing is counted after it.
     """
 
@@ -62,6 +63,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     histories_with: Counter[str] = field(default_factory=Counter)
     witnesses: Counter[str] = field(default_factory=Counter)
+    inconclusive: str = ""
     found: Found | None = None
 
     def add(self, other: Tally) -> None:
@@ -74,6 +76,7 @@ class Tally:
             (self.witnesses, other.witnesses),
         ):
             mine.update(theirs)
+        self.inconclusive = self.inconclusive or other.inconclusive
         self.found = other.found
 
 
@@ -107,6 +110,13 @@ class Explored:
     def rate(self) -> float:
         """Histories a second."""
         return self.tally.histories / self.seconds if self.seconds else 0.0
+
+    @property
+    def outcome(self) -> Outcome:
+        """The campaign's verdict: where nothing is violated and no history passed, it has shown nothing."""
+        if self.tally.found is not None:
+            return Outcome.FAIL
+        return Outcome.PASS if self.tally.outcomes[Outcome.PASS] else Outcome.INCONCLUSIVE
 
 
 def explore(campaign: Campaign, watch: Callable[[Tally, float], None] = lambda *_: None) -> Explored:
@@ -183,6 +193,8 @@ def _count(target: Target, seed: int, tally: Tally) -> frozenset[str]:
         return frozenset({SERVICE_FAILED})
     verdict = simulation.verdict
     tally.outcomes[verdict.outcome] += 1
+    if verdict.outcome is Outcome.INCONCLUSIVE and not tally.inconclusive:
+        tally.inconclusive = verdict.reason
     met = faults_met(simulation.history)
     tally.faults.update(met)
     tally.histories_with.update(kind for kind, count in met.items() if count)

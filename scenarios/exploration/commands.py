@@ -67,7 +67,9 @@ def explore(
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
-    """Simulate many histories with faults anywhere; return 0 where none violates anything, else 1.
+    """Simulate many histories with faults anywhere; return the exit code of their common verdict.
+
+    It is 0 where none violates anything and some pass, 1 where one violates something, and 2 where none passes.
 
     Args:
         name: the scenario, or a workload of the simulation.
@@ -134,11 +136,11 @@ def explore(
         print(json_module.dumps(document))  # noqa: T201 - this is the command's output
     else:
         report.print_campaign(explored, shrunk, document, directory)
-    return 0 if shrunk is None else VIOLATED
+    return explored.outcome.exit_code
 
 
 def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dict[str, Any]:
-    from scenarios.exploration.report import never_met  # noqa: PLC0415 - the menu must not wait for it
+    from scenarios.exploration.report import never_met, never_seen  # noqa: PLC0415 - the menu must not wait for it
 
     campaign, tally = explored.campaign, explored.tally
     return {
@@ -155,6 +157,8 @@ def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dic
         "histories_with_fault": dict(tally.histories_with),
         "never_met": list(never_met(explored)),
         "witnesses": dict(tally.witnesses),
+        "never_seen": list(never_seen(explored)),
+        "exit_code": explored.outcome.exit_code,
         "violated": sorted(tally.found.invariants) if tally.found else [],
         "found_at": tally.found.index + 1 if tally.found else None,
         "history_seed": tally.found.seed if tally.found else None,

@@ -89,6 +89,16 @@ def never_met(explored: Explored) -> Sequence[str]:
     ]
 
 
+def never_seen(explored: Explored) -> Sequence[str]:
+    """Return the required witnesses that no history had."""
+    scenario, _, _ = find(explored.campaign.target.name)
+    return [
+        witness.name
+        for witness in scenario.witnesses
+        if witness.required and not explored.tally.witnesses[witness.name]
+    ]
+
+
 def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str, Any], directory: Path) -> None:
     """Print what a campaign met, and the story of what it found."""
     console = make_console()
@@ -105,6 +115,8 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
     if missing and tally.found is None:
         said = f"NEVER MET: {', '.join(missing)}. What that would have shown, these histories cannot."
         console.print(Text(said, "bold yellow"), soft_wrap=True)
+    if explored.outcome is Outcome.INCONCLUSIVE:
+        console.print(Text(_nothing_shown(explored), "bold yellow"), soft_wrap=True)
     if shrunk is not None:
         console.print(Text("\n".join(document["story"])), soft_wrap=True)
         console.print()
@@ -120,10 +132,20 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
 
 
+def _nothing_shown(explored: Explored) -> str:
+    """Say why a campaign in which nothing is violated shows nothing all the same."""
+    unseen = never_seen(explored)
+    if unseen:
+        return f"NEVER SEEN: {', '.join(unseen)}. Of what the scenario is about, this campaign proves nothing."
+    return f"NONE PASSED. This campaign proves nothing; e.g. {explored.tally.inconclusive}"
+
+
 def _summary(explored: Explored) -> tuple[str, str, str]:
     tally = explored.tally
     counts = ", ".join(f"{tally.outcomes[outcome]:,} {outcome}" for outcome in Outcome if tally.outcomes[outcome])
     took = f"{tally.histories:,} histories ({counts}) in {explored.seconds:.1f} s, {explored.rate:,.0f} a second"
+    if explored.outcome is Outcome.INCONCLUSIVE:
+        return "INCONCLUSIVE", "bold yellow", f"  0 violations, and none passed; {took}"
     if tally.found is None:
         return "0 VIOLATIONS", "bold green", f"  {took}"
     what = ", ".join(sorted(tally.found.invariants))

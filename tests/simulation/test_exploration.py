@@ -2,19 +2,21 @@
 
 import json
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import core
 
 from scenarios.errors import RequestError
-from scenarios.exploration import commands
-from scenarios.exploration.campaign import CHUNK, Campaign, Found, explore
+from scenarios.exploration import commands, report
+from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, explore
 from scenarios.exploration.runs import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import record_case, shrink
 from scenarios.exploration.targets import find, history_seed, make_target
 from scenarios.runs import find_run
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
+from scenarios.verdict import Outcome
 
 
 def run_command(capsys, command, *arguments, **options):
@@ -117,6 +119,30 @@ class TestCommands:
         assert "order-violated: in group g0" in out
         assert "PerformSideEffect fails: ServiceUnavailable" in out
         assert "again    invoke replay " in out
+
+    def test_a_campaign_in_which_no_history_passes_proves_nothing_and_says_so(self, capsys, tmp_path):
+        never_gives_back = "scenarios.mutants.consumers:GoesOnAfterSigterm"
+        options = {"histories": 3, "jobs": 1, "seed": 1, "consumer": never_gives_back, "runs": tmp_path}
+        code, out, _ = run_command(capsys, commands.explore, "graceful-shutdown", **options)
+        assert code == 2
+        assert "NEVER SEEN: finished-in-hand, asked-twice, released-early. Of what the scenario is about" in out
+        assert "INCONCLUSIVE  0 violations, and none passed; 3 histories (3 inconclusive)" in out
+        document = json.loads((tmp_path / "latest" / "campaign.json").read_text())
+        assert document["never_seen"] == ["finished-in-hand", "asked-twice", "released-early"]
+        assert document["exit_code"] == 2
+
+    @pytest.mark.parametrize(
+        ("passed", "outcome"), [(0, Outcome.INCONCLUSIVE), (1, Outcome.PASS)], ids=["none passed", "one passed"]
+    )
+    def test_a_campaign_passes_if_one_history_does_and_none_violates_anything(self, passed, outcome):
+        outcomes = Counter({Outcome.INCONCLUSIVE: 9, Outcome.PASS: passed})
+        tally = Tally(9 + passed, outcomes, inconclusive="It came too late.")
+        assert Explored(Campaign(make_target("orders"), 10, 1), tally, 1.0).outcome is outcome
+
+    def test_where_every_witness_was_seen_and_no_history_passed_the_first_says_why(self, capsys, tmp_path):
+        tally = Tally(1, Counter({Outcome.INCONCLUSIVE: 1}), inconclusive="It came too late.")
+        report.print_campaign(Explored(Campaign(make_target("orders"), 1, 1), tally, 1.0), None, {}, tmp_path)
+        assert "NONE PASSED. This campaign proves nothing; e.g. It came too late." in capsys.readouterr().out
 
     def test_as_json_it_says_the_same(self, explored):
         code, document, directory = explored
