@@ -104,6 +104,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("refused order tried again", consumers.NeverTurnsBack, _story("saga"), "half-done"),
     _consumer("looks for the last undo alone", consumers.LooksForTheLastUndo, _story("saga"), "half-done"),
     _consumer("undoes what was not done", consumers.UndoesWhatWasNotDone, _story("saga"), "half-done"),
+    _consumer("heartbeat for the first of a batch alone", consumers.BeatsForTheFirstAlone, _LONG, _TWICE),
     Mutant(
         "forgets-refused-sends",
         "Failed entries of a send ignored",

@@ -340,6 +340,14 @@ class BeatsForWhatItLost(Consumer):
         self._in_hand = [*kept, *(self.open(message, received_at) for message in messages)]
 
 
+class BeatsForTheFirstAlone(Consumer):
+    """Extend the message that is being worked on, and let the rest of its batch become visible meanwhile."""
+
+    def _extend(self, delivery: Delivery) -> Task[None]:
+        if delivery is self._in_hand[0]:
+            yield from super()._extend(delivery)
+
+
 class RepeatsAnUnclearSideEffect(Consumer):
     """Perform again at once where the answer was lost: a timeout is no proof that nothing was done."""
 

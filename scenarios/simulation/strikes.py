@@ -259,20 +259,23 @@ class Disturber:
         )
 
     def _needs_its_beat(self, process: SimulatedProcess, operation: Operation) -> bool:
-        """Tell whether a lease that work depends on is being extended."""
-        return isinstance(operation, RenewClaim) and bool(process.unperformed)
+        """Tell whether a lease that work depends on is being extended, or a delivery from which one will be taken."""
+        if isinstance(operation, ChangeVisibility):
+            return _beats_for_what_comes(process)
+        return isinstance(operation, RenewClaim) and (bool(process.unperformed) or _beats_for_what_comes(process))
 
     def _affordable_time(self, strike: _Strike, wanted: float) -> float:
         """Return for how long the process may lose time now, up to what is wanted; 0 for not at all."""
         process = strike.process
-        if not process.unperformed:
+        leases = _leases(process)
+        if not leases:
             return wanted
         beat = process.program.heartbeat_seconds if process.program is not None else 0.0
         margin = SLACK + beat + 2 * LARGEST_SKEW * strike.world.info.visibility_timeout
         if not beat:
             # A heartbeat keeps the lease while the story's own slow work goes on; without one, the lease must last.
             margin += sum(fault.seconds for fault in process.story_faults if fault.kind == "delay")
-        left = min(process.unperformed.values()) - strike.world.scheduler.now - margin
+        left = min(leases) - strike.world.scheduler.now - margin
         return round(min(wanted, left), 3) if left > SLACK else 0.0
 
 
@@ -345,6 +348,22 @@ def _code(strike: _Strike) -> str:
     if strike.kind is Kind.THROTTLE:
         return "ThrottlingException" if at_queue else "ProvisionedThroughputExceededException"
     return "InternalError" if at_queue else "InternalServerError"
+
+
+def _beats_for_what_comes(process: SimulatedProcess) -> bool:
+    """Tell whether a heartbeat keeps deliveries whose work is yet to be begun and will outlast the claim of it."""
+    beats = process.program is not None and process.program.heartbeat_seconds > 0
+    return beats and any(fault.kind == "delay" for fault in process.story_faults)
+
+
+def _leases(process: SimulatedProcess) -> list[float]:
+    """Return the ends of the leases that work depends on, and of those that its next claims may have."""
+    ends = list(process.unperformed.values())
+    if _beats_for_what_comes(process):
+        margin = (1 - LEASE_PART) * process.world.info.visibility_timeout
+        held = (process.world.held[delivery.message_id] for delivery in process.in_hand)
+        ends += [message.visible_at - margin for message in held if message.state is not State.GONE]
+    return ends
 
 
 def _affordable(process: SimulatedProcess, story_costs: int, still_to_come: int = 0) -> bool:

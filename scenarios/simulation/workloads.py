@@ -108,7 +108,11 @@ LONG_WORK = _workload(
         summary="work that outlives the visibility timeout, kept by a heartbeat",
         mix=MessageMix(repeated=10),
         settings={"heartbeat_seconds": 0.5},
-        faults=(Fault("delay", "PerformSideEffect", seconds=5.0),),
+        # Two of a batch: what stands behind the first waits for longer than its timeout, and then takes long as well.
+        faults=(
+            Fault("delay", "PerformSideEffect", nth=1, seconds=3.0),
+            Fault("delay", "PerformSideEffect", nth=2, seconds=5.0),
+        ),
     )
 )
 GROUPS = _workload(

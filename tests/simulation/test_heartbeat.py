@@ -1,11 +1,17 @@
 """What exploration found in the heartbeat, told by itself."""
 
 import threading
+from dataclasses import replace
 
+from scenarios.exploration.targets import history_seed, make_target
+from scenarios.simulation import workloads
+from scenarios.simulation.choices import SeededChoices
+from scenarios.simulation.run import simulate
 from services import operations as op
 from services.consumer.consumer import Consumer, Delivery
 from services.consumer.options import ConsumerOptions
 from services.drivers.aws import AwsDriver
+from services.faults import Fault
 
 
 def beat(consumer, answers, beats=1):
@@ -58,3 +64,18 @@ def test_a_real_process_waits_uninterruptedly_after_a_signal(monkeypatch):
     assert driver.perform(op.Sleep(0.5)) is False
     assert driver.perform(op.Sleep(0.5, uninterrupted=True)) is True
     assert slept == [0.5]
+
+
+def test_no_disturbance_holds_up_the_heartbeat_of_what_is_claimed_next():
+    # It was once delayed between two messages: the claim of the second, whose work is slow, was over before a beat.
+    slow = tuple(Fault("delay", "PerformSideEffect", nth=nth, seconds=seconds) for nth, seconds in ((1, 5.0), (2, 3.0)))
+
+    def run(lab):
+        start = lab.start_consumer
+        lab.start_consumer = lambda faults, **settings: start(faults=slow, **settings)
+        workloads.LONG_WORK.scenario.run(lab)
+
+    seed = history_seed(2, 136)
+    plan = make_target("long-work").plan(seed)
+    simulation = simulate(replace(plan, scenario=replace(plan.scenario, run=run)), SeededChoices(seed))
+    assert not any(simulation.verdict.violations.values()), simulation.story()
