@@ -7,7 +7,9 @@
     UpdateItem of the side-effects table            PerformSideEffect
     GetItem of the side-effects table               LookUpSideEffect
 
-Everything else is the program's own affair and passes unread. Pure: bytes in, operations and bytes out.
+Everything else is the program's own affair and passes unread; what is about its queue or ledger and cannot be read is
+refused. A member that is null is one that is not there, as in AWS's own protocol. Pure: bytes in, operations and bytes
+out.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ Document = dict[str, Any]
 
 #: What the lab has to know of each delivery; a program need not ask for it.
 _ATTRIBUTES = ("ApproximateReceiveCount", "MessageGroupId", "SequenceNumber")
+#: What a request raises here whose members are missing, or of another type.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 #: What would change the ledger otherwise than by counting.
 _OTHER_WRITES = ("PutItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 
@@ -115,21 +119,23 @@ class Reader:
                     "November 2023"
                 )
             return None
-        try:
-            document = json.loads(body)
-            if target.startswith(SQS):
-                return self._of_queue(target.removeprefix(SQS), document, body)
-            if target.startswith(DYNAMODB):
-                return self._of_ledger(target.removeprefix(DYNAMODB), document, body)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        document = _document(body)
+        service, dot, action = target.partition(".")
+        understand = {SQS: self._of_queue, DYNAMODB: self._of_ledger}.get(service + dot)
+        if document is None or understand is None:
             # Whoever is asked will say what is wrong with it.
             return None
-        return None
+        try:
+            return understand(action, document, body)
+        except _UNREADABLE as error:
+            # It is about the lab's own queue or ledger, and what passed unread would be missing in the history.
+            what = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            raise BreaksContractError(f"sends a {action} that the lab cannot read ({what})") from None
 
     # --- the queue ---------------------------------------------------------------------------------------------------
 
     def _of_queue(self, action: str, document: Document, body: bytes) -> Reading | None:
-        if document["QueueUrl"].rstrip("/").rpartition("/")[2] != self._around.queue:
+        if _last_part(document.get("QueueUrl")) != self._around.queue:
             return None
         if action == "ReceiveMessage":
             return self._receive(document)
@@ -146,7 +152,7 @@ class Reader:
         changed = {**document, "MaxNumberOfMessages": most, "MessageSystemAttributeNames": asked}
 
         def answer(data: bytes) -> tuple[tuple[Message, ...], bytes]:
-            told = json.loads(data)
+            told = _told(data)
             messages = tuple(_message(item) for item in told.get("Messages") or ())
             for message in messages:
                 self._by_handle[message.receipt_handle] = message
@@ -160,7 +166,7 @@ class Reader:
         messages = self._handed(entries)
 
         def answer(data: bytes) -> tuple[tuple[EntryFailure, ...], bytes]:
-            failures = _failures(json.loads(data or b"{}"), entries)
+            failures = _failures(_told(data), entries)
             refused = {failure.entry for failure in failures}
             self._done |= {item.message_id for entry, item in enumerate(messages) if entry not in refused}
             return failures, data
@@ -169,7 +175,7 @@ class Reader:
 
     def _change(self, entries: Sequence[Document], body: bytes) -> Reading:
         def answer(data: bytes) -> tuple[tuple[EntryFailure, ...], bytes]:
-            return _failures(json.loads(data or b"{}"), entries), data
+            return _failures(_told(data), entries), data
 
         return Reading(ChangeVisibility(self._handed(entries), entries[0]["VisibilityTimeout"]), body, answer)
 
@@ -201,18 +207,40 @@ class Reader:
             raise BreaksContractError(
                 f"changes the side-effects table by {action}; the external system counts, by an UpdateItem that adds"
             )
-        if document.get("TableName", "").rpartition("/")[2] != self._around.ledger:
+        if _last_part(document.get("TableName")) != self._around.ledger:
             return None
         if action not in ("GetItem", "UpdateItem"):
             return None
         key = document["Key"]["message_id"]["S"]
         if action == "GetItem":
-            return Reading(LookUpSideEffect(key), body, lambda data: ("Item" in json.loads(data), data))
+            return Reading(LookUpSideEffect(key), body, lambda data: ("Item" in _told(data), data))
         if document.get("ConditionExpression") or document.get("Expected"):
             raise BreaksContractError(
                 "puts a condition on its side effect; the external system refuses none, or no duplicate could be seen"
             )
-        return Reading(self.effect(key), body, lambda data: (_executions(json.loads(data)), data))
+        return Reading(self.effect(key), body, lambda data: (_executions(_told(data)), data))
+
+
+def _document(body: bytes) -> Document | None:
+    """Return a request's body without what is null; None where it is no JSON object."""
+    try:
+        document = _told(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _told(data: bytes) -> Any:
+    return json.loads(data or b"{}", object_hook=_present)
+
+
+def _present(members: Document) -> Document:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _last_part(name: Any) -> str:
+    """Return the name in a queue's URL or in a table's ARN."""
+    return name.rstrip("/").rpartition("/")[2] if isinstance(name, str) else ""
 
 
 def add_one(table: str, key: str) -> bytes:
@@ -235,7 +263,7 @@ def look_up(table: str, key: str) -> bytes:
 
 def executions_in(data: bytes) -> int:
     """Return how often a side effect was caused, from the answer to either."""
-    document = json.loads(data)
+    document = _told(data)
     return _executions(document) or int(document.get("Item", {}).get("executions", {}).get("N", 0))
 
 
@@ -256,7 +284,7 @@ def _send(entries: Sequence[Document], body: bytes) -> Reading:
     )
 
     def answer(data: bytes) -> tuple[SendResult, bytes]:
-        document = json.loads(data)
+        document = _told(data)
         sent = document.get("Successful", []) if "Id" in entries[0] else [document]
         places = _places(entries)
         taken = tuple(

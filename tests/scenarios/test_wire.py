@@ -47,12 +47,27 @@ def test_a_receive_is_narrowed_to_what_the_story_allows_and_asks_for_what_the_la
     assert sqs(reader, "ReceiveMessage").operation == Receive(1, 7)
 
 
+@pytest.mark.parametrize(
+    "member",
+    ["AttributeNames", "MessageSystemAttributeNames", "MaxNumberOfMessages", "WaitTimeSeconds", "VisibilityTimeout"],
+)
+def test_a_member_that_is_null_is_not_there(reader, member):
+    reading, without = (sqs(reader, "ReceiveMessage", **members) for members in ({member: None}, {}))
+    assert reading.operation == without.operation
+    assert reading.body == without.body
+
+
 def test_a_program_gets_the_attributes_that_it_asked_for_and_no_others(reader):
     (message,), told = answered(sqs(reader, "ReceiveMessage"), Messages=[DELIVERED])
     assert (message.receive_count, message.group) == (2, "g0")
     assert told["Messages"][0]["Attributes"] == {"SentTimestamp": "1"}
     _, told = answered(sqs(reader, "ReceiveMessage", AttributeNames=["All"]), Messages=[DELIVERED])
     assert told["Messages"][0] == DELIVERED
+
+
+def test_nor_is_a_member_of_an_answer(reader):
+    (message,), _ = answered(sqs(reader, "ReceiveMessage"), Messages=[{**DELIVERED, "Attributes": None}])
+    assert (message.message_id, message.receive_count) == ("a", 1)
 
 
 def test_deletes_are_known_by_message_alone_and_in_batches(reader):
@@ -122,7 +137,8 @@ def test_a_business_key_names_the_message_of_a_side_effect():
     [
         ("AmazonSQS.ReceiveMessage", {"QueueUrl": "http://127.0.0.1:1/000000000000/other"}),
         ("AmazonSQS.GetQueueAttributes", {"QueueUrl": URL}),
-        ("AmazonSQS.DeleteMessageBatch", {"QueueUrl": URL}),
+        ("AmazonSQS.ReceiveMessage", {"QueueUrl": None}),
+        ("AmazonSQS.ReceiveMessage", {"QueueUrl": 5}),
         ("AmazonSQS.ReceiveMessage", "no object"),
         ("DynamoDB_20120810.PutItem", {"TableName": "its-own", "Item": {}}),
         ("DynamoDB_20120810.UpdateItem", {"TableName": "its-own", "Key": {}, "ConditionExpression": "x"}),
@@ -146,3 +162,23 @@ def test_what_nobody_could_judge_is_refused_with_a_reason(reader):
     with pytest.raises(BreaksContractError, match="Query protocol of old SDKs"):
         reader.read("", b"Action=ReceiveMessage&QueueUrl=x")
     assert reader.read("", b"Action=GetCallerIdentity") is None
+
+
+@pytest.mark.parametrize(
+    ("action", "members", "reason"),
+    [
+        ("ReceiveMessage", {"MaxNumberOfMessages": "10"}, "a ReceiveMessage that the lab cannot read .*'str'"),
+        ("ReceiveMessage", {"AttributeNames": 5}, "a ReceiveMessage that the lab cannot read .*not iterable"),
+        ("DeleteMessageBatch", {}, "a DeleteMessageBatch that the lab cannot read .has no 'Entries'"),
+        ("DeleteMessage", {"ReceiptHandle": None}, "has no 'ReceiptHandle'"),
+        ("ChangeMessageVisibilityBatch", {"Entries": []}, "a ChangeMessageVisibilityBatch that the lab cannot read"),
+    ],
+)
+def test_what_it_asks_of_its_own_queue_and_cannot_be_read_is_refused_and_not_passed_on(reader, action, members, reason):
+    with pytest.raises(BreaksContractError, match=reason):
+        sqs(reader, action, **members)
+
+
+def test_an_update_of_the_ledger_that_cannot_be_read_is_refused(reader):
+    with pytest.raises(BreaksContractError, match=r"a UpdateItem that the lab cannot read \(has no 'S'"):
+        dynamodb(reader, "UpdateItem", TableName="ledger", Key={"message_id": {"N": "1"}})
