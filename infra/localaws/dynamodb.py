@@ -3,21 +3,27 @@
 One thread serves all requests, so a conditional write is atomic.
 """
 
+import functools
 import io
 import json
 import logging
 import re
 import threading
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, Final
 
-from infra.localaws.comparisons import mend
+from infra.localaws import arithmetic, comparisons
 from infra.localaws.http import Request, Response
 from infra.localaws.quicker import quicken
+from infra.localaws.values import RefusedError, settle
 
 TARGET_PREFIX: Final = "DynamoDB_20120810."
 CONTENT_TYPE: Final = "application/x-amz-json-1.0"
+
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+MAX_BATCH_WRITE: Final = 25
 
 _EXPRESSIONS: Final = (
     "ConditionExpression",
@@ -26,6 +32,7 @@ _EXPRESSIONS: Final = (
     "ProjectionExpression",
     "UpdateExpression",
 )
+_NOT_IMPLEMENTED: Final = "action has not been implemented"
 _SYNTAX: Final = "Cannot parse condition starting at:"
 """What moto's lexer says, before the rest of the expression."""
 _PLACEHOLDER: Final = re.compile(r"[:#]\w+")
@@ -57,23 +64,25 @@ class DynamoDb:
         action = request.headers["x-amz-target"].removeprefix(TARGET_PREFIX)
         try:
             asked = json.loads(request.body or b"{}")
+            _check_shape(action, asked)
+            body = json.dumps(asked).encode() if settle(asked) else request.body
         except (ValueError, RecursionError):
             return _error("SerializationException", "The request's body is not JSON.")
+        except RefusedError as error:
+            return _error(error.code, str(error))
         try:
-            status, headers, body = handler.dispatch(self._for_moto(request))
-        except NotImplementedError:
-            return _error("UnknownOperationException", f"This endpoint does not serve the DynamoDB action {action}.")
+            status, headers, answer = handler.dispatch(self._for_moto(request, body))
         except Exception as error:  # noqa: BLE001 - moto trips over some requests that DynamoDB refuses
             _LOG.exception("moto could not perform %s.", action)
-            refusal = _refusal(asked, error)
-            if refusal:
-                return _error("ValidationException", refusal)
-            return _error("InternalServerError", f"The endpoint failed on {action}; its log says where.", status=500)
-        data = body.encode() if isinstance(body, str) else body
+            return _as_refusal(action, asked, error)
+        data = answer.encode() if isinstance(answer, str) else answer
         kept = {name: str(headers[name]) for name in ("x-amz-crc32", "x-amzn-requestid") if name in headers}
+        if b'"ConsumedCapacity"' in data and asked.get("ReturnConsumedCapacity", "NONE") == "NONE":
+            data = _without_capacity(data)
+            kept["x-amz-crc32"] = str(zlib.crc32(data))
         return Response(int(status), data, CONTENT_TYPE, kept)
 
-    def _for_moto(self, request: Request) -> Any:
+    def _for_moto(self, request: Request, body: bytes) -> Any:
         """Return the request as a WSGI server would hand it to moto."""
         from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads in the background
 
@@ -88,12 +97,12 @@ class DynamoDb:
                 "SERVER_PORT": "80",
                 "SERVER_PROTOCOL": "HTTP/1.1",
                 "CONTENT_TYPE": CONTENT_TYPE,
-                "CONTENT_LENGTH": str(len(request.body)),
+                "CONTENT_LENGTH": str(len(body)),
                 "HTTP_HOST": host,
                 "HTTP_X_AMZ_TARGET": request.headers["x-amz-target"],
                 "HTTP_X_MOTO_ACCOUNT_ID": self._account,
                 "wsgi.url_scheme": "http",
-                "wsgi.input": io.BytesIO(request.body),
+                "wsgi.input": io.BytesIO(body),
             }
         )
 
@@ -108,12 +117,73 @@ class DynamoDb:
             from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415 - a third of a second
             from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415 - likewise
 
-            mend()
+            comparisons.mend()
+            arithmetic.mend()
             quicken()
             tables = DynamoDBBackend(self._region, self._account)
             future.set_result(type("Handler", (DynamoHandler,), {"dynamodb_backend": tables}))
         except BaseException as error:  # noqa: BLE001 - whoever waits has to learn of it
             future.set_exception(error)
+
+
+def _check_shape(action: str, asked: Any) -> None:
+    """Refuse an action that DynamoDB has not, and a request without what the action needs.
+
+    Raises:
+        RefusedError: in DynamoDB's words.
+    """
+    if type(asked) is not dict:
+        raise RefusedError("The request's body is not a JSON object.", "SerializationException")
+    if action not in _service().operation_names:
+        raise RefusedError(f"DynamoDB has no action {action!r}.", "UnknownOperationException")
+    missing = [name for name in _input_of(action).required_members if asked.get(name) is None]
+    if missing:
+        parts = "; ".join(
+            f"Value null at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must not be null"
+            for name in missing
+        )
+        raise RefusedError(f"{len(missing)} validation error{'s'[: len(missing) - 1]} detected: {parts}")
+    if action == "BatchWriteItem" and _size(asked["RequestItems"]) > MAX_BATCH_WRITE:
+        raise RefusedError("Too many items requested for the BatchWriteItem call")
+
+
+def _size(requests: Any) -> int:
+    return sum(len(each) for each in requests.values() if type(each) is list) if type(requests) is dict else 0
+
+
+def _service() -> Any:
+    from moto.core.utils import get_service_model  # noqa: PLC0415 - moto loads in the background
+
+    return get_service_model("dynamodb")
+
+
+@functools.cache
+def _input_of(action: str) -> Any:
+    return _service().operation_model(action).input_shape
+
+
+def _as_refusal(action: str, asked: dict[str, Any], error: Exception) -> Response:
+    """Return the answer to what moto could not do. An SDK would repeat a 500, and nothing would be any better."""
+    if isinstance(error, NotImplementedError) and _NOT_IMPLEMENTED in str(error):
+        return _error("UnknownOperationException", f"This endpoint does not serve the DynamoDB action {action}.")
+    refusal = _refusal(asked, error)
+    if refusal:
+        return _error("ValidationException", refusal)
+    from botocore.validate import ParamValidator  # noqa: PLC0415 - moto has it
+
+    report = ParamValidator().validate(asked, _input_of(action))
+    if report.has_errors():
+        return _error("SerializationException", report.generate_report().replace("\n", "; "))
+    kind = type(error).__name__
+    return _error(
+        "ValidationException", f"This endpoint cannot do this {action} ({kind}: {error}); its log says where."
+    )
+
+
+def _without_capacity(data: bytes) -> bytes:
+    told = json.loads(data)
+    told.pop("ConsumedCapacity", None)
+    return json.dumps(told).encode()
 
 
 def _refusal(asked: Any, error: Exception) -> str:
@@ -139,10 +209,12 @@ def _with_expressions(asked: Any) -> Iterator[dict[str, Any]]:
     """The request itself, and the parts of a transaction."""
     if isinstance(asked, dict):
         yield asked
-        for item in asked.get("TransactItems") or ():
-            yield from (part for part in item.values() if isinstance(part, dict))
+        parts = asked.get("TransactItems")
+        for item in parts if isinstance(parts, list) else ():
+            if isinstance(item, dict):
+                yield from (part for part in item.values() if isinstance(part, dict))
 
 
-def _error(code: str, message: str, *, status: int = 400) -> Response:
+def _error(code: str, message: str) -> Response:
     body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message})
-    return Response(status, body.encode(), CONTENT_TYPE)
+    return Response(400, body.encode(), CONTENT_TYPE)

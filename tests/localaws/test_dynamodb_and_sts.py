@@ -113,6 +113,37 @@ def test_a_transaction_is_refused_for_a_condition_of_a_part_of_it(dynamodb, tabl
             "Invalid UpdateExpression: An expression attribute value",
         ),
         ("Scan", "[" * 100_000, "SerializationException", "The request's body is not JSON."),
+        ("PutItem", "[1]", "SerializationException", "The request's body is not a JSON object."),
+        (
+            "PutItem",
+            {"TableName": "status"},
+            "ValidationException",
+            "1 validation error detected: Value null at 'item' ",
+        ),
+        ("GetItem", {"Key": None}, "ValidationException", "2 validation errors detected: Value null at 'tableName' "),
+        ("Zork", {}, "UnknownOperationException", "DynamoDB has no action 'Zork'."),
+        ("PutItem", {"TableName": "status", "Item": {"x": 5}}, "SerializationException", "Unexpected value type"),
+        ("PutItem", {"TableName": "status", "Item": 5}, "SerializationException", "Invalid type for parameter Item, "),
+        (
+            "UpdateItem",
+            {"TableName": "status", "Key": {"k": {"S": 5}}},
+            "SerializationException",
+            "The value of S cannot",
+        ),
+        ("TransactWriteItems", {"TransactItems": [5]}, "SerializationException", "Invalid type for parameter Transact"),
+        (
+            "ExecuteStatement",
+            {"Statement": "zork"},
+            "ValidationException",
+            "This endpoint cannot do this ExecuteStatement",
+        ),
+        ("ListExports", {}, "ValidationException", "This endpoint cannot do this ListExports (KeyError: 'TableArn')"),
+        (
+            "ListImports",
+            {},
+            "UnknownOperationException",
+            "This endpoint does not serve the DynamoDB action ListImports.",
+        ),
     ],
 )
 def test_what_moto_trips_over_is_the_clients_fault_where_it_is(action, body, code, message):
@@ -128,6 +159,23 @@ def test_what_moto_trips_over_is_the_clients_fault_where_it_is(action, body, cod
     told = json.loads(answer)
     assert (status, told["__type"].rpartition("#")[2]) == (400, code)
     assert told["message"].startswith(message)
+
+
+def test_a_type_that_is_null_is_one_that_is_not_there():
+    tables = DynamoDb("000000000000", "us-west-1")
+    key = {"AttributeName": "k", "KeyType": "HASH"}
+    kind = {"AttributeName": "k", "AttributeType": "S"}
+    create = {
+        "TableName": "plain",
+        "KeySchema": [key],
+        "AttributeDefinitions": [kind],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    assert ask(tables, "CreateTable", create)[0] == 200
+    put = {"TableName": "plain", "Item": {"k": {"N": None, "S": "a"}}}
+    assert ask(tables, "PutItem", put)[0] == 200
+    got = ask(tables, "GetItem", {"TableName": "plain", "Key": {"k": {"S": "a"}}})
+    assert json.loads(got[1]) == {"Item": {"k": {"S": "a"}}}
 
 
 def test_of_many_claims_at_once_one_wins(endpoint, table):

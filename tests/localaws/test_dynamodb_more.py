@@ -164,3 +164,127 @@ def test_errors_have_dynamodbs_codes(dynamodb, events):
         )
         == "ValidationException"
     )
+
+
+HUGE = "9." + "9" * 37 + "e125"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("1.0", "1"),
+        ("1e0", "1"),
+        ("+1", "1"),
+        ("-0.0", "0"),
+        ("0e5", "0"),
+        ("007", "7"),
+        (".5", "0.5"),
+        ("1.2300E1", "12.3"),
+        ("1000", "1000"),
+        ("1E20", "1" + "0" * 20),
+        ("-1e-3", "-0.001"),
+        ("1e-130", "0." + "0" * 129 + "1"),
+        (HUGE, "9" * 38 + "0" * 88),
+        ("9" * 38, "9" * 38),
+        ("1" + "0" * 60, "1" + "0" * 60),
+    ],
+)
+def test_a_number_is_kept_in_one_spelling(dynamodb, events, given, kept):
+    item = _item("a", 1) | {
+        "n": {"N": given},
+        "ns": {"NS": [given]},
+        "deep": {"M": {"n": {"L": [{"N": given}, {"M": {"N": {"N": given}}}]}}},
+        "text": {"S": given},
+    }
+    dynamodb.put_item(TableName=events, Item=item)
+    found = dynamodb.get_item(TableName=events, Key={"key": {"S": "a"}, "sequence": {"N": "1.0"}})["Item"]
+    assert found["n"] == {"N": kept}
+    assert found["ns"] == {"NS": [kept]}
+    assert found["deep"] == {"M": {"n": {"L": [{"N": kept}, {"M": {"N": {"N": kept}}}]}}}
+    assert found["text"] == {"S": given}
+
+
+EMPTY = "must contain exactly one of the supported datatypes"
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({"N": "abc"}, "The parameter cannot be converted to a numeric value: abc"),
+        ({"N": ""}, "The parameter cannot be converted to a numeric value"),
+        ({"N": "NaN"}, "The parameter cannot be converted to a numeric value: NaN"),
+        ({"N": "1_0"}, "The parameter cannot be converted to a numeric value: 1_0"),
+        ({"N": "1" * 39}, "Attempting to store more than 38 significant digits in a Number"),
+        ({"N": "1e126"}, "Number overflow. Attempting to store a number with magnitude larger than supported range"),
+        ({"N": "1e-131"}, "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
+        (
+            {"NS": ["1", "1.0"]},
+            "One or more parameter values were invalid: Input collection [1, 1.0] contains duplicates.",
+        ),
+        ({"SS": []}, "One or more parameter values were invalid: An string set  may not be empty"),
+        ({"SS": ["a", "a"]}, "One or more parameter values were invalid: Input collection [a, a] contains duplicates."),
+        ({"M": {"x": {"N": "x"}}}, "The parameter cannot be converted to a numeric value: x"),
+        ({}, f"Supplied AttributeValue is empty, {EMPTY}"),
+        ({"S": "1", "N": "1"}, f"Supplied AttributeValue has more than one datatypes set, {EMPTY}"),
+    ],
+)
+def test_a_value_that_cannot_be_kept_is_refused_in_dynamodbs_words(dynamodb, events, value, sentence):
+    key = {"key": {"S": "a"}, "sequence": {"N": "1"}}
+    with pytest.raises(ClientError) as caught:
+        dynamodb.put_item(TableName=events, Item=key | {"x": value})
+    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": sentence}
+    with pytest.raises(ClientError) as caught:
+        dynamodb.update_item(
+            TableName=events, Key=key, UpdateExpression="SET x = :x", ExpressionAttributeValues={":x": value}
+        )
+    told = f"ExpressionAttributeValues contains invalid value: {sentence} for key :x"
+    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": told}
+    assert "Item" not in dynamodb.get_item(TableName=events, Key=key)
+
+
+def test_what_is_counted_is_exact_and_kept_in_that_spelling(dynamodb, events):
+    update = {"TableName": events, "Key": {"key": {"S": "a"}, "sequence": {"N": "1"}}, "ReturnValues": "ALL_NEW"}
+
+    def changed(expression, by):
+        values = {":by": {"N": by}}
+        return dynamodb.update_item(**update, UpdateExpression=expression, ExpressionAttributeValues=values)[
+            "Attributes"
+        ]
+
+    assert changed("ADD n :by", "0.5")["n"] == {"N": "0.5"}
+    assert changed("ADD n :by", "0.5")["n"] == {"N": "1"}
+    assert changed("SET n = n - :by", "0.50")["n"] == {"N": "0.5"}
+    legacy = {"n": {"Action": "ADD", "Value": {"N": "0.5"}}}
+    assert dynamodb.update_item(**update, AttributeUpdates=legacy)["Attributes"]["n"] == {"N": "1"}
+    changed("SET m = :by", "1" + "0" * 37)
+    assert changed("ADD m :by", "1")["m"] == {"N": "1" + "0" * 36 + "1"}
+    with pytest.raises(ClientError, match="Attempting to store more than 38 significant digits"):
+        changed("ADD m :by", "0.1")
+    changed("SET m = :by", HUGE)
+    with pytest.raises(ClientError, match="Number overflow"):
+        changed("ADD m :by", HUGE)
+
+
+def test_a_key_is_not_empty_and_a_batch_not_too_large(dynamodb, events):
+    with pytest.raises(ClientError, match=r"cannot contain an empty string value\. Key: key"):
+        dynamodb.update_item(TableName=events, Key={"key": {"S": ""}, "sequence": {"N": "1"}})
+    written = [{"PutRequest": {"Item": _item("a", number)}} for number in range(26)]
+    with pytest.raises(ClientError, match="Too many items requested for the BatchWriteItem call"):
+        dynamodb.batch_write_item(RequestItems={events: written})
+    assert dynamodb.scan(TableName=events)["Count"] == 0
+
+
+@pytest.mark.parametrize("asked", [None, "NONE", "TOTAL"])
+def test_the_consumed_capacity_is_told_to_whoever_asks(dynamodb, events, asked):
+    options = {"ReturnConsumedCapacity": asked} if asked else {}
+    told = [
+        dynamodb.update_item(
+            TableName=events,
+            Key={"key": {"S": "a"}, "sequence": {"N": "1"}},
+            UpdateExpression="SET x = :x",
+            ExpressionAttributeValues={":x": {"S": "ConsumedCapacity"}},
+            **options,
+        ),
+        dynamodb.batch_write_item(RequestItems={events: [{"PutRequest": {"Item": _item("a", 1)}}]}, **options),
+    ]
+    assert ["ConsumedCapacity" in answer for answer in told] == [asked == "TOTAL"] * 2
