@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
 from scenarios.labs.redrive import MoveTask
+from scenarios.labs.wire import CONTRACT, BreaksContractError, counted
 from scenarios.model import MAX_BATCH_SIZE, DeliveryRates
 from scenarios.payloads import REMOVER, SWEEPER
 from services.faults import FaultPlan
@@ -233,16 +234,34 @@ class Hands:
 
     def executions(self) -> dict[str, int]:
         """Return the ledger: how often each key's side effect was done."""
-        items = self._scan(self._resources.side_effects_table, ConsistentRead=True)
-        return {item["message_id"]["S"]: int(item["executions"]["N"]) for item in items if "executions" in item}
+        return self._counts("executions")
 
     def versions(self) -> dict[str, int]:
         """Return the version that each entity's state has, where messages are updates."""
         from services.drivers.store import STATE_PREFIX  # noqa: PLC0415 - botocore, as above
 
-        items = self._scan(self._resources.side_effects_table, ConsistentRead=True)
-        states = {item["message_id"]["S"]: int(item["version"]["N"]) for item in items if "version" in item}
-        return {key.removeprefix(STATE_PREFIX): version for key, version in states.items()}
+        return {key.removeprefix(STATE_PREFIX): version for key, version in self._counts("version").items()}
+
+    def _counts(self, attribute: str) -> dict[str, int]:
+        """Return an attribute of each item of the ledger that has it.
+
+        Raises:
+            UnsuitableError: one is no count; whoever wrote it did not go through the lab's own operations.
+        """
+        counts = {}
+        table = self._resources.side_effects_table
+        for item in self._scan(table, ConsistentRead=True):
+            key = item["message_id"]["S"]
+            if attribute not in item:
+                continue
+            try:
+                counts[key] = counted(item[attribute])
+            except BreaksContractError:
+                raise UnsuitableError(
+                    f"The table {table} has {attribute} {item[attribute]} for {key}, which is no count, so nothing can "
+                    f"be judged by it; {CONTRACT} says what a consumer may do there."
+                ) from None
+        return counts
 
     # --- payloads ----------------------------------------------------------------------------------------------------
 

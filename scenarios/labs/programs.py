@@ -15,7 +15,7 @@ from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.labs.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.labs.processes import Command
 from scenarios.labs.tap import SIDE_EFFECTS, Program, Tap
-from scenarios.labs.wire import Surroundings
+from scenarios.labs.wire import CONTRACT, Surroundings
 from services.clients import is_loopback
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 FIRST_RECEIVE = 15.0
 #: What the lab tells its own services, and a program has no use for.
 _OUR_OWN = frozenset({"CONSUMER", "FAULTS", "HISTORY_PATH", "IDLE_TIMEOUT_SECONDS", "PYTHONPATH"})
-#: Where a program's contract is written.
-CONTRACT = "docs/your-own-consumer.md"
 
 
 @dataclass(frozen=True, slots=True)

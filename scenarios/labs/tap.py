@@ -120,7 +120,8 @@ class Tap:
         return self._perform(request, reading)
 
     def _failed(self, error: Exception) -> None:
-        self.complaint = self.complaint or f"said what the lab could not read ({error!r})"
+        told = str(error) if isinstance(error, BreaksContractError) else f"said what the lab could not read ({error!r})"
+        self.complaint = self.complaint or told
 
     def _perform(self, request: Request, reading: Reading) -> Response:
         """Do an operation as our own driver does: with records around it, and faults among them."""

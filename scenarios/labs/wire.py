@@ -40,6 +40,9 @@ DYNAMODB = "DynamoDB_20120810."
 
 Document = dict[str, Any]
 
+#: Where a program's contract is written.
+CONTRACT = "docs/your-own-consumer.md"
+
 #: What the lab has to know of each delivery; a program need not ask for it.
 _ATTRIBUTES = ("ApproximateReceiveCount", "MessageGroupId", "SequenceNumber")
 #: What a request raises here whose members are missing, or of another type.
@@ -264,12 +267,28 @@ def look_up(table: str, key: str) -> bytes:
 def executions_in(data: bytes) -> int:
     """Return how often a side effect was caused, from the answer to either."""
     document = _told(data)
-    return _executions(document) or int(document.get("Item", {}).get("executions", {}).get("N", 0))
+    return _executions(document) or _executions(document, "Item") or 0
 
 
-def _executions(document: Mapping[str, Any]) -> int | None:
-    told = document.get("Attributes", {}).get("executions", {}).get("N")
-    return int(told) if told is not None else None
+def _executions(document: Mapping[str, Any], where: str = "Attributes") -> int | None:
+    told = document.get(where, {}).get("executions")
+    return None if told is None else counted(told)
+
+
+def counted(value: Mapping[str, Any]) -> int:
+    """Return the count that an attribute of the ledger is.
+
+    Raises:
+        BreaksContractError: it is none.
+    """
+    told = value.get("N", "")
+    # DynamoDB writes a whole number without a point or an exponent.
+    if not told.isdecimal():
+        raise BreaksContractError(
+            f"leaves in the side-effects table what is no count ({dict(value)}); the external system counts, by an "
+            "UpdateItem that adds 1"
+        )
+    return int(told)
 
 
 def _send(entries: Sequence[Document], body: bytes) -> Reading:

@@ -1,5 +1,6 @@
 """Programs that know nothing of the lab, put through its scenarios on real processes."""
 
+import json
 import shlex
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.stacks import temporary_stack
-from scenarios.errors import ServiceFailedError
+from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.labs import programs
 from scenarios.labs.observer import Nobody
 from scenarios.labs.runner import Ground, RunRequest, run_on, run_scenario
@@ -54,6 +55,39 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
         "deleted-before-done",
         "duplicated-side-effect",
     }
+
+
+#: It has the plain consumer's side effect be something else.
+WRITES = """
+import json, os, runpy, sys, urllib.request
+def writes(key, _method):
+    update = {"TableName": os.environ["MESSAGE_SIDE_EFFECTS_TABLE"], "Key": {"message_id": {"S": key}}}
+    update |= {"UpdateExpression": sys.argv[1], "ExpressionAttributeValues": {":x": json.loads(sys.argv[2])}}
+    consumer["aws"]("DynamoDB_20120810.UpdateItem", **update)
+    return 1
+consumer = runpy.run_path(sys.argv.pop())
+consumer["handle"].__globals__["side_effect"] = writes
+consumer["main"]()
+"""
+
+
+def writing(expression, value):
+    plain = shlex.split(PLAIN)[-1]
+    return shlex.join([sys.executable, "-c", WRITES, expression, json.dumps(value), plain])
+
+
+def test_a_count_in_another_spelling_is_a_count(project):
+    result = run_scenario(RunRequest("happy", seed=3, count=2, consumer=writing("ADD executions :x", {"N": "1.0"})))
+    assert result.verdict.outcome is not Outcome.FAIL, result.verdict.reason
+    assert set(result.history.ledger.values()) == {1}
+
+
+def test_what_is_no_count_in_the_ledger_is_one_sentence_and_no_verdict(project):
+    consumer = writing("SET executions = :x", {"S": "once"})
+    with pytest.raises(
+        UnsuitableError, match=r"has executions {'S': 'once'} for .*, which is no count, so nothing can"
+    ):
+        run_scenario(RunRequest("happy", seed=3, count=2, consumer=consumer))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from scenarios.labs.wire import BreaksContractError, Reader, Surroundings
+from scenarios.labs.wire import BreaksContractError, Reader, Surroundings, executions_in
 from services.operations import ChangeVisibility, Delete, LookUpSideEffect, PerformSideEffect, Receive, Send
 
 URL = "http://127.0.0.1:1/000000000000/work"
@@ -123,6 +123,15 @@ def test_a_look_into_the_ledger_is_read(reader):
     assert reading.operation == LookUpSideEffect("key-a")
     assert answered(reading, Item={"message_id": {"S": "key-a"}})[0] is True
     assert answered(reading)[0] is False
+
+
+@pytest.mark.parametrize("value", [{"N": "0.5"}, {"N": "-1"}, {"S": "1"}, {}])
+def test_an_answer_with_what_is_no_count_is_found_out(reader, value):
+    update = {"TableName": "ledger", "Key": {"message_id": {"S": "key-a"}}, "UpdateExpression": "ADD executions :one"}
+    with pytest.raises(BreaksContractError, match="leaves in the side-effects table what is no count"):
+        answered(dynamodb(reader, "UpdateItem", **update), Attributes={"executions": value})
+    with pytest.raises(BreaksContractError, match="what is no count"):
+        executions_in(json.dumps({"Item": {"executions": value}}).encode())
 
 
 def test_a_business_key_names_the_message_of_a_side_effect():
