@@ -26,7 +26,9 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
         raise ConfigurationError(f"{subject} names no class; name one as module:Class.")
     try:
         found: Any = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module of the user's own may do anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a module of the user's own may do anything
         raise ConfigurationError(f"{subject} cannot be loaded: {error!r}.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         whole = f"{base.__module__}:{base.__qualname__}"

@@ -41,7 +41,7 @@ def main() -> int:
     kind = load_consumer(settings.consumer)
     try:
         consumer = kind(settings.options(owner))
-    except Exception as error:  # a class of the user's own may do anything
+    except (Exception, SystemExit) as error:  # a class of the user's own may do anything
         raise ConfigurationError(f"CONSUMER is {settings.consumer!r}, which cannot be made: {error!r}.") from error
     rng = process.random_source(settings.seed)
     faults = FaultPlan(settings.all_faults(), crash_rate=settings.crash_rate, rng=rng)
@@ -52,6 +52,10 @@ def main() -> int:
             runtime.run(consumer.poll(), driver, beside=[consumer.heartbeat()])
         except OperationFailed as error:
             raise process.why_unusable(error, settings) from error
+        except SystemExit:
+            raise ConfigurationError(
+                f"CONSUMER is {settings.consumer!r}, which has called sys.exit; a consumer ends by returning."
+            ) from None
     return 0
 
 

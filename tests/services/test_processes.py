@@ -10,6 +10,16 @@ from tests.services.conftest import DEADLINE
 
 pytestmark = pytest.mark.processes
 
+LEAVES = """
+import sys
+from services.consumer.consumer import Consumer
+
+class Leaves(Consumer):
+    def perform(self, delivery):
+        sys.exit(0)
+        yield
+"""
+
 
 @pytest.fixture
 def world(account):
@@ -218,6 +228,15 @@ class TestConsumer:
         send(world, {"id": "k"}, {"id": "k"})
         world.run("consumer", **world.consumer, CONSUMER="services.consumer.naive:WithoutGuard", IDLE_TIMEOUT_SECONDS=1)
         assert world.executions() == [2]
+
+    def test_a_class_that_calls_sys_exit_has_not_done_its_work(self, world):
+        (world.directory / "mine.py").write_text(LEAVES)
+        send(world, {"id": "k"})
+        code, out, err = world.run("consumer", **world.consumer, CONSUMER="mine:Leaves", PYTHONPATH=world.directory)
+        assert (code, out) == (2, "")
+        assert err.splitlines()[-1] == (
+            "error: CONSUMER is 'mine:Leaves', which has called sys.exit; a consumer ends by returning."
+        )
 
     @pytest.mark.parametrize(
         ("variables", "complaint"),
