@@ -11,12 +11,14 @@ import multiprocessing
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
 
-from scenarios.errors import LabError
+from scenarios.errors import LabError, ScenarioError
 from scenarios.exploration.targets import Target, history_seed
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.met import faults_met
@@ -155,19 +157,94 @@ def _workers(campaign: Campaign) -> Iterator[Iterable[Tally]]:
         yield map(run_chunk, chunks)
         return
     # A fresh interpreter for each process: what a fork inherits of threads and locks is not to be relied on.
-    pool = multiprocessing.get_context("spawn").Pool(campaign.jobs, initializer=_begin_worker)
+    context = multiprocessing.get_context("spawn")
+    workers = []
     try:
-        yield pool.imap(run_chunk, chunks)
+        for _ in range(min(campaign.jobs, -(-campaign.histories // CHUNK))):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            workers.append(_Worker(process, ours, _Chunk(campaign, 0, 0)))
+        yield _in_order(workers, chunks)
     finally:
-        pool.terminate()
-        pool.join()
+        for worker in workers:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
 
 
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the process that started this one, and do not look for garbage after every few records."""
+@dataclass(slots=True)
+class _Worker:
+    """A process that simulates chunks, the way to it, and the chunk that it has in hand."""
+
+    process: BaseProcess
+    pipe: Connection
+    chunk: _Chunk
+
+    def take(self, chunk: _Chunk) -> None:
+        """Have it begin with a chunk; that it has died is seen when its tally is asked for."""
+        self.chunk = chunk
+        with suppress(OSError):
+            self.pipe.send(chunk)
+
+    def told(self) -> Tally | ScenarioError:
+        """Return the tally of its chunk, or what ended it."""
+        try:
+            told: Tally | ScenarioError = self.pipe.recv()
+        except (EOFError, OSError):
+            # A pool would wait for it for ever.
+            self.process.join()
+            return LabError(
+                f"A process of the campaign ended with exit code {self.process.exitcode} in the histories "
+                f"{self.chunk.first + 1} to {self.chunk.end}; a consumer of yours may have ended it, or want of memory."
+            )
+        return told
+
+
+def _in_order(workers: Sequence[_Worker], chunks: Iterator[_Chunk]) -> Iterator[Tally]:
+    """Hand out chunks, and yield their tallies in the order of the chunks.
+
+    Raises:
+        ScenarioError: what a chunk ended with, once all before it are counted.
+    """
+    busy: dict[Any, _Worker] = {}
+    for worker, chunk in zip(workers, chunks, strict=False):
+        worker.take(chunk)
+        busy[worker.pipe] = worker
+    done: dict[int, Tally | ScenarioError] = {}
+    due = 0
+    while busy:
+        for pipe in wait(list(busy)):
+            worker = busy.pop(pipe)
+            told = done[worker.chunk.first] = worker.told()
+            following = None if isinstance(told, ScenarioError) else next(chunks, None)
+            if following is not None:
+                worker.take(following)
+                busy[pipe] = worker
+        while due in done:
+            told = done.pop(due)
+            if isinstance(told, ScenarioError):
+                raise told
+            yield told
+            due += CHUNK
+
+
+def _work(pipe: Connection) -> None:
+    """Be a worker: simulate what comes, until this process is killed or nothing comes any more."""
+    # Ctrl-C is for the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Do not look for garbage after every few records.
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            chunk = pipe.recv()
+            try:
+                told: Tally | ScenarioError = run_chunk(chunk)
+            except ScenarioError as error:
+                told = error
+            pipe.send(told)
 
 
 def run_chunk(chunk: _Chunk) -> Tally:

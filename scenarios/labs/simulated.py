@@ -7,7 +7,9 @@ consumer that a disturbance ended is started again after a while, as whoever run
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from math import inf
@@ -411,7 +413,9 @@ class SimulatedLab:
         kind = self._staging.consumer
         try:
             consumer = kind(consumer_options(f"{name}-{self.seed:x}", settings))
-        except (Exception, SystemExit) as error:  # a class of the user's own may do anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a class of the user's own may do anything
             raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
         process.late_is_harmless = consumer.late_is_harmless
         beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
@@ -551,7 +555,8 @@ def _class(spec: str, base: type[Service], what: str) -> type[Service]:
     if not spec:
         return base
     try:
-        return load_class(spec, base, f"The {what} {spec!r}")
+        with redirect_stdout(sys.stderr):  # where nobody takes what its module says for our output
+            return load_class(spec, base, f"The {what} {spec!r}")
     except ConfigurationError as error:
         raise RequestError(str(error)) from None
 

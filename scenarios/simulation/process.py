@@ -183,9 +183,11 @@ class SimulatedProcess:
         program = self.program
         code, last_words = 0, ""
         result: Any
+        its_own_turn = True
         try:
             operation = next(task)
             while True:
+                its_own_turn = False
                 try:
                     if isinstance(operation, ReadClock):
                         result = self.world.scheduler.now
@@ -195,15 +197,15 @@ class SimulatedProcess:
                     else:
                         result = yield from self._perform(operation, sleeper)
                 except OperationFailed as error:
+                    its_own_turn = True
                     operation = task.throw(error)
                 else:
+                    its_own_turn = True
                     operation = task.send(result)
         except StopIteration as stop:
             code = program.exit_code(stop.value) if program is not None and task is program.main else 0
-        except (OperationFailed, ServiceError) as error:
-            code, last_words = UNUSABLE, str(error)
-        except Exception as error:  # noqa: BLE001 - what a consumer raises ends its process, and not the simulation
-            code, last_words = UNHANDLED, f"{type(error).__name__}: {error}"
+        except BaseException as error:  # noqa: BLE001 - what a consumer raises ends its process, and not the simulation
+            code, last_words = _ending(error, its_own=its_own_turn)
         if program is not None and task is program.main:
             self._end(code, last_words)
 
@@ -345,6 +347,23 @@ def _nobody_cares(_process: SimulatedProcess) -> None:
     pass
 
 
+def _ending(error: BaseException, *, its_own: bool) -> tuple[int, str]:
+    """Return the exit code and the last words of a process whose task ends with an error.
+
+    Args:
+        error: what came out of the task's stepping.
+        its_own: the task itself raised it, and not what was done for it meanwhile.
+
+    Raises:
+        BaseException: it is not of the process: Ctrl-C, the end of its strand, Hypothesis that has seen enough.
+    """
+    if isinstance(error, OperationFailed | ServiceError):
+        return UNUSABLE, str(error)
+    if isinstance(error, Exception) or (its_own and not isinstance(error, KeyboardInterrupt | SystemExit)):
+        return UNHANDLED, ": ".join(filter(None, (type(error).__name__, str(error))))
+    raise error
+
+
 def _bury(task: Task[Any]) -> None:
     """Close a generator, also one that answers by asking for more."""
     for _ in range(BURIALS):
@@ -352,6 +371,8 @@ def _bury(task: Task[Any]) -> None:
             task.close()
         except RuntimeError:
             continue
-        except Exception:  # noqa: BLE001, S110 - a dead process has no last words
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001, S110 - a dead process has no last words
             pass
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -137,15 +139,18 @@ def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances 
     lab.open()
     missed = ""
     try:
-        scenario.run(lab)
-    except DeadlineMissed as error:
-        missed = str(error)
+        # Nobody shall take what a consumer prints for our own output.
+        with redirect_stdout(sys.stderr):
+            try:
+                scenario.run(lab)
+            except DeadlineMissed as error:
+                missed = str(error)
+            history = lab.finish()
     except SystemExit:
         raise RequestError(
             f"{plan.consumer.__module__}:{plan.consumer.__qualname__} has called sys.exit, which would end the "
             "simulation; a consumer ends by returning."
         ) from None
-    history = lab.finish()
     conditions = Conditions(
         seed=plan.seed,
         parameters=plan.parameters,

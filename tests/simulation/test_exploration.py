@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections import Counter
 
 import pytest
@@ -13,6 +14,7 @@ from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tal
 from scenarios.exploration.runs import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import record_case, shrink
 from scenarios.exploration.targets import find, history_seed, make_target
+from scenarios.labs.simulated import consumer_class
 from scenarios.runs import find_run
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
@@ -240,13 +242,45 @@ def test_workloads_can_be_explored_by_name():
 
 
 OF_A_USER = """
+import asyncio
+import os
 import sys
+print("of a module")
 from services.consumer.consumer import Consumer
 
 class Leaves(Consumer):
     def perform(self, delivery):
         yield from super().perform(delivery)
         sys.exit(0)
+
+class LeavesAtTheEnd(Consumer):
+    def poll(self):
+        yield from super().poll()
+        sys.exit(0)
+
+class Cancelled(Consumer):
+    def perform(self, delivery):
+        raise asyncio.CancelledError
+        yield
+
+class Exits(Consumer):
+    def perform(self, delivery):
+        raise GeneratorExit
+        yield
+
+class Vanishes(Consumer):
+    def perform(self, delivery):
+        os._exit(7)
+        yield
+
+class CannotBegin(Consumer):
+    def __init__(self, options):
+        raise asyncio.CancelledError
+
+class Prints(Consumer):
+    def perform(self, delivery):
+        print("of a consumer")
+        yield from super().perform(delivery)
 
 class TakesNothing(Consumer):
     def __init__(self):
@@ -268,6 +302,10 @@ def of_a_user(tmp_path, monkeypatch):
     ("name", "sentence"),
     [
         ("Leaves", "of_a_user:Leaves has called sys.exit, which would end the simulation"),
+        ("LeavesAtTheEnd", "of_a_user:LeavesAtTheEnd has called sys.exit, which would end the simulation"),
+        ("Cancelled", "ended with exit code 1: CancelledError"),
+        ("Exits", "ended with exit code 1: GeneratorExit"),
+        ("CannotBegin", "of_a_user:CannotBegin cannot be made: CancelledError()"),
         ("TakesNothing", "of_a_user:TakesNothing cannot be made: TypeError"),
     ],
 )
@@ -276,6 +314,45 @@ def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_
         code, _, err = run_command(capsys, command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", **options)
         assert code == 2
         assert sentence in err
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Leaves", "of_a_user:Leaves has called sys.exit"),
+        ("Cancelled", "ended with exit code 1: CancelledError"),
+        (
+            "Vanishes",
+            "A process of the campaign ended with exit code 7 in the histories 1 to 100; a consumer of yours",
+        ),
+    ],
+)
+def test_a_process_of_a_campaign_that_ends_does_not_leave_it_waiting(of_a_user, capsys, tmp_path, name, sentence):
+    consumer = f"of_a_user:{name}"
+    code, _, err = run_command(
+        capsys, commands.explore, "happy", runs=tmp_path, consumer=consumer, histories=150, jobs=2, seed=1
+    )
+    assert code == 2
+    assert sentence in err
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_consumer_prints_is_no_part_of_the_json(of_a_user, capfd, tmp_path, jobs):
+    consumer = "of_a_user:Prints"
+    sys.modules.pop("of_a_user", None)
+    consumer_class.cache_clear()
+    options = {"runs": tmp_path, "seed": 1, "consumer": consumer, "json": True}
+    code, out, err = run_command(capfd, commands.explore, "happy", histories=110, jobs=jobs, **options)
+    assert (code, json.loads(out)["histories"]) == (0, 110)
+    assert {"of a module", "of a consumer"} <= set(err.splitlines())
+    code, out, err = run_command(capfd, commands.scenario, "happy", **options)
+    assert (code, json.loads(out)["verdict"]) == (0, "pass")
+    assert "of a consumer" in err
+    code, out, err = run_command(capfd, commands.replay, None, runs=tmp_path, json=True)
+    assert (code, json.loads(out)["same"]) == (0, True)
+    assert "of a consumer" in err
 
 
 def test_a_consumer_whose_key_is_no_text_is_judged_by_what_it_does(of_a_user, capsys, tmp_path):
