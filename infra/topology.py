@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+# What all queues have: SQS's own defaults, but for the size, which is that of queues from before August 2025.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+DELAY = 0
+RETENTION = 4 * 24 * 60 * 60
+MAX_MESSAGE_SIZE = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ScenarioTopology:

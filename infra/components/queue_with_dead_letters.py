@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.topology import DELAY, MAX_MESSAGE_SIZE, RETENTION
+
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_RETENTION = 14 * 24 * 60 * 60
 
@@ -61,6 +63,10 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
             fifo_queue=args.fifo,
             visibility_timeout_seconds=args.visibility_timeout,
             receive_wait_time_seconds=args.receive_wait,
+            # The defaults as well: whoever changes one of them by hand is found out, by any engine.
+            delay_seconds=DELAY,
+            message_retention_seconds=RETENTION,
+            max_message_size=MAX_MESSAGE_SIZE,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )

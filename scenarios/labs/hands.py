@@ -92,18 +92,20 @@ class Hands:
     # --- before a run ------------------------------------------------------------------------------------------------
 
     def check(self, *, fifo: bool, bucket: bool = False) -> None:
-        """Make sure that queues, tables and bucket are there, and of the type that the scenario needs.
+        """Make sure that queues, tables and bucket are there, of the type that the scenario needs, and as promised.
 
         Raises:
-            UnsuitableError: something is not there, or of another type.
+            UnsuitableError: something is not there, of another type, or was changed since.
         """
-        for url in (self._resources.queue_url, self._resources.dead_letter_queue_url):
-            self._ask(self._sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"])
+        told: dict[str, Any] = {}
+        for url in (self._resources.dead_letter_queue_url, self._resources.queue_url):
+            told = self._ask(self._sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
             if url.endswith(".fifo") != fifo:
                 wanted, found = ("FIFO", "standard") if fifo else ("standard", "FIFO")
                 raise UnsuitableError(
                     f"The scenario needs a {wanted} queue, and {url} is a {found} one; correct the stack (`invoke up`)."
                 )
+        self._compare(told.get("Attributes", {}))
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._ask(self._dynamodb.describe_table, TableName=table)
         if bucket and not self._resources.bucket:
@@ -112,6 +114,19 @@ class Hands:
             )
         if bucket:
             self.payload_keys()
+
+    def _compare(self, attributes: dict[str, str]) -> None:
+        """Refuse a queue that somebody has changed: what a story waits for, and what a verdict says, rest on it."""
+        from infra.promises import differences, promised_attributes, told_attributes  # noqa: PLC0415 - infra, as above
+
+        found = list(differences(promised_attributes(self._resources), told_attributes(attributes)))
+        if found:
+            name, expected, actual = found[0]
+            others = f" (and {', '.join(other for other, _, _ in found[1:])} too)" if found[1:] else ""
+            raise UnsuitableError(
+                f"{name} of the queue {self._resources.queue_name} is {actual}, and the stack {self._stack.name} "
+                f"promises {expected}{others}; `invoke refresh`, then `invoke up`, makes it as described again."
+            )
 
     def reset(self, seed: int, delivery: DeliveryRates, *, fresh: bool, purge_seconds: float = 0.0) -> None:
         """Forget what earlier runs left: messages in both queues, items in both tables.
