@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenarios.catalog import all_scenarios, find_scenario
-from scenarios.errors import DeadlineMissed, RequestError
+from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.foreign import command_line, is_program
 from scenarios.history import History
 from scenarios.history_files import MERGED, HistoryTail, write_atomically, write_history
@@ -27,6 +27,7 @@ from scenarios.labs.observer import Nobody, Observer
 from scenarios.labs.subprocess import Setup, SubprocessLab
 from scenarios.model import COMMON, Parameters, Scenario
 from scenarios.page import REPORT, render
+from scenarios.strangers import taken_by_strangers
 from scenarios.verdict import Conditions, Verdict, judge
 
 if TYPE_CHECKING:
@@ -250,7 +251,24 @@ def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
         raise
     else:
         lab.close()
+    _refuse_strangers(history)
     return history, missed
+
+
+def _refuse_strangers(history: History) -> None:
+    """Give up a run whose messages somebody else has taken: it would be convicted of what is missing.
+
+    Raises:
+        UnsuitableError: somebody has.
+    """
+    taken = taken_by_strangers(history)
+    if taken:
+        raise UnsuitableError(
+            "Somebody who is none of this run's processes has received messages of the queue "
+            f"{history.facts.queue} and deleted them ({len(taken)}, {history.name(taken[0])} among them), so nothing can "
+            "be judged; end that consumer first, or let the run have a stack of its own. A consumer of yours is such a somebody where it "
+            "goes to the queue by another way than the one that is recorded."
+        )
 
 
 def _leave_what_there_is(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from infra.clients import aws_client
 from infra.stacks import find_stack
+from infra.validate import validate
 from infra.workspace import open_workspace
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
@@ -84,6 +86,81 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
             run_scenario(RunRequest("happy", stack=first.stack))
     finally:
         with open_workspace(first.stack) as workspace:
+            workspace.discard()
+    assert processes_of(project) == []
+
+
+def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_conviction(project):
+    with open_workspace("dev", overrides={"scenarios": ["crash"]}) as workspace:
+        workspace.up()
+    try:
+        stack = find_stack("dev")
+        url = stack.scenario("crash").queue_url
+        over = threading.Event()
+
+        def take_one():
+            sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+            while not over.is_set():
+                for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", ()):
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    over.set()
+            sqs.close()
+
+        stranger = threading.Thread(target=take_one)
+        stranger.start()
+        # The story sends all of its messages before anybody consumes.
+        with pytest.raises(UnsuitableError, match=r"none of this run's processes .* \(1, message #\d+ among them\)"):
+            run_scenario(RunRequest("crash", stack="dev", seed=4))
+        over.set()
+        stranger.join()
+    finally:
+        with open_workspace("dev") as workspace:
+            workspace.discard()
+    (directory,) = (project / "runs").iterdir()
+    assert read_history(directory / "history.jsonl").endpoint("deleted")
+    assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []
+
+
+def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names_it_as_well(project, capsys):
+    with open_workspace("dev", overrides={"scenarios": ["happy"]}) as workspace:
+        workspace.up()
+    try:
+        stack = find_stack("dev")
+        resources = stack.scenario("happy")
+        sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+        hands = Hands(stack, resources, lambda _: None)
+
+        def change(name, value):
+            sqs.set_queue_attributes(QueueUrl=resources.queue_url, Attributes={name: value})
+
+        before = sqs.get_queue_attributes(QueueUrl=resources.queue_url, AttributeNames=["All"])["Attributes"]
+        policy = {"deadLetterTargetArn": resources.dead_letter_queue_arn, "maxReceiveCount": 1}
+        promised = {"deadLetterTargetArn": resources.dead_letter_queue_arn, "maxReceiveCount": 2}
+        for name, value, told, expected in (
+            ("DelaySeconds", "900", 900, 0),
+            ("VisibilityTimeout", "43200", 43200, resources.visibility_timeout),
+            ("ReceiveMessageWaitTimeSeconds", "1", 1, resources.receive_wait),
+            ("MessageRetentionPeriod", "60", 60, 345600),
+            ("MaximumMessageSize", "1024", 1024, 262144),
+            ("RedrivePolicy", json.dumps(policy), policy, promised),
+        ):
+            hands.check(fifo=False)
+            change(name, value)
+            sentence = f"{name} of the queue {resources.queue_name} is {told}, and the stack dev promises {expected}; "
+            with pytest.raises(UnsuitableError, match=re.escape(sentence) + r"`invoke refresh`, then `invoke up`, "):
+                hands.check(fifo=False)
+            assert validate("dev") == 1
+            assert f"{name} of {resources.queue_name} is {told}, and should be {expected}" in capsys.readouterr().out
+            change(name, before[name])
+        assert validate("dev") == 0
+        change("DelaySeconds", "900")
+        change("VisibilityTimeout", "1")
+        with pytest.raises(UnsuitableError, match=r"VisibilityTimeout of the queue .* \(and DelaySeconds too\); "):
+            run_scenario(RunRequest("happy", stack="dev"))
+        sqs.close()
+    finally:
+        with open_workspace("dev") as workspace:
             workspace.discard()
     assert processes_of(project) == []
 

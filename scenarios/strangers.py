@@ -1,0 +1,27 @@
+"""Strangers: who is none of a run's processes, and took its messages, so that what is missing convicts nobody."""
+
+from __future__ import annotations
+
+from scenarios.history import History
+
+
+def taken_by_strangers(history: History) -> list[str]:
+    """Return the messages that a stranger received and deleted, in order.
+
+    Only an endpoint that records its own side can tell. A delivery that nobody recorded is no sign: whoever died in the
+    middle of its receive had no time to. But the dead delete nothing. So it was a stranger who deleted a message where
+    no delete of the run's asked for it, after a delivery that no receive of the run's has brought.
+    """
+    asked = {message_id for call in history.calls("Delete") for message_id in call.arguments["messages"]}
+    brought = {
+        (item["message_id"], item["receive_count"]) for call in history.calls("Receive") for item in call.result or ()
+    }
+    elsewhere: dict[str, float] = {}
+    for record in history.endpoint("delivered"):
+        if (record["message_id"], record["receive_count"]) not in brought:
+            elsewhere.setdefault(record["message_id"], record["time"])
+    return [
+        record["message_id"]
+        for record in history.endpoint("deleted")
+        if record["message_id"] not in asked and elsewhere.get(record["message_id"], float("inf")) <= record["time"]
+    ]
