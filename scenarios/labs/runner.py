@@ -265,9 +265,9 @@ def _refuse_strangers(history: History) -> None:
     if taken:
         raise UnsuitableError(
             "Somebody who is none of this run's processes has received messages of the queue "
-            f"{history.facts.queue} and deleted them ({len(taken)}, {history.name(taken[0])} among them), so nothing can "
-            "be judged; end that consumer first, or let the run have a stack of its own. A consumer of yours is such a somebody where it "
-            "goes to the queue by another way than the one that is recorded."
+            f"{history.facts.queue} and deleted them ({len(taken)}, {history.name(taken[0])} among them), so nothing "
+            "can be judged; end that consumer first, or let the run have a stack of its own. A consumer of yours is "
+            "such a somebody where it goes to the queue by another way than the one that is recorded."
         )
 
 
