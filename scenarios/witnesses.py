@@ -236,18 +236,25 @@ def _behind(history: History, failed: Effect) -> Sequence[SentMessage]:
 
 
 def find_other_groups_ran_on(history: History) -> Evidence | None:
-    """Find side effects of other groups between a failure and the time when its message was done."""
+    """Find side effects of other groups between a failure and the time when its message was done, by whoever failed.
+
+    That another consumer goes on with them says nothing of the one that failed.
+    """
     for stop in _stops(history):
         others = [
             effect
             for effect in history.effects
             if effect.status == "ok"
+            and effect.process == stop.failed.process
             and effect.group not in (None, stop.failed.group)
             and stop.failed.call.ended < effect.call.ended < stop.done.call.started
         ]
         if others:
             groups = sorted({str(effect.group) for effect in others})
-            summary = f"{len(others)} messages of {', '.join(groups)} were done while {stop.failed.group} stood still"
+            summary = (
+                f"{stop.failed.process} did {len(others)} messages of {', '.join(groups)} while {stop.failed.group} "
+                "stood still"
+            )
             return Evidence(summary, len(others), (*stop.failed.call.records, *others[0].call.records))
     return None
 
@@ -336,7 +343,9 @@ GROUP_STOPPED_AND_RESUMED = Witness(
     find_group_stopped_and_resumed,
 )
 OTHER_GROUPS_RAN_ON = Witness(
-    "other-groups-ran-on", "other groups go on while one stands still", find_other_groups_ran_on
+    "other-groups-ran-on",
+    "the consumer that stops a group goes on with others meanwhile",
+    find_other_groups_ran_on,
 )
 DUPLICATED = Witness("delivered-twice", "the queue delivers a message twice", find_duplicated)
 REORDERED = Witness("reordered", "the queue delivers out of order", find_reordered)

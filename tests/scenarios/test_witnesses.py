@@ -160,8 +160,8 @@ def test_all_deleted_needs_every_message_gone():
     assert find_all_deleted(told.history).summary == "2 of 2 messages"
 
 
-def group_failure(*, goes_on=False, behind=True):
-    """Group g: a, b (fails once), and c behind it in the same receive; group h: x, done meanwhile."""
+def group_failure(*, goes_on=False, behind=True, meanwhile="one"):
+    """Group g: a, b (fails once), and c behind it in the same receive; group h: x, done meanwhile by somebody."""
     told = Told(fifo=True)
     told.send("a", "b", "c", group="g")
     told.send("x", group="h")
@@ -172,7 +172,7 @@ def group_failure(*, goes_on=False, behind=True):
     told.fail("one", at, "PerformSideEffect")
     if goes_on:
         told.effect("one", "c")
-    told.handle("two", "x")
+    told.handle(meanwhile, "x")
     told.receive("two", "b", "c", count=2)
     told.effect("two", "b")
     if not goes_on:
@@ -190,8 +190,12 @@ def test_a_group_that_did_not_stop_is_no_witness(near):
     assert find_group_stopped_and_resumed(group_failure(**near)) is None
 
 
-def test_other_groups_that_ran_on_are_witnessed():
-    assert find_other_groups_ran_on(group_failure()).summary == "1 messages of h were done while g stood still"
+def test_other_groups_that_the_consumer_went_on_with_are_witnessed():
+    assert find_other_groups_ran_on(group_failure()).summary == "one did 1 messages of h while g stood still"
+
+
+def test_other_groups_that_another_consumer_took_say_nothing_of_the_one_that_failed():
+    assert find_other_groups_ran_on(group_failure(meanwhile="two")) is None
 
 
 def test_other_groups_before_the_failure_are_no_witness():
