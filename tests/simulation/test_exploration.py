@@ -123,14 +123,15 @@ class TestCommands:
         assert "again    invoke replay " in out
 
     def test_a_campaign_in_which_no_history_passes_proves_nothing_and_says_so(self, capsys, tmp_path):
-        never_gives_back = "scenarios.mutants.consumers:GoesOnAfterSigterm"
-        options = {"histories": 3, "jobs": 1, "seed": 1, "consumer": never_gives_back, "runs": tmp_path}
-        code, out, _ = run_command(capsys, commands.explore, "graceful-shutdown", **options)
+        keeps_what_it_lost = "scenarios.mutants.consumers:ExtendsTheMessageAlone"
+        options = {"histories": 3, "jobs": 1, "seed": 1, "consumer": keeps_what_it_lost, "runs": tmp_path}
+        code, out, _ = run_command(capsys, commands.explore, "heartbeat", **options)
         assert code == 2
-        assert "NEVER SEEN: finished-in-hand, asked-twice, released-early. Of what the scenario is about" in out
+        assert "NEVER SEEN: lost-lease. Of what the scenario is about" in out
         assert "INCONCLUSIVE  0 violations, and none passed; 3 histories (3 inconclusive)" in out
-        document = json.loads((tmp_path / "latest" / "campaign.json").read_text())
-        assert document["never_seen"] == ["finished-in-hand", "asked-twice", "released-early"]
+        (directory,) = tmp_path.iterdir()
+        document = json.loads((directory / "campaign.json").read_text())
+        assert document["never_seen"] == ["lost-lease"]
         assert document["exit_code"] == 2
 
     @pytest.mark.parametrize(
