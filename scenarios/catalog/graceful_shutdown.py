@@ -30,6 +30,8 @@ from scenarios.shutdown import (
 )
 from services.faults import Fault
 
+#: What a lease is to be longer by than the work that it is for, as a part of the visibility timeout: clocks differ.
+LEASE_MARGIN = 0.1
 #: Seconds that giving back takes: so long is there time for the second signal.
 GIVING_BACK = 1.0
 
@@ -51,7 +53,12 @@ def run(lab: Lab) -> None:
     lab.produce()
     slow = Fault("delay", "PerformSideEffect", nth=0, seconds=parameters.work)
     slow_release = Fault("delay", "ChangeVisibility", nth=0, seconds=GIVING_BACK)
-    leaving = lab.start_consumer("leaving", faults=[slow, slow_release], max_messages=parameters.batch_size)
+    leaving = lab.start_consumer(
+        "leaving",
+        faults=[slow, slow_release],
+        max_messages=parameters.batch_size,
+        least_lease_seconds=parameters.work + LEASE_MARGIN * lab.queue.visibility_timeout,
+    )
     lab.wait_for(in_the_middle_of_a_batch(leaving), deadline=30, what="a consumer to be in the middle of its batch")
 
     lab.ask_to_end(leaving)

@@ -515,6 +515,7 @@ _OPTION_OF: Mapping[str, str] = {
     "business_idempotency_field": "business_field",
     "schema_version": "schema_version",
     "claim_lease_seconds": "lease_seconds",
+    "least_lease_seconds": "least_lease",
     "heartbeat_seconds": "heartbeat_seconds",
     "max_age_seconds": "max_age",
 }

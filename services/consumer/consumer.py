@@ -50,10 +50,6 @@ from services.payload import MalformedPayload, effect_key, parse_payload, sequen
 #: A claim made without a lease of its own ends when this part of the visibility timeout is over: a successor that
 #: receives the message the moment it is visible must not find it still held by the dead.
 LEASE_PART = 0.9
-#: A message whose lease would be shorter than this part of the visibility timeout is not begun: a claim that ends
-#: before its work protects nothing, and the timeout is to be six times the work.
-#: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-LEAST_LEASE_PART = 1 / 6
 #: Seconds between receives while the queue cannot be reached, doubling up to the last.
 BACKOFF = (0.1, 5.0)
 #: How often an entry that SQS could not delete for a reason of its own is tried in all.
@@ -290,7 +286,7 @@ class Consumer:
             now = yield ReadClock()
             margin = (1 - LEASE_PART) * self._facts.visibility_timeout
             lease = delivery.visible_at - margin - now
-            if lease < LEAST_LEASE_PART * self._facts.visibility_timeout:
+            if lease <= self.options.least_lease:
                 return HeldByAnother("the queue: the message is about to become visible again", 0.0)
         claim: ClaimResult = yield Claim(delivery.key, self.options.owner, lease)
         if isinstance(claim, Claimed):
