@@ -107,7 +107,7 @@ SCENARIO = Scenario(
         violation="wrongly-dead-lettered",
     ),
     consumer="services.consumer.large_payload:FetchesPayload",
-    defaults=PayloadParameters(count=6, batch_size=3),
+    defaults=PayloadParameters(count=6, batch_size=2),
     # One for the victim, one whose payload is gone.
     least=Parameters(count=3, batch_size=1),
     # In order and once: the victim's message is one whose payload is there.
