@@ -19,7 +19,7 @@ from scenarios.history import History
 from scenarios.invariants import STANDARD
 from scenarios.labs.base import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
-from scenarios.pattern_witnesses import HEALED_AFTER_RETRIES
+from scenarios.pattern_witnesses import HEALED_AFTER_RETRIES, PUT_OFF_APART, PUT_OFF_FOR_LONGER
 from services.faults import Fault
 
 #: Seconds between two looks whether the outage is over.
@@ -64,19 +64,22 @@ def _outage_is_over(seconds: float) -> Callable[[History, float], bool]:
 
 SCENARIO = Scenario(
     name="retry-backoff",
-    summary="what fails in an outage is put off for longer each time, and is done when the outage is over",
+    summary="what fails in an outage is put off for longer and longer, and is done when the outage is over",
     pace="fast",
     seconds=4.5,
     run=run,
     invariants=STANDARD,
-    witnesses=(HEALED_AFTER_RETRIES,),
+    # Jitter is looked for and not demanded: an outage of one consumer is survived without.
+    witnesses=(HEALED_AFTER_RETRIES, PUT_OFF_FOR_LONGER, PUT_OFF_APART),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:RetriesAtOnce",
         without="waiting between tries",
         violation="wrongly-dead-lettered",
     ),
     consumer="services.consumer.backoff:BacksOff",
-    defaults=BackoffParameters(count=2, batch_size=10),
+    defaults=BackoffParameters(count=8, batch_size=10),
+    # Half of the messages, by chance, are put off for no longer after the second failure than after the first.
+    least=Parameters(count=8, batch_size=1),
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
     any_program=True,
 )

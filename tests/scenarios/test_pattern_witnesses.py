@@ -12,6 +12,8 @@ from scenarios.pattern_witnesses import (
     find_lost_lease,
     find_met_at_the_claim,
     find_outworked_the_timeout,
+    find_put_off_apart,
+    find_put_off_for_longer,
     longer_than,
     several_messages,
 )
@@ -161,6 +163,50 @@ def test_a_message_heals_after_retries_if_it_fails_twice_and_is_done_at_last(fai
     if healed:
         told.effect("c", "a")
     assert (find_healed_after_retries(told.history) is not None) is found
+
+
+def put_off(*messages, given_back=()):
+    """Messages that fail, and by how many seconds each is put off after each failure; some are given back instead."""
+    told = Told()
+    for identity, times in zip("abc", messages, strict=False):
+        told.send(identity)
+        for count, seconds in enumerate(times, 1):
+            told.receive("c", identity, count=count)
+            at = told.begin("c", "PerformSideEffect", **told.about(identity))
+            told.fail("c", at, "PerformSideEffect", transient=False)
+            timeout = 0 if identity in given_back else seconds
+            told.do("c", "ChangeVisibility", [], messages=[f"m-{identity}"], timeout=timeout)
+    return told.history
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        ([(1, 2)], True),
+        ([(1, 1), (1, 2)], True),
+        ([(2, 1, 4)], True),
+        ([(1, 1, 1)], False),
+        ([(4, 2, 1)], False),
+        ([(1,), (2,)], False),
+        ([()], False),
+    ],
+    ids=["doubled", "one of two, by chance", "shorter for once", "constant", "shrinking", "once each", "never"],
+)
+def test_a_message_is_put_off_for_longer_if_one_time_exceeds_its_first(messages, found):
+    assert (find_put_off_for_longer(put_off(*messages)) is not None) is found
+
+
+def test_what_is_given_back_at_once_is_not_put_off():
+    assert find_put_off_for_longer(put_off((1, 2), given_back="a")) is None
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [([(1, 1), (1, 2)], True), ([(1, 2), (1, 2)], False), ([(1, 2)], False)],
+    ids=["jitter", "none", "alone"],
+)
+def test_messages_that_failed_as_often_are_put_off_apart_or_they_are_not(messages, found):
+    assert (find_put_off_apart(put_off(*messages)) is not None) is found
 
 
 @pytest.mark.parametrize(("failed", "found"), [((), False), ((0, 2), True), ((0, 1, 2), False)])
