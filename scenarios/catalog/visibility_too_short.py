@@ -1,13 +1,14 @@
 """A visibility timeout that is too short: the setting itself is the bug, and no code is at fault.
 
 Work that takes longer than the visibility timeout is delivered again while it is being done, and the claim that lasts
-as long as the timeout runs out with it. Here work takes more than a second, on a queue whose timeout is six times as
-long: what AWS advises, since it leaves room for the slow day, for a retry inside and for a whole batch. Two consumers
-share the messages, and nothing comes twice.
+as long as the timeout runs out with it. Here work takes more than a second, on a queue whose timeout covers it with
+room for the slow day, for a retry inside and for a whole batch. Two consumers share the messages, and nothing comes
+twice.
 
-What to set: six times the time that one batch takes, or a heartbeat where that time is not known. Longer costs a
-crashed consumer's messages the wait; shorter costs duplicates.
-https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html gives the six.
+What to set: several times the time that one batch takes, or a heartbeat where that time is not known. Longer costs a
+crashed consumer's messages the wait; shorter costs duplicates. The queue here has six times the longest work, which is
+AWS's advice for a queue that Lambda reads; the story shows that it is enough, and not that less would be too little.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 
 The naive twin takes every message for one second, as from a queue whose timeout somebody guessed.
 """
@@ -40,7 +41,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="visibility-too-short",
-    summary="work outlasts a guessed visibility timeout and is done twice; a timeout of six times the work holds",
+    summary="work outlasts a guessed visibility timeout and is done twice; a timeout that covers the work holds",
     pace="fast",
     seconds=4,
     run=run,
