@@ -50,6 +50,27 @@ def none_left_out(field: str) -> Invariant:
     return Invariant("unpaid", f"what each {field} names is done", check)
 
 
+def nothing_else(field: str) -> Invariant:
+    """Return the invariant that nothing is done but what an order asks for, whatever key it is done under."""
+
+    def check(history: History) -> list[Violation]:
+        ordered = messages_by(history, field)
+        effects = {id(effect.call) for _, mine in _of(history, field) for effect in mine}
+        return [
+            Violation(
+                "unordered",
+                f"{effect.process} paid under the key {effect.key}, and no order asked for it.",
+                (effect.key,),
+                (effect.message_id,),
+                effect.call.records,
+            )
+            for effect in history.effects
+            if effect.status != "fail" and id(effect.call) not in effects and effect.key not in ordered
+        ]
+
+    return Invariant("unordered", f"nothing is done that no {field} asks for", check)
+
+
 def messages_by(history: History, field: str) -> Mapping[str, Sequence[str]]:
     """Return the MessageIds of each order; a message that names none is in nobody's.
 

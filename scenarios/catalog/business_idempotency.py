@@ -10,7 +10,7 @@ The naive twin knows a side effect by its message: each click is a payment.
 
 from __future__ import annotations
 
-from scenarios.business import done_once, messages_by, none_left_out
+from scenarios.business import done_once, messages_by, none_left_out, nothing_else
 from scenarios.invariants import ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
 from scenarios.labs.base import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
@@ -49,6 +49,7 @@ SCENARIO = Scenario(
     invariants=(
         none_left_out(FIELD),
         done_once(FIELD),
+        nothing_else(FIELD),
         WRONGLY_DEAD_LETTERED,
         IN_FLIGHT_AT_THE_END,
         ENDPOINT_AGREES,

@@ -11,7 +11,7 @@ The naive twin knows a payment by its MessageId. What was paid before the redriv
 
 from __future__ import annotations
 
-from scenarios.business import done_once, none_left_out
+from scenarios.business import done_once, none_left_out, nothing_else
 from scenarios.invariants import ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END
 from scenarios.labs.base import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
@@ -51,6 +51,7 @@ SCENARIO = Scenario(
     invariants=(
         none_left_out(FIELD),
         done_once(FIELD),
+        nothing_else(FIELD),
         LEFT_IN_DEAD_LETTER_QUEUE,
         IN_FLIGHT_AT_THE_END,
         ENDPOINT_AGREES,

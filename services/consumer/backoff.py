@@ -1,6 +1,6 @@
 """Retries that back off: what failed comes again later and later, and not all of it at once.
 
-    receive 1 fails ── about 1 s ── receive 2 fails ── about 2 s ── receive 3 fails ── about 4 s ── receive 4 ...
+    receive 1 fails ── 1 s ── receive 2 fails ── 2 to 3 s ── receive 3 fails ── 4 to 7 s ── receive 4 ...
 
 The queue keeps the time: ChangeMessageVisibility on the failed message. A consumer that dies meanwhile delays nothing.
 A redrive policy counts receives. Whoever retries at once has used them up in a blink, while an outage lasts seconds.
@@ -14,8 +14,8 @@ import logging
 from services.consumer.consumer import Consumer
 from services.operations import ChangeVisibility, Message, Note, OperationFailed, Task
 
-#: Seconds after the first failure; doubles with each receive.
-FIRST = 1
+#: Seconds within which the first retry comes; doubles with each receive.
+FIRST = 2
 #: So many doublings are beyond any longest time.
 DOUBLINGS = 16
 #: Seconds at most.
@@ -37,14 +37,15 @@ class BacksOff(Consumer):
 
 
 def backoff(receive_count: int, message_id: str) -> int:
-    """Return whole seconds between half of the doubled time, rounded up, and all of it.
+    """Return whole seconds from half of the doubled time up to all of it, which is where the next one begins.
 
-    The jitter keeps messages that failed together from coming back together. It follows from the message and its
-    receive count: two consumers agree on it, and a run can be repeated.
+    So each is longer than the one before it, whatever chance says, until the longest is reached. The jitter keeps
+    messages that failed together from coming back together. It follows from the message and its receive count: two
+    consumers agree on it, and a run can be repeated.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ calls this "equal jitter".
     """
     longest: int = min(LONGEST, FIRST << min(receive_count - 1, DOUBLINGS))
-    least = (longest + 1) // 2
+    least = longest // 2
     digest = hashlib.blake2b(f"{message_id}:{receive_count}".encode(), digest_size=4).digest()
     chance = int.from_bytes(digest, "big")
-    return least + chance % (longest - least + 1)
+    return least + chance % (longest - least)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from scenarios.business import done_once, messages_by, none_left_out
+from scenarios.business import done_once, messages_by, none_left_out, nothing_else
 from tests.scenarios.told import Told
 
-ONCE, ALL = done_once("order_id").check, none_left_out("order_id").check
+ONCE, ALL, ELSE = (each("order_id").check for each in (done_once, none_left_out, nothing_else))
 
 
 def two_clicks():
@@ -98,6 +98,17 @@ def test_orders_that_share_a_key_are_each_paid_as_often_as_their_consumers_saw()
     told.effect("c", "b", key="charge", executions=2)
     told.ledger(charge=2)
     assert ONCE(told.history) == []
+
+
+def test_a_payment_for_what_names_no_order_is_a_violation_and_one_under_another_key_is_none():
+    told = two_clicks()
+    told.send("x")
+    told.effect("c1", "a", key="a")
+    assert ELSE(told.history) == []
+    told.effect("c1", "x", key="order-1")
+    assert ELSE(told.history) == []
+    told.effect("c1", "x", key="x")
+    assert [found.summary for found in ELSE(told.history)] == ["c1 paid under the key x, and no order asked for it."]
 
 
 def test_a_message_whose_send_lost_its_reply_counts_once_it_is_received():

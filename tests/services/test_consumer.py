@@ -449,7 +449,13 @@ class TestBackoff:
     @given(count=st.integers(1, 1000), message_id=st.text(max_size=40))
     def test_a_backoff_doubles_within_its_bounds_and_never_vanishes(self, count, message_id):
         longest = min(LONGEST, FIRST * 2 ** (count - 1))
-        assert 1 <= longest / 2 <= backoff(count, message_id) <= longest or backoff(count, message_id) == longest == 1
+        assert 1 <= longest / 2 <= backoff(count, message_id) < longest
+
+    @given(message_id=st.text(max_size=40))
+    def test_each_backoff_is_longer_than_the_one_before_it_until_the_longest(self, message_id):
+        times = [backoff(count, message_id) for count in range(1, 9)]
+        assert times == sorted(set(times))
+        assert len({backoff(5, f"{message_id}{number}") for number in range(50)}) > 1
 
     def test_messages_that_failed_together_do_not_all_come_back_together(self):
         assert len({backoff(6, f"m-{number}") for number in range(50)}) > 5
