@@ -33,11 +33,12 @@ def _forgotten(history: History, operation: str) -> Iterable[Call]:
     for call in history.calls(operation):
         by_process[call.process].append(call)
     for process, calls in by_process.items():
-        end = history.exits.get(process)
-        if end is not None and end.code != 0:
+        if history.ended_badly(process):
             continue
         for call in calls:
             left = set(left_over(call))
+            if not left:
+                continue
             offers = [other for other in between_receives(history, call, calls) if left & set(_offered(other))]
             for identity in left:
                 tries = [other for other in offers if identity in _offered(other)]
@@ -61,7 +62,7 @@ def _offered(call: Call) -> Sequence[object]:
 
 def between_receives(history: History, call: Call, calls: Iterable[Call]) -> Sequence[Call]:
     """Return those calls that lie with one between the same two receives of its process."""
-    receives = [item.started for item in history.calls("Receive") if item.process == call.process]
+    receives = [item.started for item in history.receives_of.get(call.process, ())]
     since = max((time for time in receives if time < call.started), default=0.0)
     until = min((time for time in receives if time > call.started), default=inf)
     return [other for other in calls if other.process == call.process and since <= other.started < until]

@@ -558,6 +558,16 @@ class History:
         return _grouped(self.effects, lambda effect: effect.key)
 
     @cached_property
+    def effects_for(self) -> Mapping[str, Sequence[Effect]]:
+        """The side effects that each message caused, by its MessageId, whatever they are known by."""
+        return _grouped(self.effects, lambda effect: effect.message_id)
+
+    @cached_property
+    def receives_of(self) -> Mapping[str, Sequence[Call]]:
+        """The receives of each process."""
+        return _grouped(self.calls("Receive"), lambda call: call.process)
+
+    @cached_property
     def claims_of(self) -> Mapping[str, Sequence[ClaimAnswer]]:
         """The claims of each key."""
         return _grouped(self.claims, lambda claim: claim.key)
@@ -614,6 +624,11 @@ class History:
             record["exited"]: Exit(record["exited"], record["code"], float(record["time"]), record)
             for record in self.events("exited")
         }
+
+    def ended_badly(self, process: str) -> bool:
+        """Whether a process is known to have ended with an exit code that is not 0."""
+        end = self.exits.get(process)
+        return end is not None and end.code != 0
 
     # --- words for people --------------------------------------------------------------------------------------------
 

@@ -80,17 +80,13 @@ def payload_forgotten(history: History) -> list[Violation]:
         key = object_key(message.key)
         deletions = history.deletions_of.get(message.message_id, ())
         deleted = [item for item in deletions if item.status == "ok"]
-        if key not in swept or key in tried or not deleted or any(_died(history, item.process) for item in deletions):
+        excused = key in tried or any(history.ended_badly(item.process) for item in deletions)
+        if key not in swept or not deleted or excused:
             continue
         summary = f"{deleted[0].process} deleted {history.name(message.message_id)} and never removed its payload."
         records = (*deleted[0].call.records, *swept[key].records)
         found.append(Violation("payload-forgotten", summary, (message.key,), (message.message_id,), records))
     return found
-
-
-def _died(history: History, process: str) -> bool:
-    end = history.exits.get(process)
-    return end is not None and end.code != 0
 
 
 def orphans_left(history: History) -> list[Violation]:

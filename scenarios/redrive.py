@@ -58,7 +58,7 @@ def find_done_by_the_fix(history: History) -> Evidence | None:
     """Find messages that nobody could handle before they were dead-lettered, and that were done after the redrive."""
     found = []
     for new, before in _before(history):
-        after = [item for item in history.effects if item.message_id == new and item.status == "ok"]
+        after = [item for item in history.effects_for.get(new, ()) if item.status == "ok"]
         if after and not before:
             found.append(after[0])
     if not found:
@@ -73,7 +73,7 @@ def _before(history: History) -> list[tuple[str, list[Effect]]]:
     return [
         (
             new,
-            [item for item in history.effects if item.message_id == record["message_id"] and item.status == "ok"],
+            [item for item in history.effects_for.get(record["message_id"], ()) if item.status == "ok"],
         )
         for new, record in history.redriven.items()
     ]

@@ -84,6 +84,7 @@ def _gave_back(history: History, process: str) -> dict[str, Call]:
 def abandoned(history: History) -> list[Violation]:
     """Find messages that a consumer still held when it ended, neither finished nor given back."""
     found = []
+    requests = _requests(history)
     for end in _ends(history):
         given_back = _gave_back(history, end.process)
         handled = {
@@ -95,7 +96,7 @@ def abandoned(history: History) -> list[Violation]:
             said = handled.get(message_id)
             # What was said of an earlier delivery says nothing of this one.
             said = said if said is not None and float(said["time"]) > delivery.time else None
-            why = _why_in_hand(history, delivery, said, message_id in given_back)
+            why = _why_in_hand(history, delivery, said, requests.get(end.process), message_id in given_back)
             if why:
                 summary = f"{end.process} ended with {history.name(message_id)} in hand: {why}."
                 records = (*delivery.call.records, end.stopped)
@@ -111,7 +112,9 @@ def _is_deleted(history: History, delivery: Delivery) -> bool:
     )
 
 
-def _why_in_hand(history: History, delivery: Delivery, handled: Record | None, given_back: bool) -> str:
+def _why_in_hand(
+    history: History, delivery: Delivery, handled: Record | None, request: _Request | None, given_back: bool
+) -> str:
     """Return why a message that was not deleted was still in hand; empty for one that was not."""
     if handled is not None and handled["outcome"] in _SETTLED:
         return "done and not deleted"
@@ -119,7 +122,6 @@ def _why_in_hand(history: History, delivery: Delivery, handled: Record | None, g
         return ""
     if handled is None:
         return "neither finished nor given back"
-    request = _requests(history).get(delivery.process)
     broken_off = handled["outcome"] == "failed" and request is not None and request.time < float(handled["time"])
     return "broken off, and not given back" if broken_off else ""
 
@@ -162,7 +164,7 @@ def begun_after_sigterm(history: History) -> list[Violation]:
 
 def _was_begun(history: History, call: Call, begins: Iterable[Call], by: float) -> bool:
     """Tell whether a call repeats what its process had begun by then, of what its last receive brought."""
-    receives = [item.ended for item in history.calls("Receive") if item.process == call.process]
+    receives = [item.ended for item in history.receives_of.get(call.process, ())]
     since = max((time for time in receives if time <= call.started), default=0.0)
     return any(since <= item.started <= by and item.arguments["key"] == call.arguments["key"] for item in begins)
 
@@ -228,7 +230,7 @@ def find_asked_twice(history: History) -> Evidence | None:
 def find_ended_in_a_long_poll(history: History) -> Evidence | None:
     """Find a consumer that was asked to end while it waited for messages: its last poll brought none, and it ended."""
     for end in _ends(history):
-        polls = [call for call in history.calls("Receive") if call.process == end.process]
+        polls = history.receives_of.get(end.process, ())
         exited = history.exits.get(end.process)
         if polls and polls[-1].status == "ok" and not polls[-1].result and exited is not None and exited.code == 0:
             summary = f"{end.process} was asked to end during a long poll, and ended after it with exit code 0"

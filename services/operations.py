@@ -407,6 +407,12 @@ class WriteState(Operation):
 KEY_REUSED = "IdempotentParameterMismatch"
 
 
+def key_reused(idempotency_key: str) -> OperationFailed:
+    """Return the refusal of a known idempotency key that comes with other contents."""
+    said = f"the idempotency key {idempotency_key} came with other contents before"
+    return OperationFailed(KEY_REUSED, said, transient=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
     """What a system that honours idempotency keys answers: the same to a key's second call as to its first.

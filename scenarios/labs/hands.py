@@ -10,7 +10,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,15 +97,16 @@ class Hands:
         Raises:
             UnsuitableError: something is not there, of another type, or was changed since.
         """
-        told: dict[str, Any] = {}
-        for url in (self._resources.dead_letter_queue_url, self._resources.queue_url):
-            told = self._ask(self._sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+        told: dict[str, Mapping[str, str]] = {}
+        for url in (self._resources.queue_url, self._resources.dead_letter_queue_url):
+            answer = self._ask(self._sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+            told[url] = answer.get("Attributes", {})
             if url.endswith(".fifo") != fifo:
                 wanted, found = ("FIFO", "standard") if fifo else ("standard", "FIFO")
                 raise UnsuitableError(
                     f"The scenario needs a {wanted} queue, and {url} is a {found} one; correct the stack (`invoke up`)."
                 )
-        self._compare(told.get("Attributes", {}))
+        self._compare(told[self._resources.queue_url])
         for table in (self._resources.status_table, self._resources.side_effects_table):
             self._ask(self._dynamodb.describe_table, TableName=table)
         if bucket and not self._resources.bucket:
@@ -115,7 +116,7 @@ class Hands:
         if bucket:
             self.payload_keys()
 
-    def _compare(self, attributes: dict[str, str]) -> None:
+    def _compare(self, attributes: Mapping[str, str]) -> None:
         """Refuse a queue that somebody has changed: what a story waits for, and what a verdict says, rest on it."""
         from infra.promises import differences, promised_attributes, told_attributes  # noqa: PLC0415 - infra, as above
 

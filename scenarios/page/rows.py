@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
-from scenarios.history import Call, Delivery, Effect, History, SentMessage
+from scenarios.history import Call, Delivery, History, SentMessage
 
 #: The part of a delivery that others can overlap: its end is as the queue has it, its begin as its receiver, later.
 SURE = 0.9
@@ -94,9 +94,6 @@ def rows_of(
         return message.message_id not in accused, -len(spans.get(message.message_id, ()))
 
     chosen = nsmallest(MOST_ROWS, enumerate(messages), key=lambda item: (*rank(item[1]), item[0]))
-    effects: dict[str, list[Effect]] = defaultdict(list)
-    for effect in history.effects:
-        effects[effect.message_id].append(effect)
     at = {lane: number for number, lane in enumerate(lanes)}
     rows: list[dict[str, Any]] = []
     for _, message in sorted(chosen, key=lambda item: item[0]):
@@ -115,7 +112,7 @@ def rows_of(
             ],
             "effects": [
                 [at[effect.process], _rounded(_time_of(effect.call) - origin), effect.status, effect.executions]
-                for effect in effects.get(message.message_id, ())
+                for effect in history.effects_for.get(message.message_id, ())
             ],
             "settled": None if over is None else _rounded(over - origin),
             "dead": message.message_id in history.dead_letters,

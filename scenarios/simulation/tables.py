@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from scenarios.simulation.outbox import OutboxModel
 from services.operations import (
-    KEY_REUSED,
     AlreadyCompleted,
     ApiAnswer,
     CallApi,
@@ -20,12 +19,12 @@ from services.operations import (
     Complete,
     HeldByAnother,
     LookUpSideEffect,
-    OperationFailed,
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
     StateWritten,
     WriteState,
+    key_reused,
 )
 
 
@@ -121,8 +120,7 @@ class TableModel:
         """Add one execution, unless the idempotency key is known; refuse one that is known for something else."""
         recognised = operation.idempotency_key in self.idempotency_keys
         if self.idempotency_keys.setdefault(operation.idempotency_key, operation.key) != operation.key:
-            said = f"the idempotency key {operation.idempotency_key} came with other contents before"
-            raise OperationFailed(KEY_REUSED, said, transient=False)
+            raise key_reused(operation.idempotency_key)
         if not recognised:
             self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
         return ApiAnswer(self.executions[operation.key], recognised)

@@ -26,7 +26,6 @@ from botocore.exceptions import ClientError
 from services.drivers.aws_errors import failed_condition
 from services.drivers.outbox import Outbox
 from services.operations import (
-    KEY_REUSED,
     AlreadyCompleted,
     ApiAnswer,
     CallApi,
@@ -37,12 +36,12 @@ from services.operations import (
     Complete,
     HeldByAnother,
     LookUpSideEffect,
-    OperationFailed,
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
     StateWritten,
     WriteState,
+    key_reused,
 )
 
 #: ``status`` and ``owner`` are reserved words in expressions.
@@ -200,8 +199,7 @@ class Store:
             known = failed_condition(error)["Item"]
             if known["contents"] == item["contents"]:
                 return False
-            said = f"the idempotency key {operation.idempotency_key} came with other contents before"
-            raise OperationFailed(KEY_REUSED, said, transient=False) from error
+            raise key_reused(operation.idempotency_key) from error
         return True
 
     def _execution(self, operation: PerformSideEffect | CallApi) -> dict[str, Any]:

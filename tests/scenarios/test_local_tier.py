@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,18 @@ pytestmark = pytest.mark.processes
 
 #: One on each kind of queue; tests/scenarios/test_sets.py runs the others, side by side.
 SCENARIOS = ("crash", "fifo-order")
+
+
+@contextmanager
+def stack_with(*scenarios):
+    """A stack that is up for the time of a block."""
+    with open_workspace("dev", overrides={"scenarios": list(scenarios)}) as workspace:
+        workspace.up()
+    try:
+        yield find_stack("dev")
+    finally:
+        with open_workspace("dev") as workspace:
+            workspace.discard()
 
 
 def processes_of(project):
@@ -91,10 +104,7 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
 
 
 def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_conviction(project):
-    with open_workspace("dev", overrides={"scenarios": ["crash"]}) as workspace:
-        workspace.up()
-    try:
-        stack = find_stack("dev")
+    with stack_with("crash") as stack:
         url = stack.scenario("crash").queue_url
         over = threading.Event()
 
@@ -113,9 +123,6 @@ def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_convic
             run_scenario(RunRequest("crash", stack="dev", seed=4))
         over.set()
         stranger.join()
-    finally:
-        with open_workspace("dev") as workspace:
-            workspace.discard()
     (directory,) = (project / "runs").iterdir()
     assert read_history(directory / "history.jsonl").endpoint("deleted")
     assert not (directory / "verdict.json").exists()
@@ -123,10 +130,7 @@ def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_convic
 
 
 def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names_it_as_well(project, capsys):
-    with open_workspace("dev", overrides={"scenarios": ["happy"]}) as workspace:
-        workspace.up()
-    try:
-        stack = find_stack("dev")
+    with stack_with("happy") as stack:
         resources = stack.scenario("happy")
         sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
         hands = Hands(stack, resources, lambda _: None)
@@ -159,17 +163,11 @@ def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names
         with pytest.raises(UnsuitableError, match=r"VisibilityTimeout of the queue .* \(and DelaySeconds too\); "):
             run_scenario(RunRequest("happy", stack="dev"))
         sqs.close()
-    finally:
-        with open_workspace("dev") as workspace:
-            workspace.discard()
     assert processes_of(project) == []
 
 
 def test_a_run_that_somebody_would_disturb_or_nobody_could_judge_is_refused(project):
-    with open_workspace("dev", overrides={"scenarios": ["happy"]}) as workspace:
-        workspace.up()
-    try:
-        stack = find_stack("dev")
+    with stack_with("happy") as stack:
         resources = stack.scenario("happy")
         sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
         told = []
@@ -199,9 +197,6 @@ def test_a_run_that_somebody_would_disturb_or_nobody_could_judge_is_refused(proj
         stack.endpoint_history.unlink()
         with pytest.raises(UnsuitableError, match=r"history, .* is gone"):
             run_scenario(RunRequest("happy", stack="dev"))
-    finally:
-        with open_workspace("dev") as workspace:
-            workspace.discard()
     assert processes_of(project) == []
 
 
