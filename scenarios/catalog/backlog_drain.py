@@ -102,7 +102,7 @@ SCENARIO = Scenario(
         without="a freshness rule",
         violation="stale-work",
     ),
-    consumer="services.consumer.freshness:OnlyFresh",
+    consumer="services.consumer.freshness:FreshnessConsumer",
     defaults=BacklogParameters(count=50, batch_size=5),
     # Work for several consumers, at three of whom a small backlog would be gone before the last had started.
     least=BacklogParameters(count=40, batch_size=1),

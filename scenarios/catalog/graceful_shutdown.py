@@ -57,7 +57,7 @@ def run(lab: Lab) -> None:
         "leaving",
         faults=[slow, slow_release],
         max_messages=parameters.batch_size,
-        least_lease_seconds=parameters.work + LEASE_MARGIN * lab.queue.visibility_timeout,
+        min_lease_seconds=parameters.work + LEASE_MARGIN * lab.queue.visibility_timeout,
     )
     lab.wait_for(in_the_middle_of_a_batch(leaving), deadline=30, what="a consumer to be in the middle of its batch")
 

@@ -106,7 +106,7 @@ SCENARIO = Scenario(
         without="keeping the object until its message is deleted",
         violation="wrongly-dead-lettered",
     ),
-    consumer="services.consumer.large_payload:FetchesPayload",
+    consumer="services.consumer.large_payload:LargePayloadConsumer",
     defaults=PayloadParameters(count=6, batch_size=2),
     # One for the victim, one whose payload is gone.
     least=Parameters(count=3, batch_size=1),

@@ -67,7 +67,7 @@ SCENARIO = Scenario(
         without="comparing versions",
         violation="stale-state",
     ),
-    consumer="services.consumer.versions:Reconciles",
+    consumer="services.consumer.versions:ReconcilingConsumer",
     defaults=UpdateParameters(count=12, batch_size=2),
     # Two versions of the first entity, so that there is a newer one.
     least=UpdateParameters(count=4, batch_size=1),

@@ -43,7 +43,7 @@ SCENARIO = Scenario(
     invariants=(*STANDARD, REFUSED_AND_FORGOTTEN, DELETED_AGAIN),
     witnesses=(GOOD_AMONG_POISON, DELETED_AT_A_LATER_TRY, FAILED_IN_PART, DEAD_LETTERED_EXACTLY),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:BatchAsAWhole",
+        consumer="services.consumer.naive:AllOrNothingBatch",
         without="an answer for each message of a batch",
         violation="wrongly-dead-lettered",
     ),

@@ -76,7 +76,7 @@ SCENARIO = Scenario(
         without="waiting between tries",
         violation="wrongly-dead-lettered",
     ),
-    consumer="services.consumer.backoff:BacksOff",
+    consumer="services.consumer.backoff:BackoffConsumer",
     defaults=BackoffParameters(count=2, batch_size=10),
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
     any_program=True,

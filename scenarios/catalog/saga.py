@@ -78,7 +78,7 @@ SCENARIO = Scenario(
         ENDPOINT_AGREES,
     ),
     witnesses=(WENT_THROUGH, WENT_BACK, REFUSED_HALFWAY, DIED_GOING_BACK),
-    consumer="services.consumer.saga:Saga",
+    consumer="services.consumer.saga:SagaConsumer",
     naive_twin=NaiveTwin(
         consumer="services.consumer.saga:CompensatesBlindly",
         without="asking whether a step is undone already",

@@ -48,7 +48,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=(longer_than(TOO_SHORT),),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:ShortSighted",
+        consumer="services.consumer.naive:ShortVisibility",
         without="a visibility timeout that covers the work",
         violation="duplicated-side-effect",
     ),

@@ -68,7 +68,7 @@ class ConsumerSettings(TypedDict, total=False):
     business_idempotency_field: str
     schema_version: int
     claim_lease_seconds: float
-    least_lease_seconds: float
+    min_lease_seconds: float
     heartbeat_seconds: float
     max_age_seconds: float
     side_effect_delay_seconds: float

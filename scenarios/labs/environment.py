@@ -31,7 +31,7 @@ SERVICE_VARIABLES = frozenset(
         "HISTORY_PATH",
         "IDEMPOTENCY_CACHE_SIZE",
         "IDLE_TIMEOUT_SECONDS",
-        "LEAST_LEASE_SECONDS",
+        "MIN_LEASE_SECONDS",
         "LOG_LEVEL",
         "MAX_AGE_SECONDS",
         "MAX_MESSAGES",

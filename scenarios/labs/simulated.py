@@ -46,7 +46,7 @@ from services.errors import ConfigurationError
 from services.faults import Fault
 from services.history import Recorder
 from services.operations import Delete, ListObjects, Operation, OutgoingMessage, Receive, RemoveObject
-from services.producer.large_payload import UploadsPayload
+from services.producer.large_payload import LargePayloadProducer
 from services.producer.messages import MessagePlan, plan_messages
 from services.producer.producer import Producer, SendReport
 from services.references import object_key
@@ -238,7 +238,7 @@ class SimulatedLab:
             options.get("timestamp_field", ""),
         )
         payload_bytes = options.get("payload_bytes", 0)
-        kind = partial(UploadsPayload, payload_bytes=payload_bytes) if payload_bytes else self._staging.producer
+        kind = partial(LargePayloadProducer, payload_bytes=payload_bytes) if payload_bytes else self._staging.producer
         self._start_sending(name, name, lambda: kind(messages, batch_size, rate, purge_wait, timestamp_field), faults)
         return ProducerHandle(name)
 
@@ -515,7 +515,7 @@ _OPTION_OF: Mapping[str, str] = {
     "business_idempotency_field": "business_field",
     "schema_version": "schema_version",
     "claim_lease_seconds": "lease_seconds",
-    "least_lease_seconds": "least_lease",
+    "min_lease_seconds": "min_lease",
     "heartbeat_seconds": "heartbeat_seconds",
     "max_age_seconds": "max_age",
 }

@@ -21,7 +21,7 @@ TIMERS = frozenset(
         "claim_lease_seconds",
         "heartbeat_seconds",
         "idle_timeout_seconds",
-        "least_lease_seconds",
+        "min_lease_seconds",
         "max_age_seconds",
         "side_effect_delay_seconds",
     }

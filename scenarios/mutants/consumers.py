@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
-from services.consumer.idempotency_key import CallsWithKey
-from services.consumer.large_payload import FetchesPayload, PayloadGone
-from services.consumer.saga import STEPS, Saga, key_of_step
-from services.consumer.schema import Payload, Versioned, version_of
-from services.consumer.versions import Reconciles
+from services.consumer.idempotency_key import IdempotencyKeyConsumer
+from services.consumer.large_payload import LargePayloadConsumer, PayloadGone
+from services.consumer.saga import STEPS, SagaConsumer, key_of_step
+from services.consumer.schema import Payload, SchemaConsumer, version_of
+from services.consumer.versions import ReconcilingConsumer
 from services.operations import (
     AlreadyCompleted,
     ChangeVisibility,
@@ -324,13 +324,13 @@ class LetsGoAtAPassingError(Consumer):
             lease = self.options.lease_seconds or self._facts.visibility_timeout
             yield RenewClaim(delivery.key, delivery.claim, lease)
         if (yield ChangeVisibility((delivery.message,), self._facts.visibility_timeout)):
-            self._let_go(delivery)
+            self._drop(delivery)
 
 
 class BeatsForWhatItLost(Consumer):
     """Go on extending what it has given up: nobody else gets it while the rest of the batch is at work."""
 
-    def _let_go(self, delivery: Delivery) -> None:
+    def _drop(self, delivery: Delivery) -> None:
         """Hold on."""
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
@@ -361,7 +361,7 @@ class RepeatsAnUnclearSideEffect(Consumer):
             yield effect
 
 
-class ReadsThenWrites(Reconciles):
+class ReadsThenWrites(ReconcilingConsumer):
     """Compare versions here and not in the store: between the look and the write somebody else writes."""
 
     def perform(self, delivery: Delivery) -> Task[None]:
@@ -375,7 +375,7 @@ class ReadsThenWrites(Reconciles):
         yield WriteState(entity, version, delivery.key, message_id, only_if_newer=False)
 
 
-class NeverTurnsBack(Saga):
+class NeverTurnsBack(SagaConsumer):
     """Begin each attempt with the steps: a participant that has changed its mind takes an order that is refunded."""
 
     def turned_back(self, _delivery: Delivery) -> Task[bool]:
@@ -384,7 +384,7 @@ class NeverTurnsBack(Saga):
         return False
 
 
-class LooksForTheLastUndo(Saga):
+class LooksForTheLastUndo(SagaConsumer):
     """Take an order for given up once all of it is undone, and not with the first compensation."""
 
     def turned_back(self, delivery: Delivery) -> Task[bool]:
@@ -393,7 +393,7 @@ class LooksForTheLastUndo(Saga):
         return found
 
 
-class UndoesWhatWasNotDone(Saga):
+class UndoesWhatWasNotDone(SagaConsumer):
     """Compensate each step, whether it was done or not: refund what nobody has charged."""
 
     def go_back(self, delivery: Delivery) -> Task[None]:
@@ -403,7 +403,7 @@ class UndoesWhatWasNotDone(Saga):
                 yield from self.compensate(delivery, step.undo)
 
 
-class ReadsByShape(Versioned):
+class ReadsByShape(SchemaConsumer):
     """Go by the fields that are there, and never look at the version."""
 
     def read(self, payload: Payload) -> Payload:
@@ -413,7 +413,7 @@ class ReadsByShape(Versioned):
         return super().read(payload)
 
 
-class TakesTheFutureForThePresent(Versioned):
+class TakesTheFutureForThePresent(SchemaConsumer):
     """Read what is newer than all that is known as the newest that is known."""
 
     def read(self, payload: Payload) -> Payload:
@@ -421,7 +421,7 @@ class TakesTheFutureForThePresent(Versioned):
         return super().read({**payload, "schema": min(version_of(payload), self.knows)})
 
 
-class FetchesBeforeItLooks(FetchesPayload):
+class FetchesBeforeItLooks(LargePayloadConsumer):
     """Fetch as soon as the message is there: what is done and has no payload any more is taken for gone."""
 
     def process(self, delivery: Delivery) -> Task[Outcome]:
@@ -434,7 +434,7 @@ class FetchesBeforeItLooks(FetchesPayload):
         return (yield from super().process(delivery))
 
 
-class RemovesTheFirst(FetchesPayload):
+class RemovesTheFirst(LargePayloadConsumer):
     """Remove the payload of the first message of a batch, and leave the others for ever."""
 
     def delete(self, messages: Sequence[Message]) -> Task[None]:
@@ -444,7 +444,7 @@ class RemovesTheFirst(FetchesPayload):
             yield from self.remove(key)
 
 
-class HasOneIdempotencyKey(CallsWithKey):
+class HasOneIdempotencyKey(IdempotencyKeyConsumer):
     """Call an API with one key for all that is ever to be done: it knows the second customer's call by the first's."""
 
     def idempotency_key(self, _delivery: Delivery, _attempt: int) -> str:

@@ -23,17 +23,17 @@ DOUBLINGS = 16
 LONGEST = 300
 
 
-class BacksOff(Consumer):
+class BackoffConsumer(Consumer):
     """Put off a failed message by a time that doubles with its receives, with jitter."""
 
-    def put_off(self, message: Message) -> Task[None]:
+    def schedule_retry(self, message: Message) -> Task[None]:
         """Have the queue keep the message invisible for as long as the backoff says."""
         seconds = backoff(message.receive_count, message.message_id)
-        yield Note("put-off", {"message_id": message.message_id, "seconds": seconds}, logging.INFO)
+        yield Note("retry-scheduled", {"message_id": message.message_id, "seconds": seconds}, logging.INFO)
         try:
             yield ChangeVisibility((message,), timeout=seconds)
         except OperationFailed as error:
-            yield Note("put-off-failed", {"message_id": message.message_id, "error": error.code}, logging.WARNING)
+            yield Note("retry-not-scheduled", {"message_id": message.message_id, "error": error.code}, logging.WARNING)
 
 
 def backoff(receive_count: int, message_id: str) -> int:

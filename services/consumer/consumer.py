@@ -175,7 +175,7 @@ class Consumer:
         for delivery in deliveries:
             message = delivery.message
             if self.stopping or message.group in stopped_groups:
-                self._let_go(delivery)
+                self._drop(delivery)
                 not_begun.append(message)
                 continue
             outcome = self.reject(delivery) if delivery.complaint else (yield from self.handle(delivery))
@@ -183,9 +183,9 @@ class Consumer:
             if outcome.settled:
                 settled.append(message)
                 continue
-            self._let_go(delivery)
+            self._drop(delivery)
             if outcome is Outcome.FAILED:
-                yield from self.put_off(message)
+                yield from self.schedule_retry(message)
             if self._facts.fifo and self.stops_group(outcome):
                 stopped_groups.add(message.group)
 
@@ -226,7 +226,7 @@ class Consumer:
         """Refuse a message for good: it is not deleted, so the redrive policy takes it to the dead-letter queue."""
         return Outcome.REJECTED
 
-    def put_off(self, _message: Message) -> Task[None]:
+    def schedule_retry(self, _message: Message) -> Task[None]:
         """Say when a message that failed is to come again: by itself it does when its visibility timeout is over."""
         yield from ()
 
@@ -266,7 +266,7 @@ class Consumer:
             case HeldByAnother():
                 return Outcome.HELD
 
-        if not (yield from self.done_before(delivery, claim)):
+        if not (yield from self.already_done(delivery, claim)):
             yield from self.perform(delivery)
 
         if self.options.claims:
@@ -286,7 +286,7 @@ class Consumer:
             now = yield ReadClock()
             margin = (1 - LEASE_PART) * self._facts.visibility_timeout
             lease = delivery.visible_at - margin - now
-            if lease <= self.options.least_lease:
+            if lease <= self.options.min_lease:
                 return HeldByAnother("the queue: the message is about to become visible again", 0.0)
         claim: ClaimResult = yield Claim(delivery.key, self.options.owner, lease)
         if isinstance(claim, Claimed):
@@ -296,7 +296,7 @@ class Consumer:
                 self._in_hand.append(delivery)
         return claim
 
-    def done_before(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
+    def already_done(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
         """Tell whether the side effect was caused by somebody who died before the bookkeeping.
 
         Nothing can have happened before the first claim there ever was. Later, only the ledger knows.
@@ -383,7 +383,7 @@ class Consumer:
             lease = self.options.lease_seconds or LEASE_PART * timeout
             if not (yield RenewClaim(delivery.key, delivery.claim, lease)):
                 yield Note("claim-lost", {"key": delivery.key}, logging.WARNING)
-                self._let_go(delivery)
+                self._drop(delivery)
                 return
         if delivery not in self._in_hand:
             return  # it was let go while the claim was being renewed
@@ -392,9 +392,9 @@ class Consumer:
         if not failures:
             delivery.visible_at = now + timeout
         elif failures[0].sender_fault and delivery.claim is None:
-            self._let_go(delivery)
+            self._drop(delivery)
         # Claimed work goes on even where its message is visible to others, and the claim alone keeps them off.
 
-    def _let_go(self, delivery: Delivery) -> None:
+    def _drop(self, delivery: Delivery) -> None:
         if delivery in self._in_hand:
             self._in_hand.remove(delivery)

@@ -18,7 +18,7 @@ from services.operations import Note, ReadWallClock, Task
 from services.payload import created_of
 
 
-class OnlyFresh(Consumer):
+class FreshnessConsumer(Consumer):
     """Perform what is at most ``max_age`` seconds old; a message that does not say when it was made is never too old.
 
     Ages compare this machine's wall clock with the producer's, so a rule of less than seconds judges the clocks.

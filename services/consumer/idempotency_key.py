@@ -24,7 +24,7 @@ CALL_ATTEMPTS = 3
 FIRST_BACKOFF = 0.05
 
 
-class CallsWithKey(Consumer):
+class IdempotencyKeyConsumer(Consumer):
     """Call the API under a key of the work's own, and call again under the same where the answer did not come."""
 
     late_is_harmless = True
@@ -33,7 +33,7 @@ class CallsWithKey(Consumer):
         """Return what the API knows this call by: the same for each attempt at the same work."""
         return f"charge-{delivery.key}"
 
-    def done_before(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
+    def already_done(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
         """Look nowhere: the API itself tells a call that it has seen from a new one."""
         yield from ()
         return False
@@ -54,7 +54,7 @@ class CallsWithKey(Consumer):
                 return
 
 
-class NewKeyForEachAttempt(CallsWithKey):
+class NewKeyForEachAttempt(IdempotencyKeyConsumer):
     """A naive twin: make up a key for each call, as a client library does that was never told of one."""
 
     def idempotency_key(self, delivery: Delivery, attempt: int) -> str:

@@ -21,7 +21,7 @@ class PayloadGone(Exception):  # noqa: N818 - it is a fact about a message, not 
     """Tell that the object that a message names is not there. S3 is consistent: it will not be there later."""
 
 
-class FetchesPayload(Consumer):
+class LargePayloadConsumer(Consumer):
     """Fetch what a message refers to before its side effect, and remove it when the message is deleted."""
 
     def process(self, delivery: Delivery) -> Task[Outcome]:

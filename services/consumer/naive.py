@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from services.consumer.consumer import Consumer, Delivery, Outcome
-from services.consumer.versions import Reconciles
+from services.consumer.versions import ReconcilingConsumer
 from services.operations import ChangeVisibility, Claimed, LookUpSideEffect, Message, Task
 from services.payload import effect_key
 
-#: Seconds for which :class:`ShortSighted` keeps a message invisible.
+#: Seconds for which :class:`ShortVisibility` keeps a message invisible.
 TOO_SHORT = 1
 
 
@@ -30,7 +30,7 @@ class WithoutGuard(Consumer):
 class WithoutLedger(Consumer):
     """Claim, and never ask the ledger: what died between its side effect and its bookkeeping is done again."""
 
-    def done_before(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
+    def already_done(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
         """Suppose that nothing was done."""
         yield from ()
         return False
@@ -63,7 +63,7 @@ class KeyedByMessageId(Consumer):
         return message_id
 
 
-class BatchAsAWhole(Consumer):
+class AllOrNothingBatch(Consumer):
     """Acknowledge a batch once all of it is done, and nothing of it before: the good wait on the poison among them."""
 
     def to_delete(self, settled: Sequence[Message], received: Sequence[Message]) -> Sequence[Message]:
@@ -91,7 +91,7 @@ class WithoutHeartbeat(Consumer):
         yield from ()
 
 
-class ShortSighted(Consumer):
+class ShortVisibility(Consumer):
     """Take every message for one second, as from a queue whose visibility timeout somebody guessed."""
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
@@ -104,7 +104,7 @@ class ShortSighted(Consumer):
 class RetriesAtOnce(Consumer):
     """Have what failed come again at once: an outage of seconds costs a message all of its receives in a blink."""
 
-    def put_off(self, message: Message) -> Task[None]:
+    def schedule_retry(self, message: Message) -> Task[None]:
         """Make the message visible now."""
         yield from self.release([message])
 
@@ -125,7 +125,7 @@ class GoesOnAfterFailure(Consumer):
         return False
 
 
-class LastWriteWins(Reconciles):
+class LastWriteWins(ReconcilingConsumer):
     """Write each update as it comes: whichever is received last is the state, however old it is."""
 
     only_if_newer = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.consumer.consumer import Consumer, Delivery
-from services.consumer.large_payload import FetchesPayload
+from services.consumer.large_payload import LargePayloadConsumer
 from services.operations import Message, Task
 from services.references import reference_in
 
 
-class RemovesFirst(FetchesPayload):
+class RemovesFirst(LargePayloadConsumer):
     """Tidy up at once: fetch the object and remove it, then do the work. Whoever dies now has lost the payload."""
 
     def fetch(self, delivery: Delivery) -> Task[str]:

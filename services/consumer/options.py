@@ -23,11 +23,11 @@ class ConsumerOptions:
         ledger: whether there is a side-effects table.
         lease_seconds: how long a claim holds, counted from the claim; None lets it end shortly before the message
             becomes visible again.
-        least_lease: a message whose lease would end with its delivery, and be no longer than this many seconds, is not
+        min_lease: a message whose lease would end with its delivery, and be no longer than this many seconds, is not
             begun: the longest that one message's work takes, as far as that is known.
         heartbeat_seconds: how often work in hand is extended; 0 for never.
         max_age: a message that is older than this many seconds is stale; 0 for never. Only
-            :class:`services.consumer.freshness.OnlyFresh` asks.
+            :class:`services.consumer.freshness.FreshnessConsumer` asks.
         timestamp_field: the payload field that says when a message was made.
         log_path: a file that gets one line a side effect; empty for none.
         log_field: the payload field that stands in that line.
@@ -45,7 +45,7 @@ class ConsumerOptions:
     claims: bool = True
     ledger: bool = True
     lease_seconds: float | None = None
-    least_lease: float = 0.0
+    min_lease: float = 0.0
     heartbeat_seconds: float = 0.0
     max_age: float = 0.0
     timestamp_field: str = "created_at"

@@ -38,10 +38,10 @@ def key_of_step(order: str, name: str) -> str:
     return f"{order}/{name}"
 
 
-class Saga(Consumer):
+class SagaConsumer(Consumer):
     """Take an order through its steps, or back."""
 
-    def done_before(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
+    def already_done(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
         """Ask for each step by itself."""
         yield from ()
         return False
@@ -97,7 +97,7 @@ class Saga(Consumer):
         return delivery.claim is not None and Claimed(delivery.claim).first_attempt
 
 
-class CompensatesBlindly(Saga):
+class CompensatesBlindly(SagaConsumer):
     """A naive twin: undo without asking whether it is undone. Who takes over in the middle pays back twice."""
 
     def compensate(self, delivery: Delivery, undo: str) -> Task[None]:

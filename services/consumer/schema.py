@@ -51,7 +51,7 @@ def version_of(payload: Payload) -> int:
     return version
 
 
-class Versioned(Consumer):
+class SchemaConsumer(Consumer):
     """Read every version up to the newest that this deployment knows; ``SCHEMA_VERSION`` makes it an older one."""
 
     @property
@@ -94,7 +94,7 @@ class Versioned(Consumer):
         yield from super().perform(delivery)
 
 
-class StrictReader(Versioned):
+class StrictReader(SchemaConsumer):
     """A naive twin: accept the one version that this deployment was made for, field by field, and nothing else."""
 
     def read(self, payload: Payload) -> Payload:

@@ -32,7 +32,7 @@ class ConsumerSettings(ServiceSettings):
     business_idempotency_field: str = ""
     schema_version: Count = 0
     claim_lease_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)] | None = None
-    least_lease_seconds: Seconds = 0.0
+    min_lease_seconds: Seconds = 0.0
     heartbeat_seconds: Seconds = 0.0
     max_age_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     timestamp_field: str = "created_at"
@@ -59,7 +59,7 @@ class ConsumerSettings(ServiceSettings):
             claims=bool(self.message_status_table),
             ledger=bool(self.message_side_effects_table),
             lease_seconds=self.claim_lease_seconds,
-            least_lease=self.least_lease_seconds,
+            min_lease=self.min_lease_seconds,
             heartbeat_seconds=self.heartbeat_seconds,
             max_age=self.max_age_seconds,
             timestamp_field=self.timestamp_field,

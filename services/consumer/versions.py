@@ -17,7 +17,7 @@ from services.operations import Claimed, Note, StateWritten, Task, WriteState
 from services.payload import update_of
 
 
-class Reconciles(Consumer):
+class ReconcilingConsumer(Consumer):
     """Write the state that an update tells of, unless a newer version is there.
 
     Attributes:
@@ -31,7 +31,7 @@ class Reconciles(Consumer):
         update_of(payload)
         return super().key_of(payload, message_id)
 
-    def done_before(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
+    def already_done(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
         """Suppose that nothing was done: the write itself looks, and refuses a version that is there already."""
         yield from ()
         return False

@@ -19,7 +19,7 @@ from services.classes import load_class
 from services.errors import ConfigurationError
 from services.faults import MAX_SECONDS, FaultPlan
 from services.operations import OperationFailed, OutgoingMessage
-from services.producer.large_payload import UploadsPayload
+from services.producer.large_payload import LargePayloadProducer
 from services.producer.messages import PAYLOAD_FIELDS, MessagePlan, plan_messages
 from services.producer.producer import PURGE_SECONDS, Producer, SendReport
 from services.producer.settings import ProducerSettings
@@ -75,7 +75,7 @@ def _producer(
         raise ConfigurationError("--payload-bytes needs a bucket to upload to; set PAYLOAD_BUCKET to its name.")
     if kind is not Producer:
         raise ConfigurationError("--payload-bytes and PRODUCER both name who sends; give one of them.")
-    return UploadsPayload(*common, payload_bytes=options.payload_bytes)
+    return LargePayloadProducer(*common, payload_bytes=options.payload_bytes)
 
 
 def _tables(kind: type[Producer], settings: ProducerSettings) -> process.Tables:

@@ -20,7 +20,7 @@ from services.producer.producer import FIRST_BACKOFF, SEND_ATTEMPTS, Producer
 from services.references import FIELD, object_key
 
 
-class UploadsPayload(Producer):
+class LargePayloadProducer(Producer):
     """Upload each message's payload, and send what refers to it.
 
     Args:

@@ -47,7 +47,7 @@ class OutboxProducer(Producer):
     def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
         """Commit a batch of orders, then relay; return how many were sent, and how many sends were repeated."""
         for message in batch:
-            yield from self.surely(CommitChange(key_of_order(message), message.body, message.body))
+            yield from self.with_retries(CommitChange(key_of_order(message), message.body, message.body))
         emptied, repeated = yield from self.relay()
         return (len(batch) if emptied else 0), repeated
 
@@ -55,16 +55,16 @@ class OutboxProducer(Producer):
         """Send all that the outbox holds; return whether it is empty now, and how many sends were repeated."""
         repeated = 0
         while True:
-            entries: tuple[OutboxEntry, ...] = yield from self.surely(ReadOutbox(self.batch_size))
+            entries: tuple[OutboxEntry, ...] = yield from self.with_retries(ReadOutbox(self.batch_size))
             if not entries:
                 return True, repeated
             taken, again = yield from super().send_batch(tuple(OutgoingMessage(entry.body) for entry in entries))
             repeated += again
             if taken < len(entries):
                 return False, repeated  # all of them stay, and whoever comes next tries again
-            yield from self.surely(MarkSent(tuple(entry.key for entry in entries)))
+            yield from self.with_retries(MarkSent(tuple(entry.key for entry in entries)))
 
-    def surely(self, operation: Operation) -> Task[Any]:
+    def with_retries(self, operation: Operation) -> Task[Any]:
         """Try an operation of which a second one does no harm, until it succeeds or is beyond hope."""
         for attempt in range(1, SEND_ATTEMPTS + 1):
             try:
@@ -83,7 +83,7 @@ class DualWrite(OutboxProducer):
     def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
         """Commit, then send."""
         for message in batch:
-            yield from self.surely(CommitChange(key_of_order(message), message.body))
+            yield from self.with_retries(CommitChange(key_of_order(message), message.body))
         return (yield from Producer.send_batch(self, batch))
 
     def relay(self) -> Task[tuple[bool, int]]:

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services import operations as op
-from services.consumer.backoff import FIRST, LONGEST, BacksOff, backoff
+from services.consumer.backoff import FIRST, LONGEST, BackoffConsumer, backoff
 from services.consumer.consumer import DELETE_ATTEMPTS, Consumer
 from services.consumer.naive import (
     TOO_SHORT,
-    BatchAsAWhole,
+    AllOrNothingBatch,
     ChecksThenActs,
     DeletesRejected,
     DropsWhatItHolds,
     GoesOnAfterFailure,
     KeyedByMessage,
     RetriesAtOnce,
-    ShortSighted,
+    ShortVisibility,
     WithoutGuard,
     WithoutHeartbeat,
     WithoutLedger,
@@ -143,7 +143,7 @@ class TestTheLease:
     def test_a_message_whose_lease_could_end_before_its_work_is_not_begun(self, work, outcome):
         world = World([message(1), message(2)], visibility_timeout=10)
         world.on[op.PerformSideEffect] = lambda _: setattr(world, "clock", world.clock + work)
-        consume(world, least_lease=2.0)
+        consume(world, min_lease=2.0)
         assert world.outcomes() == ["done", outcome]
 
     def test_a_lease_of_its_own_counts_from_the_claim(self):
@@ -429,7 +429,7 @@ class TestBackoff:
     def test_what_failed_is_put_off_by_the_queue_and_what_was_done_is_not(self):
         world = World([message(1, receive_count=3), message(2)])
         world.answer(op.PerformSideEffect, UNAVAILABLE)
-        consume(world, BacksOff)
+        consume(world, BackoffConsumer)
         changed = [
             (item.message_id, asked.timeout)
             for asked in world.asked
@@ -443,8 +443,8 @@ class TestBackoff:
         world = World([message(1)])
         world.answer(op.PerformSideEffect, UNAVAILABLE)
         world.answer(op.ChangeVisibility, DENIED)
-        assert consume(world, BacksOff) == 0
-        assert [note.event for note in world.notes].count("put-off-failed") == 1
+        assert consume(world, BackoffConsumer) == 0
+        assert [note.event for note in world.notes].count("retry-not-scheduled") == 1
 
     @given(count=st.integers(1, 1000), message_id=st.text(max_size=40))
     def test_a_backoff_doubles_within_its_bounds_and_never_vanishes(self, count, message_id):
@@ -480,7 +480,7 @@ class TestWhatTheTwinsLeaveOut:
 
     def test_whoever_answers_for_a_batch_as_a_whole_deletes_nothing_beside_poison(self):
         world = World([message(1), message(2, body="poison")], [message(3)])
-        consume(world, BatchAsAWhole)
+        consume(world, AllOrNothingBatch)
         assert world.deleted == ["m-3"]
 
     def test_whoever_drops_what_it_holds_neither_deletes_nor_gives_back(self):
@@ -498,7 +498,7 @@ class TestWhatTheTwinsLeaveOut:
 
     def test_whoever_is_short_sighted_claims_for_as_long_as_it_sees(self):
         world = World([message(1)], visibility_timeout=60)
-        consume(world, ShortSighted)
+        consume(world, ShortVisibility)
         (claim,) = [asked for asked in world.asked if isinstance(asked, op.Claim)]
         assert claim.lease_seconds < TOO_SHORT
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.consumer.freshness import OnlyFresh
+from services.consumer.freshness import FreshnessConsumer
 from services.payload import created_of
 from tests.services.test_consumer import UNAVAILABLE, consume, op
 from tests.services.world import World, message
@@ -11,7 +11,7 @@ NOW = 1000.0
 
 
 def drain(world, **options):
-    return consume(world, OnlyFresh, **{"max_age": 10.0, **options})
+    return consume(world, FreshnessConsumer, **{"max_age": 10.0, **options})
 
 
 def test_what_is_too_old_is_deleted_and_completed_as_expired_and_has_no_side_effect():

@@ -3,7 +3,7 @@
 import pytest
 
 from services import operations as op
-from services.consumer.idempotency_key import CALL_ATTEMPTS, CallsWithKey, NewKeyForEachAttempt
+from services.consumer.idempotency_key import CALL_ATTEMPTS, IdempotencyKeyConsumer, NewKeyForEachAttempt
 from tests.services.test_consumer import consume
 from tests.services.world import World, message
 
@@ -21,7 +21,7 @@ def keys_of(world):
 def test_a_call_without_an_answer_is_made_again_under_the_same_key():
     world = World([message(1)])
     world.answer(op.CallApi, TIMEOUT)
-    assert consume(world, CallsWithKey) == 1
+    assert consume(world, IdempotencyKeyConsumer) == 1
     assert keys_of(world) == ["charge-key-1", "charge-key-1"]
     assert world.deleted == ["m-1"]
 
@@ -29,7 +29,7 @@ def test_a_call_without_an_answer_is_made_again_under_the_same_key():
 def test_after_a_few_calls_the_message_is_left_to_come_again():
     world = World([message(1)])
     world.answer(op.CallApi, *[TIMEOUT] * CALL_ATTEMPTS)
-    assert consume(world, CallsWithKey) == 0
+    assert consume(world, IdempotencyKeyConsumer) == 0
     assert len(keys_of(world)) == CALL_ATTEMPTS
     assert (world.outcomes(), world.deleted) == (["failed"], [])
 
@@ -38,7 +38,7 @@ def test_after_a_few_calls_the_message_is_left_to_come_again():
 def test_what_the_api_refuses_for_good_is_not_asked_again_at_once_and_its_message_stays(refusal):
     world = World([message(1)])
     world.answer(op.CallApi, refusal)
-    assert consume(world, CallsWithKey) == 0
+    assert consume(world, IdempotencyKeyConsumer) == 0
     assert len(keys_of(world)) == 1
     assert (world.outcomes(), world.deleted) == (["failed"], [])
 
@@ -48,7 +48,7 @@ def test_another_consumer_has_the_same_key_after_a_redelivery_and_looks_nothing_
     world = World([message(1, receive_count=receive_count)])
     if receive_count == 2:
         world.claims["key-1"] = (1, "STARTED", False)
-    consume(world, CallsWithKey, owner=f"consumer-{receive_count}")
+    consume(world, IdempotencyKeyConsumer, owner=f"consumer-{receive_count}")
     assert keys_of(world) == ["charge-key-1"]
     assert "LookUpSideEffect" not in world.kinds()
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from services import operations as op
-from services.consumer.large_payload import FetchesPayload
+from services.consumer.large_payload import LargePayloadConsumer
 from services.consumer.naive_payload import RemovesFirst
 from services.consumer.options import ConsumerOptions
-from services.producer.large_payload import UploadsPayload
+from services.producer.large_payload import LargePayloadProducer
 from services.producer.producer import SEND_ATTEMPTS
 from services.runtime import step
 from tests.services.world import World, message
@@ -24,14 +24,14 @@ def stored(*messages):
     return world
 
 
-def consume(world, kind=FetchesPayload):
+def consume(world, kind=LargePayloadConsumer):
     options = ConsumerOptions("me", max_messages=10, wait_seconds=1, idle_timeout=1.0, cache_size=0)
     return step(kind(options).poll(), world)
 
 
 def produce(world, *bodies, payload_bytes=5):
     messages = [op.OutgoingMessage(json.dumps(body)) for body in bodies]
-    return step(UploadsPayload(messages, 10, 0.0, payload_bytes=payload_bytes).run(), world)
+    return step(LargePayloadProducer(messages, 10, 0.0, payload_bytes=payload_bytes).run(), world)
 
 
 REFERRING = {"payload_key": "payloads/a"}

@@ -3,7 +3,7 @@
 import pytest
 
 from services import operations as op
-from services.consumer.saga import REFUSED, CompensatesBlindly, Saga
+from services.consumer.saga import REFUSED, CompensatesBlindly, SagaConsumer
 from tests.services.test_consumer import consume
 from tests.services.world import World, message
 
@@ -32,27 +32,27 @@ def steps(world):
 
 def test_an_order_goes_through_its_steps():
     made = world()
-    assert consume(made, Saga) == 1
+    assert consume(made, SagaConsumer) == 1
     assert steps(made) == ["reserve", "charge", "ship"]
     assert made.deleted == ["m-1"]
 
 
 def test_a_refusal_undoes_what_was_done_in_reverse_and_the_order_is_over():
     made = world(refuses="ship")
-    assert consume(made, Saga) == 1
+    assert consume(made, SagaConsumer) == 1
     assert steps(made) == ["reserve", "charge", "ship", "refund", "release"]
     assert made.deleted == ["m-1"]
 
 
 def test_only_what_was_done_is_undone():
     made = world(refuses="charge")
-    consume(made, Saga)
+    consume(made, SagaConsumer)
     assert steps(made) == ["reserve", "charge", "release"]
 
 
 def test_a_first_step_that_is_refused_leaves_nothing_to_undo():
     made = world(refuses="reserve")
-    assert consume(made, Saga) == 1
+    assert consume(made, SagaConsumer) == 1
     assert steps(made) == ["reserve"]
 
 
@@ -67,7 +67,7 @@ def test_a_first_step_that_is_refused_leaves_nothing_to_undo():
 )
 def test_who_takes_over_on_the_way_forward_does_what_is_left(done, left):
     made = world(*done, receive_count=2)
-    assert consume(made, Saga) == 1
+    assert consume(made, SagaConsumer) == 1
     assert steps(made) == left
 
 
@@ -76,20 +76,20 @@ def test_who_takes_over_on_the_way_forward_does_what_is_left(done, left):
 )
 def test_who_takes_over_on_the_way_back_undoes_what_is_left(undone, left):
     made = world("reserve", "charge", *undone, refuses="ship", receive_count=2)
-    assert consume(made, Saga) == 1
+    assert consume(made, SagaConsumer) == 1
     assert steps(made) == left
 
 
 def test_an_order_that_was_given_up_is_not_shipped_although_the_carrier_would_now():
     made = world("reserve", "charge", "refund", receive_count=2)
-    consume(made, Saga)
+    consume(made, SagaConsumer)
     assert steps(made) == ["release"]
 
 
 def test_an_error_that_may_pass_undoes_nothing():
     made = world()
     made.answer(op.PerformSideEffect, 1, UNAVAILABLE)
-    assert consume(made, Saga) == 0
+    assert consume(made, SagaConsumer) == 0
     assert steps(made) == ["reserve", "charge"]
     assert made.outcomes() == ["failed"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.consumer.schema import NEWEST, StrictReader, Versioned
+from services.consumer.schema import NEWEST, SchemaConsumer, StrictReader
 from tests.services.test_consumer import consume
 from tests.services.world import World, message
 
@@ -15,7 +15,7 @@ def charged(world):
     return [(note.details["cents"], note.details["currency"]) for note in world.notes if note.event == "charges"]
 
 
-def read(kind=Versioned, *, knows=0, **payload):
+def read(kind=SchemaConsumer, *, knows=0, **payload):
     world = World([message(1, **payload)])
     consume(world, kind, schema_version=knows)
     return world

@@ -47,7 +47,7 @@ def test_the_defaults_are_the_documented_ones(monkeypatch):
         ("REJECT_PAYLOAD_MARKER", '"poison": true', "reject_marker", '"poison": true'),
         ("BUSINESS_IDEMPOTENCY_FIELD", "order_id", "business_field", "order_id"),
         ("CLAIM_LEASE_SECONDS", "12", "lease_seconds", 12.0),
-        ("LEAST_LEASE_SECONDS", "2", "least_lease", 2.0),
+        ("MIN_LEASE_SECONDS", "2", "min_lease", 2.0),
         ("HEARTBEAT_SECONDS", "0.5", "heartbeat_seconds", 0.5),
         ("SIDE_EFFECT_LOG_PATH", "out.log", "log_path", "out.log"),
         ("SIDE_EFFECT_LOG_FIELD", "work", "log_field", "work"),

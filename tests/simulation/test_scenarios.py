@@ -75,7 +75,7 @@ def test_a_consumers_variables_mean_the_same_as_in_a_real_process():
         "business_idempotency_field": "order_id",
         "schema_version": 2,
         "claim_lease_seconds": 4.5,
-        "least_lease_seconds": 0.5,
+        "min_lease_seconds": 0.5,
         "heartbeat_seconds": 1.5,
         "max_age_seconds": 6.5,
     }
