@@ -8,12 +8,12 @@ from dataclasses import Field, dataclass, field, fields, replace
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from scenarios.checks.invariants import Invariant
+from scenarios.checks.witnesses import Witness
 from scenarios.errors import RequestError
-from scenarios.invariants import Invariant
-from scenarios.witnesses import Witness
 
 if TYPE_CHECKING:
-    from scenarios.labs.base import Lab
+    from scenarios.lab import Lab
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 MAX_BATCH_SIZE = 10
@@ -102,7 +102,7 @@ class Scenario:
         delivery: how the queue behaves.
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
         any_program: whether a program of any make can take the consumer's place: what the story is about, and what
-            strikes in it, is to be seen from outside (see ``scenarios.foreign``).
+            strikes in it, is to be seen from outside (see ``scenarios.checks.external_program``).
         producer: likewise, where it is a producer that has it.
         speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
         seconds: how long it takes by itself, about; a set begins with what takes longest.

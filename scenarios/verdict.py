@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from scenarios.foreign import is_program, unseen
+from scenarios.checks.external_program import is_program, unseen
+from scenarios.checks.invariants import Invariant, Violation, recovered
+from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import History
-from scenarios.invariants import Invariant, Violation, recovered
 from scenarios.model import Parameters, Scenario
-from scenarios.witnesses import Evidence, Witness
 
 #: The version of verdict.json; it changes when a reader of the last one would misread the new one.
 SCHEMA = 1

@@ -3,7 +3,3 @@
 Nothing here judges. Each figure is the median of several runs, beside the least and the most, on a named machine; a
 claim about speed is the ratio of two figures of one run.
 """
-
-from scenarios.bench.command import bench
-
-__all__ = ["bench"]

@@ -1,4 +1,8 @@
-"""The catalogue: every module in here holds one ``Scenario``, and is found by being here."""
+"""The catalogue: each package in here is the room of one scenario, and is found by being here.
+
+A room holds ``scenario.py`` (what it stages), ``checks.py`` (invariants and witnesses of its own) and ``naive.py`` (its
+naive twin), the last two where it needs them.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ from scenarios.model import Scenario
 @cache
 def all_scenarios() -> Mapping[str, Scenario]:
     """Return the scenarios by name, in the order of their names."""
-    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    found = {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Scenario)}
-    return dict(sorted(found.items()))
+    rooms = (room.name for room in pkgutil.iter_modules(__path__))
+    scenarios = (importlib.import_module(f"{__name__}.{room}.scenario").SCENARIO for room in rooms)
+    return {scenario.name: scenario for scenario in sorted(scenarios, key=lambda scenario: scenario.name)}
 
 
 def find_scenario(name: str) -> Scenario:

@@ -19,9 +19,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from scenarios.errors import LabError, ScenarioError
+from scenarios.exploration.fault_coverage import faults_met
 from scenarios.exploration.targets import Target, history_seed
 from scenarios.simulation.choices import SeededChoices
-from scenarios.simulation.met import faults_met
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome, Verdict
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from scenarios.invariants import STANDARD
-from scenarios.labs.base import Lab, QueueInfo, has_ended
+from scenarios.checks.invariants import STANDARD
+from scenarios.lab import Lab, QueueInfo, has_ended
 from scenarios.model import NaiveTwin, Parameters, Scenario
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import SimulationPlan, simulate

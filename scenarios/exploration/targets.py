@@ -10,12 +10,12 @@ from functools import cache
 from typing import Any
 
 from scenarios.catalog import all_scenarios
+from scenarios.checks.external_program import check_class
 from scenarios.errors import RequestError
-from scenarios.foreign import check_class
-from scenarios.labs.base import QueueInfo
-from scenarios.labs.simulated import consumer_class, producer_class
+from scenarios.lab import QueueInfo
 from scenarios.model import COMMON, Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
+from scenarios.simulation.lab import consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
 from scenarios.simulation.workloads import ALL as WORKLOADS
 

@@ -42,7 +42,7 @@ from services.operations import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.simulation.strikes import Disturber
+    from scenarios.simulation.fault_injector import Disturber
 
 #: Seconds that a request or a reply takes, as likely as they stand here often; the tamest first.
 LATENCIES = (0.001, 0.001, 0.002, 0.002, 0.003, 0.004, 0.006, 0.010)

@@ -11,18 +11,18 @@ from infra.config import ProgramConfig
 from infra.topology import TOPOLOGY
 from scenarios.errors import DeadlineMissed, RequestError
 from scenarios.history import History
-from scenarios.labs.base import QueueInfo
-from scenarios.labs.simulated import Calm, Disturbances, Role, SimulatedLab, Staging
+from scenarios.lab import QueueInfo
 from scenarios.model import DeliveryRates, Parameters, Scenario
+from scenarios.report.counterexample import tell
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.disturbances import (
+from scenarios.simulation.lab import Calm, Disturbances, Role, SimulatedLab, Staging
+from scenarios.simulation.random_faults import (
     CONSUMER_KINDS,
     PRODUCER_KINDS,
     STATEFUL_PRODUCER_KINDS,
     Disturbance,
     draw_disturbances,
 )
-from scenarios.simulation.story import tell
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import names_for
 from scenarios.verdict import Conditions, Verdict, judge
@@ -91,7 +91,7 @@ class DrawnDisturbances:
         self._spread = max(least, round(per_message * count))
 
     def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - the role alone decides
-        """See :class:`scenarios.labs.simulated.Disturbances`."""
+        """See :class:`scenarios.simulation.lab.Disturbances`."""
         if role == "producer":
             return draw_disturbances(self._choices, PRODUCER_KINDS, PRODUCER_SPREAD)
         kinds = STATEFUL_PRODUCER_KINDS if role == "stateful producer" else CONSUMER_KINDS

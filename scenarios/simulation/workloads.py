@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from scenarios.batches import REFUSED_AND_FORGOTTEN
-from scenarios.invariants import FIFO, STANDARD, Invariant
-from scenarios.labs.base import ConsumerSettings, Lab, QueueInfo
-from scenarios.labs.simulated import SimulatedLab
+from scenarios.catalog.graceful_shutdown.checks import ABANDONED, BEGUN_AFTER_SIGTERM
+from scenarios.catalog.partial_batch.checks import REFUSED_AND_FORGOTTEN
+from scenarios.checks.invariants import FIFO, STANDARD, Invariant
+from scenarios.lab import ConsumerSettings, Lab, QueueInfo
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
-from scenarios.shutdown import ABANDONED, BEGUN_AFTER_SIGTERM
-from scenarios.simulation.mixes import POISON_MARKER, MessageMix, draw_messages
+from scenarios.simulation.lab import SimulatedLab
+from scenarios.simulation.message_mixes import POISON_MARKER, MessageMix, draw_messages
 from services.faults import Fault
 
 #: Lab seconds in which everything is to be settled, apart from the time that disturbances take.

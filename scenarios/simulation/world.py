@@ -18,7 +18,7 @@ from infra.localaws.sqs.queue import Queue as QueueModel
 from infra.localaws.sqs.queue import ReceiveRequest
 from infra.localaws.sqs.rates import STRICT, DeliveryRates
 from scenarios.history import ENDPOINT
-from scenarios.labs.base import QueueInfo
+from scenarios.lab import QueueInfo
 from scenarios.simulation.choices import Choices, ChosenRandom
 from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand

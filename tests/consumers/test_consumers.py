@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.labs.runner import RunRequest, run_scenario
+from scenarios.runs.run import RunRequest, run_scenario
 from tests.scenarios.conftest import project  # noqa: F401 - a project directory of the test's own
 
 pytestmark = pytest.mark.processes

@@ -13,7 +13,7 @@ import pytest
 
 from scenarios.catalog import all_scenarios
 from tests.docs.pages import CHECKOUT, Block, Command, blocks, blocks_of
-from tests.scenarios.test_local_tier import processes_of
+from tests.scenarios.local.test_local_tier import processes_of
 
 #: Seconds for one command. None of those that are run takes a quarter of it on a machine with two cores.
 LIMIT = 120

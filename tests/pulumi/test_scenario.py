@@ -6,7 +6,7 @@ from infra.errors import ConfigError
 from infra.paths import state_directory
 from infra.stacks import temporary_stack
 from infra.target import Options
-from scenarios.labs.runner import RunRequest, run_scenario
+from scenarios.runs.run import RunRequest, run_scenario
 from scenarios.verdict import Outcome
 
 pytestmark = pytest.mark.processes

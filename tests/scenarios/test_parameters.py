@@ -4,9 +4,9 @@ import pytest
 
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
-from scenarios.labs.runner import RunRequest, command_of, parameters_of, speed_of
-from scenarios.labs.timing import Timing
+from scenarios.local.timing import Timing
 from scenarios.model import NaiveTwin, Parameters, knob
+from scenarios.runs.run import RunRequest, command_of, parameters_of, speed_of
 from services.faults import Fault
 
 

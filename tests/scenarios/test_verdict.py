@@ -3,12 +3,12 @@ import json
 import pytest
 
 from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.checks.invariants import STANDARD
+from scenarios.checks.witnesses import ALL_DELETED, Evidence, Witness
 from scenarios.errors import RequestError
-from scenarios.invariants import STANDARD
 from scenarios.model import NaiveTwin, Parameters, Scenario
 from scenarios.verdict import SCHEMA, Conditions, Outcome, judge
-from scenarios.witnesses import ALL_DELETED, Evidence, Witness
-from tests.scenarios.told import Told
+from tests.scenarios.recorded import Told
 
 SEEN = Witness("seen", "something is seen", lambda _: Evidence("there", 1))
 UNSEEN = Witness("unseen", "something else is seen", lambda _: None)

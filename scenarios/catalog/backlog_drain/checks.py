@@ -1,0 +1,190 @@
+"""A backlog and a freshness rule: what was stale is not done, what was fresh is, and each message is one or the other.
+
+A message's age counts from the beginning of its first send, by the history's own clock. Consumers judge by wall
+clocks, which may be wrong by a part of the visibility timeout (see docs/simulation.md), so what lies that close to the
+limit may go either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from scenarios.checks.invariants import Invariant, Violation
+from scenarios.checks.witnesses import Evidence, Witness, times
+from scenarios.history import Delivery, Effect, History, Record
+
+#: By this part of the visibility timeout the wall clocks of two machines may differ, with what lies between two steps.
+TOLERANCE = 0.1
+
+
+def stale_work(history: History) -> list[Violation]:
+    """Find side effects of messages that were too old when they were received."""
+    created = _created(history)
+    limit = _max_age(history) + _tolerance(history)
+    found = []
+    for effect in history.effects:
+        delivery = _delivery_of(history, effect)
+        if effect.status != "ok" or delivery is None or effect.message_id not in created:
+            continue
+        age = delivery.time - created[effect.message_id]
+        if age > limit:
+            found.append(
+                Violation(
+                    "stale-work",
+                    f"{history.name(effect.message_id)} was {age:.1f} s old when {effect.process} received it, and "
+                    f"was done; {_max_age(history):g} s are the limit.",
+                    (effect.key,),
+                    (effect.message_id,),
+                    (*delivery.call.records, *effect.call.records),
+                )
+            )
+    return found
+
+
+def expired_too_early(history: History) -> list[Violation]:
+    """Find messages that were let expire although they were fresh."""
+    created = _created(history)
+    limit = _max_age(history) - _tolerance(history)
+    return [
+        Violation(
+            "expired-too-early",
+            f"{history.name(record['message_id'])} was let expire when it was {age:.1f} s old.",
+            (record["key"],),
+            (record["message_id"],),
+            (record,),
+        )
+        for record in history.events("expired")
+        if (age := float(record["time"]) - created.get(record["message_id"], -inf)) < limit
+    ]
+
+
+def neither_done_nor_expired(history: History) -> list[Violation]:
+    """Find good messages that are in no queue any more, were not done, and are not known to have expired."""
+    expired = {record["key"] for record in history.events("expired")}
+    return [
+        Violation(
+            "neither-done-nor-expired",
+            f"{history.name(message.message_id)} is in no queue, and was neither done nor let expire.",
+            (message.key,),
+            (message.message_id,),
+            message.call.records,
+        )
+        for message in history.sends
+        if not message.poison
+        and message.key not in expired
+        and not history.executions.get(message.key)
+        and not history.in_flight(latest := history.latest(message.message_id))
+        and latest not in history.dead_letters
+    ]
+
+
+def find_piled_up(history: History) -> Evidence | None:
+    """Find messages that had piled up by the first receive, the oldest of them beyond its age."""
+    if not history.deliveries:
+        return None
+    first = history.deliveries[0]
+    waited = [message for message in history.sends if message.call.ended < first.time]
+    if not waited or first.time - waited[0].call.ended <= _max_age(history):
+        return None
+    summary = f"{len(waited)} messages, the oldest {first.time - waited[0].call.ended:.1f} s old at the first receive"
+    return Evidence(summary, len(waited), (*waited[0].call.records, *first.call.records))
+
+
+def find_drained_together(history: History) -> Evidence | None:
+    """Find consumers that drained the backlog together: one began when another had not yet deleted its part."""
+    first = history.deliveries[0].time if history.deliveries else 0.0
+    waited = {message.message_id for message in history.sends if message.call.ended < first}
+    by_process: dict[str, list[Delivery]] = {}
+    for delivery in history.deliveries:
+        if delivery.message_id in waited:
+            by_process.setdefault(delivery.process, []).append(delivery)
+    if len(by_process) < MANY:
+        return None
+    begun = sorted((items[0] for items in by_process.values()), key=lambda item: item.time)
+    second = begun[1]
+    others = [
+        deletion.call.started
+        for deletion in history.deletions
+        if deletion.message_id in waited and deletion.process != second.process
+    ]
+    if max(others, default=0.0) < second.time:
+        return None
+    shares = ", ".join(f"{process} received {len(items)}" for process, items in by_process.items())
+    return Evidence(f"of the backlog, {shares}", len(by_process), (*begun[0].call.records, *second.call.records))
+
+
+def find_expired(history: History) -> Evidence | None:
+    """Find messages that expired, were deleted, and had no side effect."""
+    deleted = {item.message_id for item in history.deletions if item.status == "ok"}
+    expired: dict[str, Record] = {
+        record["key"]: record
+        for record in history.events("expired")
+        if record["message_id"] in deleted and not history.executions.get(record["key"])
+    }
+    if not expired:
+        return None
+    first = next(iter(expired.values()))
+    age = float(first["time"]) - _created(history)[first["message_id"]]
+    summary = (
+        f"{len(expired)} of {len(history.sends)} messages, e.g. {history.name(first['message_id'])}, {age:.1f} s old"
+    )
+    return Evidence(summary, len(expired), (first,))
+
+
+def find_fresh_done(history: History) -> Evidence | None:
+    """Find messages that were done in time, once the consumers were back."""
+    created = _created(history)
+    done = [
+        effect
+        for effect in history.effects
+        if effect.status == "ok" and effect.call.started - created.get(effect.message_id, -inf) <= _max_age(history)
+    ]
+    if not done:
+        return None
+    age = done[-1].call.started - created[done[-1].message_id]
+    summary = f"{times(len(done))}, e.g. {history.name(done[-1].message_id)}, {age:.2f} s old"
+    return Evidence(summary, len(done), done[-1].call.records)
+
+
+#: How many consumers are several.
+MANY = 2
+
+
+def _max_age(history: History) -> float:
+    """Return the rule's limit, in seconds; infinite for a run that has none."""
+    return float(history.facts.parameters.get("max_age", inf))
+
+
+def _tolerance(history: History) -> float:
+    return TOLERANCE * history.facts.visibility_timeout
+
+
+def _created(history: History) -> Mapping[str, float]:
+    """Return when the first send of each message began: a body that is offered again is the same message."""
+    offered: dict[str, float] = {}
+    for call in history.calls("Send"):
+        for message in call.arguments["messages"]:
+            offered.setdefault(message["body"], call.started)
+    return {message_id: offered[body] for message_id, body in history.bodies.items() if body in offered}
+
+
+def _delivery_of(history: History, effect: Effect) -> Delivery | None:
+    """Return the receive by which a consumer had the message in hand when it caused the side effect."""
+    received: Sequence[Delivery] = [
+        delivery
+        for delivery in history.deliveries_of.get(effect.message_id, ())
+        if delivery.process == effect.process and delivery.time <= effect.call.started
+    ]
+    return received[-1] if received else None
+
+
+STALE_WORK = Invariant("stale-work", "no message that is stale when it is received has a side effect", stale_work)
+EXPIRED_TOO_EARLY = Invariant("expired-too-early", "no fresh message is let expire", expired_too_early)
+NEITHER_DONE_NOR_EXPIRED = Invariant(
+    "neither-done-nor-expired", "each message is done or known to have expired", neither_done_nor_expired
+)
+PILED_UP = Witness("piled-up", "messages pile up until the first of them are stale", find_piled_up)
+DRAINED_TOGETHER = Witness("drained-together", "several consumers drain at once", find_drained_together)
+EXPIRED = Witness("expired", "stale messages are acknowledged, noted, and not done", find_expired)
+FRESH_DONE = Witness("fresh-done", "fresh messages are done in time", find_fresh_done)

@@ -1,0 +1,55 @@
+"""The race between check and do: two consumers look at the same time, and only one of them acts.
+
+"Look whether it was done, do it if not" is right for one consumer. Between the look and the deed of two there is a
+gap, and at least once delivery puts two of them into it. Here the queue delivers every message twice within one
+visibility timeout, to two consumers that wait for it, and each side effect takes a moment. Both would look, both would
+see nothing, both would do it. So the check is a claim: one conditional write that looks and takes in one step. One of
+the two wins it, and the other leaves the message alone.
+
+    looks: nothing there ──────────▶ does it          claims: granted ─────────▶ does it
+            looks: nothing there ─────▶ does it               claims: refused
+
+The naive twin looks into the ledger, then acts.
+"""
+
+from __future__ import annotations
+
+from scenarios.checks.invariants import STANDARD
+from scenarios.checks.pattern_witnesses import MET_AT_THE_CLAIM
+from scenarios.checks.witnesses import DUPLICATED
+from scenarios.lab import Lab, has_started
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from services.faults import Fault
+
+#: Seconds between the check and the end of the deed: the gap that two can meet in.
+GAP = 0.2
+
+
+def run(lab: Lab) -> None:
+    """Tell the story."""
+    takes_a_moment = Fault("delay", "PerformSideEffect", nth=0, seconds=GAP)
+    consumers = [lab.start_consumer(faults=[takes_a_moment], max_messages=lab.parameters.batch_size) for _ in range(2)]
+    lab.wait_for(has_started(*consumers), deadline=20, what="both consumers to be ready")
+    lab.produce()
+
+    lab.settle(deadline=30 + (GAP + 0.1) * lab.parameters.count)
+    lab.stop(*consumers)
+
+
+SCENARIO = Scenario(
+    name="check-race",
+    summary="two consumers meet between the check and the deed; a claim lets one of them through",
+    pace="fast",
+    seconds=2,
+    run=run,
+    invariants=STANDARD,
+    witnesses=(DUPLICATED, MET_AT_THE_CLAIM),
+    naive_twin=NaiveTwin(
+        consumer="services.consumer.naive:ChecksThenActs",
+        without="checking and taking in one step",
+        violation="duplicated-side-effect",
+    ),
+    defaults=Parameters(count=4, batch_size=1),
+    delivery=DeliveryRates(reorder=0.0, duplicate=1.0, underfill=0.0),
+    any_program=True,
+)

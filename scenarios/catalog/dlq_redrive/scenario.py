@@ -1,0 +1,75 @@
+"""Redrive: the dead-letter queue is emptied back into the queue, and nobody pays twice.
+
+A release has two bugs. It refuses the payments of one account; those of the other it makes, and fails to write down
+that it made them. Each message fails as often as it may and is dead-lettered: half of them unpaid, half of them paid.
+The release is stopped, a fixed one is started, and StartMessageMoveTask moves everything back. A moved message has a
+new MessageId; its payload is the same. The consumer knows a payment by the id in the payload. So it finds in the ledger
+what was paid, pays the rest, and the dead-letter queue is empty.
+
+The naive twin knows a payment by its MessageId. What was paid before the redrive is new to it, and is paid again.
+"""
+
+from __future__ import annotations
+
+from scenarios.catalog.dlq_redrive.checks import (
+    DONE_BEFORE_THE_REDRIVE,
+    DONE_BY_THE_FIX,
+    LEFT_IN_DEAD_LETTER_QUEUE,
+    MOVED_BACK,
+)
+from scenarios.checks.business import done_once, none_left_out, nothing_else
+from scenarios.checks.invariants import ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END
+from scenarios.lab import Lab
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from services.faults import Fault
+
+#: The payload field by which a payment is known: the producer gave it, and no queue changes it.
+FIELD = "id"
+#: The producer pays to e0 and e1 in turn; the broken release refuses what contains this.
+REFUSED = '"entity": "e1"'
+
+
+def run(lab: Lab) -> None:
+    """Tell the story."""
+    batch_size = lab.parameters.batch_size
+    lab.produce(entities=2)
+    cannot_write_it_down = Fault("error", "Complete", nth=0, code="ValidationException")
+    broken = lab.start_consumer(
+        "broken", faults=[cannot_write_it_down], reject_payload_marker=REFUSED, max_messages=batch_size
+    )
+    rounds = lab.queue.max_receive_count + 1
+    lab.settle(deadline=30 + rounds * lab.queue.visibility_timeout + 0.2 * lab.parameters.count)
+    lab.stop(broken)
+
+    fixed = lab.start_consumer("fixed", max_messages=batch_size)
+    lab.redrive(deadline=30 + 0.1 * lab.parameters.count)
+    lab.settle(deadline=30 + 0.1 * lab.parameters.count)
+    lab.stop(fixed)
+
+
+SCENARIO = Scenario(
+    name="dlq-redrive",
+    summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; nobody pays twice",
+    pace="fast",
+    seconds=4.5,
+    run=run,
+    invariants=(
+        none_left_out(FIELD),
+        done_once(FIELD),
+        nothing_else(FIELD),
+        LEFT_IN_DEAD_LETTER_QUEUE,
+        IN_FLIGHT_AT_THE_END,
+        ENDPOINT_AGREES,
+    ),
+    witnesses=(MOVED_BACK, DONE_BEFORE_THE_REDRIVE, DONE_BY_THE_FIX),
+    naive_twin=NaiveTwin(
+        consumer="services.consumer.naive:KeyedByMessageId",
+        without="a key that survives the redrive",
+        violation="paid-twice",
+    ),
+    defaults=Parameters(count=8, batch_size=10),
+    # One message for each account.
+    least=Parameters(count=2, batch_size=1),
+    # No duplicates of the queue's own: whatever is paid twice here, is paid because it came back.
+    delivery=DeliveryRates(duplicate=0.0),
+)

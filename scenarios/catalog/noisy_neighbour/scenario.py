@@ -1,0 +1,80 @@
+"""Noisy neighbour: one tenant floods the queue, and the others do not wait behind its backlog.
+
+Many customers share one queue. One of them sends eighty messages at once; three consumers have their hands full of
+them, and most still wait. Now two others send three messages each. On a standard queue a MessageGroupId gives no order:
+it names the tenant, and makes the queue a fair one. Whoever has many messages in flight waits for those who have few.
+The quiet tenants' messages are the next to be received, and the flood goes on after them.
+
+The naive twin's producer names no tenant. There is one line, and whoever comes last stands at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scenarios.catalog.noisy_neighbour.checks import LONG_LINE_SEEN, OVERTOOK, PASSED_OVER, TENANT
+from scenarios.checks.invariants import STANDARD
+from scenarios.history import History
+from scenarios.lab import Lab, has_ended
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+
+NOISY = "noisy"
+QUIET = ("quiet-1", "quiet-2")
+#: Messages of each quiet tenant.
+A_FEW = 3
+#: While one of them receives, the others must have many of the noisy tenant's messages in hand.
+CONSUMERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourParameters(Parameters):
+    """What a user may change.
+
+    Attributes:
+        work: seconds of work for each message.
+    """
+
+    work: float = knob(0.05, "seconds of work for each message", least=0.02, most=1)
+
+
+def run(lab: Lab) -> None:
+    """Tell the story."""
+    parameters = NeighbourParameters.of(lab)
+    lab.produce(fields={TENANT: NOISY}, group_by=TENANT)
+    consumers = [
+        lab.start_consumer(max_messages=parameters.batch_size, side_effect_delay_seconds=parameters.work)
+        for _ in range(CONSUMERS)
+    ]
+    lab.wait_for(_received(2 * parameters.batch_size), deadline=30, what="the consumers to have their hands full")
+
+    producers = [lab.start_producer(tenant, count=A_FEW, fields={TENANT: tenant}, group_by=TENANT) for tenant in QUIET]
+    lab.wait_for(has_ended(*producers), deadline=30, what="the quiet tenants to send")
+    lab.settle(deadline=60 + parameters.work * parameters.count)
+    lab.stop(*consumers)
+
+
+def _received(messages: int) -> Callable[[History], bool]:
+    """Return the condition that so many messages were received."""
+    return lambda history: len(history.deliveries_of) >= messages
+
+
+SCENARIO = Scenario(
+    name="noisy-neighbour",
+    summary="one tenant floods the queue; the messages of the others are received before its backlog",
+    pace="fast",
+    run=run,
+    invariants=(*STANDARD, PASSED_OVER),
+    witnesses=(LONG_LINE_SEEN, OVERTOOK),
+    naive_twin=NaiveTwin(
+        consumer="",
+        without="a MessageGroupId that names the tenant",
+        violation="passed-over",
+        producer="services.producer.naive:WithoutTenant",
+    ),
+    defaults=NeighbourParameters(count=80, batch_size=10),
+    # Fewer in hand are not many, and fewer in line are no flood.
+    least=Parameters(count=60, batch_size=5),
+    # No duplicates of the queue's own: a second delivery stands in no line.
+    delivery=DeliveryRates(duplicate=0.0),
+)

@@ -1,0 +1,89 @@
+"""Batches: a call fails as a whole, or succeeds and has failed in part; just what is left is to be asked for again."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from scenarios.checks.invariants import Invariant, Violation
+from scenarios.history import Call, History
+from services.consumer.consumer import DELETE_ATTEMPTS
+
+
+def refused_and_forgotten(history: History) -> list[Violation]:
+    """Find entries of a batch that the queue did not do for reasons of its own, and that nobody offered again.
+
+    A consumer has until its next receive: what it deletes later may be another delivery. A process that died had no
+    chance to; one that has tried a number of times may give up.
+    """
+    return [
+        Violation(
+            "refused-and-forgotten",
+            f"{call.process} had an entry of a {operation} refused for a while, and did not offer it again.",
+            records=call.records,
+        )
+        for operation in ("Send", "Delete")
+        for call in _forgotten(history, operation)
+    ]
+
+
+def _forgotten(history: History, operation: str) -> Iterable[Call]:
+    by_process: dict[str, list[Call]] = defaultdict(list)
+    for call in history.calls(operation):
+        by_process[call.process].append(call)
+    for process, calls in by_process.items():
+        if history.ended_badly(process):
+            continue
+        for call in calls:
+            left = set(left_over(call))
+            if not left:
+                continue
+            offers = [other for other in between_receives(history, call, calls) if left & set(_offered(other))]
+            for identity in left:
+                tries = [other for other in offers if identity in _offered(other)]
+                if tries[-1] is call and len(tries) < DELETE_ATTEMPTS:
+                    yield call
+                    break
+
+
+def left_over(call: Call) -> Sequence[object]:
+    """Return what of a batch the queue did not do for a reason of its own: all of it where the call failed."""
+    offered = _offered(call)
+    if call.status == "ok":
+        failed = call.result["failed"] if call.operation == "Send" else call.result
+        return [offered[item["entry"]] for item in failed if not item["sender_fault"]]
+    return offered if call.outcome is not None and call.outcome["transient"] else ()
+
+
+def _offered(call: Call) -> Sequence[object]:
+    return [item["body"] if isinstance(item, dict) else item for item in call.arguments["messages"]]
+
+
+def between_receives(history: History, call: Call, calls: Iterable[Call]) -> Sequence[Call]:
+    """Return those calls that lie with one between the same two receives of its process."""
+    receives = [item.started for item in history.receives_of.get(call.process, ())]
+    since = max((time for time in receives if time < call.started), default=0.0)
+    until = min((time for time in receives if time > call.started), default=inf)
+    return [other for other in calls if other.process == call.process and since <= other.started < until]
+
+
+def deleted_again(history: History) -> list[Violation]:
+    """Find messages that a consumer had deleted, and asked to be deleted again: each delivery has one delete."""
+    deleted: Counter[tuple[str, str]] = Counter()
+    found = []
+    for deletion in history.deletions:
+        who = deletion.process, deletion.message_id
+        received = history.deliveries_of.get(deletion.message_id, ())
+        mine = [item for item in received if item.process == deletion.process and item.time < deletion.call.started]
+        if mine and deleted[who] >= len(mine):
+            summary = f"{deletion.process} had deleted {history.name(deletion.message_id)}, and asked for it again."
+            found.append(Violation("deleted-again", summary, (), (deletion.message_id,), deletion.call.records))
+        deleted[who] += deletion.status == "ok"
+    return found
+
+
+REFUSED_AND_FORGOTTEN = Invariant(
+    "refused-and-forgotten", "what the queue refused for a while is offered again", refused_and_forgotten
+)
+DELETED_AGAIN = Invariant("deleted-again", "what is deleted is not asked for again", deleted_again)

@@ -1,0 +1,1 @@
+"""Invariants and witnesses that several scenarios share."""

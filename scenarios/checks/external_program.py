@@ -1,0 +1,61 @@
+"""Consumers of any make: a command line in the place of our own consumer, and what can be seen of it from outside.
+
+Our consumer records what it does. A program that knows nothing of the lab is watched on its way to AWS instead (see
+``scenarios.local.recording_proxy``), so its history holds the operations of ``SEEN`` and no others. What a judge cannot know without
+the others it does not judge, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterable
+
+from scenarios.errors import RequestError
+
+#: The operations that every consumer does in the open: those of the queue, and those of the external system.
+SEEN = frozenset({"Receive", "Delete", "ChangeVisibility", "Send", "LookUpSideEffect", "PerformSideEffect"})
+
+_CLASS = re.compile(r"\w+(\.\w+)*:\w+")
+
+
+def is_program(consumer: str) -> bool:
+    """Tell whether ``--consumer`` names a program, and no class of ours as ``module:Class``."""
+    return bool(consumer.strip()) and not _CLASS.fullmatch(consumer.strip())
+
+
+def command_line(consumer: str) -> tuple[str, ...]:
+    """Return a program and its arguments; no shell reads them.
+
+    Raises:
+        RequestError: it is no command line, or there is no such program.
+    """
+    try:
+        words = tuple(shlex.split(consumer))
+    except ValueError as error:
+        raise RequestError(f"--consumer {consumer!r} is no command line: {error}.") from None
+    if not words or not shutil.which(words[0]):
+        raise RequestError(
+            f"--consumer is neither module:Class nor a program: {words[0] if words else consumer!r} is not there, "
+            "or cannot be executed."
+        )
+    return words
+
+
+def check_class(consumer: str) -> None:
+    """Refuse a program where a consumer's own code is stepped.
+
+    Raises:
+        RequestError: it is a program.
+    """
+    if is_program(consumer):
+        raise RequestError(
+            f"The simulated tier steps a consumer's code, and --consumer {consumer!r} is no module:Class such as "
+            "my_project.consumers:Careful; programs run in the local tier, by `invoke scenario`."
+        )
+
+
+def unseen(operations: Iterable[str]) -> tuple[str, ...]:
+    """Return those operations that cannot be seen from outside a consumer."""
+    return tuple(name for name in operations if name not in SEEN)

@@ -1,0 +1,74 @@
+"""``invoke bench``: measure, then print one table."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from scenarios.bench.commands import time_menu, time_scenarios, time_stacks
+from scenarios.bench.endpoint import measure_endpoint
+from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.bench.peers import measure_peers
+from scenarios.bench.simulation import measure_simulation
+from scenarios.errors import RequestError
+
+MOST_RUNS = 100
+
+BENCHMARKS = (
+    Benchmark("the menu", time_menu),
+    Benchmark("up, second up, down, with each engine", time_stacks),
+    Benchmark("the embedded endpoint", measure_endpoint),
+    Benchmark("the simulated tier", measure_simulation),
+    Benchmark("scenarios from keypress to verdict", time_scenarios),
+)
+
+
+PEERS = (Benchmark("the embedded endpoint beside others", measure_peers),)
+
+
+def bench(*, runs: str | int = 5, peers: bool = False, json: bool = False) -> int:
+    """Measure everything and print it; return the exit code.
+
+    Args:
+        runs: how often each quantity is measured, 1 to 100.
+        peers: measure the endpoint beside others of its kind, and nothing else.
+        json: print one JSON object on standard output, and the progress on standard error.
+
+    Raises:
+        RequestError: the number of runs is none.
+        BenchmarkError: something that was to be measured failed.
+    """
+    if not (str(runs).isdecimal() and 1 <= int(runs) <= MOST_RUNS):
+        raise RequestError(f"--runs must be a whole number from 1 to {MOST_RUNS}, and is {runs!r}.")
+    machine = describe_machine()
+    progress = Console(stderr=True, highlight=False)
+    figures: list[Figure] = []
+    for benchmark in PEERS if peers else BENCHMARKS:
+        progress.print(f"measuring {benchmark.title} ...")
+        figures += benchmark.measure(int(runs))
+    if json:
+        print(json_module.dumps({"machine": machine, "figures": [figure.as_json() for figure in figures]}))  # noqa: T201 - the command's output
+    else:
+        _print(machine, figures)
+    return 0
+
+
+def _print(machine: dict[str, Any], figures: list[Figure]) -> None:
+    console = Console(highlight=False)
+    console.print(", ".join(f"{name} {value}" for name, value in machine.items()), soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure")
+    for heading in ("median", "least", "most"):
+        table.add_column(heading, justify="right")
+    table.add_column("unit")
+    for figure in figures:
+        numbers = (figure.median, min(figure.values), max(figure.values))
+        table.add_row(figure.name, *(_number(value) for value in numbers), figure.unit)
+    console.print(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"  # noqa: PLR2004 - three digits say enough

@@ -1,0 +1,244 @@
+"""What exploration looks like on a terminal: progress, the table of what was met, a violation's story."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.table import Table
+from rich.text import Text
+
+from scenarios.commands.output import findings, make_console, short
+from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
+from scenarios.exploration.targets import find
+from scenarios.report.html import REPORT
+from scenarios.verdict import Outcome
+
+if TYPE_CHECKING:
+    from scenarios.exploration.campaign import Campaign, Explored, Tally
+    from scenarios.exploration.mutation_testing import Catch
+    from scenarios.exploration.replay import Replayed
+    from scenarios.exploration.shrink import Shrunk
+    from scenarios.simulation.run import Simulation
+
+#: Seconds between two lines of progress where there is no terminal.
+SAY_EVERY = 5.0
+
+
+class Plain:
+    """Says what goes on: one live line on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.console = make_console(stderr=quiet)
+        self._status = self.console.status("") if self.console.is_terminal else None
+        self._said = 0.0
+
+    def __enter__(self) -> Self:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def say(self, text: str) -> None:
+        """Show it, if it is time to."""
+        if self._status is not None:
+            self._status.update(Text(text))
+        elif time.monotonic() - self._said > SAY_EVERY:
+            self._said = time.monotonic()
+            self.console.print(Text(text), soft_wrap=True)
+
+
+class Progress(Plain):
+    """Says how a campaign goes."""
+
+    def __init__(self, campaign: Campaign, *, quiet: bool) -> None:
+        super().__init__(quiet=quiet)
+        target = campaign.target
+        who = f" ({'naive twin' if target.naive else target.mutant or target.consumer})"
+        named = target.naive or target.mutant or target.consumer
+        self._histories = campaign.histories
+        self.console.print(
+            Text(
+                f"{target.name}{who if named else ''}: up to {campaign.histories:,} histories "
+                f"of {target.count} messages, "
+                f"seed {campaign.seed}, {campaign.jobs} {'process' if campaign.jobs == 1 else 'processes'}"
+            ),
+            soft_wrap=True,
+        )
+
+    def tell(self, tally: Tally, seconds: float) -> None:
+        """Say how far it is."""
+        rate = tally.histories / seconds if seconds else 0.0
+        struck = sum(tally.faults.values())
+        self.say(f"{tally.histories:,} of {self._histories:,} histories, {rate:,.0f} a second, {struck:,} faults met")
+
+
+def never_met(explored: Explored) -> Sequence[str]:
+    """Return the kinds of fault that no history met, of those that could have."""
+    _, queue, _ = find(explored.campaign.target.name)
+    return [
+        kind for kind in FAULT_KINDS if not explored.tally.faults[kind] and not (queue.fifo and kind in STANDARD_ONLY)
+    ]
+
+
+def never_seen(explored: Explored) -> Sequence[str]:
+    """Return the required witnesses that no history had."""
+    scenario, _, _ = find(explored.campaign.target.name)
+    return [
+        witness.name
+        for witness in scenario.witnesses
+        if witness.required and not explored.tally.witnesses[witness.name]
+    ]
+
+
+def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str, Any], directory: Path) -> None:
+    """Print what a campaign met, and the story of what it found."""
+    console = make_console()
+    tally = explored.tally
+    console.print()
+    console.print(_table(("fault", "times", "histories"), _fault_rows(explored)))
+    scenario, _, _ = find(explored.campaign.target.name)
+    if scenario.witnesses:
+        console.print()
+        rows = [(witness.name, f"{tally.witnesses[witness.name]:,}") for witness in scenario.witnesses]
+        console.print(_table(("witness", "histories"), rows))
+    console.print()
+    missing = never_met(explored)
+    if missing and tally.found is None:
+        said = f"NEVER MET: {', '.join(missing)}. What that would have shown, these histories cannot."
+        console.print(Text(said, "bold yellow"), soft_wrap=True)
+    if explored.outcome is Outcome.INCONCLUSIVE:
+        console.print(Text(_nothing_shown(explored), "bold yellow"), soft_wrap=True)
+    if shrunk is not None:
+        console.print(Text("\n".join(document["story"])), soft_wrap=True)
+        console.print()
+    _print_line(console, _summary(explored))
+    if shrunk is not None:
+        console.print(
+            Text(f"shrunk   in {shrunk.histories:,} more histories, to {shrunk.case.target.count} messages"),
+            soft_wrap=True,
+        )
+        console.print(Text(f"again    {document['replay']}"), soft_wrap=True)
+    console.print(Text(f"run      {short(directory)}"), soft_wrap=True)
+    if shrunk is not None:
+        console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
+
+
+def _nothing_shown(explored: Explored) -> str:
+    """Say why a campaign in which nothing is violated shows nothing all the same."""
+    unseen = never_seen(explored)
+    if unseen:
+        return f"NEVER SEEN: {', '.join(unseen)}. Of what the scenario is about, this campaign proves nothing."
+    return f"NONE PASSED. This campaign proves nothing; e.g. {explored.tally.inconclusive}"
+
+
+def _summary(explored: Explored) -> tuple[str, str, str]:
+    tally = explored.tally
+    counts = ", ".join(f"{tally.outcomes[outcome]:,} {outcome}" for outcome in Outcome if tally.outcomes[outcome])
+    took = f"{tally.histories:,} histories ({counts}) in {explored.seconds:.1f} s, {explored.rate:,.0f} a second"
+    if explored.outcome is Outcome.INCONCLUSIVE:
+        return "INCONCLUSIVE", "bold yellow", f"  0 violations, and none passed; {took}"
+    if tally.found is None:
+        return "0 VIOLATIONS", "bold green", f"  {took}"
+    what = ", ".join(sorted(tally.found.invariants))
+    return "VIOLATED", "bold red", f"  {what}, in history {tally.found.index + 1:,}; {took}"
+
+
+def _print_line(console: Any, parts: tuple[str, str, str]) -> None:
+    headline = Text(parts[0], style=parts[1])
+    headline.append(parts[2], style="not bold default")
+    console.print(headline, soft_wrap=True)
+
+
+def _fault_rows(explored: Explored) -> Iterable[tuple[str, ...]]:
+    missing = never_met(explored)
+    for kind in FAULT_KINDS:
+        times = explored.tally.faults[kind]
+        if times:
+            yield kind, f"{times:,}", f"{explored.tally.histories_with[kind]:,}"
+        elif kind in missing:
+            yield kind, "never", ""
+
+
+def print_replay(replayed: Replayed) -> None:
+    """Print the story of a run, and whether it came out the same."""
+    from scenarios.report.counterexample import tell  # noqa: PLC0415 - only here
+
+    console = make_console()
+    simulation = replayed.simulation
+    console.print(Text("\n".join(tell(simulation.verdict, simulation.history))), soft_wrap=True)
+    console.print()
+    if replayed.differs_at is None:
+        _print_line(console, ("THE SAME", "bold green", f"  byte for byte, all {replayed.length:,} of them"))
+    else:
+        said = f"  from line {replayed.differs_at} on: the code has changed since, or the history was edited"
+        _print_line(console, ("DIFFERENT", "bold red", said))
+
+
+def print_mutants(caught: Sequence[Catch], bound: int) -> None:
+    """Print what became of the mutants."""
+    console = make_console()
+    rows = [
+        (
+            catch.mutant.name,
+            catch.mutant.change,
+            catch.mutant.workload.scenario.name,
+            f"{catch.histories:,}" if catch.found else "SURVIVED",
+            ", ".join(catch.violated),
+        )
+        for catch in caught
+    ]
+    console.print(_table(("mutant", "change", "workload", "histories", "violates"), rows))
+    console.print()
+    survivors = [catch.mutant.name for catch in caught if not catch.found]
+    if survivors:
+        said = f"  {', '.join(survivors)}: not found out in {bound:,} histories"
+        _print_line(console, ("SURVIVED", "bold red", said))
+    else:
+        said = f"  all {len(caught)} mutants, within {bound:,} histories each"
+        _print_line(console, ("FOUND OUT", "bold green", said))
+
+
+def print_scenario(simulation: Simulation, directory: Path) -> None:
+    """Print a scenario's verdict as the other tiers do."""
+    console = make_console()
+    verdict = simulation.verdict
+    facts = simulation.history.records
+    scenario = verdict.scenario
+    twin = " (naive twin)" if verdict.conditions.naive else ""
+    console.print(Text(f"{scenario.name}{twin}: {scenario.summary}"), soft_wrap=True)
+    console.print(Text(f"seed {verdict.conditions.seed}, files in {short(directory)}"), soft_wrap=True)
+    console.print()
+    console.print(findings(verdict))
+    console.print()
+    colour = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
+    _print_line(console, (str(verdict.outcome).upper(), colour[verdict.outcome], f"  {verdict.reason}"))
+    if verdict.twin_met is True:
+        naive = scenario.naive_twin
+        said = f"This is the naive twin, without {naive.without}: {naive.violation} is what it must show."
+        console.print(Text(said), soft_wrap=True)
+    elif verdict.twin_met is False:
+        console.print(Text(f"THE NAIVE TWIN DID NOT SHOW {scenario.naive_twin.violation}."), soft_wrap=True)
+    virtual = facts[-1]["time"] if facts else 0.0
+    console.print(Text(f"took     {virtual:.1f} s of virtual time"), soft_wrap=True)
+    console.print(Text(f"run      {short(directory)}"), soft_wrap=True)
+    console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
+    console.print(Text(f"again    {verdict.conditions.command}"), soft_wrap=True)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        right = heading in ("times", "histories")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table

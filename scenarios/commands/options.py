@@ -1,0 +1,151 @@
+"""The options that several commands share, their exit codes, and how a command ends.
+
+0    pass
+1    fail: an invariant is violated
+2    inconclusive, or a request that cannot be met
+130  ended by Ctrl-C (SIGTERM: 143, SIGHUP: 129)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from types import FrameType
+from typing import Any, ParamSpec
+
+from infra.errors import InfraError
+from scenarios.errors import RequestError, ScenarioError
+
+Parameters = ParamSpec("Parameters")
+
+#: An option's value: text from a command line, a value from Python, or nothing.
+Number = int | str | None
+
+VIOLATED = 1
+BAD_REQUEST = 2
+INTERRUPTED = 130
+#: By signal: the exit codes of a run that is asked to end, or whose terminal is closed.
+ENDINGS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+#: More processes or runs at a time only wait for each other.
+MAX_JOBS = 256
+#: A seed that no option gives is drawn from this many.
+SEEDS = 2**32
+
+#: Lab seconds in a real one. Beyond the last a visibility timeout of a second is over before a process can answer.
+SLOWEST, FASTEST = 0.1, 100.0
+
+#: A longer number is a typing error.
+MAX_DIGITS = 18
+_WHOLE_NUMBER = re.compile(rf"\d{{1,{MAX_DIGITS}}}")
+
+
+def command(function: Callable[Parameters, int]) -> Callable[Parameters, int]:
+    """Turn the errors that a user can cause into one sentence and an exit code."""
+
+    @wraps(function)
+    def guarded(*arguments: Parameters.args, **options: Parameters.kwargs) -> int:
+        try:
+            return function(*arguments, **options)
+        except (ScenarioError, InfraError) as error:
+            return refuse(error)
+        except KeyboardInterrupt:
+            print("Interrupted: no verdict, and nothing is left running.", file=sys.stderr)
+            return INTERRUPTED
+
+    return guarded
+
+
+def refuse(error: Exception) -> int:
+    """Print an error; return the exit code of a request that cannot be met."""
+    print(f"error: {error}", file=sys.stderr)
+    return BAD_REQUEST
+
+
+def print_json(document: Any) -> None:
+    """Print a document as the whole of standard output."""
+    print(json.dumps(document))
+
+
+def check_consumer(consumer: str | None) -> str:
+    """Return the consumer that ``--consumer`` names, empty where the option is not given.
+
+    Raises:
+        RequestError: it is given and empty, which would run our consumer under another's name.
+    """
+    if consumer is not None and not consumer.strip():
+        raise RequestError("--consumer is empty; name a class as module:Class, or a program.")
+    return (consumer or "").strip()
+
+
+def chosen_seed(given: Number) -> int:
+    """Return the seed that ``--seed`` gives, or a new one."""
+    seed = whole("--seed", given)
+    return secrets.randbelow(SEEDS) if seed is None else seed
+
+
+def chosen_jobs(given: Number) -> int:
+    """Return how many processes ``--jobs`` asks for; by default as many as there are cores."""
+    return whole("--jobs", given, 1, MAX_JOBS) or os.cpu_count() or 1
+
+
+def whole(option: str, value: Number, least: int = 0, most: int | None = None) -> int | None:
+    """Return a number that a user gave as text, None where the option is not given.
+
+    Raises:
+        RequestError: it is not a whole number, or is out of range.
+    """
+    if value is None or value == "":
+        return None
+    bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
+    text = str(value).strip()
+    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            bounds += f", of {MAX_DIGITS} digits at most"
+        raise RequestError(f"{option} must be a whole number, {bounds}, and is {value!r}.")
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        raise RequestError(f"{option} must be a whole number, {bounds}, and is {number}.")
+    return number
+
+
+def chosen_speed(value: float | str | None) -> float | None:
+    """Return how many lab seconds ``--speed`` lets pass in a real one, None where the option is not given.
+
+    Raises:
+        RequestError: it is not a number, or is out of range.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not SLOWEST <= speed <= FASTEST:
+        raise RequestError(f"--speed must be a number from {SLOWEST:g} to {FASTEST:g}, and is {value!r}.")
+    return speed
+
+
+@contextmanager
+def termination_as_exit() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: by an exception, so that all is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: FrameType | None) -> Any:
+        raise SystemExit(ENDINGS[signal.Signals(number)])
+
+    before = {number: signal.signal(number, leave) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

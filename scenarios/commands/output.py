@@ -1,0 +1,200 @@
+"""What a run looks like on a terminal: progress while it goes on, then one table, the verdict and how to repeat it.
+
+On a terminal the progress is one live line; elsewhere each stage is a line of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from scenarios.history import History
+from scenarios.model import Scenario
+from scenarios.report.html import REPORT
+from scenarios.runs.index import Run
+from scenarios.runs.run import RunResult
+from scenarios.verdict import Outcome, Verdict
+
+#: Columns, where no terminal says how many there are.
+PLAIN_WIDTH = 140
+
+_COLOURS = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return the console to print on."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
+
+
+class Progress:
+    """Shows how a run goes (see :class:`scenarios.local.observer.Observer`); a context manager."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._began = time.monotonic()
+        self._stage = ""
+        self._counts = ""
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        self._print(self._title)
+        if self._console.is_terminal:
+            self._status = self._console.status("")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def began(self, seed: int, directory: Path) -> None:
+        """Say the seed, without which nothing can be repeated."""
+        self._print(f"seed {seed}, files in {short(directory)}")
+
+    def stage(self, text: str) -> None:
+        """Show what comes next."""
+        self._stage = text
+        if self._status is None:
+            self._print(f"{time.monotonic() - self._began:6.1f} s  {text}")
+        self._refresh()
+
+    def grown(self, history: History) -> None:
+        """Show the counts."""
+        again = sum(delivery.receive_count > 1 for delivery in history.deliveries)
+        done = sum(effect.status == "ok" for effect in history.effects)
+        self._counts = (
+            f"sent {len(history.sends)} · done {done} · delivered again {again} · "
+            f"deleted {len(history.gone)} · dead letters {len(history.dead_letters)} · faults {len(history.faults)}"
+        )
+        self._refresh()
+
+    def waited(self) -> None:
+        """Do nothing: a Ctrl-C reaches the run by itself."""
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+    def _refresh(self) -> None:
+        if self._status is not None:
+            self._status.update(Text("  ".join(filter(None, (self._stage, self._counts)))))
+
+
+def print_result(console: Console, result: RunResult) -> None:
+    """Print the table, the verdict with its reason, where the run is, and how to repeat it."""
+    verdict = result.verdict
+    console.print()
+    console.print(findings(verdict))
+    console.print()
+    headline = Text(str(verdict.outcome).upper(), style=_COLOURS[verdict.outcome])
+    headline.append(f"  {verdict.reason}", style="not bold default")
+    console.print(headline)
+    for line in _remarks(result):
+        console.print(Text(line), soft_wrap=True)
+
+
+def findings(verdict: Verdict) -> Table:
+    """Return the table of invariants and witnesses, each with its evidence."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text("invariants", style="bold"))
+    for invariant in verdict.invariants:
+        found = verdict.violations[invariant.name]
+        if found:
+            times = f"{len(found)} violations, e.g. " if len(found) > 1 else ""
+            mark, said = Text("VIOLATED", style="bold red"), f"{times}{found[0].summary}"
+        else:
+            mark, said = Text("holds", style="green"), invariant.promise
+        table.add_row(mark, invariant.name, Text(said))
+    table.add_row(Text("witnesses", style="bold"))
+    for witness in verdict.witnesses:
+        evidence = verdict.evidence[witness.name]
+        if evidence is not None:
+            mark, said = Text("seen", style="green"), evidence.summary
+        elif witness.required:
+            mark, said = Text("MISSING", style="bold yellow"), witness.question
+        else:
+            mark, said = Text("not seen"), f"{witness.question} (not needed for a verdict)"
+        table.add_row(mark, witness.name, Text(said))
+    if verdict.not_judged:
+        table.add_row(Text("not judged", style="bold"))
+    for name, operations in verdict.not_judged.items():
+        table.add_row(Text("unseen"), name, Text(f"{', '.join(operations)} cannot be seen from outside a program"))
+    return table
+
+
+def _remarks(result: RunResult) -> Iterable[str]:
+    verdict = result.verdict
+    twin = verdict.scenario.naive_twin
+    if verdict.twin_met is True:
+        yield f"This is the naive twin, without {twin.without}: {twin.violation} is the violation that it must show."
+    elif verdict.twin_met is False:
+        yield (
+            f"THE NAIVE TWIN DID NOT SHOW {twin.violation}. Without {twin.without} it must; until it does, "
+            "this scenario proves nothing about the pattern."
+        )
+    if verdict.recovered:
+        yield f"{verdict.recovered} messages came out although no producer knew of their send."
+    yield f"took     {result.seconds:.1f} s on stack {result.stack}"
+    yield f"run      {short(result.directory)}"
+    yield f"report   {short(result.directory / REPORT)}"
+    yield f"again    {verdict.conditions.command}"
+    if result.kept:
+        yield f"kept     stack {result.stack}; `invoke down --stack {result.stack}` takes it down"
+
+
+def print_scenarios(console: Console, scenarios: Iterable[Scenario]) -> None:
+    """Print the table of scenarios."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("name", "pace", "messages", "what it shows", "its naive twin violates"):
+        table.add_column(heading, no_wrap=heading != "what it shows")
+    for scenario in scenarios:
+        table.add_row(
+            scenario.name,
+            scenario.pace,
+            str(scenario.defaults.count),
+            scenario.summary,
+            scenario.naive_twin.violation,
+        )
+    console.print(table)
+
+
+def print_runs(console: Console, runs: Iterable[Run]) -> None:
+    """Print the table of runs."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    for heading in ("run", "tier", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    for run in runs:
+        verdict = run.verdict
+        if verdict is None:
+            table.add_row(run.name, "", Text("none", style="yellow"), "it did not come to its end")
+            continue
+        outcome = Text(verdict["verdict"], style=_COLOURS[Outcome(verdict["verdict"])])
+        twin = " (naive twin)" if verdict["naive"] else ""
+        table.add_row(run.name, verdict["tier"], outcome + Text(twin), Text(verdict["reason"], overflow="ellipsis"))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("There is no run yet; `invoke scenario --name crash` makes one.")
+
+
+def short(path: Path) -> str:
+    """Return a path as seen from the working directory, where it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,149 @@
+"""``invoke scenario``: run one scenario, in real processes or in simulated time, and print its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from scenarios.catalog import find_scenario
+from scenarios.commands.exploration_output import print_scenario
+from scenarios.commands.options import (
+    Number,
+    check_consumer,
+    chosen_seed,
+    chosen_speed,
+    command,
+    print_json,
+    termination_as_exit,
+    whole,
+)
+from scenarios.commands.output import Progress, make_console, print_result
+from scenarios.errors import RequestError
+from scenarios.exploration import replay as files
+from scenarios.exploration.shrink import record_case
+from scenarios.exploration.targets import Target, make_target
+from scenarios.runs.directory import point_latest_at
+from scenarios.runs.run import RunRequest, run_scenario
+
+
+@command
+def scenario(
+    name: str | None,
+    *,
+    seed: Number = None,
+    naive: bool = False,
+    count: Number = None,
+    batch_size: Number = None,
+    json: bool = False,
+    keep: bool = False,
+    stack: str | None = None,
+    consumer: str | None = None,
+    tier: str | None = None,
+    engine: str | None = None,
+    endpoint: str | None = None,
+    settings: Sequence[str] = (),
+    speed: float | str | None = None,
+) -> int:
+    """Run a scenario and print its verdict; return the exit code.
+
+    Args:
+        name: the scenario.
+        seed: None draws one and prints it.
+        naive: run the naive twin, whose verdict must be ``fail``.
+        count: messages to send.
+        batch_size: messages that a consumer receives at once.
+        json: print nothing but the verdict as JSON; progress goes to standard error.
+        keep: leave up a stack that is made for this run.
+        stack: the stack to run on; None takes the one that is up, else a temporary one.
+        consumer: a consumer of your own in the place of ours: a class as ``module:Class``, or a command line.
+        tier: ``local``, or ``sim`` for simulated time, where there is no stack.
+        engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``.
+        endpoint: the URL of an AWS endpoint for a stack that is made for this run.
+        settings: parameters of the scenario, each as ``key=value``.
+        speed: how many seconds the queues' clock runs in a real one.
+    """
+    given = check_consumer(consumer)
+    simulated = _is_simulated(tier, stack, engine, endpoint, keep=keep)
+    if simulated and speed not in (None, ""):
+        raise RequestError("The simulated tier's clock needs no --speed: it never waits.")
+    if not name:
+        raise RequestError("Which scenario? Give --name; `invoke scenarios` lists them.")
+    found = find_scenario(name)
+    if naive and given:
+        raise RequestError("--naive and --consumer both name a consumer; give one of them.")
+    messages, size = whole("--count", count), whole("--batch-size", batch_size)
+    if simulated:
+        target = make_target(
+            found.name,
+            count=messages,
+            batch_size=size,
+            settings=settings,
+            naive=naive,
+            consumer=given,
+            disturbed=False,
+        )
+        return simulate_once(target, chosen_seed(seed), json=json)
+    request = RunRequest(
+        scenario=found.name,
+        seed=whole("--seed", seed),
+        naive=naive,
+        count=messages,
+        batch_size=size,
+        consumer=given,
+        stack=stack or None,
+        keep=keep,
+        engine=engine or None,
+        endpoint=endpoint or None,
+        settings=tuple(settings or ()),
+        speed=chosen_speed(speed),
+    )
+    title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
+    with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:
+        result = run_scenario(request, progress)
+    if json:
+        print_json(result.as_json())
+    else:
+        print_result(make_console(), result)
+    return result.verdict.outcome.exit_code
+
+
+def simulate_once(target: Target, seed: int, *, json: bool = False, runs: Path | None = None) -> int:
+    """Run one scenario in simulated time and print its verdict; return the exit code.
+
+    Nothing goes wrong but what the scenario stages.
+    """
+    case = record_case(target, seed, frozenset())
+    simulation = case.simulate(_command_of(target, seed))
+    directory = files.new_directory(target.name, seed, runs)
+    files.write_run(case, simulation, directory)
+    point_latest_at(directory)
+    if json:
+        print_json({**simulation.verdict.as_json(), "run": str(directory)})
+    else:
+        print_scenario(simulation, directory)
+    return simulation.verdict.outcome.exit_code
+
+
+def _command_of(target: Target, seed: int) -> str:
+    found = find_scenario(target.name)
+    defaults, fixed = asdict(found.defaults), found.naive_twin.settings if target.naive else {}
+    words = ["invoke scenario", f"--name {target.name}", "--tier sim", f"--seed {seed}"]
+    words += ["--naive"] * target.naive
+    words += [f"--consumer {target.consumer}"] * bool(target.consumer)
+    for option, value in (("count", target.count), ("batch_size", target.batch_size)):
+        if value != defaults[option]:
+            words.append(f"--{option.replace('_', '-')} {value}")
+    words += [f"--set {name}={value}" for name, value in target.settings if name not in fixed]
+    return " ".join(words)
+
+
+def _is_simulated(tier: str | None, stack: str | None, engine: str | None, endpoint: str | None, *, keep: bool) -> bool:
+    if tier not in (None, "", "local", "sim"):
+        raise RequestError(
+            f"--tier is local or sim, not {tier!r}; a stack on AWS is named by --stack, once "
+            "`invoke up --tier aws` has brought it up."
+        )
+    if tier == "sim" and (stack or engine or endpoint or keep):
+        raise RequestError("The simulated tier has no stack: leave out --stack, --engine, --endpoint and --keep.")
+    return tier == "sim"

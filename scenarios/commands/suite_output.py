@@ -1,0 +1,107 @@
+"""What a set of scenarios looks like on a terminal: who is at work, each run as it ends, and one table of all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from scenarios.commands.output import short
+from scenarios.runs.suite import Entry
+
+_MARKS = {0: Text("as it should", style="green"), 1: Text("NOT SO", style="bold red"), 2: Text("?", style="yellow")}
+
+
+class SetProgress:
+    """Shows how a set goes (see :class:`scenarios.runs.suite.SetObserver`); a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._runs = 0
+        self._ended = 0
+        self._stages: dict[str, str] = {}
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status = self._console.status("bringing up a stack")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def begins(self, runs: int, stack: str) -> None:
+        """Say how much there is to do."""
+        self._runs = runs
+        self._print(f"{runs} runs on the stack {stack}, up after {time.monotonic() - self._began:.1f} s")
+
+    def stage(self, name: str, text: str) -> None:
+        """Show who is at work."""
+        self._stages[name] = text
+        self._refresh()
+
+    def ended(self, entry: Entry, *, again: bool = False) -> None:
+        """Print the run's line."""
+        self._ended += not again
+        self._stages.pop(_name(entry), None)
+        said = str(entry.result.verdict.outcome).upper() if entry.result else "no verdict"
+        seconds = f"{entry.result.seconds:4.1f} s" if entry.result else ""
+        alone = "  repeated by itself" if again else ""
+        self._print(f"{time.monotonic() - self._began:6.1f} s  {said:12}  {_name(entry)}  {seconds}{alone}")
+        self._refresh()
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+    def _refresh(self) -> None:
+        if self._status is not None:
+            at_work = ", ".join(self._stages)
+            self._status.update(Text(f"{self._ended} of {self._runs} done; at work: {at_work}"))
+
+
+def print_set(console: Console, entries: Sequence[Entry], seconds: float) -> None:
+    """Print the table, why something is not as it should be, and how long all took."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("scenario", "verdict", "", "took", "seed", "run"):
+        table.add_column(heading, no_wrap=True)
+    for entry in entries:
+        result = entry.result
+        if result is None:
+            table.add_row(_name(entry), "none", _MARKS[entry.exit_code], "", "", "")
+            continue
+        verdict = result.verdict
+        table.add_row(
+            _name(entry),
+            str(verdict.outcome),
+            _MARKS[entry.exit_code],
+            f"{result.seconds:.1f} s",
+            str(verdict.conditions.seed),
+            short(result.directory),
+        )
+    console.print()
+    console.print(table)
+    for entry in entries:
+        if entry.exit_code:
+            why = entry.result.verdict.reason if entry.result else entry.error
+            console.print()
+            console.print(Text(f"{_name(entry)}: {why}"), soft_wrap=True)
+            if entry.result:
+                console.print(Text(f"again: {entry.result.verdict.conditions.command}"), soft_wrap=True)
+    good = sum(not entry.exit_code for entry in entries)
+    console.print()
+    console.print(Text(f"{good} of {len(entries)} as they should be, in {seconds:.1f} s"))
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.scenario.name} (naive twin)" if entry.naive else entry.scenario.name

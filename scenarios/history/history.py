@@ -1,0 +1,494 @@
+"""The history of a run, and quick typed views of it: what was sent, delivered, done, deleted, and what went wrong.
+
+A history is nothing but its records, ordered by time (see ``services.history`` for their types). Every view is made
+at its first use and kept; making one reads each record once. Nothing here does any I/O, so the judge runs as well on
+a history that was never written down.
+
+    records ─▶ calls ─▶ sends  deliveries  deletions  claims  completes  effects
+        │        └ an operation: its invoke record, and its outcome ok, fail or unknown
+        └────▶ events: faults  exits  dead letters  the ledger  what the endpoint says of itself
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from scenarios.errors import HistoryError
+from scenarios.history.records import (
+    ENDPOINT,
+    LAB,
+    Call,
+    ClaimAnswer,
+    Completion,
+    Deletion,
+    Delivery,
+    Effect,
+    Exit,
+    Facts,
+    FaultStrike,
+    Record,
+    SentMessage,
+)
+from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
+
+
+class History:
+    """The records of one run.
+
+    Args:
+        records: in any order; they are kept ordered by time, process and index.
+
+    Raises:
+        HistoryError: a record answers an operation that was never begun.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records: Sequence[Record] = sorted(records, key=_order)
+        self._calls: dict[str, list[Call]] = defaultdict(list)
+        self._events: dict[str, list[Record]] = defaultdict(list)
+        self._endpoint: dict[str, list[Record]] = defaultdict(list)
+        self._fault_records: list[tuple[Record, Call]] = []
+        self._begun: dict[tuple[str, int], Call] = {}
+        self._read(self.records)
+
+    def _read(self, records: Iterable[Record]) -> None:
+        begun = self._begun
+        for record in records:
+            kind, process = record["type"], record["process"]
+            if kind == "invoke":
+                call = Call(record)
+                begun[process, record["index"]] = call
+                self._calls[call.operation].append(call)
+            elif kind == "event":
+                (self._endpoint if process == ENDPOINT else self._events)[record["event"]].append(record)
+            else:
+                found = begun.get((process, record["invocation"]))
+                if found is None:
+                    raise HistoryError(
+                        f"The history is not whole: record {record['index']} of {process} speaks of record "
+                        f"{record['invocation']}, which is not there."
+                    )
+                if kind == "fault":
+                    found.faults.append(record)
+                    self._fault_records.append((record, found))
+                else:
+                    found.outcome = record
+
+    # --- what is known of the run ------------------------------------------------------------------------------------
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the lab said of the run."""
+        said = self._events.get("run")
+        return Facts(**{name: said[0][name] for name in Facts._fields if name in said[0]}) if said else Facts()
+
+    def calls(self, operation: str) -> Sequence[Call]:
+        """Return the operations of a kind, in the order in which they were begun."""
+        return self._calls.get(operation, ())
+
+    def events(self, event: str) -> Sequence[Record]:
+        """Return the events of a name that processes and lab recorded."""
+        return self._events.get(event, ())
+
+    def endpoint(self, event: str) -> Sequence[Record]:
+        """Return the events of a name that the embedded endpoint recorded."""
+        return self._endpoint.get(event, ())
+
+    @property
+    def has_endpoint(self) -> bool:
+        """Whether the endpoint recorded its own side."""
+        return bool(self._endpoint)
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sends(self) -> Sequence[SentMessage]:
+        """The messages whose sends were acknowledged, in order; one that a FIFO queue swallowed as a duplicate once."""
+        found: dict[str, SentMessage] = {}
+        for call in self.calls("Send"):
+            outgoing = call.arguments["messages"]
+            for entry in (call.result or {}).get("sent", ()):
+                message = outgoing[entry["entry"]]
+                position = int(entry.get("sequence_number") or len(found))
+                sent = self._message(entry["message_id"], message["body"], message.get("group"), position, call)
+                found.setdefault(sent.message_id, sent)
+        return tuple(found.values())
+
+    @cached_property
+    def bodies(self) -> Mapping[str, str]:
+        """The body of each message whose send was acknowledged or that was received, by its MessageId."""
+        sent = {
+            entry["message_id"]: call.arguments["messages"][entry["entry"]]["body"]
+            for call in self.calls("Send")
+            for entry in (call.result or {}).get("sent", ())
+        }
+        return sent | {delivery.message_id: delivery.body for delivery in self.deliveries}
+
+    @cached_property
+    def attempted_keys(self) -> frozenset[str]:
+        """The keys of all messages that somebody tried to send, whatever came of it."""
+        unclear = (
+            self._message("", message["body"], None, 0, call, acknowledged=False).key
+            for call in self.calls("Send")
+            if call.status == "unknown"
+            for message in call.arguments["messages"]
+        )
+        return frozenset(message.key for message in self.messages.values()) | frozenset(filter(None, unclear))
+
+    @cached_property
+    def messages(self) -> Mapping[str, SentMessage]:
+        """Every message that is known to exist, by its MessageId: acknowledged sends, recovered ones, redriven ones.
+
+        A redriven message is the one that was sent, under a MessageId of its own.
+        """
+        found = {sent.message_id: sent for sent in self.sends}
+        unclear = {
+            message["body"]: call
+            for call in self.calls("Send")
+            if call.status == "unknown"
+            for message in call.arguments["messages"]
+        }
+        if unclear:
+            for item in self.deliveries:
+                if item.message_id not in found and item.body in unclear:
+                    position = int(item.sequence_number or len(found))
+                    found[item.message_id] = self._message(
+                        item.message_id, item.body, item.group, position, unclear[item.body], acknowledged=False
+                    )
+        for new, record in self.redriven.items():
+            if record["message_id"] in found:
+                found[new] = found[record["message_id"]]._replace(message_id=new)
+        return found
+
+    @cached_property
+    def redriven(self) -> Mapping[str, Record]:
+        """The MessageIds that a message move task gave, each with the record that says which message it had been.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+        """
+        return {record["new_message_id"]: record for record in self.endpoint("moved")}
+
+    def latest(self, message_id: str) -> str:
+        """Return the MessageId that a message has in the end, after any number of redrives."""
+        while (new := self._redriven_as.get(message_id)) is not None:
+            message_id = new
+        return message_id
+
+    @cached_property
+    def _redriven_as(self) -> Mapping[str, str]:
+        return {record["message_id"]: new for new, record in self.redriven.items()}
+
+    def arrived(self, message: SentMessage) -> float:
+        """Return when a message came to the queue: when its send was answered, or when it was moved back."""
+        record = self.redriven.get(message.message_id)
+        return message.call.ended if record is None else float(record["time"])
+
+    def _message(
+        self, message_id: str, body: str, group: str | None, position: int, call: Call, *, acknowledged: bool = True
+    ) -> SentMessage:
+        try:
+            payload = parse_payload(body)
+            key = effect_key(payload, message_id, self.facts.business_field)
+            sequence, poison = sequence_of(payload), payload.get("poison") is True
+        except MalformedPayload:
+            key, sequence, poison = message_id, None, True
+        return SentMessage(message_id, key, sequence, group, poison, position, acknowledged, call)
+
+    @cached_property
+    def deliveries(self) -> Sequence[Delivery]:
+        """What consumers received from the queue under study, in the order in which the receives ended."""
+        other = self.facts.dead_letter_queue
+        return self._received(lambda call: not _of_the_lab(call) and not (other and call.queue == other))
+
+    @cached_property
+    def dead_letter_deliveries(self) -> Sequence[Delivery]:
+        """What was received from the dead-letter queue, by the lab or by anyone."""
+        name = self.facts.dead_letter_queue
+        return self._received(lambda call: bool(name) and call.queue == name)
+
+    def _received(self, wanted: Any) -> Sequence[Delivery]:
+        found = [
+            Delivery(
+                item["message_id"],
+                item["receive_count"],
+                call.process,
+                item["body"],
+                item.get("group"),
+                item.get("sequence_number"),
+                call,
+            )
+            for call in self.calls("Receive")
+            if call.result and wanted(call)
+            for item in call.result
+        ]
+        found.sort(key=lambda delivery: delivery.time)
+        return found
+
+    @cached_property
+    def deliveries_of(self) -> Mapping[str, Sequence[Delivery]]:
+        """The deliveries of each message, by its MessageId."""
+        return _grouped(self.deliveries, lambda delivery: delivery.message_id)
+
+    @cached_property
+    def deletions(self) -> Sequence[Deletion]:
+        """What consumers asked the queue under study to delete, message by message."""
+        other = self.facts.dead_letter_queue
+        found: list[Deletion] = []
+        for call in self.calls("Delete"):
+            if _of_the_lab(call) or (other and call.queue == other):
+                continue
+            refused = {item["entry"] for item in call.result or ()}
+            status = call.status
+            found += [
+                Deletion(message_id, call.process, "fail" if entry in refused else status, call)
+                for entry, message_id in enumerate(call.arguments["messages"])
+            ]
+        return found
+
+    @cached_property
+    def deletions_of(self) -> Mapping[str, Sequence[Deletion]]:
+        """The deletions of each message, by its MessageId."""
+        return _grouped(self.deletions, lambda deletion: deletion.message_id)
+
+    # --- where a message is in the end -------------------------------------------------------------------------------
+
+    @cached_property
+    def dead_letters(self) -> Mapping[str, Sequence[Record]]:
+        """The messages that were ever moved to the dead-letter queue, with the records that say so."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for record in self.endpoint("dead-lettered"):
+            found[record["message_id"]].append(record)
+        for delivery in self.dead_letter_deliveries:
+            if delivery.call.outcome is not None:
+                found[delivery.message_id].append(delivery.call.outcome)
+        return found
+
+    @cached_property
+    def purged(self) -> Mapping[str, Record]:
+        """The messages that a purge took, with the endpoint's record of it; only the endpoint can know."""
+        return {
+            message_id: record
+            for record in self.endpoint("purged")
+            if record.get("queue") != self.facts.dead_letter_queue
+            for message_id in record["message_ids"]
+        }
+
+    @cached_property
+    def gone(self) -> frozenset[str]:
+        """The messages that are surely out of the queue: deleted, purged, or forgotten when their retention was over.
+
+        Where the endpoint recorded its side, it is the authority. Elsewhere a delete counts if the process that asked
+        for it held the newest receipt handle: an older one succeeds on a standard queue, and need not delete.
+        """
+        if self.has_endpoint:
+            return frozenset(self.purged) | frozenset(
+                record["message_id"]
+                for event in ("deleted", "expired")
+                for record in self.endpoint(event)
+                if record.get("queue") != self.facts.dead_letter_queue
+            )
+        return frozenset(
+            deletion.message_id
+            for deletion in self.deletions
+            if deletion.status == "ok" and self._had_newest_handle(deletion)
+        )
+
+    def _had_newest_handle(self, deletion: Deletion) -> bool:
+        before = [
+            delivery
+            for delivery in self.deliveries_of.get(deletion.message_id, ())
+            if delivery.time <= deletion.call.started
+        ]
+        return not before or before[-1].process == deletion.process
+
+    @cached_property
+    def left_in_queue(self) -> frozenset[str] | None:
+        """The messages that the lab found in the queue at the end; None where it did not look."""
+        looked = self.events("left-in-queue")
+        return frozenset(item for record in looked for item in record["message_ids"]) if looked else None
+
+    def in_flight(self, message_id: str) -> bool:
+        """Tell whether a message still waits in the queue, visible or not, as far as anyone can tell."""
+        if self.left_in_queue is not None and message_id in self.left_in_queue:
+            return True
+        if message_id in self.gone or message_id in self.dead_letters:
+            return False
+        return self.left_in_queue is None
+
+    @cached_property
+    def unsettled(self) -> Sequence[SentMessage]:
+        """The messages that still wait in the queue."""
+        return [message for message in self.messages.values() if self.in_flight(message.message_id)]
+
+    # --- the store and the world -------------------------------------------------------------------------------------
+
+    @cached_property
+    def claims(self) -> Sequence[ClaimAnswer]:
+        """The claims, in the order in which they were made."""
+        return [
+            ClaimAnswer(
+                call.arguments["key"],
+                call.process,
+                (call.result or {}).get("type", ""),
+                (call.result or {}).get("fencing_token"),
+                call,
+            )
+            for call in self.calls("Claim")
+        ]
+
+    @cached_property
+    def completions(self) -> Sequence[Completion]:
+        """The completions, in the order in which they were asked for."""
+        return [
+            Completion(call.arguments["key"], call.process, call.arguments["fencing_token"], call.result, call)
+            for call in self.calls("Complete")
+        ]
+
+    @cached_property
+    def effects(self) -> Sequence[Effect]:
+        """The side effects that consumers set out to cause, in the order in which they were begun."""
+        return [_effect(call) for call in self._side_effect_calls()]
+
+    def _side_effect_calls(self) -> Sequence[Call]:
+        with_key = self.calls("CallApi")
+        if not with_key:
+            return self.calls("PerformSideEffect")
+        return sorted([*self.calls("PerformSideEffect"), *with_key], key=lambda call: _order(call.invoke))
+
+    @cached_property
+    def effects_of(self) -> Mapping[str, Sequence[Effect]]:
+        """The side effects of each key."""
+        return _grouped(self.effects, lambda effect: effect.key)
+
+    @cached_property
+    def effects_for(self) -> Mapping[str, Sequence[Effect]]:
+        """The side effects that each message caused, by its MessageId, whatever they are known by."""
+        return _grouped(self.effects, lambda effect: effect.message_id)
+
+    @cached_property
+    def receives_of(self) -> Mapping[str, Sequence[Call]]:
+        """The receives of each process."""
+        return _grouped(self.calls("Receive"), lambda call: call.process)
+
+    @cached_property
+    def claims_of(self) -> Mapping[str, Sequence[ClaimAnswer]]:
+        """The claims of each key."""
+        return _grouped(self.claims, lambda claim: claim.key)
+
+    @cached_property
+    def look_ups_of(self) -> Mapping[str, Sequence[Call]]:
+        """The looks into the ledger for each key."""
+        return _grouped(self.calls("LookUpSideEffect"), lambda call: str(call.arguments["key"]))
+
+    @cached_property
+    def ledger(self) -> Mapping[str, int] | None:
+        """The external system's own count of executions by key, read at the end; None where nobody read it."""
+        read = self.events("ledger")
+        return read[-1]["executions"] if read else None
+
+    @cached_property
+    def states(self) -> Mapping[str, int] | None:
+        """The version that each entity's state has, read at the end; None where nobody read any."""
+        read = self.events("states")
+        return read[-1]["versions"] if read else None
+
+    @cached_property
+    def executions(self) -> Mapping[str, int]:
+        """How often each key's side effect was done: the ledger is the authority, else what clients saw."""
+        if self.ledger is not None:
+            return self.ledger
+        found: dict[str, int] = defaultdict(int)
+        for effect in self.effects:
+            found[effect.key] += effect.status == "ok" and not (effect.recognised and found[effect.key])
+        return {key: count for key, count in found.items() if count}
+
+    # --- what went wrong on purpose, and who ended how ---------------------------------------------------------------
+
+    @cached_property
+    def faults(self) -> Sequence[FaultStrike]:
+        """The faults that struck, in order."""
+        return [
+            FaultStrike(
+                record["fault"]["kind"],
+                record["operation"],
+                record["fault"].get("point", "before"),
+                record["process"],
+                float(record["time"]),
+                call,
+                record,
+            )
+            for record, call in self._fault_records
+        ]
+
+    @cached_property
+    def exits(self) -> Mapping[str, Exit]:
+        """How each process ended, by its name."""
+        return {
+            record["exited"]: Exit(record["exited"], record["code"], float(record["time"]), record)
+            for record in self.events("exited")
+        }
+
+    def ended_badly(self, process: str) -> bool:
+        """Whether a process is known to have ended with an exit code that is not 0."""
+        end = self.exits.get(process)
+        return end is not None and end.code != 0
+
+    # --- words for people --------------------------------------------------------------------------------------------
+
+    def name(self, message_id: str) -> str:
+        """Return a message's name for people: its number where it has one, else the start of its id."""
+        message = self.messages.get(message_id)
+        again = " (redriven)" if message_id in self.redriven else ""
+        if message is None or message.sequence is None:
+            return f"message {message_id[:8]}{again}"
+        return f"message #{message.sequence}{again}"
+
+    def name_of_key(self, key: str) -> str:
+        """Return the name of the first message that has a key; a step of a saga stands behind it: ``#1/refund``."""
+        found = self._by_key.get(key)
+        if found is None:
+            whole, slash, step = key.rpartition("/")
+            return f"{self.name(self._by_key[whole])}{slash}{step}" if whole in self._by_key else f"key {key[:8]}"
+        return self.name(found)
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for message in self.messages.values():
+            found.setdefault(message.key, message.message_id)
+        return found
+
+
+def _effect(call: Call) -> Effect:
+    # A plain ledger answers with a number, an API that honours idempotency keys with more.
+    answer = call.result if isinstance(call.result, Mapping) else {"executions": call.result, "recognised": False}
+    arguments = call.arguments
+    return Effect(
+        arguments["key"],
+        arguments["message_id"],
+        arguments.get("sequence"),
+        arguments.get("group"),
+        call.process,
+        call.status,
+        answer["executions"],
+        call,
+        answer["recognised"],
+    )
+
+
+def _order(record: Record) -> tuple[float, str, int]:
+    return record["time"], record["process"], record["index"]
+
+
+def _of_the_lab(call: Call) -> bool:
+    return call.process.partition("-")[0] == LAB
+
+
+def _grouped(items: Iterable[Any], key: Any) -> Mapping[str, Sequence[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
+    return found

@@ -1,1 +1,0 @@
-"""The tiers: where a scenario's story is staged."""

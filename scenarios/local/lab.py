@@ -1,0 +1,457 @@
+"""The local lab: real producers and consumers as subprocesses, each with its own history file and log.
+
+Everything it learns, it learns from the files that the processes append to and from how they end; it looks at both
+every few milliseconds. Its own acts (exits seen, the ledger read, dead letters received) go into files like theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from scenarios.catalog.graceful_shutdown.checks import ASKED_TO_END, ON_ITS_WAY
+from scenarios.errors import DeadlineMissed, ServiceFailedError
+from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
+from scenarios.history.files import HistoryTail, TailedFile
+from scenarios.lab import (
+    ConsumerHandle,
+    ConsumerSettings,
+    ProducerHandle,
+    ProducerOptions,
+    QueueInfo,
+    has_ended,
+    has_started,
+)
+from scenarios.local.environment import as_options, as_variables, service_environment
+from scenarios.local.move_task import redriven
+from scenarios.local.observer import Observer
+from scenarios.local.processes import Command, Processes
+from scenarios.local.programs import Programs, Start
+from scenarios.local.spawner import Births
+from scenarios.local.stack_resources import Hands
+from scenarios.local.timing import Timing
+from scenarios.model import Parameters, Scenario
+from services.faults import Fault
+from services.history import Recorder, append_to
+
+if TYPE_CHECKING:
+    from infra.stacks import ScenarioResources, Stack
+
+#: Seconds between two looks at the processes and their files.
+LOOK_EVERY = 0.015
+#: Seconds between two looks into a dead-letter queue that does not tell by itself what is moved to it.
+LOOK_FOR_DEAD_LETTERS_EVERY = 0.5
+#: Seconds that a producer may take to start, and for each message.
+PRODUCER_DEADLINE = (30.0, 0.1)
+#: Seconds in which a consumer finishes what it has in hand: a long poll, a batch, and the start of Python itself.
+STOP_DEADLINE = 30.0
+#: How a program ends that leaves SIGTERM to the system, or to a shell: no clean end, and an end.
+ENDED_BY_SIGTERM = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+#: A line that says what went wrong, as Python, Node, Java and others write it.
+AN_ERROR = re.compile(r"\s*(error: |[\w.]*(Error|Exception)\b[^()]*: )")
+#: Real seconds that a deadline is put off where the lab's clock runs faster: for the work that does not.
+SLACK = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a run is made of.
+
+    Attributes:
+        consumer: the class in the place of ours, as ``module:Class``; empty for our own.
+        program: the program in the place of ours, and its arguments; empty for a class.
+        fresh: the stack was made for this run.
+        directory: the run's own.
+        births: the nursery of its services; None to start each from nothing.
+        producer: the class in the place of our producer, as ``module:Class``; empty for our own.
+    """
+
+    scenario: Scenario
+    parameters: Parameters
+    seed: int
+    naive: bool
+    consumer: str
+    stack: Stack
+    resources: ScenarioResources
+    fresh: bool
+    directory: Path
+    births: Births | None = None
+    program: tuple[str, ...] = ()
+    producer: str = ""
+
+
+class SubprocessLab:
+    """A lab (see :class:`scenarios.lab.Lab`) of real processes. Close it, and no process is left."""
+
+    def __init__(self, setup: Setup, observer: Observer) -> None:
+        self._setup = setup
+        self._observer = observer
+        self._files = setup.directory / "processes"
+        self._environment = service_environment(setup.stack, setup.resources)
+        self._processes = Processes(setup.births)
+        self._programs = Programs(setup.program, setup.stack, setup.resources, self._files) if setup.program else None
+        self._names_taken: set[str] = set()
+        self._asked_to_end: set[str] = set()
+        self._dead_letters: list[str] = []
+        sink = append_to(self._files / f"{LAB}.jsonl")
+        self._recorder = Recorder(sink, LAB, time.monotonic)
+        self._hands = Hands(setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl"))
+        self._tail = HistoryTail(self._files)
+        self._speed = 1.0
+
+    @property
+    def parameters(self) -> Parameters:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._setup.parameters
+
+    @property
+    def seed(self) -> int:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._setup.seed
+
+    @property
+    def naive(self) -> bool:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._setup.naive
+
+    @property
+    def queue(self) -> QueueInfo:
+        """See :class:`scenarios.lab.Lab`."""
+        resources = self._setup.resources
+        return QueueInfo(resources.visibility_timeout, resources.max_receive_count, resources.fifo)
+
+    @property
+    def history(self) -> History:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._tail.history
+
+    # --- the beginning and the end -----------------------------------------------------------------------------------
+
+    def open(self, *, fifo: bool, bucket: bool = False) -> None:
+        """Prepare the stack, and say in the history under what conditions the run begins.
+
+        Raises:
+            UnsuitableError: queues or tables are not there, or not what the scenario needs.
+        """
+        setup, resources = self._setup, self._setup.resources
+        self._observer.stage("preparing queues and tables")
+        self._hands.check(fifo=fifo, bucket=bucket)
+        self._speed = self._hands.speed()
+        self._hands.reset(
+            setup.seed, setup.scenario.delivery, fresh=setup.fresh, purge_seconds=setup.scenario.purge_seconds
+        )
+        self._tail = HistoryTail(self._files, self._endpoint_file(), speed=self._speed)
+        self._recorder.event(
+            "run",
+            scenario=setup.scenario.name,
+            seed=setup.seed,
+            naive=setup.naive,
+            queue=resources.queue_name,
+            dead_letter_queue=resources.dead_letter_queue_name,
+            fifo=resources.fifo,
+            visibility_timeout=resources.visibility_timeout,
+            max_receive_count=resources.max_receive_count,
+            speed=self._speed,
+            parameters=asdict(setup.parameters),
+        )
+
+    def _endpoint_file(self) -> list[TailedFile]:
+        path = self._setup.stack.endpoint_history
+        if path is None:
+            return []
+        resources = self._setup.resources
+        ours = {resources.queue_name, resources.dead_letter_queue_name}
+
+        def keep(record: Record) -> bool:
+            return record["process"] == ENDPOINT and record.get("queue") in ours
+
+        end = path.stat().st_size if path.exists() else 0
+        return [TailedFile(path, offset=end, keep=keep, names=ours, speed=self._speed)]
+
+    def finish(self) -> History:
+        """End what still runs, read what is left in queues and ledger, and return the whole history."""
+        self._observer.stage("reading the ledger and what is left in the queues")
+        try:
+            self.stop()
+        except DeadlineMissed:
+            self.close()
+        if self._programs is not None:
+            self._programs.close()
+        self.collect_dead_letters()
+        self._look()
+        if not self._hands.embedded and self.history.unsettled:
+            self._recorder.event(
+                "left-in-queue", queue=self._setup.resources.queue_name, message_ids=self._hands.take_what_is_left()
+            )
+        self._recorder.event("ledger", executions=self._hands.executions())
+        if self.history.calls("WriteState"):
+            self._recorder.event("states", versions=self._hands.versions())
+        if self._setup.resources.bucket:
+            self._recorder.event("payloads", keys=self._hands.payload_keys())
+        self._look()
+        return self.history
+
+    def close(self) -> None:
+        """Kill what still runs; safe at any time, more than once."""
+        self._processes.kill()
+        self._note_exits()
+        if self._programs is not None:
+            self._programs.close()
+
+    # --- what a story does -------------------------------------------------------------------------------------------
+
+    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+        """See :class:`scenarios.lab.Lab`."""
+        producer = self.start_producer(**options)
+        count = options.get("count", self.parameters.count)
+        seconds, per_message = PRODUCER_DEADLINE
+        takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
+        self.wait_for(
+            has_ended(producer), deadline=seconds + per_message * count + takes, what=f"{count} messages to be sent"
+        )
+        return tuple(message for message in self.history.sends if message.call.process == producer.name)
+
+    def start_producer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+    ) -> ProducerHandle:
+        """See :class:`scenarios.lab.Lab`."""
+        name = self._new_name(name or "producer")
+        # The first producer takes the run's own seed: the same seed by hand sends the same messages.
+        seed = self.seed if name == "producer" else self._seed_of(name)
+        options.setdefault("count", self.parameters.count)
+        arguments = as_options({**self._timing.options(options), "seed": seed})
+        variables = {
+            "SEED": str(seed),
+            "FAULTS": json.dumps([fault.as_json() for fault in self._timing.faults(faults)]),
+            **({"PRODUCER": self._setup.producer} if self._setup.producer else {}),
+        }
+        self._start(name, ["-m", "services.producer", *arguments], variables)
+        return ProducerHandle(name)
+
+    def start_consumer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+    ) -> ConsumerHandle:
+        """See :class:`scenarios.lab.Lab`."""
+        name = self._new_name(name or "consumer")
+        self._observer.stage(f"starting {name}")
+        timing = self._timing
+        if self._programs is not None:
+            kill = partial(self._processes.kill_one, name)
+            start = Start(name, timing.faults(faults), timing.settings(settings), self._seed_of(name), kill)
+            self._processes.start(self._programs.prepare(start, self._environment))
+            self._programs.began(name)
+            return ConsumerHandle(name)
+        variables = {
+            "SEED": str(self._seed_of(name)),
+            "FAULTS": json.dumps([fault.as_json() for fault in timing.faults(faults)]),
+            **({"CONSUMER": self._setup.consumer} if self._setup.consumer else {}),
+            **as_variables(timing.settings(settings)),
+        }
+        self._start(name, ["-m", "services.consumer"], variables)
+        return ConsumerHandle(name)
+
+    def stop(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        names = tuple(consumer.name for consumer in consumers) or self._processes.running
+        if not names:
+            return
+        self._asked_to_end.update(names)
+        self._processes.terminate(names)
+        self.wait_for(
+            lambda history: all(name in history.exits for name in names),
+            deadline=STOP_DEADLINE,
+            what=f"{', '.join(names)} to end",
+        )
+
+    def ask_to_end(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        names = tuple(consumer.name for consumer in consumers)
+        self._asked_to_end.update(names)
+        for name in names:
+            self._recorder.event(ASKED_TO_END, asked=name, heard_within=ON_ITS_WAY * self._speed)
+        self._processes.terminate(names)
+
+    def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._observer.stage(f"waiting for {what}")
+        end = time.monotonic() + self._real(deadline)
+        grown = True
+        while True:
+            grown = self._look() or grown
+            if grown and condition(self.history):
+                return
+            grown = False
+            if time.monotonic() > end:
+                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+            self._observer.waited()
+            time.sleep(LOOK_EVERY)
+
+    def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._observer.stage(f"waiting for {what}")
+        end = time.monotonic() + self._real(deadline)
+        while True:
+            began = time.monotonic()
+            self._look()
+            if look(self.history, began * self._speed):
+                return
+            while (left := began + every / self._speed - time.monotonic()) > 0:
+                self._look()
+                self._observer.waited()
+                time.sleep(min(LOOK_EVERY, left))
+            if time.monotonic() > end:
+                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+
+    def note(self, event: str, **details: Any) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._recorder.event(event, **details)
+
+    @property
+    def _timing(self) -> Timing:
+        return Timing(self._speed, self.queue.visibility_timeout)
+
+    def _real(self, deadline: float) -> float:
+        """Return a deadline of the lab's in real seconds; no process starts the quicker for a quicker clock."""
+        return deadline if self._speed <= 1 else deadline / self._speed + SLACK
+
+    def collect_dead_letters(self) -> tuple[str, ...]:
+        """See :class:`scenarios.lab.Lab`."""
+        self._dead_letters += self._hands.take_dead_letters()
+        return tuple(self._dead_letters)
+
+    def redrive(self, *, deadline: float) -> int:
+        """See :class:`scenarios.lab.Lab`."""
+        what = "what was dead-lettered to be moved back"
+        self._observer.stage(f"waiting for {what}")
+        task = self._hands.start_redrive()
+        end = time.monotonic() + self._real(deadline)
+        while (told := task.told()).running:
+            if time.monotonic() > end:
+                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+            self._look()
+            self._observer.waited()
+            time.sleep(LOOK_EVERY)
+        self._look()
+        return redriven(self._recorder, told.status, told.moved, told.failure)
+
+    def remove_payload(self, message: SentMessage) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._hands.remove_payload(message.key)
+
+    def sweep_payloads(self) -> tuple[str, ...]:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._hands.sweep_payloads()
+
+    def settle(self, *, deadline: float) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        what = "every message to be deleted or dead-lettered"
+        if self._hands.embedded:
+            self.wait_for(lambda history: not history.unsettled, deadline=deadline, what=what)
+            return
+        end = time.monotonic() + deadline
+        while True:
+            try:
+                self.wait_for(
+                    lambda history: not history.unsettled,
+                    deadline=min(LOOK_FOR_DEAD_LETTERS_EVERY, max(0.0, end - time.monotonic())),
+                    what=what,
+                )
+            except DeadlineMissed:
+                if time.monotonic() > end:
+                    raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.") from None
+            else:
+                return
+            limit = self.queue.max_receive_count
+            if any(len(self.history.deliveries_of.get(it.message_id, ())) >= limit for it in self.history.unsettled):
+                self.collect_dead_letters()
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def _start(self, name: str, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+        environment = {
+            **self._environment,
+            **variables,
+            "PROCESS_NAME": name,
+            "HISTORY_PATH": str(self._files / f"{name}.jsonl"),
+        }
+        log = self._files / f"{name}.log"
+        command = Command(name, [sys.executable, *arguments], environment, self._setup.directory, log)
+        self._processes.start(command)
+
+    def _look(self) -> bool:
+        """Take in what is new; return whether there was anything."""
+        # First who ended, then the files: what a process wrote before its end is then read before its end is known.
+        ended = self._note_exits()
+        grown = self._tail.poll()
+        if self._programs is not None:
+            done = set(self._programs.look(self._processes.running)) - self._asked_to_end
+            self._asked_to_end |= done
+            self._processes.terminate(tuple(done))
+        for name, code in ended:
+            self._check_exit(name, code)
+        if grown:
+            self._observer.grown(self.history)
+        return grown
+
+    def _note_exits(self) -> list[tuple[str, int]]:
+        ended = self._processes.ended()
+        for name, code in ended:
+            self._recorder.event("exited", exited=name, code=code)
+        return ended
+
+    def _check_exit(self, name: str, code: int) -> None:
+        killed_by_fault = code == -signal.SIGKILL and any(
+            fault.process == name and fault.kind == "crash" for fault in self.history.faults
+        )
+        # Until Python has started and the consumer listens to signals, SIGTERM ends it as it ends anything.
+        ended_while_starting = (
+            code == -signal.SIGTERM
+            and name in self._asked_to_end
+            and not has_started(ConsumerHandle(name))(self.history)
+        )
+        if self._programs is not None and name in self._programs:
+            may_end = name in self._asked_to_end or self._programs.is_done(name)
+            fine = may_end and code in ENDED_BY_SIGTERM
+        else:
+            fine = code == 0
+        if fine or killed_by_fault or ended_while_starting:
+            return
+        log = self._files / f"{name}.log"
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        unasked = "" if code else " although nobody had asked it to"
+        raise ServiceFailedError(f"{name} ended with {how}{unasked}: {_last_words(log)} (its log: {log})")
+
+    def _new_name(self, wanted: str) -> str:
+        number = 1
+        name = f"{wanted}-1" if wanted == "consumer" else wanted
+        while name in self._names_taken:
+            number += 1
+            name = f"{wanted}-{number}"
+        self._names_taken.add(name)
+        return name
+
+    def _seed_of(self, name: str) -> int:
+        """Return a process's own seed, which follows from the run's seed and the process's name."""
+        digest = hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big")
+
+
+def _last_words(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    if not lines:
+        return "it said nothing"
+    # Some runtimes end with a word on themselves after what went wrong.
+    errors = [line for line in lines if AN_ERROR.match(line)]
+    return (errors or lines)[-1].strip().removeprefix("error: ")

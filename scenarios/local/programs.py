@@ -1,0 +1,155 @@
+"""The consumers of a run that are programs of any make: what they are told, and how they are watched."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from scenarios.errors import ServiceFailedError, UnsuitableError
+from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
+from scenarios.local.http_reader import CONTRACT, Surroundings
+from scenarios.local.processes import Command
+from scenarios.local.recording_proxy import SIDE_EFFECTS, Program, Tap
+from services.clients import is_loopback
+from services.faults import Fault, FaultPlan
+from services.history import Recorder, append_to
+
+if TYPE_CHECKING:
+    from infra.stacks import ScenarioResources, Stack
+
+#: Real seconds for a program to start, and to ask for its first message.
+FIRST_RECEIVE = 15.0
+#: What the lab tells its own services, and a program has no use for.
+_OUR_OWN = frozenset({"CONSUMER", "FAULTS", "HISTORY_PATH", "IDLE_TIMEOUT_SECONDS", "PYTHONPATH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A program that is about to be started.
+
+    Attributes:
+        name: its name in the history.
+        faults: what shall strike it; their delays are in real seconds.
+        settings: the story's own, in real seconds.
+        seed: where the chance of its faults comes from.
+        kill: ends it by SIGKILL.
+    """
+
+    name: str
+    faults: Sequence[Fault]
+    settings: Mapping[str, Any]
+    seed: int
+    kill: Callable[[], None]
+
+
+class Programs:
+    """The programs of one run.
+
+    Args:
+        arguments: the program and its arguments.
+        files: where a run's processes leave their files.
+
+    Raises:
+        UnsuitableError: the stack is not on this machine.
+    """
+
+    def __init__(self, arguments: Sequence[str], stack: Stack, resources: ScenarioResources, files: Path) -> None:
+        if not stack.endpoint_url or not is_loopback(stack.endpoint_url):
+            raise UnsuitableError(
+                "A program of your own is watched on its way to AWS, which takes an endpoint on this machine, and the "
+                f"stack {stack.name} is elsewhere; leave out --stack for a temporary one."
+            )
+        self._arguments = tuple(arguments)
+        self._endpoint = stack.endpoint_url
+        self._resources = resources
+        self._files = files
+        self._taps: dict[str, Tap] = {}
+        self._started: dict[str, float] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._taps
+
+    def prepare(self, start: Start, shared: Mapping[str, str]) -> Command:
+        """Lay a tap, and return what to start.
+
+        Args:
+            start: what is asked for.
+            shared: the environment that all services of the run have.
+        """
+        settings = dict(start.settings)
+        slow = settings.pop("side_effect_delay_seconds", 0.0)
+        faults = [*start.faults, *([Fault("delay", "PerformSideEffect", nth=0, seconds=slow)] if slow else [])]
+        chance = random.Random(start.seed)  # noqa: S311 - chance in a lab must be reproducible, not secret
+        plan = FaultPlan(faults, crash_rate=settings.pop("crash_rate", 0.0), rng=chance)
+        resources = self._resources
+        around = Surroundings(
+            resources.queue_name,
+            resources.side_effects_table,
+            resources.receive_wait,
+            settings.get("business_idempotency_field", ""),
+            settings.get("max_messages", 1),
+            settings.get("message_limit", 0),
+        )
+        sink = append_to(self._files / f"{start.name}.jsonl")
+        recorder = Recorder(sink, start.name, time.monotonic, {"queue": resources.queue_name})
+        tap = self._taps[start.name] = Tap(Program(start.name, around, plan, start.kill), self._endpoint, recorder)
+        told = _environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
+        told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
+        log = self._files / f"{start.name}.log"
+        return Command(start.name, self._arguments, told, Path.cwd(), log, foreign=True)
+
+    def began(self, name: str) -> None:
+        """Open a program's tap, now that it runs."""
+        self._started[name] = time.monotonic()
+        self._taps[name].open()
+
+    def look(self, running: Sequence[str]) -> list[str]:
+        """Return the running programs that have done what they were to do, and shall end.
+
+        Raises:
+            ServiceFailedError: one never asks for a message, or does what nobody could judge.
+        """
+        for name, tap in self._taps.items():
+            if tap.complaint:
+                raise ServiceFailedError(f"{name} {tap.complaint}; see {CONTRACT}.")
+            if name in running and not tap.asked and time.monotonic() - self._started[name] > FIRST_RECEIVE:
+                raise ServiceFailedError(
+                    f"{name} has run for {FIRST_RECEIVE:g} s and never asked for a message; it has to call "
+                    f"ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL, see {CONTRACT} "
+                    f"(its log: {self._files / f'{name}.log'})."
+                )
+        return [name for name in running if self.is_done(name)]
+
+    def is_done(self, name: str) -> bool:
+        """Tell whether a program has done what it was to do."""
+        return name in self._taps and self._taps[name].reader.is_done
+
+    def close(self) -> None:
+        """Close all taps."""
+        for tap in self._taps.values():
+            tap.close()
+
+
+def _environment(url: str, shared: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what a program is told."""
+    told = {name: value for name, value in shared.items() if name not in _OUR_OWN | IDENTITY_VARIABLES}
+    if "PYTHONPATH" in os.environ:
+        told["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    # SDKs differ in where they look for a region, and none goes without credentials.
+    return {
+        **told,
+        **settings,
+        "QUEUE_URL": url + urlsplit(told["QUEUE_URL"]).path,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_DEFAULT_REGION": told["AWS_REGION"],
+        "AWS_ACCESS_KEY_ID": "loopback",
+        "AWS_SECRET_ACCESS_KEY": "loopback",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SIDE_EFFECT_URL": url + SIDE_EFFECTS,
+    }

@@ -1,0 +1,272 @@
+"""The tap: one program's way to AWS, where the lab sees what it does, and where faults strike it.
+
+    program ── HTTP ──▶ tap ── HTTP ──▶ the endpoint
+                         │
+                         └ the records that our own consumer writes of itself: invoke, fault, ok or fail
+
+A crash is SIGKILL at this very point of the program's way: the request is not sent on, or its answer does not come
+back. A delay or an error is the external system's (or the queue's) own. Each program has a tap of its own on loopback,
+so whoever asks there is known. The endpoint checks no signatures, so a request may be changed on its way.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit
+
+from scenarios.local.http_reader import (
+    SQS,
+    BreaksContractError,
+    Reader,
+    Reading,
+    Surroundings,
+    add_one,
+    executions_in,
+    look_up,
+)
+from scenarios.local.observed_exchange import GoneError, Request, Response, Server, plain
+from services.drivers.recorded import RecordedDriver
+from services.faults import Fault, FaultPlan
+from services.history import Recorder
+from services.operations import LookUpSideEffect, Operation, OperationFailed, Receive
+
+#: Below this path a program without a DynamoDB client causes its side effects.
+SIDE_EFFECTS = "/side-effects/"
+#: Seconds for which a receive waits that a program makes after it is done.
+AFTERWARDS = 0.2
+
+#: What concerns one connection alone. https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+_HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
+#: A sum over a body, which no longer fits one that was changed.
+_SUM = "x-amz-crc32"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Whose way this is.
+
+    Attributes:
+        name: its name in the history.
+        around: its queue, its ledger and its limits.
+        faults: what shall strike it.
+        kill: ends it by SIGKILL, with whatever it has started.
+    """
+
+    name: str
+    around: Surroundings
+    faults: FaultPlan
+    kill: Callable[[], None]
+
+
+class Tap:
+    """A tap that listens on loopback.
+
+    Args:
+        upstream: the endpoint's URL.
+        recorder: takes the program's records.
+
+    Attributes:
+        url: the endpoint, as the program shall see it.
+        asked: whether the program has ever asked for a message.
+        complaint: what it did that nobody could judge, in words that complete "it ..."; empty for nothing.
+    """
+
+    def __init__(self, program: Program, upstream: str, recorder: Recorder) -> None:
+        self.program = program
+        self.recorder = recorder
+        self.reader = Reader(program.around)
+        self.faults = _Shared(program.faults)
+        self.asked = False
+        self.complaint = ""
+        self._upstream = urlsplit(upstream)
+        self._server = Server(self.answer, self._failed)
+        self.url = self._server.url
+
+    def open(self) -> None:
+        """Begin to answer; what has come before waits."""
+        self._server.open()
+
+    def close(self) -> None:
+        """Answer no more, and wait until all that was under way is over."""
+        self._server.close()
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request.
+
+        Raises:
+            GoneError: nobody is there any more to take the answer.
+        """
+        if request.path.startswith(SIDE_EFFECTS):
+            return self._side_effect(request)
+        try:
+            reading = self.reader.read(request.headers.get("x-amz-target", ""), request.body)
+        except BreaksContractError as error:
+            self.complaint = self.complaint or str(error)
+            return _refusal(request, "ValidationException", f"This program {error}.", 400)
+        if reading is None:
+            return self.forward(request, request.body)
+        if isinstance(reading.operation, Receive):
+            if not self.asked:
+                self.asked = True
+                self.recorder.event("started")
+            if self.reader.is_done:
+                request.pause(AFTERWARDS)
+                return Response(200, {"Content-Type": "application/x-amz-json-1.0"}, b"{}")
+        return self._perform(request, reading)
+
+    def _failed(self, error: Exception) -> None:
+        told = str(error) if isinstance(error, BreaksContractError) else f"said what the lab could not read ({error!r})"
+        self.complaint = self.complaint or told
+
+    def _perform(self, request: Request, reading: Reading) -> Response:
+        """Do an operation as our own driver does: with records around it, and faults among them."""
+        step = _Step(self, request, reading)
+        driver = RecordedDriver(step, self.recorder, self.faults, _Strikes(self.program.kill, request))
+        try:
+            driver.perform(reading.operation)
+        except OperationFailed as error:
+            return step.response or _injected(request, error)
+        return step.given
+
+    def _side_effect(self, request: Request) -> Response:
+        """Cause a side effect, or ask for it, for a program without a DynamoDB client."""
+        key = unquote(request.path.removeprefix(SIDE_EFFECTS))
+        if request.refuses_pages:
+            return plain(403, "Web pages cause no side effects here.")
+        if not key or request.method not in ("GET", "POST"):
+            return plain(405, f"POST {SIDE_EFFECTS}KEY causes a side effect, GET asks how often it was caused.")
+        table = self.program.around.ledger
+        asks = request.method == "GET"
+        operation = LookUpSideEffect(key) if asks else self.reader.effect(key)
+        body = look_up(table, key) if asks else add_one(table, key)
+
+        def answer(data: bytes) -> tuple[Any, bytes]:
+            count = executions_in(data)
+            told = json.dumps({"key": key, "executions": count}).encode() + b"\n"
+            return (count > 0 if asks else count), told
+
+        action = "GetItem" if asks else "UpdateItem"
+        return self._perform(request.of_dynamodb(action), Reading(operation, body, answer))
+
+    def forward(self, request: Request, body: bytes) -> Response:
+        """Have the endpoint answer, as long as the program waits for it.
+
+        Raises:
+            GoneError: it waits no more.
+        """
+        upstream = self._upstream
+        kind = http.client.HTTPSConnection if upstream.scheme == "https" else http.client.HTTPConnection
+        connection = kind(upstream.hostname or "", upstream.port)
+        try:
+            headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+            connection.request(request.method, upstream.path.rstrip("/") + request.path, body, headers)
+            request.wait_for(connection.sock)
+            told = connection.getresponse()
+            kept = {name: value for name, value in told.getheaders() if name.lower() not in _HOP_BY_HOP}
+            return Response(told.status, kept, told.read())
+        except (OSError, http.client.HTTPException) as error:
+            return _refusal(request, "ServiceUnavailable", f"The endpoint does not answer: {error}.", 503)
+        finally:
+            connection.close()
+
+
+@dataclass(slots=True)
+class _Step:
+    """One operation, done by sending its request on; the driver that faults and records stand around."""
+
+    tap: Tap
+    request: Request
+    reading: Reading
+    response: Response | None = None
+
+    @property
+    def given(self) -> Response:
+        """What the program gets."""
+        if self.response is None:
+            raise AssertionError("an operation without its answer")
+        return self.response
+
+    def perform(self, _operation: Operation) -> Any:
+        """Send the request on; see :class:`services.drivers.base.Driver`."""
+        told = self.response = self.tap.forward(self.request, self.reading.body)
+        # Whoever has gone has not seen the answer: as after a crash, the operation's outcome is nobody's knowledge.
+        self.request.check()
+        if told.status != http.client.OK:
+            raise _as_failure(told)
+        result, body = self.reading.answer(told.body)
+        headers = told.headers
+        if body != told.body:
+            headers = {name: value for name, value in headers.items() if name.lower() != _SUM}
+        self.response = Response(told.status, headers, body)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Strikes:
+    """Faults, as they strike from outside."""
+
+    kill: Callable[[], None]
+    request: Request
+
+    def crash(self) -> NoReturn:
+        """Kill the program."""
+        self.kill()
+        raise GoneError
+
+    def delay(self, seconds: float) -> None:
+        """Let time pass, unless the program goes meanwhile."""
+        self.request.pause(seconds)
+
+
+class _Shared(FaultPlan):
+    """A plan that several threads ask; it counts for one at a time."""
+
+    def __init__(self, plan: FaultPlan) -> None:
+        self._plan = plan
+        self._lock = threading.Lock()
+
+    def before(self, operation: Operation) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        with self._lock:
+            return list(self._plan.before(operation))
+
+    def losing_the_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        with self._lock:
+            return list(self._plan.losing_the_reply(operation, result))
+
+    def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        with self._lock:
+            return list(self._plan.after(operation, result))
+
+
+def _as_failure(response: Response) -> OperationFailed:
+    """Return what an error says, as our own driver would tell it."""
+    try:
+        told = json.loads(response.body)
+        code, message = str(told["__type"]).rpartition("#")[2], str(told.get("message") or told.get("Message") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        code, message = str(response.status), response.body.decode(errors="replace")[:200]
+    return OperationFailed(code, message, transient=response.status >= http.client.INTERNAL_SERVER_ERROR)
+
+
+def _injected(request: Request, error: OperationFailed) -> Response:
+    """Return the answer to an operation that a fault forbade.
+
+    The queue's is one that SDKs try again by themselves. The external system's is not: a side effect that fails is the
+    program's to handle, and an SDK that repeated it would keep that from it.
+    """
+    of_queue = request.headers.get("x-amz-target", "").startswith(SQS)
+    return _refusal(request, error.code, error.message, 503 if of_queue else 400)
+
+
+def _refusal(request: Request, code: str, message: str, status: int) -> Response:
+    prefix = "com.amazonaws.sqs" if request.headers.get("x-amz-target", "").startswith(SQS) else "com.amazonaws"
+    body = json.dumps({"__type": f"{prefix}#{code}", "message": message}).encode()
+    return Response(status, {"Content-Type": "application/x-amz-json-1.0"}, body)

@@ -1,0 +1,85 @@
+"""Put what a report says and its looks into one file that needs no network.
+
+Jinja2 writes the words, BokehJS draws the plots. Bokeh's Python half is not imported: that alone would take longer than
+most simulated runs (see ``docs/decisions/report.md``); its distribution is where the script comes from.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.errors import ScenarioError
+from scenarios.history import History
+from scenarios.report.html.content import content_of
+from scenarios.verdict import Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+#: The report's name in a run's directory.
+REPORT = "report.html"
+
+#: BokehJS, and its face for those who write JavaScript.
+_LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
+#: Our own, in the order in which they need each other.
+_SCRIPTS = ("plots.js", "timeline.js", "curves.js", "rows.js", "page.js")
+
+
+def render(verdict: Verdict, history: History) -> str:
+    """Return the report of a run.
+
+    Raises:
+        ScenarioError: the plotting library's script is not there.
+    """
+    content = content_of(verdict, history)
+    return _template().render(
+        **content["words"],
+        style=_part("page.css"),
+        scripts=[*_library(), *map(_part, _SCRIPTS)],
+        plots=_as_script(content["plots"]),
+    )
+
+
+def _as_script(value: Any) -> str:
+    """Return JSON for inside of a script element, where only its own end tag means anything, whoever wrote it."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - a run that fails early need not wait for it
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(_part("page.html"))
+
+
+@cache
+def _part(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _library() -> tuple[str, ...]:
+    folder = _bokeh() / "server" / "static" / "js"
+    try:
+        return tuple((folder / name).read_text(encoding="utf-8") for name in _LIBRARY)
+    except OSError as error:
+        raise ScenarioError(
+            f"The plotting library's script {error.filename} cannot be read; install it again: pip install "
+            "--force-reinstall bokeh."
+        ) from None
+
+
+def _bokeh() -> Path:
+    """Return where Bokeh is installed, without importing it."""
+    spec = find_spec("bokeh")
+    if spec is None or spec.origin is None:
+        raise ScenarioError("Bokeh, which draws the report, is not installed: pip install bokeh.")
+    return Path(spec.origin).parent

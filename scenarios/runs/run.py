@@ -1,0 +1,378 @@
+"""Run a scenario on the local tier: find or make a stack, stage the story, judge what it left, and clean up.
+
+A function of Python first: it prints nothing. The command line in ``scenarios.commands.scenario`` shows what it returns.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
+from scenarios.checks.external_program import command_line, is_program
+from scenarios.history import History
+from scenarios.history.files import MERGED, HistoryTail, write_atomically, write_history
+from scenarios.local.spawner import Births, nursery
+from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
+from scenarios.local.observer import Nobody, Observer
+from scenarios.local.lab import Setup, SubprocessLab
+from scenarios.model import COMMON, Parameters, Scenario
+from scenarios.report.html import REPORT, render
+from scenarios.checks.other_consumers import taken_by_strangers
+from scenarios.verdict import Conditions, Verdict, judge
+
+if TYPE_CHECKING:
+    from infra.stacks import Stack
+    from infra.target import Options
+
+TIER = "local"
+#: A seed that nobody gave is drawn from this many.
+SEEDS = 2**32
+#: Begins the names of stacks that a run made and was asked to leave up.
+KEPT_PREFIX = "kept-"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        seed: None draws one.
+        naive: run the scenario's naive twin.
+        count: messages; None for the scenario's own.
+        batch_size: messages a receive; None for the scenario's own.
+        settings: parameters of the scenario, each as ``key=value``.
+        consumer: a consumer in the place of ours: a class as ``module:Class``, or a command line; empty for ours.
+        stack: the stack to run on; None for the one that is up, or else a temporary one.
+        keep: leave up a stack that is made for this run.
+        engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
+        endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
+        speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
+            the scenario's own.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
+    """
+
+    scenario: str
+    seed: int | None = None
+    naive: bool = False
+    count: int | None = None
+    batch_size: int | None = None
+    settings: tuple[str, ...] = ()
+    consumer: str = ""
+    stack: str | None = None
+    keep: bool = False
+    engine: str | None = None
+    endpoint: str | None = None
+    speed: float | None = None
+    runs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run has shown.
+
+    Attributes:
+        directory: where its files are.
+        stack: the name of the stack that it ran on.
+        kept: whether that stack was made for this run and left up.
+        seconds: from the request to the verdict, on the wall's clock.
+    """
+
+    verdict: Verdict
+    history: History
+    directory: Path
+    stack: str
+    kept: bool
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what verdict.json holds: the verdict, and where and how fast it came about."""
+        own = {"stack": self.stack, "run": str(self.directory), "seconds": round(self.seconds, 3)}
+        return {**self.verdict.as_json(), **own}
+
+
+def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunResult:
+    """Run a scenario once.
+
+    Raises:
+        ScenarioError: it cannot be run, or not to its end; ``str(error)`` is a sentence for the user.
+        InfraError: likewise, for the stack.
+    """
+    began = time.monotonic()
+    scenario = find_scenario(request.scenario)
+    parameters_of(request, scenario)
+    if is_program(request.consumer):
+        check_program(request.consumer, scenario)
+    if request.naive and request.consumer:
+        raise RequestError("--naive and --consumer both name a consumer; give one of them.")
+    if request.speed is not None and request.endpoint:
+        raise RequestError("--speed is for the embedded endpoint, and --endpoint names another; leave one of them out.")
+    watcher = observer or Nobody()
+    # First the nursery: it imports while the stack comes up.
+    with nursery(str(runs_of(request.runs))) as births, _stack(request, scenario, watcher) as (stack, fresh):
+        return run_on(Ground(stack, fresh, births), request, watcher, began=began)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a run stands on.
+
+    Attributes:
+        stack: where its queues and tables are.
+        fresh: whether nothing can be left in the stack from an earlier run of the same scenario.
+        births: the nursery of its services; None to start each from nothing.
+    """
+
+    stack: Stack
+    fresh: bool
+    births: Births | None = None
+
+
+def runs_of(given: Path | None) -> Path:
+    """Return the directory in which runs leave theirs."""
+    from infra.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
+
+    return given or project_root() / "runs"
+
+
+def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: float | None = None) -> RunResult:
+    """Run a scenario once on a stack that is up.
+
+    Args:
+        ground: where.
+        request: what; the stack that it may name does not count.
+        watcher: is told how it goes.
+        began: when the request came, on the monotonic clock; None for now.
+
+    Raises:
+        ScenarioError: it cannot be run, or not to its end.
+    """
+    stack = ground.stack
+    began = time.monotonic() if began is None else began
+    scenario = find_scenario(request.scenario)
+    parameters = parameters_of(request, scenario)
+    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    program = command_line(request.consumer) if is_program(request.consumer) else ()
+    with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
+        directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
+        watcher.began(seed, directory)
+        setup = Setup(
+            scenario=scenario,
+            parameters=parameters,
+            seed=seed,
+            naive=request.naive,
+            consumer=(request.naive and scenario.naive_twin.consumer) or request.consumer or scenario.consumer,
+            producer=(request.naive and scenario.naive_twin.producer) or scenario.producer,
+            stack=stack,
+            resources=stack.scenario(scenario.name),
+            fresh=ground.fresh,
+            directory=directory,
+            births=ground.births,
+            program=program,
+        )
+        history, missed = _stage(setup, watcher)
+        speed = float(history.events("run")[0]["speed"])
+        verdict = judge(
+            scenario,
+            history,
+            Conditions(
+                seed=seed,
+                parameters=parameters,
+                tier=TIER,
+                naive=request.naive,
+                consumer=request.consumer,
+                missed=missed,
+                command=command_of(request, scenario, parameters, seed, speed=speed),
+                speed=speed,
+            ),
+        )
+        kept = ground.fresh and request.keep
+        result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began)
+        write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
+        write_atomically(directory / REPORT, render(verdict, history).encode())
+        point_latest_at(directory)
+        watcher.stage("cleaning up")
+    return result
+
+
+def check_program(consumer: str, scenario: Scenario) -> None:
+    """Refuse a program that is not there, or that a scenario could not be judged with."""
+    command_line(consumer)
+    if not scenario.any_program:
+        able = ", ".join(name for name, each in all_scenarios().items() if each.any_program)
+        raise RequestError(
+            f"What {scenario.name} is about cannot be seen from outside a program, so --consumer takes a class for it; "
+            f"a program can be put through: {able}."
+        )
+
+
+def parameters_of(request: RunRequest, scenario: Scenario) -> Parameters:
+    """Return the parameters of a run.
+
+    Raises:
+        RequestError: one of them cannot be used, or is given twice.
+    """
+    settings = scenario.settings(request.settings)
+    options = {"count": request.count, "batch_size": request.batch_size}
+    for name, value in options.items():
+        if value is not None and name in settings:
+            raise RequestError(f"--{name.replace('_', '-')} and --set {name} say the same; give one of them.")
+    return scenario.parameters({**options, **settings}, naive=request.naive)
+
+
+def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
+    """Stage the story; return its history, and what was waited for in vain."""
+    from infra.topology import TOPOLOGY  # noqa: PLC0415 - as above
+
+    entry = next(entry for entry in TOPOLOGY if entry.name == setup.scenario.name)
+    missed = ""
+    lab = SubprocessLab(setup, observer)
+    try:
+        lab.open(fifo=entry.fifo, bucket=entry.bucket)
+        try:
+            setup.scenario.run(lab)
+        except DeadlineMissed as error:
+            missed = str(error)
+        history = lab.finish()
+        write_history(history, setup.directory / MERGED)
+    except BaseException:
+        # Also on Ctrl-C: what was there until now is worth reading, and a verdict that is not there says the rest.
+        lab.close()
+        _leave_what_there_is(setup.directory)
+        raise
+    else:
+        lab.close()
+    _refuse_strangers(history)
+    return history, missed
+
+
+def _refuse_strangers(history: History) -> None:
+    """Give up a run whose messages somebody else has taken: it would be convicted of what is missing.
+
+    Raises:
+        UnsuitableError: somebody has.
+    """
+    taken = taken_by_strangers(history)
+    if taken:
+        raise UnsuitableError(
+            "Somebody who is none of this run's processes has received messages of the queue "
+            f"{history.facts.queue} and deleted them ({len(taken)}, {history.name(taken[0])} among them), so nothing "
+            "can be judged; end that consumer first, or let the run have a stack of its own. A consumer of yours is "
+            "such a somebody where it goes to the queue by another way than the one that is recorded."
+        )
+
+
+def _leave_what_there_is(directory: Path) -> None:
+    tail = HistoryTail(directory / "processes")
+    tail.poll()
+    write_history(tail.history, directory / MERGED)
+
+
+@contextmanager
+def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Iterator[tuple[Stack, bool]]:
+    """Yield the stack to run on, and whether it was made for this run."""
+    from infra.paths import stack_paths  # noqa: PLC0415 - as above
+    from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+    from infra.target import Options, choose_target  # noqa: PLC0415 - as above
+
+    options = Options(engine=request.engine, endpoint=request.endpoint) if request.engine or request.endpoint else None
+    found = find_stack(request.stack)
+    if found is not None:
+        if options is not None:
+            choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
+        if request.speed is not None:
+            check_speed(found, request.speed)
+        yield found, False
+        return
+    if request.stack:
+        raise RequestError(
+            f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up, "
+            "and without --stack a temporary one is made."
+        )
+    observer.stage("bringing up a temporary stack")
+    speed = request.speed or speed_of(scenario, endpoint=request.endpoint)
+    making = (
+        _kept_stack(scenario, options, speed)
+        if request.keep
+        else temporary_stack([scenario.name], options, speed=speed)
+    )
+    with making as stack:
+        yield stack, True
+
+
+def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
+    """Return how many seconds the queues' clock runs in a real one where nobody says; AWS's own is as it is."""
+    return 1.0 if endpoint else scenario.speed
+
+
+def check_speed(stack: Stack, speed: float) -> None:
+    """Refuse another speed than the one that a stack's clock has already."""
+    from infra.endpoint import speed_of  # noqa: PLC0415 - as above
+
+    present = speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
+    if present != speed:
+        raise RequestError(
+            f"The clock of the stack {stack.name} runs at speed {present:g}, not {speed:g}; "
+            "leave out --speed, or take the stack down for a temporary one."
+        )
+
+
+@contextmanager
+def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> Iterator[Stack]:
+    """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
+    from infra.errors import InfraError  # noqa: PLC0415 - as above
+    from infra.stacks import find_stack  # noqa: PLC0415 - as above
+    from infra.workspace import open_workspace  # noqa: PLC0415 - as above
+
+    name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
+    overrides = {"scenarios": [scenario.name]}
+    with open_workspace(name, overrides=overrides, options=options, speed=speed) as workspace:
+        try:
+            workspace.up()
+        except BaseException:
+            workspace.dispose()
+            raise
+    stack = find_stack(name)
+    if stack is None:
+        raise InfraError(f"The stack {name} was brought up and is not there; see `invoke status --stack {name}`.")
+    yield stack
+
+
+def _lock_path(stack: Stack, scenario: Scenario) -> Path:
+    from infra.paths import stack_paths  # noqa: PLC0415 - as above
+
+    return stack_paths(stack.name).directory / f"scenario-{scenario.name}.lock"
+
+
+def command_of(
+    request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int, *, speed: float = 1.0
+) -> str:
+    """Return the one command that does the same again; ``speed`` is how fast the lab's clock ran."""
+    fixed = scenario.naive_twin.settings if request.naive else {}
+    words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
+    if request.naive:
+        words.append("--naive")
+    if request.consumer:
+        words.append(f"--consumer {shlex.quote(request.consumer)}")
+    for item in fields(parameters):
+        value = getattr(parameters, item.name)
+        if value != getattr(scenario.defaults, item.name) and item.name not in fixed:
+            option = item.name.replace("_", "-")
+            words.append(f"--{option} {value}" if item.name in COMMON else f"--set {item.name}={value}")
+    if request.speed is not None:
+        words.append(f"--speed {request.speed:g}")
+    elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:
+        words.append(f"--speed {speed:g}")
+    for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
+        if value:
+            words.append(f"--{option} {value}")
+    return " ".join(words)

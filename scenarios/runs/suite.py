@@ -1,0 +1,268 @@
+"""Run many scenarios on one stack, several at a time, and tell how each came out.
+
+Each has queues and tables of its own, so they are in nobody's way; what they share is the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from scenarios.errors import RequestError, ScenarioError
+from scenarios.history import History
+from scenarios.local.spawner import Births, nursery
+from scenarios.runs.run import Ground, RunRequest, RunResult, check_speed, run_on, runs_of, speed_of
+from scenarios.model import Scenario
+from scenarios.verdict import Outcome
+
+#: Scenarios at a time, for each processor: a scenario mostly waits for the queue.
+AT_A_TIME = 9
+#: How often a run that has shown nothing is repeated by itself.
+REPEATS = 2
+#: Seconds of one wait: a signal that comes just before a wait begins does not cut it short.
+LOOK_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequest:
+    """Which scenarios to run, and how.
+
+    Attributes:
+        twins: run each scenario's naive twin as well, whose verdict must be fail.
+        seed: the seed of all runs; None draws one for each.
+        jobs: how many run at a time; None for as many as suit the machine.
+        speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
+            for each scenario its own.
+        stack: the stack to run on; None for a temporary one, one for each speed.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    twins: bool = False
+    seed: int | None = None
+    jobs: int | None = None
+    speed: float | None = None
+    stack: str | None = None
+    runs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How one run of a set came out.
+
+    Attributes:
+        result: None where there is no verdict.
+        error: why there is none, a sentence.
+    """
+
+    scenario: Scenario
+    naive: bool
+    result: RunResult | None
+    error: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 for what was to be shown, 1 for something else, 2 for nothing either way.
+
+        A naive twin shows what it is to show by failing with the violation that its scenario names.
+        """
+        if self.result is None:
+            return Outcome.INCONCLUSIVE.exit_code
+        verdict = self.result.verdict
+        if not self.naive:
+            return verdict.outcome.exit_code
+        return 0 if verdict.twin_met else 1
+
+    @property
+    def has_shown_nothing(self) -> bool:
+        """Whether real processes may have been too late, side by side: nothing is violated, and nothing is proved."""
+        return self.result is not None and bool(self.exit_code) and self.result.verdict.outcome is not Outcome.FAIL
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as JSON has it."""
+        own = {"scenario": self.scenario.name, "naive": self.naive, "exit_code": self.exit_code}
+        if self.result is None:
+            return {**own, "error": self.error}
+        verdict = self.result.verdict
+        return {
+            **own,
+            "verdict": str(verdict.outcome),
+            "reason": verdict.reason,
+            "seed": verdict.conditions.seed,
+            "seconds": round(self.result.seconds, 3),
+            "run": str(self.result.directory),
+            "command": verdict.conditions.command,
+        }
+
+
+def worst(entries: Iterable[Entry]) -> int:
+    """Return the exit code of a set: a failure is worse than a run without a verdict, which is worse than a pass."""
+    codes = {entry.exit_code for entry in entries}
+    return next((code for code in (1, 2) if code in codes), 0)
+
+
+class SetObserver(Protocol):
+    """Is told how a set goes, from one thread at a time."""
+
+    def begins(self, runs: int, stack: str) -> None:
+        """Hear how many runs there will be, and on which stack."""
+
+    def stage(self, name: str, text: str) -> None:
+        """Hear what a run does next."""
+
+    def ended(self, entry: Entry, *, again: bool = False) -> None:
+        """Hear how a run came out; ``again`` where it was repeated by itself."""
+
+
+def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
+    """Run the scenarios of a set; return how each came out, in the order of the request.
+
+    What has shown nothing side by side with others is repeated by itself. A violation stands: it is never tried away.
+
+    Raises:
+        ScenarioError: none of them can be run.
+        InfraError: likewise, for the stack.
+    """
+    kinds = (False, True) if request.twins else (False,)
+    runs = [(scenario, naive) for naive in kinds for scenario in request.scenarios]
+    jobs = request.jobs or AT_A_TIME * (os.cpu_count() or 1)
+    with nursery(str(runs_of(request.runs))) as births, _grounds(request, births) as grounds:
+        observer.begins(len(runs), ", ".join(dict.fromkeys(ground.stack.name for ground in grounds.values())))
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            crew = _Crew(request, grounds, observer)
+            # The longest first, so that none of them is left for the end.
+            order = sorted(runs, key=lambda run: (run[1], -run[0].seconds))
+            begun = {(scenario.name, naive): pool.submit(crew.run, scenario, naive) for scenario, naive in order}
+            ended: SimpleQueue[Future[Entry]] = SimpleQueue()
+            for run in begun.values():
+                run.add_done_callback(ended.put)
+            for _ in begun:
+                crew.tell(_next_of(ended).result())
+            return [_repeated(crew, begun[scenario.name, naive].result()) for scenario, naive in runs]
+        except BaseException:
+            # Ctrl-C reaches this thread alone; the others end at their next look.
+            crew.give_up.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            pool.shutdown()
+
+
+def _next_of(ended: SimpleQueue[Future[Entry]]) -> Future[Entry]:
+    """Wait for the next run that ends, by no lock that Ctrl-C could leave taken."""
+    while True:
+        with suppress(Empty):
+            return ended.get(timeout=LOOK_EVERY)
+
+
+def _repeated(crew: _Crew, entry: Entry) -> Entry:
+    for _ in range(REPEATS):
+        if not entry.has_shown_nothing:
+            break
+        entry = crew.run(entry.scenario, entry.naive)
+        crew.tell(entry, again=True)
+    return entry
+
+
+class _GaveUp(BaseException):
+    """Ends a run in its own thread, through all of its clean-up, when the set is interrupted."""
+
+
+class _Crew:
+    """Runs one scenario after another, each in a thread of the pool."""
+
+    def __init__(self, request: SetRequest, grounds: Mapping[str, Ground], observer: SetObserver) -> None:
+        self._request = request
+        self._grounds = grounds
+        self._observer = observer
+        self._used: set[str] = set()
+        self._telling = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {scenario.name: threading.Lock() for scenario in request.scenarios}
+        self.give_up = threading.Event()
+
+    def run(self, scenario: Scenario, naive: bool) -> Entry:
+        """Run a scenario, or its twin; the two share queues, so one waits for the other."""
+        from infra.errors import InfraError  # noqa: PLC0415 - infra is asked only once a request is known to be right
+
+        mine = self._request
+        request = RunRequest(scenario.name, seed=mine.seed, naive=naive, speed=mine.speed, runs=mine.runs)
+        name = f"{scenario.name} (naive twin)" if naive else scenario.name
+        with self._locks[scenario.name]:
+            self.check()
+            ground = self._grounds[scenario.name]
+            fresh = ground.fresh and scenario.name not in self._used
+            self._used.add(scenario.name)
+            try:
+                return Entry(scenario, naive, run_on(replace(ground, fresh=fresh), request, _Watcher(name, self)))
+            except (ScenarioError, InfraError) as error:
+                return Entry(scenario, naive, None, str(error))
+
+    def tell(self, entry: Entry, *, again: bool = False) -> None:
+        """Tell how a run came out."""
+        with self._telling:
+            self._observer.ended(entry, again=again)
+
+    def stage(self, name: str, text: str) -> None:
+        """Tell what a run does next, or end it where the set was interrupted."""
+        self.check()
+        with self._telling:
+            self._observer.stage(name, text)
+
+    def check(self) -> None:
+        """End this thread's run where the set was interrupted."""
+        if self.give_up.is_set():
+            raise _GaveUp
+
+
+class _Watcher:
+    """Passes on how one run goes (see :class:`scenarios.local.observer.Observer`)."""
+
+    def __init__(self, name: str, crew: _Crew) -> None:
+        self._name = name
+        self._crew = crew
+
+    def began(self, seed: int, directory: Path) -> None:
+        """Do nothing: both stand in the result."""
+
+    def stage(self, text: str) -> None:
+        """Pass it on."""
+        self._crew.stage(self._name, text)
+
+    def grown(self, history: History) -> None:
+        """Do nothing: several histories at once are nothing to watch."""
+
+    def waited(self) -> None:
+        """Let an interrupted set end its runs."""
+        self._crew.check()
+
+
+@contextmanager
+def _grounds(request: SetRequest, births: Births | None) -> Iterator[Mapping[str, Ground]]:
+    """Yield the ground of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
+    from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+
+    found = find_stack(request.stack)
+    if found is None and request.stack:
+        raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
+    if found is not None:
+        if request.speed is not None:
+            check_speed(found, request.speed)
+        yield {scenario.name: Ground(found, fresh=False, births=births) for scenario in request.scenarios}
+        return
+    at_speed: dict[float, list[str]] = {}
+    for scenario in request.scenarios:
+        at_speed.setdefault(request.speed or speed_of(scenario), []).append(scenario.name)
+    with ExitStack() as cleanup:
+        grounds: dict[str, Ground] = {}
+        for speed, names in at_speed.items():
+            stack = cleanup.enter_context(temporary_stack(names, speed=speed))
+            grounds |= {name: Ground(stack, fresh=True, births=births) for name in names}
+        yield grounds

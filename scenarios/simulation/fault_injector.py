@@ -1,0 +1,401 @@
+"""The disturber of a process: decides whether a disturbance may strike now, and carries it out.
+
+The budget. A pattern promises something only within limits that its settings draw, and a simulation that goes beyond
+them proves nothing. So a disturbance waits until it can strike within these:
+
+    receives    Every fault that keeps a delivery from being finished costs the message a receive, and one more for
+                each time that it is found claimed by somebody who no longer works on it. A message that would thereby
+                reach max-receive-count is spared: it would be dead-lettered, rightly.
+    lease       Between its claim and its side effect a process may be slow, or stand still, for no longer than its
+                lease holds by the fastest clock. Beyond that a second consumer does the same, rightly: no fencing
+                token protects an external system that does not check it. Anywhere else a pause has no limit.
+    patience    Where the pattern promises a time, all strikes together hold the story up for no longer than it leaves.
+    clocks      Wall clocks differ by less than the part of the visibility timeout that a lease leaves over.
+    retention   The queue forgets early only what is done.
+    producer    A batch is offered a limited number of times, and a producer is not started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, inf
+from typing import Any, NamedTuple, Protocol
+
+from infra.localaws.sqs.message import Message as HeldMessage
+from infra.localaws.sqs.message import State
+from scenarios.simulation.process import LATENCIES, SimulatedProcess, Steps
+from scenarios.simulation.random_faults import SIZES, Disturbance, Kind
+from scenarios.simulation.scheduler import Sleeper
+from scenarios.simulation.world import EPOCH, World
+from services.batches import BATCHES, CutBatch
+from services.consumer.consumer import LEASE_PART
+from services.operations import (
+    ChangeVisibility,
+    CheckTables,
+    Delete,
+    DescribeQueue,
+    Message,
+    Operation,
+    OperationFailed,
+    Purge,
+    Receive,
+    RenewClaim,
+    Send,
+)
+
+#: No wall clock is wrong by more than this part of the visibility timeout. Two may be wrong in opposite directions.
+LARGEST_SKEW = (1 - LEASE_PART) * 0.4
+#: Seconds that a lease must have left when a process goes on after a delay: for the requests on the way.
+SLACK = 0.08
+#: A delay lasts this part of the visibility timeout, for each step of its size.
+DELAY_STEP = 0.1
+#: A pause, likewise; the larger ones outlast every lease that follows the visibility timeout.
+PAUSE_STEP = 0.25
+#: After an outage consumers come back in this part of the visibility timeout, for each step of its size.
+OUTAGE_STEP = 0.25
+
+_SQS = (Send, Purge, Receive, Delete, ChangeVisibility)
+#: What a process does before its first message. It gives up if that fails, and a story may wait for its being ready.
+_BEGINNING = (DescribeQueue, CheckTables)
+
+
+class Surroundings(Protocol):
+    """What a disturber needs to know of the other processes; the lab knows it."""
+
+    def consumers(self) -> Iterable[SimulatedProcess]:
+        """Return the consumers that run."""
+
+    def story_costs(self) -> int:
+        """Return how many receives the story's own faults and requests to end may still cost a single message."""
+
+    def outage(self, seconds: float) -> None:
+        """End every consumer as SIGKILL would, and let them come back after a time."""
+
+
+class Disturber:
+    """The disturbances of one process that have not struck yet.
+
+    Attributes:
+        crashes_now: the process dies as soon as its operation is recorded as done.
+    """
+
+    def __init__(self, disturbances: Iterable[Disturbance], surroundings: Surroundings) -> None:
+        self._pending = list(disturbances)
+        self._around = surroundings
+        self.crashes_now = False
+
+    @property
+    def next_at(self) -> float:
+        """The operation from which on one of them may strike; infinite where there is none."""
+        return self._pending[0].at if self._pending else inf
+
+    # --- how it strikes ----------------------------------------------------------------------------------------------
+
+    def perform(self, process: SimulatedProcess, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
+        """Perform an operation, with the first disturbance that is due, fits it, and stays within the budget."""
+        for disturbance in self._pending:
+            if disturbance.at > process.operations:
+                break
+            strike = _Strike(disturbance, process, operation, invocation, sleeper)
+            if strike.cost <= process.world.patience and self._fits(strike):
+                return (yield from self._disturbed(strike))
+        return (yield from process.exchange(operation, sleeper))
+
+    def die(self, process: SimulatedProcess) -> Steps:
+        """End the process as SIGKILL would; somebody starts it again."""
+        self.crashes_now = False
+        process.disturbed_to_death = True
+        process.kill()
+        yield None
+
+    def _disturbed(self, strike: _Strike) -> Steps:
+        match strike.kind:
+            case Kind.CLOCK_SKEW:
+                strike.process.skew = strike.skew
+                self._record(strike, "clock-skew", seconds=round(strike.skew, 3))
+            case Kind.SIGTERM:
+                self._record(strike, "sigterm")
+                strike.process.disturbed_to_death = True
+                strike.process.signal()
+            case Kind.RETENTION_END:
+                message_id = strike.messages[0].message_id
+                self._record(strike, "retention-end", message_id=message_id)
+                strike.world.model.expire(strike.world.names.queue, message_id)
+            case Kind.OUTAGE:
+                seconds = strike.step(OUTAGE_STEP)
+                self._record(strike, "outage", point="before", seconds=seconds)
+                self._around.outage(seconds)
+                yield None
+            case Kind.CRASH_BEFORE:
+                self._record(strike, "crash", point="before")
+                yield from self.die(strike.process)
+            case Kind.THROTTLE | Kind.SERVER_ERROR:
+                code = _code(strike)
+                self._record(strike, "error", code=code)
+                yield strike.world.scheduler.now + SLACK / 2
+                raise OperationFailed(code, "a disturbance", transient=True)
+            case Kind.PARTIAL_FAILURE:
+                return (yield from self._partial_failure(strike))
+            case Kind.DELAY:
+                seconds = self._affordable_time(strike, strike.step(DELAY_STEP))
+                self._record(strike, "delay", seconds=seconds)
+                yield strike.world.scheduler.now + seconds
+            case Kind.PAUSE if strike.before:
+                yield from self._pause(strike)
+            case _:
+                return (yield from self._after_its_effect(strike))
+        return (yield from strike.process.exchange(strike.operation, strike.sleeper))
+
+    def _after_its_effect(self, strike: _Strike) -> Steps:
+        """Perform the operation; then have the process not hear of it, die of it, or stand still."""
+        process, scheduler = strike.process, strike.world.scheduler
+        yield scheduler.now + LATENCIES[0]
+        result = yield from process.act(strike.operation, strike.sleeper)
+        # What a receive brought, and what a claim holds, is at stake only now.
+        spared = isinstance(strike.operation, Receive) and not result
+        spared = spared or not self._spares_nobody_in_need(strike)
+        if strike.kind is Kind.PAUSE:
+            spared = spared or not self._affordable_time(strike, strike.step(PAUSE_STEP))
+        if spared:
+            yield scheduler.now + LATENCIES[0]
+            return result
+        match strike.kind:
+            case Kind.REPLY_LOST:
+                self._record(strike, "reply-lost", code=_TIMEOUT)
+                yield scheduler.now + SLACK
+                raise OperationFailed(_TIMEOUT, "the reply was lost", transient=True)
+            case Kind.CRASH_DURING:
+                self._record(strike, "crash", point="during")
+                yield from self.die(process)
+            case Kind.CRASH_AFTER:
+                self._forget(strike)
+                strike.world.lose(strike.cost)
+                self.crashes_now = True
+            case Kind.PAUSE:
+                yield from self._pause(strike)
+        yield scheduler.now + LATENCIES[0]
+        return result
+
+    def _pause(self, strike: _Strike) -> Steps:
+        """Let the whole process stand still."""
+        seconds = self._affordable_time(strike, strike.step(PAUSE_STEP))
+        self._record(strike, "pause", point="before" if strike.before else "after", seconds=seconds)
+        process = strike.process
+        process.paused_until = strike.world.scheduler.now + seconds
+        yield process.paused_until
+
+    def _partial_failure(self, strike: _Strike) -> Steps:
+        """Do a part of a batch; the rest fails by the queue's own fault."""
+        operation = strike.operation
+        assert isinstance(operation, BATCHES)  # noqa: S101 - _fits has seen to it
+        count = len(operation.messages)
+        refused = {(strike.size + at) % count for at in range(1 + strike.size % count)}
+        self._record(strike, "partial-failure", entries=sorted(refused))
+        cut = CutBatch(operation, refused, "a disturbance")
+        if cut.rest is not None:
+            return cut.answer((yield from strike.process.exchange(cut.rest, strike.sleeper)))
+        yield strike.world.scheduler.now + LATENCIES[0]
+        return cut.answer(None)
+
+    def _record(self, strike: _Strike, kind: str, **details: Any) -> None:
+        """Say in the history that it strikes, and forget it."""
+        self._forget(strike)
+        strike.world.lose(strike.cost)
+        strike.process.recorder.fault(strike.invocation, strike.operation, {"kind": kind, **details})
+
+    def _forget(self, strike: _Strike) -> None:
+        if strike.disturbance in self._pending:
+            self._pending.remove(strike.disturbance)
+        strike.process.expect_disturbance(self.next_at)
+
+    # --- the budget --------------------------------------------------------------------------------------------------
+
+    def _fits(self, strike: _Strike) -> bool:
+        operation, process = strike.operation, strike.process
+        beginning = isinstance(operation, _BEGINNING)
+        match strike.kind:
+            case Kind.CLOCK_SKEW:
+                return True
+            case Kind.RETENTION_END:
+                return isinstance(operation, Delete)
+            case Kind.PARTIAL_FAILURE:
+                fits = isinstance(operation, BATCHES)
+            case Kind.THROTTLE | Kind.SERVER_ERROR | Kind.REPLY_LOST:
+                fits = not beginning and not self._needs_its_beat(process, operation)
+                if strike.kind is Kind.REPLY_LOST and isinstance(operation, Send):
+                    fits = strike.second_copies_are_harmless
+            case Kind.DELAY:
+                seconds = 0.0 if beginning else self._affordable_time(strike, strike.step(DELAY_STEP))
+                return seconds > 0 and (strike.size < _LARGE_DELAY or self._spares_nobody_in_need(strike))
+            case Kind.PAUSE:
+                fits = not beginning and (
+                    not strike.before or self._affordable_time(strike, strike.step(PAUSE_STEP)) > 0
+                )
+            case Kind.OUTAGE:
+                return not beginning and all(
+                    _affordable(other, self._around.story_costs()) for other in self._around.consumers()
+                )
+            case Kind.SIGTERM:
+                # What a long poll brings after the signal goes back at once, and that has cost it a receive.
+                fits = (
+                    not beginning
+                    and not process.disturbed_to_death
+                    and not (isinstance(operation, Receive) and not self._whole_queue_has_receives_left(strike.world))
+                )
+            case _:
+                fits = not beginning
+        return fits and self._spares_nobody_in_need(strike)
+
+    def _spares_nobody_in_need(self, strike: _Strike) -> bool:
+        # Who is only slow comes back, and may claim what its successor has just received: that is one receive more.
+        comes_back = int(strike.kind in (Kind.PAUSE, Kind.DELAY))
+        return not strike.process.is_consumer or _affordable(strike.process, self._around.story_costs(), comes_back)
+
+    def _whole_queue_has_receives_left(self, world: World) -> bool:
+        story_costs = self._around.story_costs()
+        one_delivery = _deliveries(world)
+        return one_delivery < world.info.max_receive_count and all(
+            _has_receives_left(world, message, story_costs, one_delivery) for message in world.held.values()
+        )
+
+    def _needs_its_beat(self, process: SimulatedProcess, operation: Operation) -> bool:
+        """Tell whether a lease that work depends on is being extended, or a delivery from which one will be taken."""
+        if isinstance(operation, ChangeVisibility):
+            return _beats_for_what_comes(process)
+        return isinstance(operation, RenewClaim) and (bool(process.unperformed) or _beats_for_what_comes(process))
+
+    def _affordable_time(self, strike: _Strike, wanted: float) -> float:
+        """Return for how long the process may lose time now, up to what is wanted; 0 for not at all."""
+        process = strike.process
+        leases = _leases(process)
+        if not leases:
+            return wanted
+        beat = process.program.heartbeat_seconds if process.program is not None else 0.0
+        margin = SLACK + beat + 2 * LARGEST_SKEW * strike.world.info.visibility_timeout
+        if not beat:
+            # A heartbeat keeps the lease while the story's own slow work goes on; without one, the lease must last.
+            margin += sum(fault.seconds for fault in process.story_faults if fault.kind == "delay")
+        left = min(leases) - strike.world.scheduler.now - margin
+        return round(min(wanted, left), 3) if left > SLACK else 0.0
+
+
+class _Strike(NamedTuple):
+    """A disturbance and the operation that it is to strike."""
+
+    disturbance: Disturbance
+    process: SimulatedProcess
+    operation: Operation
+    invocation: int
+    sleeper: Sleeper
+
+    @property
+    def kind(self) -> Kind:
+        return self.disturbance.kind
+
+    @property
+    def size(self) -> int:
+        return self.disturbance.size
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The deliveries that the operation is about."""
+        return self.operation.messages if isinstance(self.operation, Delete | ChangeVisibility) else ()
+
+    @property
+    def before(self) -> bool:
+        """Whether it strikes before the operation has taken effect; a pause may do either."""
+        return self.size % 2 == 0
+
+    @property
+    def world(self) -> World:
+        return self.process.world
+
+    @property
+    def skew(self) -> float:
+        """Return the clock's error in seconds: ahead where the size is even, behind where it is odd."""
+        part = (self.size // 2 + 1) / SIZES
+        return (1 - 2 * (self.size % 2)) * part * LARGEST_SKEW * self.world.info.visibility_timeout
+
+    @property
+    def second_copies_are_harmless(self) -> bool:
+        """Whether a message that is sent twice is swallowed, or can be found claimed once or twice."""
+        return self.world.info.fifo or self.world.info.max_receive_count >= _ROOM_FOR_COPIES
+
+    @property
+    def cost(self) -> float:
+        """For how many seconds it may hold the story up, at most."""
+        if self.kind is Kind.CLOCK_SKEW:
+            return 0.0
+        stands_still = self.step(_STEPS[self.kind]) if self.kind in _STEPS else 0.0
+        # What it struck may have to wait for its next delivery, and no story reckons with that.
+        return stands_still + self.world.info.visibility_timeout
+
+    def step(self, part: float) -> float:
+        """Return seconds: so many parts of the visibility timeout as the size says."""
+        return round((1 + self.size) * part * self.world.info.visibility_timeout, 3)
+
+
+_STEPS = {Kind.DELAY: DELAY_STEP, Kind.PAUSE: PAUSE_STEP, Kind.OUTAGE: OUTAGE_STEP}
+_TIMEOUT = "ReadTimeoutError"
+#: From this size on a delay may cost what stands behind it in its batch a receive.
+_LARGE_DELAY = 2
+#: With fewer receives than this, a second copy that finds the first in work may be dead-lettered.
+_ROOM_FOR_COPIES = 5
+
+
+def _code(strike: _Strike) -> str:
+    at_queue = isinstance(strike.operation, _SQS)
+    if strike.kind is Kind.THROTTLE:
+        return "ThrottlingException" if at_queue else "ProvisionedThroughputExceededException"
+    return "InternalError" if at_queue else "InternalServerError"
+
+
+def _beats_for_what_comes(process: SimulatedProcess) -> bool:
+    """Tell whether a heartbeat keeps deliveries whose work is yet to be begun and will outlast the claim of it."""
+    beats = process.program is not None and process.program.heartbeat_seconds > 0
+    return beats and any(fault.kind == "delay" for fault in process.story_faults)
+
+
+def _leases(process: SimulatedProcess) -> list[float]:
+    """Return the ends of the leases that work depends on, and of those that its next claims may have."""
+    ends = list(process.unperformed.values())
+    if _beats_for_what_comes(process):
+        margin = (1 - LEASE_PART) * process.world.info.visibility_timeout
+        held = (process.world.held[delivery.message_id] for delivery in process.in_hand)
+        ends += [message.visible_at - margin for message in held if message.state is not State.GONE]
+    return ends
+
+
+def _affordable(process: SimulatedProcess, story_costs: int, still_to_come: int = 0) -> bool:
+    """Tell whether each message that a process has in hand can afford a fault that costs it a receive.
+
+    So must its copies: a claim that is left behind keeps them waiting as well.
+    """
+    world = process.world
+    return all(
+        _has_receives_left(world, message, story_costs, still_to_come)
+        for delivery in process.in_hand
+        for message in world.copies_of(world.held[delivery.message_id])
+    )
+
+
+def _has_receives_left(world: World, message: HeldMessage, story_costs: int, still_to_come: int = 0) -> bool:
+    if message.state is State.GONE:
+        return True
+    claim = world.tables.claims.get(world.key_of(message))
+    if claim is None and not world.is_workable(message):
+        return True  # poison is on its way to the dead-letter queue in any case
+    timeout = world.info.visibility_timeout
+    found_claimed = 0
+    if claim is not None and not claim.completed:
+        outlives = claim.lease_expires_at / 1000 - EPOCH + LARGEST_SKEW * timeout - message.visible_at
+        # No longer than the settings say: a consumer that claims for longer than it should is not to be spared.
+        found_claimed = ceil(min(outlives, world.longest_lease) / timeout) if outlives > 0 else 0
+    also_visible = int(message.also_visible)
+    costs = also_visible + still_to_come + _deliveries(world) * (found_claimed + story_costs)
+    return message.receive_count + costs < world.info.max_receive_count
+
+
+def _deliveries(world: World) -> int:
+    """Return how many receives one visibility period may cost a message."""
+    return 2 if world.queue.rates.duplicate else 1

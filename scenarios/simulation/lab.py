@@ -1,0 +1,566 @@
+"""The simulated lab: the same stories, on the same services, in virtual time and in this very process.
+
+It starts nothing, opens nothing and waits for nothing: a wait lets the scheduler run until the condition holds. A
+consumer that a disturbance ended is started again after a while, as whoever runs consumers in earnest would do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from math import inf
+from random import Random
+from signal import SIGKILL
+from typing import Any, Literal, Protocol, TypeVar, Unpack
+
+from scenarios.catalog.graceful_shutdown.checks import ASKED_TO_END
+from scenarios.catalog.large_payload.checks import REMOVER, SWEEPER
+from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
+from scenarios.history import LAB, History, SentMessage
+from scenarios.lab import (
+    ConsumerHandle,
+    ConsumerSettings,
+    ProducerHandle,
+    ProducerOptions,
+    QueueInfo,
+)
+from scenarios.local.environment import WAIT_TIME_SECONDS
+from scenarios.local.move_task import redriven
+from scenarios.model import MAX_BATCH_SIZE, DeliveryRates, Parameters
+from scenarios.simulation.choices import Choices
+from scenarios.simulation.fault_injector import Disturber
+from scenarios.simulation.incremental import GrowingHistory
+from scenarios.simulation.process import Program, SimulatedProcess
+from scenarios.simulation.random_faults import Disturbance
+from scenarios.simulation.scheduler import Strand
+from scenarios.simulation.tables import TableModel
+from scenarios.simulation.world import Names, Setting, World
+from services.classes import load_class
+from services.consumer.consumer import Consumer
+from services.consumer.options import ConsumerOptions
+from services.errors import ConfigurationError
+from services.faults import Fault
+from services.history import Recorder
+from services.operations import Delete, ListObjects, Operation, OutgoingMessage, Receive, RemoveObject
+from services.producer.large_payload import LargePayloadProducer
+from services.producer.messages import MessagePlan, plan_messages
+from services.producer.producer import Producer, SendReport
+from services.references import object_key
+
+#: Seconds from the start of a process to its first operation, as the source of choices picks.
+START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
+#: How many operations a consumer begins with before it is ready (see ``Consumer.prepare``).
+BEGINNING = 2
+#: Seconds after which a consumer that a disturbance ended is started again.
+RESTART_AFTER = 0.5
+#: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
+STOP_DEADLINE = 60.0
+PRODUCER_DEADLINE = 120.0
+#: How often a message is tried at most while the story has every side effect fail: by a consumer that backs off.
+TRIES_IN_AN_OUTAGE = 4
+
+Role = Literal["producer", "stateful producer", "consumer"]
+Service = TypeVar("Service", Consumer, Producer)
+
+
+class Disturbances(Protocol):
+    """Says what is to go wrong with a process beyond its story."""
+
+    def of(self, role: Role, name: str) -> Sequence[Disturbance]:
+        """Return the disturbances of a process that is about to start."""
+
+
+class Calm:
+    """Nothing goes wrong but what the story asks for."""
+
+    def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - whoever it is
+        """Return none."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What a simulation is made of.
+
+    Attributes:
+        scenario: the name that the run bears.
+        consumer: the class of the consumers.
+        producer: the class of the producers.
+        tables: the status table and the ledger.
+        delivery: how a standard queue delivers.
+        business_field: the payload field by which a side effect is known, empty for the message's own id.
+        disturbances: what goes wrong beyond the story.
+        purge_seconds: within how many seconds a purge is complete.
+        patience: for how many seconds disturbances may hold the story up in all.
+        gives_back: the story asks a consumer to end that holds messages, and they go back.
+    """
+
+    scenario: str
+    parameters: Parameters
+    seed: int
+    naive: bool
+    queue: QueueInfo
+    names: Names
+    consumer: type[Consumer]
+    delivery: DeliveryRates
+    disturbances: Disturbances
+    producer: type[Producer] = Producer
+    tables: type[TableModel] = TableModel
+    business_field: str = ""
+    purge_seconds: float = 0.0
+    patience: float = inf
+    gives_back: bool = False
+
+
+class SimulatedLab:
+    """A lab (see :class:`scenarios.lab.Lab`) in virtual time.
+
+    Attributes:
+        choices: where all that is left open is decided.
+        world: what is outside of the producers and consumers.
+    """
+
+    def __init__(self, staging: Staging, choices: Choices) -> None:
+        from infra.localaws.sqs.rates import DeliveryRates as Rates  # noqa: PLC0415 - two of a name, one a layer
+
+        self._staging = staging
+        self.choices = choices
+        rates = Rates(staging.delivery.reorder, staging.delivery.duplicate, staging.delivery.underfill)
+        setting = Setting(staging.queue, staging.names, rates, staging.tables, staging.purge_seconds)
+        self.world = World(setting, choices, staging.seed)
+        self.world.business_field = staging.business_field
+        self.world.patience = staging.patience
+        self._scheduler = self.world.scheduler
+        self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
+        self._processes: dict[str, SimulatedProcess] = {}
+        #: By the name under which a story knows a consumer: the one that does its work now.
+        self._incarnations: dict[str, SimulatedProcess] = {}
+        #: Likewise for producers.
+        self._senders: dict[str, SimulatedProcess] = {}
+        self._dismissed: set[str] = set()
+        self._gives_back_yet = staging.gives_back
+        self._hands = Recorder(
+            self.world.records.append,
+            f"{LAB}-dead-letters",
+            self.world.tick,
+            {"queue": staging.names.dead_letter_queue},
+        )
+        self._acting: dict[str, Recorder] = {}
+        self._dead_letters: list[str] = []
+        self._growing = GrowingHistory(self.world.records)
+
+    @property
+    def parameters(self) -> Parameters:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._staging.parameters
+
+    @property
+    def seed(self) -> int:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._staging.seed
+
+    @property
+    def naive(self) -> bool:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._staging.naive
+
+    @property
+    def queue(self) -> QueueInfo:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._staging.queue
+
+    @property
+    def history(self) -> History:
+        """See :class:`scenarios.lab.Lab`."""
+        return self._growing.grown()
+
+    # --- the beginning and the end -----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Say in the history under what conditions the run begins."""
+        staging = self._staging
+        self._recorder.event(
+            "run",
+            scenario=staging.scenario,
+            seed=staging.seed,
+            naive=staging.naive,
+            queue=staging.names.queue,
+            dead_letter_queue=staging.names.dead_letter_queue,
+            fifo=staging.queue.fifo,
+            visibility_timeout=staging.queue.visibility_timeout,
+            max_receive_count=staging.queue.max_receive_count,
+            business_field=staging.business_field,
+            parameters=asdict(staging.parameters),
+        )
+
+    def finish(self) -> History:
+        """End what still runs, read what is left in the dead-letter queue and the ledger, and return the history."""
+        try:
+            self.stop()
+        except DeadlineMissed:
+            for process in self._running():
+                process.kill()
+        self.collect_dead_letters()
+        self._recorder.event("ledger", executions=dict(self.world.tables.executions))
+        if self.world.tables.states:
+            self._recorder.event("states", versions=dict(self.world.tables.states))
+        if self.world.objects.in_use:
+            self._recorder.event("payloads", keys=sorted(self.world.objects.objects))
+        for process in self._processes.values():
+            process.bury()
+        return History(self.world.records)
+
+    # --- what a story does -------------------------------------------------------------------------------------------
+
+    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+        """See :class:`scenarios.lab.Lab`."""
+        producer = self.start_producer(**options)
+        count = options.get("count", self.parameters.count)
+        takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
+        return self._sent_by(producer, PRODUCER_DEADLINE + takes)
+
+    def start_producer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+    ) -> ProducerHandle:
+        """See :class:`scenarios.lab.Lab`."""
+        name = self._new_name(name or "producer")
+        seed = self.seed if name == "producer" else self._seed_of(name)
+        plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
+        messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
+        batch_size, rate, purge_wait, timestamp_field = (
+            options.get("batch_size", MAX_BATCH_SIZE),
+            options.get("rate", 0.0),
+            options.get("purge_wait"),
+            options.get("timestamp_field", ""),
+        )
+        payload_bytes = options.get("payload_bytes", 0)
+        kind = partial(LargePayloadProducer, payload_bytes=payload_bytes) if payload_bytes else self._staging.producer
+        self._start_sending(name, name, lambda: kind(messages, batch_size, rate, purge_wait, timestamp_field), faults)
+        return ProducerHandle(name)
+
+    def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH_SIZE) -> tuple[SentMessage, ...]:
+        """Run a producer that sends just these messages; only this tier can."""
+        name = self._new_name("producer")
+        self._start_sending(name, name, lambda: self._staging.producer(messages, batch_size, 0.0))
+        return self._sent_by(ProducerHandle(name), PRODUCER_DEADLINE)
+
+    def _start_sending(
+        self,
+        known_as: str,
+        name: str,
+        make: Callable[[], Producer],
+        faults: Sequence[Fault] = (),
+        after: float = 0.0,
+    ) -> None:
+        """Start a producer after so many seconds, for the first time or again."""
+        process = SimulatedProcess(self.world, name, is_consumer=False, faults=faults)
+        producer = make()
+        self._senders[known_as] = process
+
+        def start_again() -> None:
+            self._start_sending(known_as, process.heir, make, process.story_faults, RESTART_AFTER)
+
+        process.known_as, process.start_again = known_as, start_again
+        program = Program(producer.run(), (), producer.stop, _producer_exit_code)
+        self._start(process, program, "stateful producer" if producer.keeps_state else "producer", after)
+
+    def _sent_by(self, producer: ProducerHandle, deadline: float) -> tuple[SentMessage, ...]:
+        self._run_until(lambda: self._senders[producer.name].exit_code is not None, deadline, f"{producer.name} to end")
+        return tuple(message for message in self.history.sends if message.call.process == producer.name)
+
+    def start_consumer(
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+    ) -> ConsumerHandle:
+        """See :class:`scenarios.lab.Lab`."""
+        handle = ConsumerHandle(self._new_name(name or "consumer"))
+        world, timeout = self.world, self.queue.visibility_timeout
+        lease = settings.get("claim_lease_seconds", timeout if settings.get("heartbeat_seconds") else 0.0)
+        world.longest_lease = max(world.longest_lease, lease)
+        self._start_incarnation(handle.name, handle.name, (*faults, *_delay(settings)), settings)
+        return handle
+
+    def stop(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        names = [consumer.name for consumer in consumers] or list(self._incarnations)
+        self._dismissed.update(names)
+        processes = [self._incarnations[name] for name in names]
+        if not consumers:
+            processes += [process for process in self._running() if not process.is_consumer]
+        for process in processes:
+            process.signal()
+        self._run_until(
+            lambda: all(process.exit_code is not None for process in processes),
+            STOP_DEADLINE,
+            f"{', '.join(names)} to end",
+        )
+
+    def ask_to_end(self, *consumers: ConsumerHandle) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._dismissed.update(consumer.name for consumer in consumers)
+        self._gives_back_yet = False
+        for consumer in consumers:
+            process = self._incarnations[consumer.name]
+            self._recorder.event(ASKED_TO_END, asked=process.name, heard_within=0.0)
+            process.signal()
+
+    def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        growing = self._growing
+        if condition(growing.grown()):
+            return
+        self._run_until(lambda: growing.has_news() and condition(growing.grown()), deadline, what)
+
+    def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        world, scheduler = self.world, self._scheduler
+        end = scheduler.now + self._patience(deadline)
+        while not look(self.history, scheduler.now):
+            if scheduler.now >= end + world.time_lost:
+                raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+            scheduler.run_until(_never, scheduler.now + every)
+
+    def note(self, event: str, **details: Any) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._recorder.event(event, **details)
+
+    def remove_payload(self, message: SentMessage) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        self._act(REMOVER, RemoveObject(object_key(message.key)))
+
+    def sweep_payloads(self) -> tuple[str, ...]:
+        """See :class:`scenarios.lab.Lab`."""
+        keys: tuple[str, ...] = self._act(SWEEPER, ListObjects())
+        for key in keys:
+            self._act(SWEEPER, RemoveObject(key))
+        return keys
+
+    def _act(self, name: str, operation: Operation) -> Any:
+        """Perform an operation of the lab's own, into the history."""
+        recorder = self._acting.get(name)
+        if recorder is None:
+            context = {"queue": self._staging.names.queue}
+            recorder = self._acting[name] = Recorder(self.world.records.append, name, self.world.tick, context)
+        invocation = recorder.invoke(operation)
+        result = self.world.perform(operation, self._scheduler.time)
+        recorder.ok(invocation, operation, result)
+        return result
+
+    def settle(self, *, deadline: float) -> None:
+        """See :class:`scenarios.lab.Lab`."""
+        what = "every message to be deleted or dead-lettered"
+        world = self.world
+        self._run_until(lambda: not world.unsettled, deadline, what)
+
+    def redrive(self, *, deadline: float) -> int:
+        """See :class:`scenarios.lab.Lab`."""
+        task = self.world.start_redrive()
+        self._run_until(lambda: not task.is_active, deadline, "what was dead-lettered to be moved back")
+        return redriven(self._recorder, task.status.value, task.moved, task.failure)
+
+    def collect_dead_letters(self) -> tuple[str, ...]:
+        """See :class:`scenarios.lab.Lab`."""
+        while True:
+            receive = Receive(MAX_BATCH_SIZE, 0)
+            invocation = self._hands.invoke(receive)
+            messages = self.world.receive_dead_letters(receive)
+            self._hands.ok(invocation, receive, messages)
+            if not messages:
+                return tuple(self._dead_letters)
+            self._dead_letters += [message.message_id for message in messages]
+            delete = Delete(messages)
+            invocation = self._hands.invoke(delete)
+            self._hands.ok(invocation, delete, self.world.delete_dead_letters(delete))
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def consumers(self) -> Iterable[SimulatedProcess]:
+        """Return the consumers that run; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
+        return [process for process in self._incarnations.values() if process.runs]
+
+    def story_costs(self) -> int:
+        """Return what the story itself may still cost a message; see ``strikes.Surroundings``."""
+        timeout = self.queue.visibility_timeout
+        # Who was ended comes back, and what its story holds for it comes with it.
+        to_come = [process for process in self._incarnations.values() if process.runs or process.disturbed_to_death]
+        faults = sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
+        return faults + int(self._gives_back_yet)
+
+    def outage(self, seconds: float) -> None:
+        """End every consumer that is ready; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
+        for process in self.consumers():
+            if process.operations > BEGINNING:
+                process.disturbed_to_death = True
+                process.restart_after = seconds
+                process.kill()
+
+    def _running(self) -> list[SimulatedProcess]:
+        return [process for process in self._processes.values() if process.runs]
+
+    def _start(self, process: SimulatedProcess, program: Program, role: Role, after: float = 0.0) -> None:
+        self._processes[process.name] = process
+        process.on_end = self._note_exit
+        disturbances = self._staging.disturbances.of(role, process.name)
+        disturber = Disturber(disturbances, self) if disturbances else None
+        process.start(program, self._scheduler.now + after + self.choices.pick(START_UP), disturber)
+
+    def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: ConsumerSettings) -> None:
+        """Start a consumer, for the first time or again."""
+        process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
+        kind = self._staging.consumer
+        try:
+            consumer = kind(consumer_options(f"{name}-{self.seed:x}", settings))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a class of the user's own may do anything
+            raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
+        process.late_is_harmless = consumer.late_is_harmless
+        beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
+        program = Program(consumer.poll(), beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
+        self._incarnations[known_as] = process
+        process.start_again = lambda: self._start_again(known_as, process, settings)
+        self._start(process, program, "consumer")
+
+    def _start_again(self, known_as: str, before: SimulatedProcess, settings: ConsumerSettings) -> None:
+        def come_back() -> Strand:
+            # The time of the wake-up has come; whoever was dismissed meanwhile stays away.
+            if known_as not in self._dismissed:
+                self._start_incarnation(known_as, self._new_name(known_as), before.story_faults, settings)
+            yield None
+
+        self._scheduler.start(come_back(), self._scheduler.now + max(RESTART_AFTER, before.restart_after))
+
+    def _note_exit(self, process: SimulatedProcess) -> None:
+        said: dict[str, Any] = {"exited": process.name, "code": process.exit_code}
+        if process.disturbed_to_death and process.known_as:
+            said["heir"] = process.heir = self._new_name(process.known_as)
+        self._recorder.event("exited", **said)
+        if process.disturbed_to_death:
+            process.start_again()
+        elif process.last_words or process.exit_code not in (0, -SIGKILL):
+            why = process.last_words or "it could not send everything"
+            raise ServiceFailedError(f"{process.name} ended with exit code {process.exit_code}: {why}")
+
+    def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
+        world, scheduler = self.world, self._scheduler
+        end = scheduler.now + self._patience(deadline)
+        met = False
+        while not met and scheduler.now < end + world.time_lost:
+            met = scheduler.run_until(condition, end + world.time_lost)
+        if not met:
+            raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+
+    def _patience(self, deadline: float) -> float:
+        """Return how long to wait, less the time that is lost by now.
+
+        A deadline is the story's own: the time that disturbances take is added to it, also of those that struck before
+        the wait began and are not over, such as consumers that are away for a while.
+        """
+        world = self.world
+        return deadline - world.time_lost + max(0.0, world.held_up_until - world.scheduler.now)
+
+    def _new_name(self, wanted: str) -> str:
+        number = 1
+        name = f"{wanted}-1" if wanted == "consumer" else wanted
+        while name in self._processes:
+            number += 1
+            name = f"{wanted}-{number}"
+        return name
+
+    def _seed_of(self, name: str) -> int:
+        """Return a process's own seed, which follows from the run's seed and the process's name."""
+        digest = hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big")
+
+
+def _receives(fault: Fault, timeout: float) -> int:
+    """Return how many receives a fault of the story may cost a message."""
+    if fault.kind == "error" and not fault.nth:
+        return TRIES_IN_AN_OUTAGE
+    if fault.kind != "delay":
+        return 1
+    # Work that outlives its delivery is found in hand meanwhile, and its delete comes with a stale receipt handle.
+    return int(fault.seconds / timeout) + 1 if fault.seconds >= timeout else 0
+
+
+def _producer_exit_code(report: SendReport) -> int:
+    return 0 if report.unsent == 0 else 1
+
+
+def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> MessagePlan:
+    """Return the plan that the producer makes of the same options (see ``services.producer.__main__``)."""
+    return MessagePlan(
+        count=options.get("count", count),
+        poison_count=options.get("poison_count", 0),
+        poison_every=options.get("poison_every", 0),
+        groups=options.get("groups", 0) or (1 if fifo and not options.get("group_by") else 0),
+        group_by=options.get("group_by", ""),
+        entities=options.get("entities", 0),
+        deduplication="id" if fifo else None,
+        extra=options.get("fields", {}),
+    )
+
+
+#: How the consumer's variables reach its options (see ``services.consumer.settings``); a test keeps the two together.
+_OPTION_OF: Mapping[str, str] = {
+    "wait_time_seconds": "wait_seconds",
+    "max_messages": "max_messages",
+    "message_limit": "message_limit",
+    "idle_timeout_seconds": "idle_timeout",
+    "idempotency_cache_size": "cache_size",
+    "reject_payload_marker": "reject_marker",
+    "business_idempotency_field": "business_field",
+    "schema_version": "schema_version",
+    "claim_lease_seconds": "lease_seconds",
+    "min_lease_seconds": "min_lease",
+    "heartbeat_seconds": "heartbeat_seconds",
+    "max_age_seconds": "max_age",
+}
+
+
+def consumer_options(owner: str, settings: ConsumerSettings) -> ConsumerOptions:
+    """Return the options that a consumer has with these settings."""
+    given: dict[str, Any] = {_OPTION_OF[name]: value for name, value in settings.items() if name in _OPTION_OF}
+    return ConsumerOptions(owner, **{"wait_seconds": WAIT_TIME_SECONDS, **given})
+
+
+def _delay(settings: ConsumerSettings) -> tuple[Fault, ...]:
+    seconds = settings.get("side_effect_delay_seconds", 0.0)
+    return (Fault("delay", "PerformSideEffect", nth=0, seconds=seconds),) if seconds else ()
+
+
+@cache
+def consumer_class(spec: str) -> type[Consumer]:
+    """Return the class that ``module:Class`` names, our own for an empty name.
+
+    Raises:
+        RequestError: there is no such class, or it is no consumer.
+    """
+    return _class(spec, Consumer, "consumer")
+
+
+@cache
+def producer_class(spec: str) -> type[Producer]:
+    """Return the class that ``module:Class`` names, our own for an empty name.
+
+    Raises:
+        RequestError: there is no such class, or it is no producer.
+    """
+    return _class(spec, Producer, "producer")
+
+
+def _class(spec: str, base: type[Service], what: str) -> type[Service]:
+    if not spec:
+        return base
+    try:
+        with redirect_stdout(sys.stderr):  # where nobody takes what its module says for our output
+            return load_class(spec, base, f"The {what} {spec!r}")
+    except ConfigurationError as error:
+        raise RequestError(str(error)) from None
+
+
+def _never() -> bool:
+    return False

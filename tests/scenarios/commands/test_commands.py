@@ -1,0 +1,158 @@
+import json
+
+import pytest
+
+from infra.errors import EndpointError
+from scenarios import commands
+from scenarios.catalog import find_scenario
+from scenarios.errors import DeadlineMissed, UnsuitableError
+from scenarios.local import runner
+from scenarios.model import Parameters
+from scenarios.runs.run import RunRequest, RunResult, command_of
+from scenarios.verdict import Conditions, judge
+from tests.scenarios.test_verdict import good, paid_twice
+
+
+@pytest.fixture
+def staged(monkeypatch, tmp_path):
+    """Let no process be started: a request is answered with a told history, and kept."""
+    requests = []
+
+    def answer(told, **changes):
+        def run_scenario(request, observer):
+            requests.append(request)
+            found = find_scenario(request.scenario)
+            conditions = Conditions(7, Parameters(10, 10), "local", naive=request.naive, command="invoke again")
+            observer.began(7, tmp_path)
+            verdict = judge(found, told().history, conditions)
+            return RunResult(**{"verdict": verdict, "history": told().history, "directory": tmp_path} | changes)
+
+        monkeypatch.setattr(runner, "run_scenario", run_scenario)
+        return requests
+
+    return lambda told, **changes: answer(told, **{"stack": "tmp-1", "kept": False, "seconds": 1.25} | changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": ""}, "error: Which scenario? Give --name; `invoke scenarios` lists them."),
+        ({"name": "crash", "consumer": ""}, "error: --consumer is empty; name a class as module:Class, or a program."),
+        ({"name": "chrash"}, "error: There is no scenario 'chrash'; did you mean crash?"),
+        ({"name": "crash", "seed": "x"}, "error: --seed must be a whole number, 0 or more, and is 'x'."),
+        (
+            {"name": "crash", "seed": "9" * 19},
+            f"error: --seed must be a whole number, 0 or more, of 18 digits at most, and is '{'9' * 19}'.",
+        ),
+        ({"name": "crash", "seed": "-1"}, "error: --seed must be a whole number, 0 or more, and is '-1'."),
+        ({"name": "crash", "count": "1.5"}, "error: --count must be a whole number, 0 or more, and is '1.5'."),
+        ({"name": "crash", "count": "2"}, "error: --count is 2; the scenario crash needs 5 to 100000."),
+        ({"name": "crash", "batch_size": "11"}, "error: --batch-size is 11; the scenario crash needs 1 to 10."),
+        ({"name": "fifo-order", "batch_size": "1"}, "error: --batch-size is 1; the scenario fifo-order needs 3 to 10."),
+        (
+            {"name": "crash", "consumer": "nonsense"},
+            "error: --consumer is neither module:Class nor a program: 'nonsense' is not there, or cannot be executed.",
+        ),
+        (
+            {"name": "crash", "consumer": "m:C", "naive": True},
+            "error: --naive and --consumer both name a consumer; give one of them.",
+        ),
+        (
+            {"name": "crash", "stack": "nowhere"},
+            (
+                "error: The stack nowhere is not up; `invoke up --stack nowhere` brings it up, "
+                "and without --stack a temporary one is made."
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_is_one_sentence_and_exit_2(project, capsys, options, sentence):
+    assert commands.scenario(**options) == 2
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == sentence
+    assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [UnsuitableError("No queue."), EndpointError("No endpoint."), DeadlineMissed("Late.")]
+)
+def test_what_goes_wrong_underneath_is_one_sentence_and_exit_2(monkeypatch, capsys, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(runner, "run_scenario", fails)
+    assert commands.scenario("crash") == 2
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_an_interrupted_run_ends_with_130(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_scenario", interrupted)
+    assert commands.scenario("crash") == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("told", "code", "word"), [(good, 2, "INCONCLUSIVE"), (paid_twice, 1, "FAIL")])
+def test_a_run_prints_verdict_reason_place_and_how_to_repeat_it(staged, capsys, told, code, word):
+    staged(told)
+    assert commands.scenario("crash", seed="7", count="20") == code
+    said = capsys.readouterr().out
+    assert "seed 7" in said
+    assert any(line.startswith(f"{word}  ") for line in said.splitlines())
+    assert "again    invoke again" in said
+    assert "took     1.2 s on stack tmp-1" in said
+
+
+def test_options_arrive_as_text_or_as_numbers(staged):
+    requests = staged(good)
+    commands.scenario("crash", seed="7", count=20, batch_size="")
+    assert requests == [RunRequest("crash", seed=7, count=20)]
+
+
+def test_json_is_all_that_stands_on_standard_output(staged, capsys):
+    staged(paid_twice)
+    assert commands.scenario("crash", json=True) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["verdict"] == "fail"
+    assert "seed 7" in said.err
+
+
+def test_a_twin_that_shows_its_violation_is_said_to(staged, capsys):
+    staged(paid_twice)
+    assert commands.scenario("crash", naive=True) == 1
+    assert "duplicated-side-effect is the violation that it must show" in capsys.readouterr().out
+
+
+def test_a_twin_that_does_not_is_said_loudly(staged, capsys):
+    staged(good)
+    commands.scenario("crash", naive=True)
+    assert "THE NAIVE TWIN DID NOT SHOW duplicated-side-effect" in capsys.readouterr().out
+
+
+def test_a_kept_stack_comes_with_the_way_to_take_it_down(staged, capsys):
+    staged(good, kept=True, stack="kept-1")
+    commands.scenario("crash", keep=True)
+    assert "`invoke down --stack kept-1` takes it down" in capsys.readouterr().out
+
+
+def test_the_table_lists_every_scenario_with_its_twins_violation(capsys):
+    assert commands.scenarios_table() == 0
+    said = capsys.readouterr().out
+    for name, violation in (("crash", "duplicated-side-effect"), ("fifo-order", "order-violated")):
+        assert any(line.startswith(name) and violation in line for line in said.splitlines())
+
+
+def test_the_table_as_json_is_json(capsys):
+    assert commands.scenarios_table(json=True) == 0
+    assert "crash" in {item["name"] for item in json.loads(capsys.readouterr().out)}
+
+
+def test_the_command_that_repeats_a_run_names_what_differs_from_the_defaults_and_nothing_else():
+    crash = find_scenario("crash")
+    assert command_of(RunRequest("crash"), crash, crash.defaults, 7) == "invoke scenario --name crash --seed 7"
+    request = RunRequest("crash", naive=True, stack="dev")
+    assert command_of(request, crash, Parameters(30, 5), 7) == (
+        "invoke scenario --name crash --seed 7 --naive --count 30 --batch-size 5 --stack dev"
+    )

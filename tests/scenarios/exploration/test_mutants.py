@@ -1,0 +1,65 @@
+"""Each mutant is found out, for what it breaks; and what is found is the mutant's, not the workload's."""
+
+import json
+
+import pytest
+
+from scenarios.exploration import commands
+from scenarios.exploration.campaign import Campaign, explore
+from scenarios.exploration.mutation_testing import hunt
+from scenarios.exploration.targets import make_target
+from scenarios.mutants.catalogue import MUTANTS, Mutant
+from scenarios.simulation.workloads import ORDERS
+
+#: Histories in which a mutant is found out with the seed below, and for the elusive ones their own number.
+BOUND = 400
+ELUSIVE = {"without-fencing": 6_000, "looks-up-before-it-claims": 4_000, "deletes-what-is-held": 2_000}
+
+
+def test_there_are_enough_and_their_names_are_their_own():
+    names = [mutant.name for mutant in MUTANTS]
+    assert len(names) >= 15
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_found_out(mutant):
+    (catch,) = hunt([mutant], ELUSIVE.get(mutant.name, BOUND), seed=0, jobs=1)
+    assert catch.found is not None
+    assert set(catch.violated) <= mutant.breaks
+
+
+def test_what_is_no_mutant_survives():
+    innocent = Mutant("innocent", "nothing", ORDERS, frozenset({"lost", "duplicated-side-effect"}))
+    explored = explore(Campaign(make_target("orders"), 100, 0, 1, innocent.breaks))
+    assert explored.tally.found is None
+
+
+def test_the_command_prints_a_table_and_fails_if_one_survives(capsys):
+    assert commands.mutants("without-guard", histories="50", jobs="1") == 0
+    out = capsys.readouterr().out
+    assert "without-guard" in out
+    assert "FOUND OUT" in out
+    assert commands.mutants("without-fencing", histories="5", jobs="1") == 1
+    assert "SURVIVED  without-fencing: not found out in 5 histories" in capsys.readouterr().out
+
+
+def test_the_command_gives_json_too(capsys):
+    assert commands.mutants("fails-open", histories=200, jobs=1, json=True) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["mutant"], found["violated"]) == ("fails-open", ["duplicated-side-effect"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "nobody"}, "There is no mutant 'nobody'"),
+        ({"jobs": "0"}, "--jobs"),
+        ({"histories": "x"}, "--histories"),
+    ],
+)
+def test_a_bad_request_is_one_sentence(capsys, options, sentence):
+    assert commands.mutants(options.pop("name", None), **options) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1

@@ -1,0 +1,287 @@
+"""The scenarios end to end, on real processes and an endpoint of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.clients import aws_client
+from infra.stacks import find_stack
+from infra.validate import validate
+from infra.workspace import open_workspace
+from scenarios.catalog import find_scenario
+from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
+from scenarios.history.files import read_history
+from scenarios.local import runner
+from scenarios.local.stack_resources import Hands
+from scenarios.model import DeliveryRates
+from scenarios.runs.run import RunRequest, run_scenario
+from scenarios.verdict import Outcome
+
+pytestmark = pytest.mark.processes
+
+#: One on each kind of queue; tests/scenarios/runs/test_suite.py runs the others, side by side.
+SCENARIOS = ("crash", "fifo-order")
+
+
+@contextmanager
+def stack_with(*scenarios):
+    """A stack that is up for the time of a block."""
+    with open_workspace("dev", overrides={"scenarios": list(scenarios)}) as workspace:
+        workspace.up()
+    try:
+        yield find_stack("dev")
+    finally:
+        with open_workspace("dev") as workspace:
+            workspace.discard()
+
+
+def processes_of(project):
+    """Return the command lines of the living processes that were told of this project."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(project).encode() in told:
+                found.append((entry / "cmdline").read_bytes())
+    return found
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_passes_and_its_twin_fails_with_the_violation_it_names(project, name):
+    passed = run_scenario(RunRequest(name, seed=7))
+    assert passed.verdict.outcome is Outcome.PASS, passed.verdict.reason
+    assert (project / "runs" / "latest").resolve() == passed.directory
+
+    failed = run_scenario(RunRequest(name, seed=7, naive=True))
+    assert failed.verdict.outcome is Outcome.FAIL
+    assert failed.verdict.twin_met, failed.verdict.reason
+    assert {name for name, found in failed.verdict.violations.items() if found} == {
+        find_scenario(name).naive_twin.violation
+    }
+
+    # The same seed sent the same messages, each run left its files, and nothing else is left.
+    sent = [[(m.message_id, m.key, m.group, m.poison) for m in run.history.sends] for run in (passed, failed)]
+    assert sent[0] == sent[1]
+    assert (passed.directory / "report.html").read_text().startswith("<!doctype html>")
+    document = json.loads((passed.directory / "verdict.json").read_bytes())
+    assert (document["verdict"], document["seed"]) == ("pass", 7)
+    assert read_history(passed.directory / "history.jsonl").records == passed.history.records
+    assert processes_of(project) == []
+    assert not list((project / ".queue-fundamentals").glob("tmp-*"))
+
+
+def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(project):
+    first = run_scenario(RunRequest("happy", seed=1, keep=True))
+    try:
+        again = run_scenario(RunRequest("happy", seed=1, stack=first.stack, count=5))
+        assert (first.kept, again.kept, again.stack) == (True, False, first.stack)
+        assert again.verdict.outcome is Outcome.PASS, again.verdict.reason
+        with pytest.raises(RequestError, match=f"The clock of the stack {first.stack} runs at speed 1, not 2;"):
+            run_scenario(RunRequest("happy", stack=first.stack, speed=2))
+
+        stack = find_stack(first.stack)
+        table = stack.scenario("happy").side_effects_table
+        aws_client("dynamodb", endpoint_url=stack.endpoint_url, region=stack.region).delete_table(TableName=table)
+        with pytest.raises(UnsuitableError, match=f"There is no table {table}"):
+            run_scenario(RunRequest("happy", stack=first.stack))
+    finally:
+        with open_workspace(first.stack) as workspace:
+            workspace.discard()
+    assert processes_of(project) == []
+
+
+def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_conviction(project):
+    with stack_with("crash") as stack:
+        url = stack.scenario("crash").queue_url
+        over = threading.Event()
+
+        def take_one():
+            sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+            while not over.is_set():
+                for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", ()):
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    over.set()
+            sqs.close()
+
+        stranger = threading.Thread(target=take_one)
+        stranger.start()
+        # The story sends all of its messages before anybody consumes.
+        with pytest.raises(UnsuitableError, match=r"none of this run's processes .* \(1, message #\d+ among them\)"):
+            run_scenario(RunRequest("crash", stack="dev", seed=4))
+        over.set()
+        stranger.join()
+    (directory,) = (project / "runs").iterdir()
+    assert read_history(directory / "history.jsonl").endpoint("deleted")
+    assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []
+
+
+def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names_it_as_well(project, capsys):
+    with stack_with("happy") as stack:
+        resources = stack.scenario("happy")
+        sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+        hands = Hands(stack, resources, lambda _: None)
+
+        def change(name, value):
+            sqs.set_queue_attributes(QueueUrl=resources.queue_url, Attributes={name: value})
+
+        before = sqs.get_queue_attributes(QueueUrl=resources.queue_url, AttributeNames=["All"])["Attributes"]
+        policy = {"deadLetterTargetArn": resources.dead_letter_queue_arn, "maxReceiveCount": 1}
+        promised = {"deadLetterTargetArn": resources.dead_letter_queue_arn, "maxReceiveCount": 2}
+        for name, value, told, expected in (
+            ("DelaySeconds", "900", 900, 0),
+            ("VisibilityTimeout", "43200", 43200, resources.visibility_timeout),
+            ("ReceiveMessageWaitTimeSeconds", "1", 1, resources.receive_wait),
+            ("MessageRetentionPeriod", "60", 60, 345600),
+            ("MaximumMessageSize", "1024", 1024, 262144),
+            ("RedrivePolicy", json.dumps(policy), policy, promised),
+        ):
+            hands.check(fifo=False)
+            change(name, value)
+            sentence = f"{name} of the queue {resources.queue_name} is {told}, and the stack dev promises {expected}; "
+            with pytest.raises(UnsuitableError, match=re.escape(sentence) + r"`invoke refresh`, then `invoke up`, "):
+                hands.check(fifo=False)
+            assert validate("dev") == 1
+            assert f"{name} of {resources.queue_name} is {told}, and should be {expected}" in capsys.readouterr().out
+            change(name, before[name])
+        assert validate("dev") == 0
+        change("DelaySeconds", "900")
+        change("VisibilityTimeout", "1")
+        with pytest.raises(UnsuitableError, match=r"VisibilityTimeout of the queue .* \(and DelaySeconds too\); "):
+            run_scenario(RunRequest("happy", stack="dev"))
+        sqs.close()
+    assert processes_of(project) == []
+
+
+def test_a_run_that_somebody_would_disturb_or_nobody_could_judge_is_refused(project):
+    with stack_with("happy") as stack:
+        resources = stack.scenario("happy")
+        sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+        told = []
+
+        def receive():
+            told.append("begun")
+            sqs.receive_message(QueueUrl=resources.queue_url, WaitTimeSeconds=20)
+
+        stranger = threading.Thread(target=receive)
+        stranger.start()
+        deadline = time.monotonic() + 15
+        refused = None
+        while refused is None and time.monotonic() < deadline:
+            try:
+                # Until the stranger's poll has arrived, a run of no messages' worth does no harm.
+                Hands(stack, resources, lambda _: None).reset(1, DeliveryRates(), fresh=True)
+            except UnsuitableError as error:
+                refused = str(error)
+        assert refused is not None
+        assert f"Somebody is receiving from the queue {resources.queue_name} already" in refused
+        with pytest.raises(UnsuitableError, match="Somebody is receiving"):
+            run_scenario(RunRequest("happy", stack="dev"))
+        sqs.send_message(QueueUrl=resources.queue_url, MessageBody="go")
+        stranger.join()
+        sqs.close()
+
+        stack.endpoint_history.unlink()
+        with pytest.raises(UnsuitableError, match=r"history, .* is gone"):
+            run_scenario(RunRequest("happy", stack="dev"))
+    assert processes_of(project) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("happy", "yield Delete((delivery.message,))\n        return (yield from super().process(delivery))"),
+        ("duplicates", "outcome = yield from super().process(delivery)\n        return Outcome.DONE"),
+    ],
+    ids=["deletes-first", "deletes-what-is-held"],
+)
+def test_a_consumer_that_deletes_what_is_not_done_is_convicted_although_nothing_was_lost(project, name, step):
+    (project / "mine.py").write_text(
+        "from services.consumer.consumer import Consumer, Outcome\nfrom services.operations import Delete\n\n\n"
+        f"class Mine(Consumer):\n    def process(self, delivery):\n        {step}\n"
+    )
+    result = run_scenario(RunRequest(name, seed=3, consumer="mine:Mine"))
+    assert result.verdict.outcome is Outcome.FAIL
+    assert result.verdict.violations["deleted-before-done"]
+
+
+def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_process(project, monkeypatch):
+    def story(lab):
+        lab.start_consumer()
+        lab.produce()
+        lab.settle(deadline=20)
+        lab.wait_for(lambda history: False, deadline=0.1, what="a miracle")
+
+    scenario = replace(find_scenario("happy"), run=story)
+    monkeypatch.setattr(runner, "find_scenario", lambda _: scenario)
+    result = run_scenario(RunRequest("happy", seed=3))
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+    assert result.verdict.reason == "0.1 s were not enough waiting for a miracle."
+    assert processes_of(project) == []
+
+
+def test_a_consumer_that_is_stopped_before_it_has_started_is_no_failure(project, monkeypatch):
+    def story(lab):
+        lab.stop(lab.start_consumer())
+
+    scenario = replace(find_scenario("happy"), run=story)
+    monkeypatch.setattr(runner, "find_scenario", lambda _: scenario)
+    result = run_scenario(RunRequest("happy", seed=3))
+    assert result.history.exits["consumer-1"].code == -signal.SIGTERM
+    assert result.verdict.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_consumer_of_the_users_own_takes_the_place_of_ours(project):
+    (project / "mine.py").write_text(
+        "from services.consumer.naive import DeletesRejected\n\n\nclass Careless(DeletesRejected):\n    pass\n"
+    )
+    result = run_scenario(RunRequest("poison", seed=3, consumer="mine:Careless"))
+    assert result.verdict.violations["poison-acknowledged"]
+    assert result.verdict.conditions.command.endswith("--consumer mine:Careless")
+
+
+def test_a_consumer_that_cannot_start_is_one_sentence_and_what_was_there_is_kept(project):
+    with pytest.raises(ServiceFailedError, match=r"consumer-1 ended with exit code 2: .*'nobody:Home'.* \(its log: "):
+        run_scenario(RunRequest("poison", seed=3, consumer="nobody:Home"))
+    (directory,) = (project / "runs").iterdir()
+    assert read_history(directory / "history.jsonl").exits["consumer-1"].code == 2
+    assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_no_process_and_no_half_written_file(project, number, code):
+    program = "import sys; from scenarios.commands.scenario import scenario; sys.exit(scenario('crash', seed=5))"
+    with (project / "said").open("wb") as said:
+        run = subprocess.Popen(
+            [sys.executable, "-c", program], cwd=project, stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not list(project.glob("runs/*/processes/dies-*.jsonl")):
+            assert run.poll() is None, (project / "said").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        run.send_signal(number)
+        assert run.wait(timeout=30) == code, (project / "said").read_text()
+    finally:
+        run.kill()
+        run.wait()
+    assert processes_of(project) == []
+    (directory,) = (project / "runs").iterdir()
+    assert sorted(item.name for item in directory.iterdir()) == ["history.jsonl", "processes"]
+    assert read_history(directory / "history.jsonl").sends
+    assert "Traceback" not in (project / "said").read_text()

@@ -1,0 +1,113 @@
+"""Programs that know nothing of the lab, put through its scenarios on real processes."""
+
+import json
+import shlex
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from infra.stacks import temporary_stack
+from scenarios.errors import ServiceFailedError, UnsuitableError
+from scenarios.local import programs
+from scenarios.local.observer import Nobody
+from scenarios.runs.run import Ground, RunRequest, run_on, run_scenario
+from scenarios.verdict import Outcome
+from tests.scenarios.local.test_local_tier import processes_of
+
+pytestmark = pytest.mark.processes
+
+PLAIN = shlex.join([sys.executable, str(Path(__file__).resolve().parents[1] / "consumers" / "plain" / "consumer.py")])
+
+#: It sets the count, where it should add to it, and ends by the refusal.
+PUTS = """
+import json, os, urllib.request
+item = {"message_id": {"S": "x"}, "executions": {"N": "1"}}
+body = json.dumps({"TableName": os.environ["MESSAGE_SIDE_EFFECTS_TABLE"], "Item": item}).encode()
+request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], body, {"X-Amz-Target": "DynamoDB_20120810.PutItem"})
+urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+"""
+
+
+def test_a_careful_program_passes_what_programs_must_be_able_to_pass(project):
+    names = ["happy", "crash", "duplicates", "poison", "fifo-order"]
+    with temporary_stack(names) as stack, ThreadPoolExecutor(2) as pool:
+        ground = Ground(stack, fresh=True)
+        requests = [RunRequest(name, seed=3, consumer=PLAIN) for name in names]
+        results = list(pool.map(lambda request: run_on(ground, request, Nobody()), requests))
+    for result in results:
+        assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    assert {name: list(result.verdict.not_judged) for name, result in zip(names, results, strict=True)} == {
+        "happy": [],
+        "crash": ["crashed-after-claim"],
+        "duplicates": [],
+        "poison": [],
+        "fifo-order": [],
+    }
+    assert processes_of(project) == []
+
+
+def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(project):
+    result = run_scenario(RunRequest("happy", seed=3, consumer=f"{PLAIN} --delete-first"))
+    assert result.verdict.outcome is Outcome.FAIL
+    assert {name for name, found in result.verdict.violations.items() if found} == {
+        "deleted-before-done",
+        "duplicated-side-effect",
+    }
+
+
+#: It has the plain consumer's side effect be something else.
+WRITES = """
+import json, os, runpy, sys, urllib.request
+def writes(key, _method):
+    update = {"TableName": os.environ["MESSAGE_SIDE_EFFECTS_TABLE"], "Key": {"message_id": {"S": key}}}
+    update |= {"UpdateExpression": sys.argv[1], "ExpressionAttributeValues": {":x": json.loads(sys.argv[2])}}
+    consumer["aws"]("DynamoDB_20120810.UpdateItem", **update)
+    return 1
+consumer = runpy.run_path(sys.argv.pop())
+consumer["handle"].__globals__["side_effect"] = writes
+consumer["main"]()
+"""
+
+
+def writing(expression, value):
+    plain = shlex.split(PLAIN)[-1]
+    return shlex.join([sys.executable, "-c", WRITES, expression, json.dumps(value), plain])
+
+
+def test_a_count_in_another_spelling_is_a_count(project):
+    result = run_scenario(RunRequest("happy", seed=3, count=2, consumer=writing("ADD executions :x", {"N": "1.0"})))
+    assert result.verdict.outcome is not Outcome.FAIL, result.verdict.reason
+    assert set(result.history.ledger.values()) == {1}
+
+
+def test_what_is_no_count_in_the_ledger_is_one_sentence_and_no_verdict(project):
+    consumer = writing("SET executions = :x", {"S": "once"})
+    with pytest.raises(
+        UnsuitableError, match=r"has executions {'S': 'once'} for .*, which is no count, so nothing can"
+    ):
+        run_scenario(RunRequest("happy", seed=3, count=2, consumer=consumer))
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("raise SystemExit('no such order')", r"consumer-1 ended with exit code 1: no such order \(its log: "),
+        ("pass", r"consumer-1 ended with exit code 0 although nobody had asked it to: it said nothing \(its log: "),
+        ("import time; time.sleep(600)", r"consumer-1 has run for 0.5 s and never asked for a message; it has to call"),
+        (PUTS, r"consumer-1 changes the side-effects table by PutItem; .*; see docs/your-own-consumer.md\."),
+    ],
+    ids=["fails", "ends", "never-receives", "writes-to-the-ledger"],
+)
+def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, monkeypatch, program, sentence):
+    monkeypatch.setattr(programs, "FIRST_RECEIVE", 0.5)
+    consumer = shlex.join([sys.executable, "-c", program])
+    # What ends by itself has to do so before the lab has lost patience with it.
+    if "sleep" not in program:
+        monkeypatch.setattr(programs, "FIRST_RECEIVE", 60.0)
+    with pytest.raises(ServiceFailedError, match=sentence):
+        run_scenario(RunRequest("poison", seed=3, consumer=consumer))
+    (directory,) = (project / "runs").iterdir()
+    assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []

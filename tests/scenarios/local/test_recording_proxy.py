@@ -1,0 +1,254 @@
+"""A tap between a program, played by the test, and an endpoint."""
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+import pytest
+
+from infra.clients import aws_client
+from infra.localaws.config import EndpointConfig
+from infra.localaws.server import running_endpoint
+from infra.localaws.sqs.rates import STRICT
+from scenarios.history import History
+from scenarios.local.http_reader import Surroundings
+from scenarios.local.recording_proxy import Program, Tap
+from services.faults import Fault, FaultPlan
+from services.history import Recorder
+
+LEDGER = "ledger"
+DEADLINE = 20
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    with running_endpoint(EndpointConfig(rates=STRICT)) as running:
+        dynamodb = aws_client("dynamodb", endpoint_url=running.url, region="us-west-1")
+        dynamodb.create_table(
+            TableName=LEDGER,
+            KeySchema=[{"AttributeName": "message_id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "message_id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        dynamodb.close()
+        yield running
+
+
+class Place:
+    """A queue with one message, and a tap to it."""
+
+    def __init__(self, endpoint, name, faults, limit):
+        self.queue = name
+        self.sqs = aws_client("sqs", endpoint_url=endpoint.url, region="us-west-1")
+        self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        self.records = []
+        self.killed = threading.Event()
+        self.tap = Tap(
+            Program("mine", Surroundings(name, LEDGER, message_limit=limit), FaultPlan(faults), self.killed.set),
+            endpoint.url,
+            Recorder(self.records.append, "mine", clock, {"queue": name}),
+        )
+        self.tap.open()
+
+    def send(self, key):
+        body = json.dumps({"id": key, "sequence": 0})
+        return self.sqs.send_message(QueueUrl=self.url, MessageBody=body)["MessageId"]
+
+    @property
+    def history(self):
+        return History(self.records)
+
+    def ask(self, target, **document):
+        return post(self.tap.url, json.dumps(document).encode(), {"X-Amz-Target": target, **JSON})
+
+    def ask_queue(self, action, **document):
+        return self.ask(f"AmazonSQS.{action}", QueueUrl=self.url, **document)
+
+    def perform(self, key):
+        return self.ask(
+            "DynamoDB_20120810.UpdateItem",
+            TableName=LEDGER,
+            Key={"message_id": {"S": key}},
+            UpdateExpression="ADD executions :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+            ReturnValues="UPDATED_NEW",
+        )
+
+
+JSON = {"Content-Type": "application/x-amz-json-1.0"}
+ticks = iter(range(1, 10**9))
+
+
+def clock():
+    return float(next(ticks))
+
+
+def post(url, body, headers, method="POST"):
+    request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - the test's own tap
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=DEADLINE) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read().decode()
+        return error.code, json.loads(said) if said.startswith("{") else said
+
+
+@pytest.fixture
+def place(endpoint, request):
+    places = []
+
+    def make(*faults, limit=0):
+        made = Place(endpoint, f"q{len(request.node.name)}-{next(ticks)}", faults, limit)
+        places.append(made)
+        return made
+
+    yield make
+    for made in places:
+        made.tap.close()
+        made.sqs.close()
+
+
+def test_what_a_program_does_is_recorded_as_our_own_consumer_records_itself(place):
+    here = place()
+    sent = here.send("whole-way")
+    _, told = here.ask_queue("ReceiveMessage")
+    (message,) = told["Messages"]
+    assert "Attributes" not in message
+    assert here.perform("whole-way")[1]["Attributes"]["executions"] == {"N": "1"}
+    assert here.ask_queue("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])[0] == 200
+
+    history = here.history
+    (delivery,), (effect,), (deletion,) = history.deliveries, history.effects, history.deletions
+    assert (delivery.message_id, delivery.receive_count, delivery.process) == (sent, 1, "mine")
+    assert (effect.key, effect.message_id, effect.sequence, effect.status) == ("whole-way", sent, 0, "ok")
+    assert (deletion.message_id, deletion.status) == (sent, "ok")
+    assert delivery.call.ended < effect.call.started < effect.call.ended < deletion.call.started
+    assert [record["event"] for record in here.records if record["type"] == "event"] == ["started"]
+
+
+def test_a_side_effect_may_be_a_plain_post(place):
+    here = place()
+    here.send("by post")
+    here.ask_queue("ReceiveMessage")
+    url = f"{here.tap.url}/side-effects/by%20post"
+    assert post(url, None, {}, "GET") == (200, {"key": "by post", "executions": 0})
+    assert post(url, b"", {}) == (200, {"key": "by post", "executions": 1})
+    assert post(url, b"", {}) == (200, {"key": "by post", "executions": 2})
+    assert post(url, None, {}, "GET") == (200, {"key": "by post", "executions": 2})
+    assert [effect.executions for effect in here.history.effects] == [1, 2]
+    assert [call.result for call in here.history.calls("LookUpSideEffect")] == [False, True]
+    # No web page may cause any, and what is neither says so.
+    assert post(url, b"", {"Origin": "http://example.com"})[0] == 403
+    assert post(url, b"", {"Host": "example.com"})[0] == 403
+    assert post(url, b"", {}, "PUT")[0] == 405
+    assert post(f"{here.tap.url}/side-effects/", b"", {})[0] == 405
+
+
+def test_a_crash_kills_the_program_before_it_sees_an_answer(place):
+    here = place(Fault("crash", "Receive", "after"))
+    assert here.ask_queue("ReceiveMessage") == (200, {})
+    here.send("crash")
+    with pytest.raises((OSError, urllib.error.URLError)):
+        here.ask_queue("ReceiveMessage")
+    assert here.killed.is_set()
+    (strike,) = here.history.faults
+    assert (strike.kind, strike.operation, strike.process) == ("crash", "Receive", "mine")
+    assert strike.call.result[0]["message_id"]
+
+
+def test_a_crash_before_a_delete_leaves_the_message(place):
+    here = place(Fault("crash", "Delete", "before"))
+    sent = here.send("kept")
+    (message,) = here.ask_queue("ReceiveMessage")[1]["Messages"]
+    with pytest.raises((OSError, urllib.error.URLError)):
+        here.ask_queue("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+    assert [item.status for item in here.history.deletions_of[sent]] == ["fail"]
+    # The tap's handle was never used, so the queue still takes it.
+    here.sqs.change_message_visibility(QueueUrl=here.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    assert here.sqs.receive_message(QueueUrl=here.url)["Messages"][0]["MessageId"] == sent
+
+
+def test_a_side_effect_that_fails_is_not_for_an_sdk_to_repeat_and_a_queue_that_fails_is(place):
+    here = place(Fault("error", "PerformSideEffect"), Fault("error", "Delete", code="ServiceUnavailable"))
+    here.send("error")
+    (message,) = here.ask_queue("ReceiveMessage")[1]["Messages"]
+    status, told = here.perform("error")
+    assert (status, told["__type"]) == (400, "com.amazonaws#ServiceUnavailable")
+    status, told = here.ask_queue("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+    assert (status, told["__type"]) == (503, "com.amazonaws.sqs#ServiceUnavailable")
+    assert [effect.status for effect in here.history.effects] == ["fail"]
+    assert [item.status for item in here.history.deletions] == ["fail"]
+    assert here.perform("error")[0] == 200
+
+
+def test_an_answer_that_is_an_error_is_recorded_and_passed_on(place):
+    here = place()
+    status, told = here.ask_queue("DeleteMessage", ReceiptHandle="nonsense")
+    assert status == 404
+    assert told["__type"].endswith("#ReceiptHandleIsInvalid")
+    (record,) = [record for record in here.records if record["type"] == "fail"]
+    assert (record["error"], record["transient"]) == ("ReceiptHandleIsInvalid", False)
+
+
+def test_a_program_that_goes_during_a_long_poll_takes_no_message_with_it(place):
+    here = place()
+    body = json.dumps({"QueueUrl": here.url, "WaitTimeSeconds": 20}).encode()
+    address = urlsplit(here.tap.url)
+    with socket.create_connection((address.hostname, address.port)) as client:
+        head = f"POST / HTTP/1.1\r\nHost: {address.netloc}\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\n"
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        until(lambda: here.history.calls("Receive"))
+    here.tap.close()
+    here.send("left")
+    assert here.history.calls("Receive")[0].outcome is None
+    assert here.sqs.receive_message(QueueUrl=here.url, WaitTimeSeconds=20)["Messages"]
+
+
+def test_a_program_that_is_done_gets_no_more(place):
+    here = place(limit=1)
+    here.send("first")
+    (message,) = here.ask_queue("ReceiveMessage")[1]["Messages"]
+    here.ask_queue("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+    here.send("second")
+    assert here.ask_queue("ReceiveMessage") == (200, {})
+    assert len(here.history.calls("Receive")) == 1
+    assert here.sqs.receive_message(QueueUrl=here.url)["Messages"]
+
+
+def test_what_nobody_could_judge_is_refused_and_told_to_the_lab(place):
+    here = place()
+    status, told = here.ask(
+        "DynamoDB_20120810.PutItem", TableName=LEDGER, Item={"message_id": {"S": "x"}, "executions": {"N": "1"}}
+    )
+    assert status == 400
+    assert told["message"].startswith("This program changes the side-effects table by PutItem; ")
+    assert here.tap.complaint.startswith("changes the side-effects table by PutItem")
+
+
+def test_the_rest_of_aws_is_the_programs_own(place):
+    here = place()
+    assert here.ask("DynamoDB_20120810.ListTables")[1]["TableNames"] == [LEDGER]
+    assert here.records == []
+    assert here.tap.complaint == ""
+
+
+def test_an_endpoint_that_is_gone_is_an_answer_and_no_end(place):
+    here = place()
+    here.tap._upstream = urlsplit("http://127.0.0.1:9")
+    status, told = here.ask_queue("ReceiveMessage")
+    assert status == 503
+    assert told["message"].startswith("The endpoint does not answer: ")
+    assert here.history.calls("Receive")[0].status == "unknown"
+
+
+def until(condition):
+    waiter = threading.Event()
+    for _ in range(DEADLINE * 100):
+        if condition():
+            return
+        waiter.wait(0.01)
+    raise AssertionError("it did not happen in time")

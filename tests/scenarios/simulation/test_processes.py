@@ -1,0 +1,213 @@
+"""A simulated process: what it records, how it dies, stands still, and is asked to end."""
+
+from contextlib import suppress
+
+import pytest
+
+from infra.localaws.sqs.rates import STRICT
+from scenarios.lab import QueueInfo
+from scenarios.simulation.choices import DrawnChoices
+from scenarios.simulation.process import UNHANDLED, UNUSABLE, Program, SimulatedProcess
+from scenarios.simulation.tables import TableModel
+from scenarios.simulation.world import Setting, World, names_for
+from services import operations as op
+from services.drivers.recorded import RecordedDriver
+from services.faults import Fault, FaultPlan
+from services.history import Recorder
+from services.runtime import step
+
+TAME = DrawnChoices(lambda bound: 0)
+
+
+@pytest.fixture
+def world():
+    info = QueueInfo(visibility_timeout=2, max_receive_count=5, fifo=False)
+    return World(Setting(info, names_for("test", fifo=False), STRICT, TableModel), TAME, seed=0)
+
+
+@pytest.fixture
+def start(world):
+    def start_process(*tasks, faults=(), stop=lambda: None, name="p"):
+        process = SimulatedProcess(world, name, is_consumer=True, faults=faults)
+        process.start(Program(tasks[0], tasks[1:], stop), at=0.0)
+        return process
+
+    return start_process
+
+
+def run(world, seconds=100.0):
+    world.scheduler.run_until(lambda: False, deadline=seconds)
+
+
+def shapes(records):
+    return [(record["type"], record.get("operation") or record["event"]) for record in records]
+
+
+def perform(*operations, results=None):
+    for operation in operations:
+        result = yield operation
+        if results is not None:
+            results.append(result)
+
+
+PATH = (op.Note("hello", {}), op.Claim("k", "me", 1.0), op.PerformSideEffect("k", "m"), op.Complete("k", 1))
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (),
+        (Fault("crash", "Claim", "before"),),
+        (Fault("crash", "PerformSideEffect", "after"),),
+        (Fault("delay", "Complete", seconds=1.5),),
+        (Fault("error", "PerformSideEffect", code="ThrottlingException"),),
+        (Fault("delay", "Claim", seconds=0.5), Fault("crash", "Claim", "after")),
+    ],
+)
+def test_a_story_reads_the_same_as_by_the_driver_of_a_real_process(world, start, faults):
+    class Crash(BaseException):
+        pass
+
+    class Strikes:
+        def crash(self):
+            raise Crash
+
+        def delay(self, seconds):
+            pass
+
+    class Tables:
+        def perform(self, operation):
+            return None if isinstance(operation, op.Note) else other.perform(operation, lambda: 0.0)
+
+    other = World(Setting(world.info, world.names, STRICT, TableModel), TAME, seed=0)
+    real = []
+    recorder = Recorder(real.append, "p", lambda: 0.0, {"queue": world.names.queue})
+    driver = RecordedDriver(Tables(), recorder, FaultPlan(faults), Strikes())
+    with suppress(Crash, op.OperationFailed):
+        step(perform(*PATH), driver)
+
+    start(perform(*PATH), faults=faults)
+    run(world)
+    without_time = [{**record, "time": 0.0} for record in world.records]
+    assert without_time == real
+
+
+def test_a_crash_abandons_the_task_and_no_clean_up_reaches_the_outside(world, start):
+    cleaned = []
+
+    def careless():
+        try:
+            yield op.Claim("k", "me", 1.0)
+            yield op.PerformSideEffect("k", "m")
+        finally:
+            cleaned.append("ran")
+            yield op.PerformSideEffect("clean-up", "m")
+            yield op.PerformSideEffect("clean-up", "m")
+
+    process = start(careless(), faults=[Fault("crash", "Claim")])
+    run(world)
+    assert process.exit_code == -9
+    assert cleaned == [], "nothing of a killed process runs"
+    before = list(world.records)
+    process.bury()
+    assert cleaned == ["ran"], "dropping a generator runs its clean-up"
+    assert world.records == before
+    assert world.tables.executions == {}
+
+
+def test_a_killed_process_takes_its_other_tasks_with_it(world, start):
+    beats = []
+
+    def heartbeat():
+        while (yield op.Sleep(1.0)):
+            beats.append(world.scheduler.now)
+
+    start(perform(op.Sleep(2.5), op.Claim("k", "me", 1.0)), heartbeat(), faults=[Fault("crash", "Claim", "before")])
+    run(world)
+    assert beats == [1.0, 2.0]
+
+
+def test_a_pause_stops_every_task_of_the_process(world, start):
+    woke = []
+
+    def sleeper(seconds):
+        yield op.Sleep(seconds)
+        woke.append(world.scheduler.now)
+
+    process = start(sleeper(3.0), sleeper(1.0))
+    run(world, 0.5)
+    process.paused_until = 2.0
+    run(world)
+    assert woke == [2.0, 3.0]
+
+
+def test_a_signal_cuts_waits_short_but_no_long_poll(world, start):
+    results = []
+    process = start(perform(op.Sleep(50.0), op.Sleep(50.0), op.Receive(1, 20), results=results), stop=lambda: None)
+    world.scheduler.run_until(lambda: world.scheduler.now >= 1.0, deadline=1.0)
+    process.signal()
+    run(world, 10.0)
+    assert results == [False, False]
+    run(world, 40.0)
+    assert results == [False, False, ()]
+
+
+def test_an_uninterrupted_wait_is_waited_for_after_a_signal(world, start):
+    results = []
+    process = start(perform(op.Sleep(5.0, uninterrupted=True), op.Sleep(5.0, uninterrupted=True), results=results))
+    world.scheduler.run_until(lambda: False, deadline=1.0)
+    process.signal()
+    run(world, 4.0)
+    assert results == []
+    run(world, 20.0)
+    assert results == [True, True]
+
+
+def test_a_long_poll_ends_as_soon_as_a_message_is_there(world, start):
+    received = []
+
+    def consumer():
+        received.append((yield op.Receive(10, 20)))
+        received.append(world.scheduler.now)
+
+    start(consumer())
+    start(perform(op.Sleep(3.0), op.Send((op.OutgoingMessage("{}"),))), name="producer")
+    run(world)
+    messages, at = received
+    assert len(messages) == 1
+    assert 3.0 < at < 3.1
+
+
+def test_a_message_in_flight_ends_a_long_poll_when_it_is_visible_again(world, start):
+    times = []
+
+    def consumer():
+        yield op.Send((op.OutgoingMessage("{}"),))
+        for _ in range(2):
+            assert (yield op.Receive(1, 20))
+            times.append(world.scheduler.now)
+
+    start(consumer())
+    run(world)
+    assert times[1] - times[0] == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ValueError("a bug"), UNHANDLED), (op.OperationFailed("Gone", "for good", transient=False), UNUSABLE)],
+)
+def test_an_error_ends_the_process_and_not_the_simulation(world, start, error, code):
+    def faulty():
+        yield op.CheckTables()
+        raise error
+
+    process = start(faulty())
+    run(world)
+    assert process.exit_code == code
+    assert str(error) in process.last_words
+
+
+def test_no_two_records_have_the_same_time(simulated):
+    history = simulated("crash", 3, disturbed=True).history
+    times = [record["time"] for record in history.records]
+    assert times == sorted(set(times))

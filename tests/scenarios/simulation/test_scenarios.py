@@ -1,0 +1,115 @@
+"""Every story in simulated time: it shows what it is to show, and nothing goes wrong beyond what may."""
+
+import dataclasses
+
+import pytest
+
+from scenarios.catalog import all_scenarios
+from scenarios.errors import RequestError, ServiceFailedError
+from scenarios.exploration.campaign import violated_by
+from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY, faults_met
+from scenarios.history import History
+from scenarios.lab import ConsumerSettings
+from scenarios.simulation.lab import _OPTION_OF, WAIT_TIME_SECONDS, consumer_class, consumer_options
+from scenarios.simulation.workloads import ALL as WORKLOADS
+from scenarios.verdict import Outcome
+from services.consumer.consumer import Consumer
+from services.consumer.settings import ConsumerSettings as RealSettings
+
+SCENARIOS = sorted(all_scenarios())
+NAMES = [workload.scenario.name for workload in WORKLOADS]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_passes_with_each_seed(simulated, name):
+    for seed in range(15):
+        verdict = simulated(name, seed).verdict
+        assert verdict.outcome is Outcome.PASS, (seed, verdict.reason)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_naive_twin_fails_with_each_seed_as_its_scenario_says(simulated, name):
+    for seed in range(15):
+        verdict = simulated(name, seed, naive=True).verdict
+        assert (verdict.outcome, verdict.twin_met) == (Outcome.FAIL, True), (seed, verdict.reason)
+
+
+@pytest.mark.parametrize("name", SCENARIOS + NAMES)
+def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, name):
+    for seed in range(60):
+        simulation = simulated(name, seed, disturbed=True)
+        assert not violated_by(simulation.verdict), (seed, simulation.story())
+        assert not simulation.verdict.conditions.missed, (seed, simulation.story())
+
+
+@pytest.mark.parametrize("name", ["crash", "orders"])
+def test_every_kind_of_fault_is_met(simulated, name):
+    met = set()
+    for seed in range(400):
+        met |= {kind for kind, count in faults_met(simulated(name, seed, disturbed=True).history).items() if count}
+        if met >= set(FAULT_KINDS) - STANDARD_ONLY:
+            return
+    raise AssertionError(f"never met: {set(FAULT_KINDS) - STANDARD_ONLY - met}")
+
+
+def test_the_fault_kinds_are_those_that_are_counted(simulated):
+    counted = set()
+    for name in ("orders", "long-work"):
+        for seed in range(60):
+            counted |= faults_met(simulated(name, seed, disturbed=True).history).keys()
+    assert counted <= set(FAULT_KINDS)
+
+
+def test_more_messages_make_a_longer_story_and_no_other_verdict(simulated):
+    assert simulated("crash", 1, count=200, disturbed=True).verdict.outcome is Outcome.PASS
+
+
+def test_a_consumers_variables_mean_the_same_as_in_a_real_process():
+    values = {
+        "max_messages": 7,
+        "wait_time_seconds": 3,
+        "message_limit": 5,
+        "idle_timeout_seconds": 2.5,
+        "idempotency_cache_size": 9,
+        "reject_payload_marker": "bad",
+        "business_idempotency_field": "order_id",
+        "schema_version": 2,
+        "claim_lease_seconds": 4.5,
+        "min_lease_seconds": 0.5,
+        "heartbeat_seconds": 1.5,
+        "max_age_seconds": 6.5,
+    }
+    assert values.keys() == _OPTION_OF.keys()
+    assert ConsumerSettings.__annotations__.keys() - values.keys() == {"side_effect_delay_seconds", "crash_rate"}
+    tables = {"message_status_table": "s", "message_side_effects_table": "l", "queue_url": "http://q"}
+    real = RealSettings(_env_file=None, **values, **tables).options("me")
+    assert consumer_options("me", values) == real
+    without = RealSettings(_env_file=None, **tables).options("me")
+    assert consumer_options("me", {}) == dataclasses.replace(without, wait_seconds=WAIT_TIME_SECONDS)
+
+
+def test_a_consumer_that_raises_is_a_sentence(simulated, monkeypatch):
+    class Broken(Consumer):
+        def open(self, message, visible_at):
+            raise KeyError("a bug of yours")
+
+    monkeypatch.setattr("scenarios.exploration.targets.consumer_class", lambda spec: Broken)
+    with pytest.raises(ServiceFailedError, match="ended with exit code 1: KeyError: 'a bug of yours'"):
+        simulated("happy", 1)
+
+
+@pytest.mark.parametrize("spec", ["nowhere:Class", "json:dumps", "services.consumer.consumer:Nobody", "text"])
+def test_a_consumer_that_is_none_is_a_sentence(spec):
+    with pytest.raises(RequestError, match="The consumer"):
+        consumer_class(spec)
+
+
+def test_what_died_after_a_pause_before_its_operation_may_have_done_it():
+    # Only a crash says that nothing was done; a pause or a delay before an operation says nothing of the kind.
+    pause = {"kind": "pause", "point": "before"}
+    records = [
+        {"type": "invoke", "operation": "PerformSideEffect", "arguments": {"key": "k", "message_id": "m"}},
+        {"type": "fault", "invocation": 0, "operation": "PerformSideEffect", "fault": pause},
+    ]
+    history = History({"time": at, "process": "c", "index": at, **record} for at, record in enumerate(records))
+    assert history.effects[0].status == "unknown"
