@@ -186,7 +186,7 @@ def scenario(
 @task(help={"json": AS_JSON})
 def scenarios(_: Context, json: bool = False) -> None:
     """List the scenarios: what each breaks, and what its naive twin shows."""
-    call("scenarios.commands.scenario", "scenarios_table", json=json)
+    call("scenarios.commands.listings", "scenarios", json=json)
 
 
 SET = {
@@ -212,7 +212,7 @@ def set_task(name: str, pace: str | None, says: str) -> Any:
         json: bool = False,
     ) -> None:
         options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
-        call("scenarios.commands.scenario", "scenarios_set", pace=pace, **options)
+        call("scenarios.commands.suite", "suite", pace=pace, **options)
 
     run.__doc__ = says
     return task(run, name=name, help=SET)
@@ -233,13 +233,13 @@ scenarios_all = set_task("scenarios-all", None, "Run every scenario, the fast on
 )
 def report(_: Context, run: str = "", open_: bool = False) -> None:
     """Say where the report of a run is, a page that needs no network."""
-    call("scenarios.commands.scenario", "report", run=run, browse=open_)
+    call("scenarios.commands.listings", "report", run=run, browse=open_)
 
 
 @task(help={"json": AS_JSON})
 def runs(_: Context, json: bool = False) -> None:
     """List the runs on disk, newest first."""
-    call("scenarios.commands.scenario", "runs_table", json=json)
+    call("scenarios.commands.listings", "runs", json=json)
 
 
 @task(
@@ -296,7 +296,7 @@ def explore(
 @task(help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
 def replay(_: Context, run: str, json: bool = False) -> None:
     """Let a simulated run happen again, and compare it byte for byte."""
-    call("scenarios.commands.explore", "replay", run=run, json=json)
+    call("scenarios.commands.replay", "replay", run=run, json=json)
 
 
 @task(
@@ -312,7 +312,7 @@ def mutants(
     _: Context, name: str = "", histories: str = "", jobs: str = "", seed: str = "", json: bool = False
 ) -> None:
     """Hunt every broken consumer of the catalogue; a judge that lets one survive proves nothing."""
-    call("scenarios.commands.explore", "mutants", name=name, histories=histories, jobs=jobs, seed=seed, json=json)
+    call("scenarios.commands.mutants", "mutants", name=name, histories=histories, jobs=jobs, seed=seed, json=json)
 
 
 @task(
@@ -324,7 +324,7 @@ def mutants(
 )
 def bench(_: Context, runs: str = "5", peers: bool = False, json: bool = False) -> None:
     """Measure on this machine: up, a scenario from keypress to verdict, the endpoint's throughput and memory."""
-    call("scenarios.bench", "bench", runs=runs, peers=peers, json=json)
+    call("scenarios.commands.bench", "bench", runs=runs, peers=peers, json=json)
 
 
 # --- how the project is kept ---------------------------------------------------------------------------------------

@@ -199,8 +199,8 @@ def has_ended(*services: ConsumerHandle | ProducerHandle) -> Callable[[History],
 
 def _is_over(history: History, name: str) -> bool:
     end = history.exits.get(name)
-    while end is not None and "heir" in end.record:
-        end = history.exits.get(end.record["heir"])
+    while end is not None and "successor" in end.record:
+        end = history.exits.get(end.record["successor"])
     return end is not None
 
 

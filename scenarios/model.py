@@ -42,16 +42,16 @@ class Parameters:
         return given if isinstance(given, cls) else cls(given.count, given.batch_size)
 
 
-def knob(default: float, says: str, *, least: float, most: float) -> Any:
-    """Return a parameter of a story's own, for the body of a subclass of :class:`Parameters`.
+def parameter(default: float, help: str, *, min: float, max: float) -> Any:  # noqa: A002 - argparse's own words
+    """Return a parameter of a scenario's own, for the body of a subclass of :class:`Parameters`.
 
     Args:
-        default: its value where nobody gives one; of its type are all others.
-        says: what it means, with its unit.
-        least: its smallest value.
-        most: its largest.
+        default: its value where the user gives none; its type is the parameter's type.
+        help: what it means, with its unit.
+        min: its smallest value.
+        max: its largest value.
     """
-    return field(default=default, metadata={"says": says, "least": least, "most": most})
+    return field(default=default, metadata={"help": help, "min": min, "max": max})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Scenario:
         speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
         seconds: how long it takes by itself, about; a set begins with what takes longest.
         purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
-        patience: for how many seconds disturbances of the simulated tier may hold the story up in all; finite where
+        delay_budget: seconds by which random faults of the simulated tier may delay the scenario in all; finite where
             the pattern promises a time.
         gives_back: its story asks a consumer to end that holds messages. They go back, which costs each a receive; the
             simulated tier sets it aside until then.
@@ -129,7 +129,7 @@ class Scenario:
     speed: float = 1.0
     seconds: float = 3.0
     purge_seconds: float = 0.0
-    patience: float = inf
+    delay_budget: float = inf
     gives_back: bool = False
 
     def parameters(self, given: Mapping[str, float | None], *, naive: bool = False) -> Parameters:
@@ -184,7 +184,7 @@ class Scenario:
                 return self.least.count, MAX_COUNT
             case "batch_size":
                 return self.least.batch_size, MAX_BATCH_SIZE
-        return item.metadata["least"], item.metadata["most"]
+        return item.metadata["min"], item.metadata["max"]
 
 
 #: Nobody needs a longer number.

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 
 from scenarios.exploration.targets import find
 from scenarios.simulation.choices import Choices, DrawnChoices
-from scenarios.simulation.lab import Disturbances, Role, consumer_class, producer_class
+from scenarios.simulation.lab import RandomFaults, Role, consumer_class, producer_class
 from scenarios.simulation.message_mixes import MessageMix, draw_messages
 from scenarios.simulation.random_faults import (
     CONSUMER_KINDS,
     PRODUCER_KINDS,
     SIZES,
-    Disturbance,
     Kind,
-    draw_disturbances,
+    RandomFault,
+    draw_random_faults,
 )
 from scenarios.simulation.run import PRODUCER_SPREAD, Simulation, SimulationPlan, simulate
 from services.consumer.consumer import Consumer
@@ -37,10 +37,10 @@ from services.operations import OutgoingMessage
 __all__ = [
     "FaultSchedule",
     "choices",
-    "disturbances",
     "fault_schedules",
     "message_mixes",
     "messages",
+    "random_faults",
     "simulations",
     "story_faults",
 ]
@@ -82,9 +82,9 @@ def messages(
     return draw_messages(draw(choices()), chosen, draw(st.integers(min_count, max_count)))
 
 
-def disturbances(kinds: Sequence[Kind] = CONSUMER_KINDS, *, last: int = 30) -> st.SearchStrategy[Disturbance]:
-    """Return one disturbance of a process, at one of its first ``last`` operations."""
-    return st.builds(Disturbance, st.sampled_from(tuple(kinds)), st.integers(1, last), st.integers(0, SIZES - 1))
+def random_faults(kinds: Sequence[Kind] = CONSUMER_KINDS, *, last: int = 30) -> st.SearchStrategy[RandomFault]:
+    """Return one random_fault of a process, at one of its first ``last`` operations."""
+    return st.builds(RandomFault, st.sampled_from(tuple(kinds)), st.integers(1, last), st.integers(0, SIZES - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class FaultSchedule:
         consumers: with the consumers, in the order in which they start; nothing with any further one.
     """
 
-    producer: tuple[Disturbance, ...] = ()
-    consumers: tuple[tuple[Disturbance, ...], ...] = ()
+    producer: tuple[RandomFault, ...] = ()
+    consumers: tuple[tuple[RandomFault, ...], ...] = ()
 
-    def begin(self) -> Disturbances:
+    def begin(self) -> RandomFaults:
         """Return what one simulation asks."""
         return _Schedule(self)
 
@@ -109,17 +109,17 @@ class _Schedule:
         self._producer = schedule.producer
         self._consumers = iter(schedule.consumers)
 
-    def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - their order alone counts
+    def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - their order alone counts
         return next(self._consumers, ()) if role == "consumer" else self._producer
 
 
 @st.composite
 def fault_schedules(draw: st.DrawFn, *, max_consumers: int = 5, spread: int = 12) -> FaultSchedule:
-    """Return a schedule; each disturbance of it strikes where the budget allows (see docs/simulation.md)."""
+    """Return a schedule; each random_fault of it strikes where the budget allows (see docs/simulation.md)."""
     source = draw(choices())
     return FaultSchedule(
-        draw_disturbances(source, PRODUCER_KINDS, PRODUCER_SPREAD),
-        tuple(draw_disturbances(source, CONSUMER_KINDS, spread) for _ in range(draw(st.integers(0, max_consumers)))),
+        draw_random_faults(source, PRODUCER_KINDS, PRODUCER_SPREAD),
+        tuple(draw_random_faults(source, CONSUMER_KINDS, spread) for _ in range(draw(st.integers(0, max_consumers)))),
     )
 
 
@@ -148,7 +148,7 @@ def simulations(
     consumer: type[Consumer] | None = None,
     count: int | None = None,
     batch_size: int | None = None,
-    disturbed: bool = True,
+    with_faults: bool = True,
 ) -> Simulation:
     """Return judged simulations of a scenario, or of a workload of the simulation.
 
@@ -158,7 +158,7 @@ def simulations(
         consumer: the class of the consumers; by default the one that has the pattern under study.
         count: messages; the story's own by default.
         batch_size: messages that a consumer receives at once; the story's own by default.
-        disturbed: whether things go wrong that the story does not ask for.
+        with_faults: whether things go wrong that the story does not ask for.
     """
     scenario, queue, business_field = find(name)
     plan = SimulationPlan(
@@ -169,6 +169,6 @@ def simulations(
         producer=producer_class(scenario.producer),
         queue=queue,
         business_field=business_field,
-        disturbed=disturbed,
+        with_faults=with_faults,
     )
     return simulate(replace(plan, seed=draw(st.integers(0, 99))), draw(choices()))

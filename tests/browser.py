@@ -21,7 +21,7 @@ class Browser:
     """One browser with one page; a context manager.
 
     Attributes:
-        complaints: the console's errors and warnings, exceptions that nobody caught, and the browser's own complaints.
+        complaints: the console's errors and warnings, exceptions that nobody results, and the browser's own complaints.
         requests: the URLs that were asked for, those of ``data:`` and ``blob:`` left out.
     """
 

@@ -58,7 +58,7 @@ def nothing_else(field: str) -> Invariant:
         effects = {id(effect.call) for _, mine in _of(history, field) for effect in mine}
         return [
             Violation(
-                "unordered",
+                "unrequested-side-effect",
                 f"{effect.process} paid under the key {effect.key}, and no order asked for it.",
                 (effect.key,),
                 (effect.message_id,),
@@ -68,7 +68,7 @@ def nothing_else(field: str) -> Invariant:
             if effect.status != "fail" and id(effect.call) not in effects and effect.key not in ordered
         ]
 
-    return Invariant("unordered", f"nothing is done that no {field} asks for", check)
+    return Invariant("unrequested-side-effect", f"nothing is done that no {field} asks for", check)
 
 
 def messages_by(history: History, field: str) -> Mapping[str, Sequence[str]]:

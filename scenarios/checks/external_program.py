@@ -1,8 +1,8 @@
 """Consumers of any make: a command line in the place of our own consumer, and what can be seen of it from outside.
 
-Our consumer records what it does. A program that knows nothing of the lab is watched on its way to AWS instead (see
-``scenarios.local.recording_proxy``), so its history holds the operations of ``SEEN`` and no others. What a judge cannot know without
-the others it does not judge, and says so.
+Our consumer records what it does. An external program knows nothing of the lab; a proxy records its calls to AWS (see
+``scenarios.local.recording_proxy``), so its history holds the operations of ``SEEN`` and no others. A check that needs
+any other operation is not judged, and the verdict names it.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def unexpected(history: History) -> list[Violation]:
     seen = dict.fromkeys(chain(history.executions, (effect.key for effect in history.effects)))
     return [
         Violation(
-            "unexpected",
+            "unrequested-side-effect",
             f"a side effect was caused under the key {key}, which nobody ever tried to send.",
             (key,),
             tuple(dict.fromkeys(effect.message_id for effect in history.effects_of.get(key, ()))),
@@ -237,7 +237,7 @@ def in_flight_at_the_end(history: History) -> list[Violation]:
     ]
 
 
-def endpoint_agrees(history: History) -> list[Violation]:
+def endpoint_mismatch(history: History) -> list[Violation]:
     """Find what clients and endpoint, or clients and ledger, tell differently.
 
     Each side's acts are counted. What a client saw done must be on the endpoint's side as well. What only the
@@ -333,7 +333,7 @@ def _disagreement(
     calls: Iterable[Call],
     records: tuple[Record, ...] = (),
 ) -> Violation:
-    return Violation("endpoint-agrees", summary, keys, message_ids, (*_records(calls), *records))
+    return Violation("endpoint-mismatch", summary, keys, message_ids, (*_records(calls), *records))
 
 
 def recovered(history: History) -> list[str]:
@@ -357,7 +357,9 @@ LOST = Invariant("lost", "no message that was sent is lost", lost)
 DUPLICATED_SIDE_EFFECT = Invariant(
     "duplicated-side-effect", "each side effect is caused at most once", duplicated_side_effect
 )
-UNEXPECTED = Invariant("unexpected", "no side effect is caused that nobody asked for", unexpected)
+UNREQUESTED_SIDE_EFFECT = Invariant(
+    "unrequested-side-effect", "no side effect is caused that nobody asked for", unexpected
+)
 DELETED_BEFORE_DONE = Invariant(
     "deleted-before-done", "no message is deleted before its side effect is known to be done", deleted_before_done
 )
@@ -369,18 +371,20 @@ POISON_ACKNOWLEDGED = Invariant(
     "poison-acknowledged", "no poison message is done, or deleted by a consumer", poison_acknowledged
 )
 IN_FLIGHT_AT_THE_END = Invariant("in-flight-at-end", "no message waits in the queue at the end", in_flight_at_the_end)
-ENDPOINT_AGREES = Invariant("endpoint-agrees", "endpoint, ledger and clients tell the same story", endpoint_agrees)
+ENDPOINT_MISMATCH = Invariant(
+    "endpoint-mismatch", "endpoint, ledger and clients tell the same story", endpoint_mismatch
+)
 
 #: What must hold of any run on a standard queue.
 STANDARD: tuple[Invariant, ...] = (
     LOST,
     DUPLICATED_SIDE_EFFECT,
-    UNEXPECTED,
+    UNREQUESTED_SIDE_EFFECT,
     DELETED_BEFORE_DONE,
     WRONGLY_DEAD_LETTERED,
     POISON_ACKNOWLEDGED,
     IN_FLIGHT_AT_THE_END,
-    ENDPOINT_AGREES,
+    ENDPOINT_MISMATCH,
 )
 #: What must hold of any run on a FIFO queue.
 FIFO: tuple[Invariant, ...] = (*STANDARD, ORDER_VIOLATED)

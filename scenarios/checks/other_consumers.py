@@ -5,7 +5,7 @@ from __future__ import annotations
 from scenarios.history import History
 
 
-def taken_by_strangers(history: History) -> list[str]:
+def taken_by_others(history: History) -> list[str]:
     """Return the messages that a stranger received and deleted, in order.
 
     Only an endpoint that records its own side can tell. A delivery that nobody recorded is no sign: whoever died in the

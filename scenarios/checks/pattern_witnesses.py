@@ -35,7 +35,7 @@ def find_found_in_ledger(history: History) -> Evidence | None:
     return Evidence(summary, len(found), (*effect.call.records, *call.records))
 
 
-def find_met_at_the_claim(history: History) -> Evidence | None:
+def find_claim_contention(history: History) -> Evidence | None:
     """Find a key that one consumer wanted while another was between its claim and the end of its side effect."""
     found: list[tuple[Effect, Call]] = []
     for refused in history.claims:
@@ -146,7 +146,7 @@ def find_lost_lease(history: History) -> Evidence | None:
     return None
 
 
-def find_outworked_the_timeout(history: History) -> Evidence | None:
+def find_work_exceeded_timeout(history: History) -> Evidence | None:
     """Find a side effect that took longer than the visibility timeout, of a message that came to nobody meanwhile."""
     found = []
     for effect in history.effects:
@@ -289,10 +289,10 @@ FOUND_IN_LEDGER = Witness(
     find_found_in_ledger,
     reads=("LookUpSideEffect", "Complete"),
 )
-MET_AT_THE_CLAIM = Witness(
-    "met-at-the-claim",
+CLAIM_CONTENTION = Witness(
+    "claim-contention",
     "a consumer wants what another is at work on, and is refused",
-    find_met_at_the_claim,
+    find_claim_contention,
     reads=("Claim",),
 )
 GOOD_AMONG_POISON = Witness(
@@ -301,10 +301,10 @@ GOOD_AMONG_POISON = Witness(
 DELETED_AT_A_LATER_TRY = Witness(
     "deleted-at-a-later-try", "a batch of deletes fails, and what is left is deleted later", find_deleted_at_a_later_try
 )
-OUTWORKED_THE_TIMEOUT = Witness(
-    "outworked-the-timeout",
+WORK_EXCEEDED_TIMEOUT = Witness(
+    "work-exceeded-timeout",
     "work lasts longer than the visibility timeout, and the message comes to nobody meanwhile",
-    find_outworked_the_timeout,
+    find_work_exceeded_timeout,
 )
 HEALED_AFTER_RETRIES = Witness(
     "healed-after-retries", "a message fails several times and is done in the end", find_healed_after_retries

@@ -50,7 +50,7 @@ def bench(*, runs: str | int = 5, peers: bool = False, json: bool = False) -> in
         progress.print(f"measuring {benchmark.title} ...")
         figures += benchmark.measure(int(runs))
     if json:
-        print(json_module.dumps({"machine": machine, "figures": [figure.as_json() for figure in figures]}))  # noqa: T201 - the command's output
+        print(json_module.dumps({"machine": machine, "figures": [figure.as_json() for figure in figures]}))
     else:
         _print(machine, figures)
     return 0

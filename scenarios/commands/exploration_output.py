@@ -19,7 +19,7 @@ from scenarios.verdict import Outcome
 
 if TYPE_CHECKING:
     from scenarios.exploration.campaign import Campaign, Explored, Tally
-    from scenarios.exploration.mutation_testing import Catch
+    from scenarios.exploration.mutation_testing import MutantResult
     from scenarios.exploration.replay import Replayed
     from scenarios.exploration.shrink import Shrunk
     from scenarios.simulation.run import Simulation
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SAY_EVERY = 5.0
 
 
-class Plain:
+class StatusLine:
     """Says what goes on: one live line on a terminal, a line now and then elsewhere."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -56,7 +56,7 @@ class Plain:
             self.console.print(Text(text), soft_wrap=True)
 
 
-class Progress(Plain):
+class CampaignProgress(StatusLine):
     """Says how a campaign goes."""
 
     def __init__(self, campaign: Campaign, *, quiet: bool) -> None:
@@ -81,7 +81,7 @@ class Progress(Plain):
         self.say(f"{tally.histories:,} of {self._histories:,} histories, {rate:,.0f} a second, {struck:,} faults met")
 
 
-def never_met(explored: Explored) -> Sequence[str]:
+def never_injected(explored: Explored) -> Sequence[str]:
     """Return the kinds of fault that no history met, of those that could have."""
     _, queue, _ = find(explored.campaign.target.name)
     return [
@@ -111,7 +111,7 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         rows = [(witness.name, f"{tally.witnesses[witness.name]:,}") for witness in scenario.witnesses]
         console.print(_table(("witness", "histories"), rows))
     console.print()
-    missing = never_met(explored)
+    missing = never_injected(explored)
     if missing and tally.found is None:
         said = f"NEVER MET: {', '.join(missing)}. What that would have shown, these histories cannot."
         console.print(Text(said, "bold yellow"), soft_wrap=True)
@@ -159,7 +159,7 @@ def _print_line(console: Any, parts: tuple[str, str, str]) -> None:
 
 
 def _fault_rows(explored: Explored) -> Iterable[tuple[str, ...]]:
-    missing = never_met(explored)
+    missing = never_injected(explored)
     for kind in FAULT_KINDS:
         times = explored.tally.faults[kind]
         if times:
@@ -183,7 +183,7 @@ def print_replay(replayed: Replayed) -> None:
         _print_line(console, ("DIFFERENT", "bold red", said))
 
 
-def print_mutants(caught: Sequence[Catch], bound: int) -> None:
+def print_mutants(results: Sequence[MutantResult], bound: int) -> None:
     """Print what became of the mutants."""
     console = make_console()
     rows = [
@@ -194,16 +194,16 @@ def print_mutants(caught: Sequence[Catch], bound: int) -> None:
             f"{catch.histories:,}" if catch.found else "SURVIVED",
             ", ".join(catch.violated),
         )
-        for catch in caught
+        for catch in results
     ]
     console.print(_table(("mutant", "change", "workload", "histories", "violates"), rows))
     console.print()
-    survivors = [catch.mutant.name for catch in caught if not catch.found]
+    survivors = [catch.mutant.name for catch in results if not catch.found]
     if survivors:
         said = f"  {', '.join(survivors)}: not found out in {bound:,} histories"
         _print_line(console, ("SURVIVED", "bold red", said))
     else:
-        said = f"  all {len(caught)} mutants, within {bound:,} histories each"
+        said = f"  all {len(results)} mutants, within {bound:,} histories each"
         _print_line(console, ("FOUND OUT", "bold green", said))
 
 

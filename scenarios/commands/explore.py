@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scenarios.commands.exploration_output import CampaignProgress, never_met, never_seen, print_campaign
+from scenarios.commands.exploration_output import CampaignProgress, never_injected, never_seen, print_campaign
 from scenarios.commands.options import (
     Number,
     check_consumer,
@@ -64,7 +64,6 @@ def explore(
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
-
     if not name:
         raise RequestError("What to explore? Give --name; `invoke scenarios` lists the scenarios.")
     check_consumer(consumer)
@@ -127,7 +126,7 @@ def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dic
         "outcomes": {str(outcome): number for outcome, number in tally.outcomes.items()},
         "faults": {kind: number for kind, number in tally.faults.items() if number},
         "histories_with_fault": dict(tally.histories_with),
-        "never_met": list(never_met(explored)),
+        "never_injected": list(never_injected(explored)),
         "witnesses": dict(tally.witnesses),
         "never_seen": list(never_seen(explored)),
         "exit_code": explored.outcome.exit_code,

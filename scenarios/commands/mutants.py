@@ -5,7 +5,7 @@ from __future__ import annotations
 from scenarios.commands.exploration_output import StatusLine, print_mutants
 from scenarios.commands.explore import MOST_HISTORIES
 from scenarios.commands.options import VIOLATED, Number, chosen_jobs, command, print_json, whole
-from scenarios.exploration.mutation_testing import hunt
+from scenarios.exploration.mutation_testing import kill_mutants
 from scenarios.exploration.targets import find_mutant
 from scenarios.mutants.catalogue import MUTANTS
 
@@ -31,14 +31,13 @@ def mutants(
         seed: what all histories follow from; the same each time by default.
         json: print nothing but JSON.
     """
-
     bound = whole("--histories", histories, 1, MOST_HISTORIES) or MUTANT_BOUND
-    prey = (find_mutant(name),) if name else MUTANTS
+    chosen = (find_mutant(name),) if name else MUTANTS
     workers = chosen_jobs(jobs)
     with StatusLine(quiet=json) as watch:
-        caught = list(hunt(prey, bound, whole("--seed", seed) or 0, workers, watch.say))
+        results = list(kill_mutants(chosen, bound, whole("--seed", seed) or 0, workers, watch.say))
     if json:
-        print_json([catch.as_json() for catch in caught])
+        print_json([catch.as_json() for catch in results])
     else:
-        print_mutants(caught, bound)
-    return 0 if all(catch.found for catch in caught) else VIOLATED
+        print_mutants(results, bound)
+    return 0 if all(catch.found for catch in results) else VIOLATED

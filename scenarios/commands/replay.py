@@ -18,7 +18,6 @@ def replay(run: str | None = None, *, json: bool = False, runs: Path | None = No
         json: print nothing but JSON.
         runs: where runs leave their directories.
     """
-
     replayed = files.replay(run or "", runs)
     if json:
         document = {

@@ -44,6 +44,7 @@ def scenario(
     endpoint: str | None = None,
     settings: Sequence[str] = (),
     speed: float | str | None = None,
+    runs: Path | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
 
@@ -62,6 +63,7 @@ def scenario(
         endpoint: the URL of an AWS endpoint for a stack that is made for this run.
         settings: parameters of the scenario, each as ``key=value``.
         speed: how many seconds the queues' clock runs in a real one.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
     """
     given = check_consumer(consumer)
     simulated = _is_simulated(tier, stack, engine, endpoint, keep=keep)
@@ -81,9 +83,9 @@ def scenario(
             settings=settings,
             naive=naive,
             consumer=given,
-            disturbed=False,
+            with_faults=False,
         )
-        return simulate_once(target, chosen_seed(seed), json=json)
+        return simulate_once(target, chosen_seed(seed), json=json, runs=runs)
     request = RunRequest(
         scenario=found.name,
         seed=whole("--seed", seed),
@@ -97,6 +99,7 @@ def scenario(
         endpoint=endpoint or None,
         settings=tuple(settings or ()),
         speed=chosen_speed(speed),
+        runs=runs,
     )
     title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
     with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:

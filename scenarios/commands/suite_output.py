@@ -18,8 +18,8 @@ from scenarios.runs.suite import Entry
 _MARKS = {0: Text("as it should", style="green"), 1: Text("NOT SO", style="bold red"), 2: Text("?", style="yellow")}
 
 
-class SetProgress:
-    """Shows how a set goes (see :class:`scenarios.runs.suite.SetObserver`); a context manager."""
+class SuiteProgress:
+    """Shows how a set goes (see :class:`scenarios.runs.suite.SuiteObserver`); a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -70,7 +70,7 @@ class SetProgress:
             self._status.update(Text(f"{self._ended} of {self._runs} done; at work: {at_work}"))
 
 
-def print_set(console: Console, entries: Sequence[Entry], seconds: float) -> None:
+def print_suite(console: Console, entries: Sequence[Entry], seconds: float) -> None:
     """Print the table, why something is not as it should be, and how long all took."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("scenario", "verdict", "", "took", "seed", "run"):

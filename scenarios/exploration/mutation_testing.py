@@ -1,4 +1,4 @@
-"""The hunt: each mutant explored in its workload until it violates what it must, or has survived."""
+"""The kill_mutants: each mutant explored in its workload until it violates what it must, or has survived."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scenarios.mutants.catalogue import Mutant
 
 
 @dataclass(frozen=True, slots=True)
-class Catch:
+class MutantResult:
     """What became of a mutant.
 
     Attributes:
@@ -44,9 +44,9 @@ class Catch:
         }
 
 
-def hunt(
+def kill_mutants(
     mutants: Iterable[Mutant], bound: int, seed: int, jobs: int, watch: Callable[[str], None] = lambda _: None
-) -> Iterator[Catch]:
+) -> Iterator[MutantResult]:
     """Yield what becomes of each mutant within a bound of histories."""
     for mutant in mutants:
         target = make_target(mutant.workload.scenario.name, mutant=mutant.name)
@@ -54,7 +54,7 @@ def hunt(
         explored = explore(Campaign(target, min(bound, QUICK), seed, 1, mutant.breaks))
         if explored.tally.found is None and bound > QUICK:
             explored = explore(Campaign(target, bound, seed, jobs, mutant.breaks))
-        catch = Catch(mutant, explored.tally.found, explored.tally.histories, explored.seconds)
+        catch = MutantResult(mutant, explored.tally.found, explored.tally.histories, explored.seconds)
         watch(f"{mutant.name}: {'found' if catch.found else 'SURVIVED'} after {catch.histories}")
         yield catch
 

@@ -33,7 +33,7 @@ from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT, new_run_director
 from scenarios.simulation.run import Simulation
 
 CHOICES = "choices.json"
-STORY = "story.txt"
+STORY = "counterexample.txt"
 #: What a file of choices is, and the version of its form.
 FORMAT = "queue-fundamentals simulation"
 FORM = 1

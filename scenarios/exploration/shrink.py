@@ -137,10 +137,10 @@ def _simplest(case: Case, watch: Callable[[str], None]) -> tuple[Case, int]:
     except NoSuchExample:
         # More numbers than Hypothesis takes: the story stays as long as it is.
         return case, tried
-    return Case(case.target, case.seed, _without_tame_end(choices), violated & case.violates), tried
+    return Case(case.target, case.seed, _without_simplest_end(choices), violated & case.violates), tried
 
 
-def _without_tame_end(choices: tuple[int, ...]) -> tuple[int, ...]:
+def _without_simplest_end(choices: tuple[int, ...]) -> tuple[int, ...]:
     """Leave out the zeros at the end, which a replay answers by itself."""
     end = len(choices)
     while end and not choices[end - 1]:

@@ -75,7 +75,7 @@ def _histories_per_second(messages: int, consumers: int, at_least: float) -> flo
         parameters=Parameters(messages, 10),
         seed=0,
         queue=QueueInfo(visibility_timeout=2, max_receive_count=5, fifo=False),
-        disturbed=True,
+        with_faults=True,
     )
     began, histories = time.process_time(), 0
     while (spent := time.process_time() - began) < at_least:

@@ -40,7 +40,7 @@ class Target:
     naive: bool = False
     consumer: str = ""
     mutant: str = ""
-    disturbed: bool = True
+    with_faults: bool = True
     settings: tuple[tuple[str, float], ...] = ()
 
     def plan(self, seed: int, command: str = "") -> SimulationPlan:
@@ -58,7 +58,7 @@ class Target:
             queue=queue,
             business_field=business_field,
             naive=self.naive,
-            disturbed=self.disturbed,
+            with_faults=self.with_faults,
             command=command,
             consumer_name=self.mutant or self.consumer,
         )

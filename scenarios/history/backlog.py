@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from scenarios.history.history import History, SentMessage
+from scenarios.history.history import History
+from scenarios.history.records import SentMessage
 
 
 @dataclass(frozen=True, slots=True)

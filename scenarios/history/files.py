@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from scenarios.errors import HistoryError
-from scenarios.history.history import History, Record
+from scenarios.history.history import History
+from scenarios.history.records import Record
 
 #: The name of the merged history in a run's directory.
 MERGED = "history.jsonl"

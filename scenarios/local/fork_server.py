@@ -34,7 +34,7 @@ MODULES = ("services.consumer.__main__", "services.producer.__main__")
 def main() -> None:
     """Serve the lab until it closes its end."""
     _warm_up()
-    _Nursery().serve()
+    _ForkServer().serve()
 
 
 def _warm_up() -> None:
@@ -50,7 +50,7 @@ def _warm_up() -> None:
     gc.freeze()  # what is here now is never garbage; a collection in a child would only copy its pages
 
 
-class _Nursery:
+class _ForkServer:
     """Reads requests from standard input, answers on standard output, and waits for what it has started."""
 
     def __init__(self) -> None:

@@ -36,8 +36,8 @@ from scenarios.local.move_task import redriven
 from scenarios.local.observer import Observer
 from scenarios.local.processes import Command, Processes
 from scenarios.local.programs import Programs, Start
-from scenarios.local.spawner import Births
-from scenarios.local.stack_resources import Hands
+from scenarios.local.spawner import Spawner
+from scenarios.local.stack_resources import StackResources
 from scenarios.local.timing import Timing
 from scenarios.model import Parameters, Scenario
 from services.faults import Fault
@@ -84,7 +84,7 @@ class Setup:
     resources: ScenarioResources
     fresh: bool
     directory: Path
-    births: Births | None = None
+    births: Spawner | None = None
     program: tuple[str, ...] = ()
     producer: str = ""
 
@@ -104,7 +104,9 @@ class SubprocessLab:
         self._dead_letters: list[str] = []
         sink = append_to(self._files / f"{LAB}.jsonl")
         self._recorder = Recorder(sink, LAB, time.monotonic)
-        self._hands = Hands(setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl"))
+        self._stack_resources = StackResources(
+            setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl")
+        )
         self._tail = HistoryTail(self._files)
         self._speed = 1.0
 
@@ -144,9 +146,9 @@ class SubprocessLab:
         """
         setup, resources = self._setup, self._setup.resources
         self._observer.stage("preparing queues and tables")
-        self._hands.check(fifo=fifo, bucket=bucket)
-        self._speed = self._hands.speed()
-        self._hands.reset(
+        self._stack_resources.check(fifo=fifo, bucket=bucket)
+        self._speed = self._stack_resources.speed()
+        self._stack_resources.reset(
             setup.seed, setup.scenario.delivery, fresh=setup.fresh, purge_seconds=setup.scenario.purge_seconds
         )
         self._tail = HistoryTail(self._files, self._endpoint_file(), speed=self._speed)
@@ -188,15 +190,17 @@ class SubprocessLab:
             self._programs.close()
         self.collect_dead_letters()
         self._look()
-        if not self._hands.embedded and self.history.unsettled:
+        if not self._stack_resources.embedded and self.history.unsettled:
             self._recorder.event(
-                "left-in-queue", queue=self._setup.resources.queue_name, message_ids=self._hands.take_what_is_left()
+                "left-in-queue",
+                queue=self._setup.resources.queue_name,
+                message_ids=self._stack_resources.take_what_is_left(),
             )
-        self._recorder.event("ledger", executions=self._hands.executions())
+        self._recorder.event("ledger", executions=self._stack_resources.executions())
         if self.history.calls("WriteState"):
-            self._recorder.event("states", versions=self._hands.versions())
+            self._recorder.event("states", versions=self._stack_resources.versions())
         if self._setup.resources.bucket:
-            self._recorder.event("payloads", keys=self._hands.payload_keys())
+            self._recorder.event("payloads", keys=self._stack_resources.payload_keys())
         self._look()
         return self.history
 
@@ -325,14 +329,14 @@ class SubprocessLab:
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.lab.Lab`."""
-        self._dead_letters += self._hands.take_dead_letters()
+        self._dead_letters += self._stack_resources.take_dead_letters()
         return tuple(self._dead_letters)
 
     def redrive(self, *, deadline: float) -> int:
         """See :class:`scenarios.lab.Lab`."""
         what = "what was dead-lettered to be moved back"
         self._observer.stage(f"waiting for {what}")
-        task = self._hands.start_redrive()
+        task = self._stack_resources.start_redrive()
         end = time.monotonic() + self._real(deadline)
         while (told := task.told()).running:
             if time.monotonic() > end:
@@ -345,16 +349,16 @@ class SubprocessLab:
 
     def remove_payload(self, message: SentMessage) -> None:
         """See :class:`scenarios.lab.Lab`."""
-        self._hands.remove_payload(message.key)
+        self._stack_resources.remove_payload(message.key)
 
     def sweep_payloads(self) -> tuple[str, ...]:
         """See :class:`scenarios.lab.Lab`."""
-        return self._hands.sweep_payloads()
+        return self._stack_resources.sweep_payloads()
 
     def settle(self, *, deadline: float) -> None:
         """See :class:`scenarios.lab.Lab`."""
         what = "every message to be deleted or dead-lettered"
-        if self._hands.embedded:
+        if self._stack_resources.embedded:
             self.wait_for(lambda history: not history.unsettled, deadline=deadline, what=what)
             return
         end = time.monotonic() + deadline
@@ -428,7 +432,7 @@ class SubprocessLab:
         log = self._files / f"{name}.log"
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         unasked = "" if code else " although nobody had asked it to"
-        raise ServiceFailedError(f"{name} ended with {how}{unasked}: {_last_words(log)} (its log: {log})")
+        raise ServiceFailedError(f"{name} ended with {how}{unasked}: {_exit_message(log)} (its log: {log})")
 
     def _new_name(self, wanted: str) -> str:
         number = 1
@@ -445,7 +449,7 @@ class SubprocessLab:
         return int.from_bytes(digest, "big")
 
 
-def _last_words(log: Path) -> str:
+def _exit_message(log: Path) -> str:
     try:
         lines = log.read_text(errors="replace").strip().splitlines()
     except OSError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scenarios.errors import ServiceFailedError
-from scenarios.local.spawner import Births
+from scenarios.local.spawner import Spawner
 
 #: Runs a program that Linux kills when the thread that started it is gone (util-linux's setpriv, prctl(2)). Asking for
 #: it between fork and exec, in Python, would run the fork handlers of whatever else is loaded: gRPC's abort.
@@ -32,7 +32,7 @@ class Command:
         environment: all of its environment.
         directory: its working directory.
         log: takes its standard output and standard error.
-        foreign: it is no service of ours, and no nursery can bear it.
+        foreign: it is no service of ours, and no nursery can spawn it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Processes:
     lab itself is killed, Linux ends them, if setpriv is there.
     """
 
-    def __init__(self, births: Births | None = None) -> None:
+    def __init__(self, births: Spawner | None = None) -> None:
         self._births = births
         self._running: dict[str, Child] = {}
 
@@ -96,7 +96,7 @@ class Processes:
         if self._births is not None and not command.foreign:
             interpreter, option, *module = command.arguments
             if (interpreter, option) == (sys.executable, "-m"):
-                self._running[command.name] = self._births.bear(command, module[0], module[1:])
+                self._running[command.name] = self._births.spawn(command, module[0], module[1:])
                 return
         with command.log.open("ab") as log:
             try:

@@ -15,7 +15,7 @@ from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.local.http_reader import CONTRACT, Surroundings
 from scenarios.local.processes import Command
-from scenarios.local.recording_proxy import SIDE_EFFECTS, Program, Tap
+from scenarios.local.recording_proxy import SIDE_EFFECTS, Program, RecordingProxy
 from services.clients import is_loopback
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
@@ -69,7 +69,7 @@ class Programs:
         self._endpoint = stack.endpoint_url
         self._resources = resources
         self._files = files
-        self._taps: dict[str, Tap] = {}
+        self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -98,7 +98,9 @@ class Programs:
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, {"queue": resources.queue_name})
-        tap = self._taps[start.name] = Tap(Program(start.name, around, plan, start.kill), self._endpoint, recorder)
+        tap = self._taps[start.name] = RecordingProxy(
+            Program(start.name, around, plan, start.kill), self._endpoint, recorder
+        )
         told = _environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
         log = self._files / f"{start.name}.log"

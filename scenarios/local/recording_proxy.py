@@ -63,7 +63,7 @@ class Program:
     kill: Callable[[], None]
 
 
-class Tap:
+class RecordingProxy:
     """A tap that listens on loopback.
 
     Args:
@@ -179,7 +179,7 @@ class Tap:
 class _Step:
     """One operation, done by sending its request on; the driver that faults and records stand around."""
 
-    tap: Tap
+    tap: RecordingProxy
     request: Request
     reading: Reading
     response: Response | None = None

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 #: Seconds for the nursery to have imported everything, on a busy machine.
 READY_DEADLINE = 60.0
 #: Seconds to be born in.
-BIRTH_DEADLINE = 30.0
+SPAWN_DEADLINE = 30.0
 #: Seconds to hear of an end that a signal has brought about.
 END_DEADLINE = 30.0
 
 
-class Newborn:
+class SpawnedProcess:
     """A process that the nursery has forked; in its ways a ``subprocess.Popen``."""
 
-    def __init__(self, number: int, births: Births) -> None:
+    def __init__(self, number: int, births: Spawner) -> None:
         self._number = number
         self._births = births
         self._ended = threading.Event()
@@ -58,7 +58,7 @@ class Newborn:
         self._ended.set()
 
 
-class Births:
+class Spawner:
     """A running nursery. Several threads may use it.
 
     Args:
@@ -67,7 +67,7 @@ class Births:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._lock = threading.Lock()
-        self._children: dict[int, Newborn] = {}
+        self._children: dict[int, SpawnedProcess] = {}
         self._ready = threading.Event()
         self._number = 0
         self._over = False
@@ -81,7 +81,7 @@ class Births:
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
 
-    def bear(self, command: Command, module: str, arguments: list[str]) -> Newborn:
+    def spawn(self, command: Command, module: str, arguments: list[str]) -> SpawnedProcess:
         """Start a service.
 
         Raises:
@@ -91,7 +91,7 @@ class Births:
             raise ServiceFailedError("The process that starts the services has ended; run the scenario again.")
         with self._lock:
             self._number += 1
-            child = self._children[self._number] = Newborn(self._number, self)
+            child = self._children[self._number] = SpawnedProcess(self._number, self)
             number = self._number
         self.ask(
             id=number,
@@ -102,7 +102,7 @@ class Births:
             log=str(command.log),
         )
         try:
-            child.born.get(timeout=BIRTH_DEADLINE)
+            child.born.get(timeout=SPAWN_DEADLINE)
         except Empty:
             raise ServiceFailedError(f"{command.name} could not be started; run the scenario again.") from None
         return child
@@ -149,7 +149,7 @@ class Births:
 
 
 @contextmanager
-def nursery(told: str) -> Iterator[Births | None]:
+def nursery(told: str) -> Iterator[Spawner | None]:
     """Yield a nursery; None where there can be none.
 
     Args:
@@ -158,7 +158,7 @@ def nursery(told: str) -> Iterator[Births | None]:
     if sys.platform != "linux":
         yield None
         return
-    births = Births({**os.environ, "QUEUE_FUNDAMENTALS_RUN": told})
+    births = Spawner({**os.environ, "QUEUE_FUNDAMENTALS_RUN": told})
     try:
         yield births
     finally:

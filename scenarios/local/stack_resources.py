@@ -42,7 +42,7 @@ _NOT_REACHED = {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionClo
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 
 
-class Hands:
+class StackResources:
     """One scenario's queues and tables on a stack.
 
     Args:

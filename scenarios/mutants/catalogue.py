@@ -80,8 +80,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("failed calls of a delete ignored", consumers.ForgetsFailedDeletes, _ORDERS, "refused-and-forgotten"),
     _consumer("stale receipt handle reused", consumers.ReusesTheFirstReceiptHandle, _ORDERS, _DEAD, _STUCK),
     _consumer("in-memory cache trusted too soon", consumers.RemembersBeforeItIsDone, _ORDERS, _LOST),
-    _consumer("keyed by MessageId", consumers.KeyedByMessageId, _ORDERS, "unexpected", _LOST),
-    _consumer("keyed by id, not business key", consumers.IgnoresTheBusinessKey, _KEYS, "unexpected", _LOST),
+    _consumer("keyed by MessageId", consumers.KeyedByMessageId, _ORDERS, "unrequested-side-effect", _LOST),
+    _consumer(
+        "keyed by id, not business key", consumers.IgnoresTheBusinessKey, _KEYS, "unrequested-side-effect", _LOST
+    ),
     _consumer("malformed bodies deleted", consumers.DeletesMalformed, _ORDERS, "poison-acknowledged"),
     _consumer("poison worked on", consumers.WorksOnPoison, _ORDERS, "poison-acknowledged"),
     _consumer("processed after SIGTERM", consumers.GoesOnAfterSigterm, _ORDERS, "begun-after-sigterm"),
@@ -101,9 +103,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "one payload of a batch removed", consumers.RemovesTheFirst, _story("large-payload"), "payload-forgotten"
     ),
     _consumer("version read, then written", consumers.ReadsThenWrites, _story("out-of-order"), "stale-state"),
-    _consumer("refused order tried again", consumers.NeverTurnsBack, _story("saga"), "half-done"),
-    _consumer("looks for the last undo alone", consumers.LooksForTheLastUndo, _story("saga"), "half-done"),
-    _consumer("undoes what was not done", consumers.UndoesWhatWasNotDone, _story("saga"), "half-done"),
+    _consumer("refused order tried again", consumers.NeverTurnsBack, _story("saga"), "partial-saga"),
+    _consumer("looks for the last undo alone", consumers.LooksForTheLastUndo, _story("saga"), "partial-saga"),
+    _consumer("undoes what was not done", consumers.UndoesWhatWasNotDone, _story("saga"), "partial-saga"),
     _consumer("heartbeat for the first of a batch alone", consumers.BeatsForTheFirstAlone, _LONG, _TWICE),
     Mutant(
         "forgets-refused-sends",

@@ -21,13 +21,13 @@ from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.history import History
 from scenarios.history.files import MERGED, HistoryTail, write_atomically, write_history
-from scenarios.local.spawner import Births, nursery
+from scenarios.local.spawner import Spawner, nursery
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
 from scenarios.local.observer import Nobody, Observer
 from scenarios.local.lab import Setup, SubprocessLab
 from scenarios.model import COMMON, Parameters, Scenario
 from scenarios.report.html import REPORT, render
-from scenarios.checks.other_consumers import taken_by_strangers
+from scenarios.checks.other_consumers import taken_by_others
 from scenarios.verdict import Conditions, Verdict, judge
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
     watcher = observer or Nobody()
     # First the nursery: it imports while the stack comes up.
     with nursery(str(runs_of(request.runs))) as births, _stack(request, scenario, watcher) as (stack, fresh):
-        return run_on(Ground(stack, fresh, births), request, watcher, began=began)
+        return run_on(RunEnvironment(stack, fresh, births), request, watcher, began=began)
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RunEnvironment:
     """What a run stands on.
 
     Attributes:
@@ -134,7 +134,7 @@ class Ground:
 
     stack: Stack
     fresh: bool
-    births: Births | None = None
+    births: Spawner | None = None
 
 
 def runs_of(given: Path | None) -> Path:
@@ -144,11 +144,11 @@ def runs_of(given: Path | None) -> Path:
     return given or project_root() / "runs"
 
 
-def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: float | None = None) -> RunResult:
+def run_on(environment: RunEnvironment, request: RunRequest, watcher: Observer, *, began: float | None = None) -> RunResult:
     """Run a scenario once on a stack that is up.
 
     Args:
-        ground: where.
+        environment: where.
         request: what; the stack that it may name does not count.
         watcher: is told how it goes.
         began: when the request came, on the monotonic clock; None for now.
@@ -156,7 +156,7 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
     Raises:
         ScenarioError: it cannot be run, or not to its end.
     """
-    stack = ground.stack
+    stack = environment.stack
     began = time.monotonic() if began is None else began
     scenario = find_scenario(request.scenario)
     parameters = parameters_of(request, scenario)
@@ -174,9 +174,9 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
             producer=(request.naive and scenario.naive_twin.producer) or scenario.producer,
             stack=stack,
             resources=stack.scenario(scenario.name),
-            fresh=ground.fresh,
+            fresh=environment.fresh,
             directory=directory,
-            births=ground.births,
+            births=environment.births,
             program=program,
         )
         history, missed = _stage(setup, watcher)
@@ -195,7 +195,7 @@ def run_on(ground: Ground, request: RunRequest, watcher: Observer, *, began: flo
                 speed=speed,
             ),
         )
-        kept = ground.fresh and request.keep
+        kept = environment.fresh and request.keep
         result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began)
         write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
         write_atomically(directory / REPORT, render(verdict, history).encode())
@@ -251,17 +251,17 @@ def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
         raise
     else:
         lab.close()
-    _refuse_strangers(history)
+    _refuse_other_consumers(history)
     return history, missed
 
 
-def _refuse_strangers(history: History) -> None:
+def _refuse_other_consumers(history: History) -> None:
     """Give up a run whose messages somebody else has taken: it would be convicted of what is missing.
 
     Raises:
         UnsuitableError: somebody has.
     """
-    taken = taken_by_strangers(history)
+    taken = taken_by_others(history)
     if taken:
         raise UnsuitableError(
             "Somebody who is none of this run's processes has received messages of the queue "

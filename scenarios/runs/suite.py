@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import History
-from scenarios.local.spawner import Births, nursery
-from scenarios.runs.run import Ground, RunRequest, RunResult, check_speed, run_on, runs_of, speed_of
+from scenarios.local.spawner import Spawner, nursery
+from scenarios.runs.run import RunEnvironment, RunRequest, RunResult, check_speed, run_on, runs_of, speed_of
 from scenarios.model import Scenario
 from scenarios.verdict import Outcome
 
@@ -31,7 +31,7 @@ LOOK_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class SetRequest:
+class SuiteRequest:
     """Which scenarios to run, and how.
 
     Attributes:
@@ -108,7 +108,7 @@ def worst(entries: Iterable[Entry]) -> int:
     return next((code for code in (1, 2) if code in codes), 0)
 
 
-class SetObserver(Protocol):
+class SuiteObserver(Protocol):
     """Is told how a set goes, from one thread at a time."""
 
     def begins(self, runs: int, stack: str) -> None:
@@ -121,7 +121,7 @@ class SetObserver(Protocol):
         """Hear how a run came out; ``again`` where it was repeated by itself."""
 
 
-def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
+def run_suite(request: SuiteRequest, observer: SuiteObserver) -> list[Entry]:
     """Run the scenarios of a set; return how each came out, in the order of the request.
 
     What has shown nothing side by side with others is repeated by itself. A violation stands: it is never tried away.
@@ -133,23 +133,23 @@ def run_set(request: SetRequest, observer: SetObserver) -> list[Entry]:
     kinds = (False, True) if request.twins else (False,)
     runs = [(scenario, naive) for naive in kinds for scenario in request.scenarios]
     jobs = request.jobs or AT_A_TIME * (os.cpu_count() or 1)
-    with nursery(str(runs_of(request.runs))) as births, _grounds(request, births) as grounds:
-        observer.begins(len(runs), ", ".join(dict.fromkeys(ground.stack.name for ground in grounds.values())))
+    with nursery(str(runs_of(request.runs))) as births, _environments(request, births) as environments:
+        observer.begins(len(runs), ", ".join(dict.fromkeys(environment.stack.name for environment in environments.values())))
         pool = ThreadPoolExecutor(jobs)
         try:
-            crew = _Crew(request, grounds, observer)
+            worker = _Worker(request, environments, observer)
             # The longest first, so that none of them is left for the end.
             order = sorted(runs, key=lambda run: (run[1], -run[0].seconds))
-            begun = {(scenario.name, naive): pool.submit(crew.run, scenario, naive) for scenario, naive in order}
+            begun = {(scenario.name, naive): pool.submit(worker.run, scenario, naive) for scenario, naive in order}
             ended: SimpleQueue[Future[Entry]] = SimpleQueue()
             for run in begun.values():
                 run.add_done_callback(ended.put)
             for _ in begun:
-                crew.tell(_next_of(ended).result())
-            return [_repeated(crew, begun[scenario.name, naive].result()) for scenario, naive in runs]
+                worker.tell(_next_of(ended).result())
+            return [_repeated(worker, begun[scenario.name, naive].result()) for scenario, naive in runs]
         except BaseException:
             # Ctrl-C reaches this thread alone; the others end at their next look.
-            crew.give_up.set()
+            worker.give_up.set()
             pool.shutdown(cancel_futures=True)
             raise
         finally:
@@ -163,12 +163,12 @@ def _next_of(ended: SimpleQueue[Future[Entry]]) -> Future[Entry]:
             return ended.get(timeout=LOOK_EVERY)
 
 
-def _repeated(crew: _Crew, entry: Entry) -> Entry:
+def _repeated(worker: _Worker, entry: Entry) -> Entry:
     for _ in range(REPEATS):
         if not entry.has_shown_nothing:
             break
-        entry = crew.run(entry.scenario, entry.naive)
-        crew.tell(entry, again=True)
+        entry = worker.run(entry.scenario, entry.naive)
+        worker.tell(entry, again=True)
     return entry
 
 
@@ -176,12 +176,12 @@ class _GaveUp(BaseException):
     """Ends a run in its own thread, through all of its clean-up, when the set is interrupted."""
 
 
-class _Crew:
+class _Worker:
     """Runs one scenario after another, each in a thread of the pool."""
 
-    def __init__(self, request: SetRequest, grounds: Mapping[str, Ground], observer: SetObserver) -> None:
+    def __init__(self, request: SuiteRequest, environments: Mapping[str, RunEnvironment], observer: SuiteObserver) -> None:
         self._request = request
-        self._grounds = grounds
+        self._environments = environments
         self._observer = observer
         self._used: set[str] = set()
         self._telling = threading.Lock()
@@ -197,11 +197,11 @@ class _Crew:
         name = f"{scenario.name} (naive twin)" if naive else scenario.name
         with self._locks[scenario.name]:
             self.check()
-            ground = self._grounds[scenario.name]
-            fresh = ground.fresh and scenario.name not in self._used
+            environment = self._environments[scenario.name]
+            fresh = environment.fresh and scenario.name not in self._used
             self._used.add(scenario.name)
             try:
-                return Entry(scenario, naive, run_on(replace(ground, fresh=fresh), request, _Watcher(name, self)))
+                return Entry(scenario, naive, run_on(replace(environment, fresh=fresh), request, _Watcher(name, self)))
             except (ScenarioError, InfraError) as error:
                 return Entry(scenario, naive, None, str(error))
 
@@ -225,9 +225,9 @@ class _Crew:
 class _Watcher:
     """Passes on how one run goes (see :class:`scenarios.local.observer.Observer`)."""
 
-    def __init__(self, name: str, crew: _Crew) -> None:
+    def __init__(self, name: str, worker: _Worker) -> None:
         self._name = name
-        self._crew = crew
+        self._crew = worker
 
     def began(self, seed: int, directory: Path) -> None:
         """Do nothing: both stand in the result."""
@@ -245,8 +245,8 @@ class _Watcher:
 
 
 @contextmanager
-def _grounds(request: SetRequest, births: Births | None) -> Iterator[Mapping[str, Ground]]:
-    """Yield the ground of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
+def _environments(request: SuiteRequest, births: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
+    """Yield the environment of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
     from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
 
     found = find_stack(request.stack)
@@ -255,14 +255,14 @@ def _grounds(request: SetRequest, births: Births | None) -> Iterator[Mapping[str
     if found is not None:
         if request.speed is not None:
             check_speed(found, request.speed)
-        yield {scenario.name: Ground(found, fresh=False, births=births) for scenario in request.scenarios}
+        yield {scenario.name: RunEnvironment(found, fresh=False, births=births) for scenario in request.scenarios}
         return
     at_speed: dict[float, list[str]] = {}
     for scenario in request.scenarios:
         at_speed.setdefault(request.speed or speed_of(scenario), []).append(scenario.name)
     with ExitStack() as cleanup:
-        grounds: dict[str, Ground] = {}
+        environments: dict[str, RunEnvironment] = {}
         for speed, names in at_speed.items():
             stack = cleanup.enter_context(temporary_stack(names, speed=speed))
-            grounds |= {name: Ground(stack, fresh=True, births=births) for name in names}
-        yield grounds
+            environments |= {name: RunEnvironment(stack, fresh=True, births=births) for name in names}
+        yield environments

@@ -37,7 +37,7 @@ class Choices(ABC):
         return min(high * LARGEST_BOUND + self.draw(LARGEST_BOUND), bound - 1)
 
     def chance(self, percent: int) -> bool:
-        """Return True with this probability; False is the tame answer."""
+        """Return True with this probability; False is the simplest answer."""
         return percent > 0 and self.draw(PERCENT) >= PERCENT - percent
 
     def pick(self, options: Sequence[Item]) -> Item:
@@ -125,11 +125,11 @@ class ChosenRandom(Random):
         raise TypeError("a source of choices cannot be copied")
 
     def random(self) -> float:
-        """Return a number from 0 to 1 that is compared with a probability; the tame answer is just below 1."""
+        """Return a number from 0 to 1 that is compared with a probability; the simplest answer is just below 1."""
         return (PERCENT - 1 - self._choices.draw(PERCENT)) / PERCENT
 
     def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
-        """Return a number of a range; the tame answer is the last one: a receive that is as full as can be."""
+        """Return a number of a range; the simplest answer is the last one: a receive that is as full as can be."""
         options = range(start) if stop is None else range(start, stop, step)
         return options[-1 - self._choices.below(len(options))]
 

@@ -1,7 +1,7 @@
-"""The disturber of a process: decides whether a disturbance may strike now, and carries it out.
+"""The injector of a process: decides whether a random_fault may strike now, and carries it out.
 
 The budget. A pattern promises something only within limits that its settings draw, and a simulation that goes beyond
-them proves nothing. So a disturbance waits until it can strike within these:
+them proves nothing. So a random_fault waits until it can strike within these:
 
     receives    Every fault that keeps a delivery from being finished costs the message a receive, and one more for
                 each time that it is found claimed by somebody who no longer works on it. A message that would thereby
@@ -9,7 +9,7 @@ them proves nothing. So a disturbance waits until it can strike within these:
     lease       Between its claim and its side effect a process may be slow, or stand still, for no longer than its
                 lease holds by the fastest clock. Beyond that a second consumer does the same, rightly: no fencing
                 token protects an external system that does not check it. Anywhere else a pause has no limit.
-    patience    Where the pattern promises a time, all strikes together hold the story up for no longer than it leaves.
+    budget      Where the pattern promises a time, all faults together delay the scenario by no more than it leaves.
     clocks      Wall clocks differ by less than the part of the visibility timeout that a lease leaves over.
     retention   The queue forgets early only what is done.
     producer    A batch is offered a limited number of times, and a producer is not started again.
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol
 from infra.localaws.sqs.message import Message as HeldMessage
 from infra.localaws.sqs.message import State
 from scenarios.simulation.process import LATENCIES, SimulatedProcess, Steps
-from scenarios.simulation.random_faults import SIZES, Disturbance, Kind
+from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
 from scenarios.simulation.scheduler import Sleeper
 from scenarios.simulation.world import EPOCH, World
 from services.batches import BATCHES, CutBatch
@@ -60,27 +60,27 @@ _BEGINNING = (DescribeQueue, CheckTables)
 
 
 class Surroundings(Protocol):
-    """What a disturber needs to know of the other processes; the lab knows it."""
+    """What a injector needs to know of the other processes; the lab knows it."""
 
     def consumers(self) -> Iterable[SimulatedProcess]:
         """Return the consumers that run."""
 
-    def story_costs(self) -> int:
+    def scripted_costs(self) -> int:
         """Return how many receives the story's own faults and requests to end may still cost a single message."""
 
     def outage(self, seconds: float) -> None:
         """End every consumer as SIGKILL would, and let them come back after a time."""
 
 
-class Disturber:
-    """The disturbances of one process that have not struck yet.
+class FaultInjector:
+    """The random_faults of one process that have not struck yet.
 
     Attributes:
         crashes_now: the process dies as soon as its operation is recorded as done.
     """
 
-    def __init__(self, disturbances: Iterable[Disturbance], surroundings: Surroundings) -> None:
-        self._pending = list(disturbances)
+    def __init__(self, random_faults: Iterable[RandomFault], surroundings: Surroundings) -> None:
+        self._pending = list(random_faults)
         self._around = surroundings
         self.crashes_now = False
 
@@ -92,19 +92,19 @@ class Disturber:
     # --- how it strikes ----------------------------------------------------------------------------------------------
 
     def perform(self, process: SimulatedProcess, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
-        """Perform an operation, with the first disturbance that is due, fits it, and stays within the budget."""
-        for disturbance in self._pending:
-            if disturbance.at > process.operations:
+        """Perform an operation, with the first random_fault that is due, fits it, and stays within the budget."""
+        for random_fault in self._pending:
+            if random_fault.at > process.operations:
                 break
-            strike = _Strike(disturbance, process, operation, invocation, sleeper)
-            if strike.cost <= process.world.patience and self._fits(strike):
+            strike = _Strike(random_fault, process, operation, invocation, sleeper)
+            if strike.cost <= process.world.delay_budget and self._fits(strike):
                 return (yield from self._disturbed(strike))
         return (yield from process.exchange(operation, sleeper))
 
     def die(self, process: SimulatedProcess) -> Steps:
         """End the process as SIGKILL would; somebody starts it again."""
         self.crashes_now = False
-        process.disturbed_to_death = True
+        process.killed_by_a_fault = True
         process.kill()
         yield None
 
@@ -115,7 +115,7 @@ class Disturber:
                 self._record(strike, "clock-skew", seconds=round(strike.skew, 3))
             case Kind.SIGTERM:
                 self._record(strike, "sigterm")
-                strike.process.disturbed_to_death = True
+                strike.process.killed_by_a_fault = True
                 strike.process.signal()
             case Kind.RETENTION_END:
                 message_id = strike.messages[0].message_id
@@ -133,7 +133,7 @@ class Disturber:
                 code = _code(strike)
                 self._record(strike, "error", code=code)
                 yield strike.world.scheduler.now + SLACK / 2
-                raise OperationFailed(code, "a disturbance", transient=True)
+                raise OperationFailed(code, "a random_fault", transient=True)
             case Kind.PARTIAL_FAILURE:
                 return (yield from self._partial_failure(strike))
             case Kind.DELAY:
@@ -191,7 +191,7 @@ class Disturber:
         count = len(operation.messages)
         refused = {(strike.size + at) % count for at in range(1 + strike.size % count)}
         self._record(strike, "partial-failure", entries=sorted(refused))
-        cut = CutBatch(operation, refused, "a disturbance")
+        cut = CutBatch(operation, refused, "a random_fault")
         if cut.rest is not None:
             return cut.answer((yield from strike.process.exchange(cut.rest, strike.sleeper)))
         yield strike.world.scheduler.now + LATENCIES[0]
@@ -204,9 +204,9 @@ class Disturber:
         strike.process.recorder.fault(strike.invocation, strike.operation, {"kind": kind, **details})
 
     def _forget(self, strike: _Strike) -> None:
-        if strike.disturbance in self._pending:
-            self._pending.remove(strike.disturbance)
-        strike.process.expect_disturbance(self.next_at)
+        if strike.random_fault in self._pending:
+            self._pending.remove(strike.random_fault)
+        strike.process.expect_random_fault(self.next_at)
 
     # --- the budget --------------------------------------------------------------------------------------------------
 
@@ -233,13 +233,13 @@ class Disturber:
                 )
             case Kind.OUTAGE:
                 return not beginning and all(
-                    _affordable(other, self._around.story_costs()) for other in self._around.consumers()
+                    _affordable(other, self._around.scripted_costs()) for other in self._around.consumers()
                 )
             case Kind.SIGTERM:
                 # What a long poll brings after the signal goes back at once, and that has cost it a receive.
                 fits = (
                     not beginning
-                    and not process.disturbed_to_death
+                    and not process.killed_by_a_fault
                     and not (isinstance(operation, Receive) and not self._whole_queue_has_receives_left(strike.world))
                 )
             case _:
@@ -249,13 +249,13 @@ class Disturber:
     def _spares_nobody_in_need(self, strike: _Strike) -> bool:
         # Who is only slow comes back, and may claim what its successor has just received: that is one receive more.
         comes_back = int(strike.kind in (Kind.PAUSE, Kind.DELAY))
-        return not strike.process.is_consumer or _affordable(strike.process, self._around.story_costs(), comes_back)
+        return not strike.process.is_consumer or _affordable(strike.process, self._around.scripted_costs(), comes_back)
 
     def _whole_queue_has_receives_left(self, world: World) -> bool:
-        story_costs = self._around.story_costs()
+        scripted_costs = self._around.scripted_costs()
         one_delivery = _deliveries(world)
         return one_delivery < world.info.max_receive_count and all(
-            _has_receives_left(world, message, story_costs, one_delivery) for message in world.held.values()
+            _has_receives_left(world, message, scripted_costs, one_delivery) for message in world.held.values()
         )
 
     def _needs_its_beat(self, process: SimulatedProcess, operation: Operation) -> bool:
@@ -280,9 +280,9 @@ class Disturber:
 
 
 class _Strike(NamedTuple):
-    """A disturbance and the operation that it is to strike."""
+    """A random_fault and the operation that it is to strike."""
 
-    disturbance: Disturbance
+    random_fault: RandomFault
     process: SimulatedProcess
     operation: Operation
     invocation: int
@@ -290,11 +290,11 @@ class _Strike(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        return self.disturbance.kind
+        return self.random_fault.kind
 
     @property
     def size(self) -> int:
-        return self.disturbance.size
+        return self.random_fault.size
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -366,20 +366,20 @@ def _leases(process: SimulatedProcess) -> list[float]:
     return ends
 
 
-def _affordable(process: SimulatedProcess, story_costs: int, still_to_come: int = 0) -> bool:
+def _affordable(process: SimulatedProcess, scripted_costs: int, still_to_come: int = 0) -> bool:
     """Tell whether each message that a process has in hand can afford a fault that costs it a receive.
 
     So must its copies: a claim that is left behind keeps them waiting as well.
     """
     world = process.world
     return all(
-        _has_receives_left(world, message, story_costs, still_to_come)
+        _has_receives_left(world, message, scripted_costs, still_to_come)
         for delivery in process.in_hand
         for message in world.copies_of(world.held[delivery.message_id])
     )
 
 
-def _has_receives_left(world: World, message: HeldMessage, story_costs: int, still_to_come: int = 0) -> bool:
+def _has_receives_left(world: World, message: HeldMessage, scripted_costs: int, still_to_come: int = 0) -> bool:
     if message.state is State.GONE:
         return True
     claim = world.tables.claims.get(world.key_of(message))
@@ -392,7 +392,7 @@ def _has_receives_left(world: World, message: HeldMessage, story_costs: int, sti
         # No longer than the settings say: a consumer that claims for longer than it should is not to be spared.
         found_claimed = ceil(min(outlives, world.longest_lease) / timeout) if outlives > 0 else 0
     also_visible = int(message.also_visible)
-    costs = also_visible + still_to_come + _deliveries(world) * (found_claimed + story_costs)
+    costs = also_visible + still_to_come + _deliveries(world) * (found_claimed + scripted_costs)
     return message.receive_count + costs < world.info.max_receive_count
 
 

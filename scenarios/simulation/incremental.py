@@ -15,7 +15,7 @@ _USUAL = "handled"
 _VIEWS = frozenset(name for name, value in vars(History).items() if isinstance(value, cached_property))
 
 
-class GrowingHistory(History):
+class IncrementalHistory(History):
     """The history of a simulation that goes on.
 
     Args:

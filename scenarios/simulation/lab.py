@@ -1,7 +1,7 @@
 """The simulated lab: the same stories, on the same services, in virtual time and in this very process.
 
 It starts nothing, opens nothing and waits for nothing: a wait lets the scheduler run until the condition holds. A
-consumer that a disturbance ended is started again after a while, as whoever runs consumers in earnest would do.
+consumer that a random_fault ended is started again after a while, as whoever runs consumers in earnest would do.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from scenarios.local.environment import WAIT_TIME_SECONDS
 from scenarios.local.move_task import redriven
 from scenarios.model import MAX_BATCH_SIZE, DeliveryRates, Parameters
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.fault_injector import Disturber
-from scenarios.simulation.incremental import GrowingHistory
+from scenarios.simulation.fault_injector import FaultInjector
+from scenarios.simulation.incremental import IncrementalHistory
 from scenarios.simulation.process import Program, SimulatedProcess
-from scenarios.simulation.random_faults import Disturbance
+from scenarios.simulation.random_faults import RandomFault
 from scenarios.simulation.scheduler import Strand
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World
@@ -55,7 +55,7 @@ from services.references import object_key
 START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
 #: How many operations a consumer begins with before it is ready (see ``Consumer.prepare``).
 BEGINNING = 2
-#: Seconds after which a consumer that a disturbance ended is started again.
+#: Seconds after which a consumer that a random_fault ended is started again.
 RESTART_AFTER = 0.5
 #: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
 STOP_DEADLINE = 60.0
@@ -67,17 +67,17 @@ Role = Literal["producer", "stateful producer", "consumer"]
 Service = TypeVar("Service", Consumer, Producer)
 
 
-class Disturbances(Protocol):
+class RandomFaults(Protocol):
     """Says what is to go wrong with a process beyond its story."""
 
-    def of(self, role: Role, name: str) -> Sequence[Disturbance]:
-        """Return the disturbances of a process that is about to start."""
+    def of(self, role: Role, name: str) -> Sequence[RandomFault]:
+        """Return the random_faults of a process that is about to start."""
 
 
-class Calm:
+class NoFaults:
     """Nothing goes wrong but what the story asks for."""
 
-    def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - whoever it is
+    def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - whoever it is
         """Return none."""
         return ()
 
@@ -93,9 +93,9 @@ class Staging:
         tables: the status table and the ledger.
         delivery: how a standard queue delivers.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
-        disturbances: what goes wrong beyond the story.
+        random_faults: what goes wrong beyond the story.
         purge_seconds: within how many seconds a purge is complete.
-        patience: for how many seconds disturbances may hold the story up in all.
+        delay_budget: for how many seconds random_faults may hold the story up in all.
         gives_back: the story asks a consumer to end that holds messages, and they go back.
     """
 
@@ -107,12 +107,12 @@ class Staging:
     names: Names
     consumer: type[Consumer]
     delivery: DeliveryRates
-    disturbances: Disturbances
+    random_faults: RandomFaults
     producer: type[Producer] = Producer
     tables: type[TableModel] = TableModel
     business_field: str = ""
     purge_seconds: float = 0.0
-    patience: float = inf
+    delay_budget: float = inf
     gives_back: bool = False
 
 
@@ -133,7 +133,7 @@ class SimulatedLab:
         setting = Setting(staging.queue, staging.names, rates, staging.tables, staging.purge_seconds)
         self.world = World(setting, choices, staging.seed)
         self.world.business_field = staging.business_field
-        self.world.patience = staging.patience
+        self.world.delay_budget = staging.delay_budget
         self._scheduler = self.world.scheduler
         self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
         self._processes: dict[str, SimulatedProcess] = {}
@@ -143,7 +143,7 @@ class SimulatedLab:
         self._senders: dict[str, SimulatedProcess] = {}
         self._dismissed: set[str] = set()
         self._gives_back_yet = staging.gives_back
-        self._hands = Recorder(
+        self._stack_resources = Recorder(
             self.world.records.append,
             f"{LAB}-dead-letters",
             self.world.tick,
@@ -151,7 +151,7 @@ class SimulatedLab:
         )
         self._acting: dict[str, Recorder] = {}
         self._dead_letters: list[str] = []
-        self._growing = GrowingHistory(self.world.records)
+        self._growing = IncrementalHistory(self.world.records)
 
     @property
     def parameters(self) -> Parameters:
@@ -211,7 +211,7 @@ class SimulatedLab:
         if self.world.objects.in_use:
             self._recorder.event("payloads", keys=sorted(self.world.objects.objects))
         for process in self._processes.values():
-            process.bury()
+            process.close()
         return History(self.world.records)
 
     # --- what a story does -------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ class SimulatedLab:
         self._senders[known_as] = process
 
         def start_again() -> None:
-            self._start_sending(known_as, process.heir, make, process.story_faults, RESTART_AFTER)
+            self._start_sending(known_as, process.successor, make, process.story_faults, RESTART_AFTER)
 
         process.known_as, process.start_again = known_as, start_again
         program = Program(producer.run(), (), producer.stop, _producer_exit_code)
@@ -317,7 +317,7 @@ class SimulatedLab:
     def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
         """See :class:`scenarios.lab.Lab`."""
         world, scheduler = self.world, self._scheduler
-        end = scheduler.now + self._patience(deadline)
+        end = scheduler.now + self._delay_budget(deadline)
         while not look(self.history, scheduler.now):
             if scheduler.now >= end + world.time_lost:
                 raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
@@ -365,15 +365,15 @@ class SimulatedLab:
         """See :class:`scenarios.lab.Lab`."""
         while True:
             receive = Receive(MAX_BATCH_SIZE, 0)
-            invocation = self._hands.invoke(receive)
+            invocation = self._stack_resources.invoke(receive)
             messages = self.world.receive_dead_letters(receive)
-            self._hands.ok(invocation, receive, messages)
+            self._stack_resources.ok(invocation, receive, messages)
             if not messages:
                 return tuple(self._dead_letters)
             self._dead_letters += [message.message_id for message in messages]
             delete = Delete(messages)
-            invocation = self._hands.invoke(delete)
-            self._hands.ok(invocation, delete, self.world.delete_dead_letters(delete))
+            invocation = self._stack_resources.invoke(delete)
+            self._stack_resources.ok(invocation, delete, self.world.delete_dead_letters(delete))
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -381,11 +381,11 @@ class SimulatedLab:
         """Return the consumers that run; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
         return [process for process in self._incarnations.values() if process.runs]
 
-    def story_costs(self) -> int:
+    def scripted_costs(self) -> int:
         """Return what the story itself may still cost a message; see ``strikes.Surroundings``."""
         timeout = self.queue.visibility_timeout
         # Who was ended comes back, and what its story holds for it comes with it.
-        to_come = [process for process in self._incarnations.values() if process.runs or process.disturbed_to_death]
+        to_come = [process for process in self._incarnations.values() if process.runs or process.killed_by_a_fault]
         faults = sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
         return faults + int(self._gives_back_yet)
 
@@ -393,7 +393,7 @@ class SimulatedLab:
         """End every consumer that is ready; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
         for process in self.consumers():
             if process.operations > BEGINNING:
-                process.disturbed_to_death = True
+                process.killed_by_a_fault = True
                 process.restart_after = seconds
                 process.kill()
 
@@ -403,9 +403,9 @@ class SimulatedLab:
     def _start(self, process: SimulatedProcess, program: Program, role: Role, after: float = 0.0) -> None:
         self._processes[process.name] = process
         process.on_end = self._note_exit
-        disturbances = self._staging.disturbances.of(role, process.name)
-        disturber = Disturber(disturbances, self) if disturbances else None
-        process.start(program, self._scheduler.now + after + self.choices.pick(START_UP), disturber)
+        random_faults = self._staging.random_faults.of(role, process.name)
+        injector = FaultInjector(random_faults, self) if random_faults else None
+        process.start(program, self._scheduler.now + after + self.choices.pick(START_UP), injector)
 
     def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: ConsumerSettings) -> None:
         """Start a consumer, for the first time or again."""
@@ -435,28 +435,28 @@ class SimulatedLab:
 
     def _note_exit(self, process: SimulatedProcess) -> None:
         said: dict[str, Any] = {"exited": process.name, "code": process.exit_code}
-        if process.disturbed_to_death and process.known_as:
-            said["heir"] = process.heir = self._new_name(process.known_as)
+        if process.killed_by_a_fault and process.known_as:
+            said["successor"] = process.successor = self._new_name(process.known_as)
         self._recorder.event("exited", **said)
-        if process.disturbed_to_death:
+        if process.killed_by_a_fault:
             process.start_again()
-        elif process.last_words or process.exit_code not in (0, -SIGKILL):
-            why = process.last_words or "it could not send everything"
+        elif process.exit_message or process.exit_code not in (0, -SIGKILL):
+            why = process.exit_message or "it could not send everything"
             raise ServiceFailedError(f"{process.name} ended with exit code {process.exit_code}: {why}")
 
     def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
         world, scheduler = self.world, self._scheduler
-        end = scheduler.now + self._patience(deadline)
+        end = scheduler.now + self._delay_budget(deadline)
         met = False
         while not met and scheduler.now < end + world.time_lost:
             met = scheduler.run_until(condition, end + world.time_lost)
         if not met:
             raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
 
-    def _patience(self, deadline: float) -> float:
+    def _delay_budget(self, deadline: float) -> float:
         """Return how long to wait, less the time that is lost by now.
 
-        A deadline is the story's own: the time that disturbances take is added to it, also of those that struck before
+        A deadline is the story's own: the time that random_faults take is added to it, also of those that struck before
         the wait began and are not over, such as consumers that are away for a while.
         """
         world = self.world

@@ -3,7 +3,7 @@
 It is to the simulation what ``services.runtime`` and ``services.drivers.recorded`` are to a real process:
 
     invoke ── story's faults ── request ── the operation itself ── reply ── ok or fail ── crash after
-                                   └ a disturbance can take the place of this part ┘
+                                   └ a random_fault can take the place of this part ┘
 
 The tasks are the services' own generators. They learn nothing of where they run.
 """
@@ -42,7 +42,7 @@ from services.operations import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.simulation.fault_injector import Disturber
+    from scenarios.simulation.fault_injector import FaultInjector
 
 #: Seconds that a request or a reply takes, as likely as they stand here often; the tamest first.
 LATENCIES = (0.001, 0.001, 0.002, 0.002, 0.003, 0.004, 0.006, 0.010)
@@ -84,11 +84,11 @@ class SimulatedProcess:
         name: its name in the history.
         is_consumer: whether it receives.
         exit_code: how it ended; None while it runs.
-        last_words: why it ended, where it ended badly.
-        disturbed_to_death: a disturbance ended it, or asked it to end; somebody should start it again.
+        exit_message: why it ended, where it ended badly.
+        killed_by_a_fault: a random_fault ended it, or asked it to end; somebody should start it again.
         late_is_harmless: what it causes after its lease is over does no harm, so it may stand still for any time.
         known_as: the name under which a story knows a producer that is started again; empty for any other process.
-        heir: the name of the process that takes its place.
+        successor: the name of the process that takes its place.
         start_again: has it started again, after ``restart_after`` seconds at the earliest.
         story_faults: the story's faults that have not struck yet.
         paused_until: before this time no part of it runs.
@@ -102,10 +102,10 @@ class SimulatedProcess:
         self.name = name
         self.is_consumer = is_consumer
         self.exit_code: int | None = None
-        self.last_words = ""
-        self.disturbed_to_death = False
+        self.exit_message = ""
+        self.killed_by_a_fault = False
         self.restart_after = 0.0
-        self.known_as = self.heir = ""
+        self.known_as = self.successor = ""
         self.late_is_harmless = False
         self.start_again: Callable[[], None] = _do_nothing
         self.story_faults = list(faults)
@@ -114,14 +114,14 @@ class SimulatedProcess:
         self.operations = 0
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
-        self.on_end: Callable[[SimulatedProcess], None] = _nobody_cares
+        self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
         self.recorder = Recorder(world.records.append, name, world.tick, {"queue": world.names.queue})
         self.program: Program | None = None
         self._plan = FaultPlan(faults) if faults else None
         self._signalled = False
         self._sleepers: list[Sleeper] = []
         self._asleep: set[Sleeper] = set()
-        self._disturber: Disturber | None = None
+        self._disturber: FaultInjector | None = None
         self._next_disturbance: float = float("inf")
 
     @property
@@ -131,12 +131,12 @@ class SimulatedProcess:
 
     # --- life and death ----------------------------------------------------------------------------------------------
 
-    def start(self, program: Program, at: float, disturber: Disturber | None = None) -> None:
+    def start(self, program: Program, at: float, injector: FaultInjector | None = None) -> None:
         """Begin at a time."""
         self.program = program
-        self._disturber = disturber
-        if disturber is not None:
-            self.expect_disturbance(disturber.next_at)
+        self._disturber = injector
+        if injector is not None:
+            self.expect_random_fault(injector.next_at)
         for task in (program.main, *program.beside):
             sleeper = Sleeper(self)
             sleeper.strand = self._live(task, sleeper)
@@ -152,27 +152,27 @@ class SimulatedProcess:
         for sleeper in self._asleep:
             self.world.scheduler.wake(sleeper, self.world.scheduler.now)
 
-    def expect_disturbance(self, at: float) -> None:
-        """Have the disturber asked from the operation of this number on."""
+    def expect_random_fault(self, at: float) -> None:
+        """Have the injector asked from the operation of this number on."""
         self._next_disturbance = at
 
     def kill(self) -> None:
         """End at once, as by SIGKILL: no generator gets another turn, so nothing of it can reach the outside."""
         self._end(-SIGKILL)
 
-    def bury(self) -> None:
+    def close(self) -> None:
         """Drop what is left of the tasks. A clean-up in one of them may ask for operations; nobody performs them."""
         for sleeper in self._sleepers:
             sleeper.strand.close()
         if self.program is not None:
             for task in (self.program.main, *self.program.beside):
-                _bury(task)
+                _close(task)
 
-    def _end(self, code: int, last_words: str = "") -> None:
+    def _end(self, code: int, exit_message: str = "") -> None:
         if self.exit_code is not None:
             return
         self.exit_code = code
-        self.last_words = last_words
+        self.exit_message = exit_message
         for sleeper in self._sleepers:
             self.world.scheduler.silence(sleeper)
             self.world.stop_waiting(sleeper)
@@ -181,7 +181,7 @@ class SimulatedProcess:
     def _live(self, task: Task[Any], sleeper: Sleeper) -> Strand:
         """Step a task to its end; with the main task's end the process ends."""
         program = self.program
-        code, last_words = 0, ""
+        code, exit_message = 0, ""
         result: Any
         its_own_turn = True
         try:
@@ -205,9 +205,9 @@ class SimulatedProcess:
         except StopIteration as stop:
             code = program.exit_code(stop.value) if program is not None and task is program.main else 0
         except BaseException as error:  # noqa: BLE001 - what a consumer raises ends its process, and not the simulation
-            code, last_words = _ending(error, its_own=its_own_turn)
+            code, exit_message = _ending(error, its_own=its_own_turn)
         if program is not None and task is program.main:
-            self._end(code, last_words)
+            self._end(code, exit_message)
 
     # --- operations --------------------------------------------------------------------------------------------------
 
@@ -234,14 +234,14 @@ class SimulatedProcess:
         return result
 
     def _do(self, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
-        """Do an operation as far as the story's faults let it be done, and with a disturbance where one is due."""
+        """Do an operation as far as the story's faults let it be done, and with a random_fault where one is due."""
         refused: set[int] = set()
         if self._plan is not None:
             for fault in self._plan.before(operation):
                 yield from self._strike(fault, invocation, operation)
                 refused.update(fault.entries)
         if refused:
-            # It has struck as it is; a disturbance waits for the next operation.
+            # It has struck as it is; a random_fault waits for the next operation.
             cut = CutBatch(operation, refused, "an injected fault")
             result = cut.answer(None if cut.rest is None else (yield from self.exchange(cut.rest, sleeper)))
         elif self.operations >= self._next_disturbance and self._disturber is not None:
@@ -343,7 +343,7 @@ def _do_nothing() -> None:
     pass
 
 
-def _nobody_cares(_process: SimulatedProcess) -> None:
+def _ignore_exit(_process: SimulatedProcess) -> None:
     pass
 
 
@@ -364,7 +364,7 @@ def _ending(error: BaseException, *, its_own: bool) -> tuple[int, str]:
     raise error
 
 
-def _bury(task: Task[Any]) -> None:
+def _close(task: Task[Any]) -> None:
     """Close a generator, also one that answers by asking for more."""
     for _ in range(BURIALS):
         try:

@@ -1,6 +1,6 @@
-"""Disturbances: the faults of a simulation that no story asks for, as data.
+"""RandomFaults: the faults of a simulation that no story asks for, as data.
 
-A scenario's own faults (``services.faults``) strike in every tier. A disturbance comes on top, at an operation that
+A scenario's own faults (``services.faults``) strike in every tier. A random_fault comes on top, at an operation that
 the source of choices picks, and it can do what cannot be done to a real process at will:
 
     crash             before the operation, after it, or in between: done, and nobody knows
@@ -24,7 +24,7 @@ from scenarios.simulation.choices import Choices
 
 
 class Kind(StrEnum):
-    """What a disturbance does; the tamest first."""
+    """What a random_fault does; the tamest first."""
 
     DELAY = "delay"
     THROTTLE = "throttle"
@@ -48,16 +48,16 @@ STATEFUL_PRODUCER_KINDS = (*PRODUCER_KINDS, Kind.CRASH_BEFORE, Kind.CRASH_AFTER,
 #: What can happen to a consumer; a wrong clock is drawn by itself, once a process.
 CONSUMER_KINDS = tuple(kind for kind in Kind if kind is not Kind.CLOCK_SKEW)
 
-#: How large a disturbance is, in steps: 0 is the smallest.
+#: How large a random_fault is, in steps: 0 is the smallest.
 SIZES = 8
-#: How many disturbances a process draws, as likely as they stand here often.
+#: How many random_faults a process draws, as likely as they stand here often.
 COUNTS = (0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3)
 #: One process in so many has a wrong clock.
 SKEWED_ONE_IN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Disturbance:
+class RandomFault:
     """One fault that is to strike a process, if it stays within the budget (see ``budget``).
 
     Attributes:
@@ -71,19 +71,19 @@ class Disturbance:
     size: int = 0
 
 
-def draw_disturbances(choices: Choices, kinds: tuple[Kind, ...], spread: int) -> tuple[Disturbance, ...]:
-    """Return a process's disturbances, in the order of their operations.
+def draw_random_faults(choices: Choices, kinds: tuple[Kind, ...], spread: int) -> tuple[RandomFault, ...]:
+    """Return a process's random_faults, in the order of their operations.
 
     Args:
         choices: where they come from.
         kinds: what may happen to the process.
         spread: how many operations may lie between one and the next.
     """
-    found: list[Disturbance] = []
+    found: list[RandomFault] = []
     at = 0
     if Kind.SIGTERM in kinds and choices.below(SKEWED_ONE_IN) == SKEWED_ONE_IN - 1:
-        found.append(Disturbance(Kind.CLOCK_SKEW, 1, choices.below(2 * SIZES)))
+        found.append(RandomFault(Kind.CLOCK_SKEW, 1, choices.below(2 * SIZES)))
     for _ in range(choices.pick(COUNTS)):
         at += 1 + choices.below(spread)
-        found.append(Disturbance(choices.pick(kinds), at, choices.below(SIZES)))
+        found.append(RandomFault(choices.pick(kinds), at, choices.below(SIZES)))
     return tuple(found)

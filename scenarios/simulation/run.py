@@ -15,13 +15,13 @@ from scenarios.lab import QueueInfo
 from scenarios.model import DeliveryRates, Parameters, Scenario
 from scenarios.report.counterexample import tell
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.lab import Calm, Disturbances, Role, SimulatedLab, Staging
+from scenarios.simulation.lab import NoFaults, RandomFaults, Role, SimulatedLab, Staging
 from scenarios.simulation.random_faults import (
     CONSUMER_KINDS,
     PRODUCER_KINDS,
     STATEFUL_PRODUCER_KINDS,
-    Disturbance,
-    draw_disturbances,
+    RandomFault,
+    draw_random_faults,
 )
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import names_for
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 TIER = "sim"
 
-#: How a standard queue delivers in a disturbed run, besides as its scenario says; its duplicates stay the scenario's.
-LIVELIER = DeliveryRates(reorder=0.3, underfill=0.3)
-#: How many operations may lie between two disturbances of a consumer, for each message; and the fewest.
+#: How a standard queue delivers in a with_faults run, besides as its scenario says; its duplicates stay the scenario's.
+CHAOTIC = DeliveryRates(reorder=0.3, underfill=0.3)
+#: How many operations may lie between two random_faults of a consumer, for each message; and the fewest.
 SPREAD = (1.5, 12)
 #: How many may lie between two of a producer, which sends ten messages at once.
 PRODUCER_SPREAD = 3
@@ -52,7 +52,7 @@ class SimulationPlan:
         tables: the status table and the ledger.
         queue: what the queue is like, where the scenario has none in the topology.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
-        disturbed: whether things go wrong that no story asks for.
+        with_faults: whether things go wrong that no story asks for.
         command: the command that does the same again.
     """
 
@@ -65,7 +65,7 @@ class SimulationPlan:
     queue: QueueInfo | None = None
     business_field: str = ""
     naive: bool = False
-    disturbed: bool = False
+    with_faults: bool = False
     command: str = ""
     consumer_name: str = ""
 
@@ -82,39 +82,39 @@ class Simulation:
         return "\n".join(tell(self.verdict, self.history))
 
 
-class DrawnDisturbances:
-    """Disturbances from the run's own source of choices, drawn when a process starts."""
+class DrawnFaults:
+    """RandomFaults from the run's own source of choices, drawn when a process starts."""
 
     def __init__(self, choices: Choices, count: int) -> None:
         per_message, least = SPREAD
         self._choices = choices
         self._spread = max(least, round(per_message * count))
 
-    def of(self, role: Role, name: str) -> Sequence[Disturbance]:  # noqa: ARG002 - the role alone decides
-        """See :class:`scenarios.simulation.lab.Disturbances`."""
+    def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - the role alone decides
+        """See :class:`scenarios.simulation.lab.RandomFaults`."""
         if role == "producer":
-            return draw_disturbances(self._choices, PRODUCER_KINDS, PRODUCER_SPREAD)
+            return draw_random_faults(self._choices, PRODUCER_KINDS, PRODUCER_SPREAD)
         kinds = STATEFUL_PRODUCER_KINDS if role == "stateful producer" else CONSUMER_KINDS
-        return draw_disturbances(self._choices, kinds, self._spread)
+        return draw_random_faults(self._choices, kinds, self._spread)
 
 
-def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances | None = None) -> Simulation:
+def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults | None = None) -> Simulation:
     """Tell a scenario's story once, and judge it.
 
     Args:
         plan: what to simulate.
         choices: decide everything that the plan does not.
-        disturbances: what goes wrong beyond the story, in the place of what a disturbed plan draws.
+        random_faults: what goes wrong beyond the story, in the place of what a with_faults plan draws.
 
     Raises:
         LabError: a process ended although nothing had struck it.
     """
     scenario = plan.scenario
-    if disturbances is None:
-        disturbances = DrawnDisturbances(choices, plan.parameters.count) if plan.disturbed else Calm()
+    if random_faults is None:
+        random_faults = DrawnFaults(choices, plan.parameters.count) if plan.with_faults else NoFaults()
     delivery = scenario.delivery
-    if plan.disturbed and choices.below(2):
-        delivery = replace(delivery, reorder=LIVELIER.reorder, underfill=LIVELIER.underfill)
+    if plan.with_faults and choices.below(2):
+        delivery = replace(delivery, reorder=CHAOTIC.reorder, underfill=CHAOTIC.underfill)
     queue = plan.queue or queue_of(scenario)
     lab = SimulatedLab(
         Staging(
@@ -126,12 +126,12 @@ def simulate(plan: SimulationPlan, choices: Choices, disturbances: Disturbances 
             names=names_for(scenario.name, fifo=queue.fifo),
             consumer=plan.consumer,
             delivery=delivery,
-            disturbances=disturbances,
+            random_faults=random_faults,
             producer=plan.producer,
             tables=plan.tables,
             business_field=plan.business_field,
             purge_seconds=scenario.purge_seconds,
-            patience=scenario.patience,
+            delay_budget=scenario.delay_budget,
             gives_back=scenario.gives_back,
         ),
         choices,

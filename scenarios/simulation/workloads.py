@@ -1,7 +1,7 @@
 """Workloads: stories for the simulation alone, with untidy messages and several consumers, and nothing staged.
 
 A scenario shows one thing on purpose. A workload is where mutants are hunted and patterns are tested: whatever goes
-wrong in it, goes wrong by a disturbance.
+wrong in it, goes wrong by a random_fault.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from scenarios.simulation.lab import SimulatedLab
 from scenarios.simulation.message_mixes import POISON_MARKER, MessageMix, draw_messages
 from services.faults import Fault
 
-#: Lab seconds in which everything is to be settled, apart from the time that disturbances take.
+#: Lab seconds in which everything is to be settled, apart from the time that random_faults take.
 DEADLINE = 60.0
 
 STANDARD_QUEUE = QueueInfo(visibility_timeout=2, max_receive_count=8, fifo=False)
-LIVELY = DeliveryRates(reorder=0.1, duplicate=0.1, underfill=0.1)
+CHAOTIC = DeliveryRates(reorder=0.1, duplicate=0.1, underfill=0.1)
 EIGHT_MESSAGES = Parameters(count=8, batch_size=4)
 
 
@@ -53,7 +53,7 @@ class _Shape:
     consumers: int = 2
     faults: tuple[Fault, ...] = ()
     parameters: Parameters = EIGHT_MESSAGES
-    delivery: DeliveryRates = LIVELY
+    delivery: DeliveryRates = CHAOTIC
     invariants: tuple[Invariant, ...] = STANDARD
 
 

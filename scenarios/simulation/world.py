@@ -102,8 +102,8 @@ class World:
         unsettled: how many messages the queue under study holds, visible or not.
         held: the messages that were ever received, as the state machine sees them.
         longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
-        time_lost: by how many seconds disturbances may have held up the story so far.
-        patience: by how many they may still hold it up.
+        time_lost: by how many seconds random_faults may have held up the story so far.
+        delay_budget: by how many they may still hold it up.
         held_up_until: until when what has struck so far may go on holding it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
     """
@@ -121,7 +121,7 @@ class World:
         self.unsettled = 0
         self.longest_lease = 0.0
         self.time_lost = 0.0
-        self.patience = inf
+        self.delay_budget = inf
         self.held_up_until = 0.0
         self.business_field = ""
         self._endpoint_index = 0
@@ -190,9 +190,9 @@ class World:
         return moment / MICROSECONDS
 
     def lose(self, seconds: float) -> None:
-        """Take note that a disturbance may hold the story up for so long."""
+        """Take note that a random_fault may hold the story up for so long."""
         self.time_lost += seconds
-        self.patience -= seconds
+        self.delay_budget -= seconds
         self.held_up_until = max(self.held_up_until, self.scheduler.now) + seconds
 
     def key_of(self, message: HeldMessage) -> str:

@@ -51,9 +51,9 @@ def _claim(dynamodb, table, owner, now, until):
 
 def test_a_claim_is_conditional_and_its_refusal_shows_the_holder(dynamodb, table):
     assert _claim(dynamodb, table, "a", 10, 20)["Attributes"]["fence"] == {"N": "1"}
-    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as caught:
+    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as results:
         _claim(dynamodb, table, "b", 15, 25)
-    assert caught.value.response["Item"]["owner"] == {"S": "a"}
+    assert results.value.response["Item"]["owner"] == {"S": "a"}
     assert _claim(dynamodb, table, "b", 21, 31)["Attributes"]["fence"] == {"N": "2"}
     item = dynamodb.get_item(TableName=table, Key=KEY, ConsistentRead=True)["Item"]
     assert item == {"message_id": {"S": "m"}, "owner": {"S": "b"}, "lease_until": {"N": "31"}, "fence": {"N": "2"}}
@@ -73,27 +73,27 @@ NO_NAME = "An expression attribute name used in the document path is not defined
     ],
 )
 def test_a_condition_that_refers_to_nothing_or_cannot_be_parsed_is_refused(dynamodb, table, condition, values, message):
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as results:
         dynamodb.put_item(
             TableName=table,
             Item=KEY,
             ConditionExpression=condition,
             **({"ExpressionAttributeValues": values} if values else {}),
         )
-    error = caught.value.response["Error"]
+    error = results.value.response["Error"]
     assert error["Code"] == "ValidationException"
     assert error["Message"].startswith(f"Invalid ConditionExpression: {message}")
 
 
 def test_a_transaction_is_refused_for_a_condition_of_a_part_of_it(dynamodb, table):
     put = {"TableName": table, "Item": KEY, "ConditionExpression": "attribute_exists(b) OR a = :missing"}
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as results:
         dynamodb.transact_write_items(TransactItems=[{"Put": put}])
-    assert caught.value.response["Error"]["Message"] == f"Invalid ConditionExpression: {NO_VALUE}"
+    assert results.value.response["Error"]["Message"] == f"Invalid ConditionExpression: {NO_VALUE}"
     put |= {"ConditionExpression": "a ! :n", "ExpressionAttributeValues": {":n": {"N": "1"}}}
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as results:
         dynamodb.transact_write_items(TransactItems=[{"Put": put}])
-    assert caught.value.response["Error"]["Message"].startswith("Invalid ConditionExpression: Syntax error; ")
+    assert results.value.response["Error"]["Message"].startswith("Invalid ConditionExpression: Syntax error; ")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_put_only_if_absent_is_refused_the_second_time(dynamodb, table):
 def test_a_transaction_writes_all_or_nothing_and_says_which_condition_failed(dynamodb, table):
     dynamodb.put_item(TableName=table, Item=KEY)
     other = {"message_id": {"S": "other"}}
-    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as caught:
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as results:
         dynamodb.transact_write_items(
             TransactItems=[
                 {"Put": {"TableName": table, "Item": other}},
@@ -228,7 +228,7 @@ def test_a_transaction_writes_all_or_nothing_and_says_which_condition_failed(dyn
                 },
             ]
         )
-    reasons = [reason["Code"] for reason in caught.value.response["CancellationReasons"]]
+    reasons = [reason["Code"] for reason in results.value.response["CancellationReasons"]]
     assert reasons == ["None", "ConditionalCheckFailed"]
     assert "Item" not in dynamodb.get_item(TableName=table, Key=other, ConsistentRead=True)
 

@@ -37,9 +37,9 @@ def _item(key, sequence, status="NEW"):
 
 
 def _code(call, **parameters):
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as results:
         call(**parameters)
-    return caught.value.response["Error"]["Code"]
+    return results.value.response["Error"]["Code"]
 
 
 def test_batches_are_written_read_and_queried_in_pages(dynamodb, events):
@@ -84,14 +84,14 @@ def test_an_index_and_a_filter_find_items(dynamodb, events):
 def test_a_transaction_is_all_or_nothing_and_says_which_part_failed(dynamodb, events):
     dynamodb.put_item(TableName=events, Item=_item("a", 1))
     absent = {"ConditionExpression": "attribute_not_exists(#k)", "ExpressionAttributeNames": {"#k": "key"}}
-    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as caught:
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as results:
         dynamodb.transact_write_items(
             TransactItems=[
                 {"Put": {"TableName": events, "Item": _item("a", 2), **absent}},
                 {"Put": {"TableName": events, "Item": _item("a", 1), **absent}},
             ]
         )
-    assert [reason["Code"] for reason in caught.value.response["CancellationReasons"]] == [
+    assert [reason["Code"] for reason in results.value.response["CancellationReasons"]] == [
         "None",
         "ConditionalCheckFailed",
     ]
@@ -126,7 +126,7 @@ def test_a_number_has_no_order_with_a_text(dynamodb, events, condition):
 
 def test_a_failed_condition_can_show_the_item_that_failed_it(dynamodb, events):
     dynamodb.put_item(TableName=events, Item=_item("a", 1, "DONE"))
-    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as caught:
+    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as results:
         dynamodb.put_item(
             TableName=events,
             Item=_item("a", 1),
@@ -134,7 +134,7 @@ def test_a_failed_condition_can_show_the_item_that_failed_it(dynamodb, events):
             ExpressionAttributeNames={"#k": "key"},
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
-    assert caught.value.response["Item"]["status"] == {"S": "DONE"}
+    assert results.value.response["Item"]["status"] == {"S": "DONE"}
 
 
 def test_time_to_live_is_described_as_it_was_set(dynamodb, events):
@@ -230,15 +230,15 @@ EMPTY = "must contain exactly one of the supported datatypes"
 )
 def test_a_value_that_cannot_be_kept_is_refused_in_dynamodbs_words(dynamodb, events, value, sentence):
     key = {"key": {"S": "a"}, "sequence": {"N": "1"}}
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as results:
         dynamodb.put_item(TableName=events, Item=key | {"x": value})
-    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": sentence}
-    with pytest.raises(ClientError) as caught:
+    assert results.value.response["Error"] == {"Code": "ValidationException", "Message": sentence}
+    with pytest.raises(ClientError) as results:
         dynamodb.update_item(
             TableName=events, Key=key, UpdateExpression="SET x = :x", ExpressionAttributeValues={":x": value}
         )
     told = f"ExpressionAttributeValues contains invalid value: {sentence} for key :x"
-    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": told}
+    assert results.value.response["Error"] == {"Code": "ValidationException", "Message": told}
     assert "Item" not in dynamodb.get_item(TableName=events, Key=key)
 
 

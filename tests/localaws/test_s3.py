@@ -52,9 +52,9 @@ def test_a_head_tells_the_length_and_keeps_the_connection_usable(s3, bucket):
     ],
 )
 def test_errors_have_the_codes_of_s3(s3, bucket, act, code):
-    with pytest.raises(s3.exceptions.ClientError) as caught:
+    with pytest.raises(s3.exceptions.ClientError) as results:
         act(s3)
-    assert caught.value.response["Error"]["Code"] == code
+    assert results.value.response["Error"]["Code"] == code
 
 
 def test_a_bucket_with_objects_is_not_deleted(s3, bucket):

@@ -15,9 +15,9 @@ DEADLINE = 10
 
 def _refused(call, **parameters):
     """Return code, HTTP status and message of the error that a call must give."""
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as results:
         call(**parameters)
-    error = caught.value.response
+    error = results.value.response
     return error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Message"]
 
 
@@ -413,20 +413,20 @@ def test_each_waiting_receive_gets_its_message_in_the_order_of_arrival(sqs, new_
 
 def test_a_waiting_receive_learns_that_its_queue_is_deleted(sqs, new_queue, endpoint):
     url = new_queue()
-    caught = []
+    results = []
 
     def run():
         try:
             sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)
         except ClientError as error:
-            caught.append(error.response["Error"]["Code"])
+            results.append(error.response["Error"]["Code"])
 
     thread = threading.Thread(target=run)
     thread.start()
     _wait_until(lambda: _waiting(endpoint) == 1)
     sqs.delete_queue(QueueUrl=url)
     thread.join(DEADLINE)
-    assert caught == ["AWS.SimpleQueueService.NonExistentQueue"]
+    assert results == ["AWS.SimpleQueueService.NonExistentQueue"]
 
 
 def _long_poll_bytes(url):

@@ -42,9 +42,9 @@ def test_secrets_are_left_to_the_engine(stub):
 
 
 def test_what_is_not_there_answers_unimplemented(stub):
-    with pytest.raises(grpc.RpcError) as caught:
+    with pytest.raises(grpc.RpcError) as results:
         stub.Construct(provider_pb2.ConstructRequest())
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert results.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_provider_without_a_region_is_refused(stub):

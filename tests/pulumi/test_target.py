@@ -68,9 +68,9 @@ def test_a_note_that_is_cut_or_corrupt_is_refused_and_kept(paths, text):
 def test_the_sentence_about_a_corrupt_note_shows_one_that_can_be_read(paths):
     paths.directory.mkdir()
     paths.target.write_text("")
-    with pytest.raises(StateError) as caught:
+    with pytest.raises(StateError) as results:
         read_target(paths)
-    example = str(caught.value).split("for example ")[1].rstrip(".")
+    example = str(results.value).split("for example ")[1].rstrip(".")
     assert json.loads(example)["engine"] == "pulumi"
     paths.target.write_text(example)
     assert read_target(paths).engine is EngineName.PULUMI

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from scenarios.bench import command, peers
+from scenarios.bench import peers
 from scenarios.bench.endpoint import measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.commands import bench as command
 from scenarios.errors import RequestError
 
 

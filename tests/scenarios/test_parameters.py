@@ -5,15 +5,15 @@ import pytest
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
 from scenarios.local.timing import Timing
-from scenarios.model import NaiveTwin, Parameters, knob
+from scenarios.model import NaiveTwin, Parameters, parameter
 from scenarios.runs.run import RunRequest, command_of, parameters_of, speed_of
 from services.faults import Fault
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Own(Parameters):
-    work: float = knob(2.5, "visibility timeouts that the work lasts", least=1, most=9)
-    rounds: int = knob(3, "rounds", least=1, most=5)
+    work: float = parameter(2.5, "visibility timeouts that the work lasts", min=1, max=9)
+    rounds: int = parameter(3, "rounds", min=1, max=5)
 
 
 SCENARIO = dataclasses.replace(find_scenario("happy"), defaults=Own(10, 10))

@@ -377,7 +377,7 @@ class TestHeartbeat:
         heartbeat = consumer.heartbeat()
         asked = []
 
-        class Tap:
+        class RecordingProxy:
             def perform(self, operation):
                 if operation.recorded:
                     asked.append(type(operation).__name__)
@@ -391,7 +391,7 @@ class TestHeartbeat:
                 operation = heartbeat.send(True)
                 while not isinstance(operation, op.Sleep):
                     try:
-                        result = Tap().perform(operation)
+                        result = RecordingProxy().perform(operation)
                     except op.OperationFailed as error:
                         operation = heartbeat.throw(error)
                     else:

@@ -234,6 +234,6 @@ def test_faults_are_read_from_json():
     ],
 )
 def test_a_wrong_fault_is_one_sentence(text, complaint):
-    with pytest.raises(ConfigurationError, match="FAULTS.*" + complaint) as caught:
+    with pytest.raises(ConfigurationError, match="FAULTS.*" + complaint) as results:
         parse_faults(text)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(results.value)

@@ -172,16 +172,16 @@ class TestConsumer:
         assert world.executions() == [1]
 
     @pytest.mark.parametrize(
-        ("knob", "executions", "attempts"),
+        ("parameter", "executions", "attempts"),
         [
             ({"CRASH_AFTER_RECEIVE": 1}, [], 0),
             ({"CRASH_AFTER_SIDE_EFFECT": 1}, [1], 1),
             ({"CRASH_RATE": 1.0}, None, None),
         ],
     )
-    def test_a_crash_is_a_sigkill_and_a_second_consumer_recovers(self, world, knob, executions, attempts):
+    def test_a_crash_is_a_sigkill_and_a_second_consumer_recovers(self, world, parameter, executions, attempts):
         send(world, {"id": "k"})
-        code, _, _ = world.run("consumer", **world.consumer, **knob, SEED=3)
+        code, _, _ = world.run("consumer", **world.consumer, **parameter, SEED=3)
         assert code == -signal.SIGKILL
         if executions is not None:
             assert (world.executions(), len(world.items("status"))) == (executions, attempts)

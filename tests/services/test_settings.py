@@ -95,10 +95,10 @@ def test_each_failure_knob_is_a_fault(monkeypatch, variable, value, fault):
     ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_the_variable(monkeypatch, variable, value):
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as results:
         consumer_settings(monkeypatch, **{variable: value})
-    assert str(caught.value).startswith(variable)
-    assert "\n" not in str(caught.value)
+    assert str(results.value).startswith(variable)
+    assert "\n" not in str(results.value)
 
 
 def test_a_missing_queue_url_says_what_to_do(monkeypatch):

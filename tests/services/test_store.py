@@ -39,11 +39,11 @@ def test_a_completed_key_stays_completed_for_ever(store, account):
 def test_a_zombie_cannot_complete_renew_or_release_a_newer_claim(store, account):
     old = claim(store, "zombie").fencing_token
     account.now += 11
-    claim(store, "heir")
+    claim(store, "successor")
     assert not store.complete(op.Complete("k", old))
     assert not store.renew(op.RenewClaim("k", old, 100.0))
     assert not store.release(op.ReleaseClaim("k", old))
-    assert claim(store, "third") == op.HeldByAnother("heir", 10.0)
+    assert claim(store, "third") == op.HeldByAnother("successor", 10.0)
 
 
 def test_completing_twice_with_one_token_is_the_same_as_once(store):

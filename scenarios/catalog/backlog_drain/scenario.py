@@ -24,14 +24,14 @@ from scenarios.catalog.backlog_drain.checks import (
 from scenarios.checks.invariants import (
     DELETED_BEFORE_DONE,
     DUPLICATED_SIDE_EFFECT,
-    ENDPOINT_AGREES,
+    ENDPOINT_MISMATCH,
     IN_FLIGHT_AT_THE_END,
-    UNEXPECTED,
+    UNREQUESTED_SIDE_EFFECT,
     WRONGLY_DEAD_LETTERED,
 )
 from scenarios.checks.witnesses import DUPLICATED
 from scenarios.lab import Lab
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 CONSUMERS = 3
@@ -51,7 +51,7 @@ class BacklogParameters(Parameters):
         max_age: seconds after which a message is stale.
     """
 
-    max_age: float = knob(1.5, "seconds after which a message is stale", least=0.5, most=30)
+    max_age: float = parameter(1.5, "seconds after which a message is stale", min=0.5, max=30)
 
 
 def run(lab: Lab) -> None:
@@ -90,11 +90,11 @@ SCENARIO = Scenario(
         EXPIRED_TOO_EARLY,
         NEITHER_DONE_NOR_EXPIRED,
         DUPLICATED_SIDE_EFFECT,
-        UNEXPECTED,
+        UNREQUESTED_SIDE_EFFECT,
         DELETED_BEFORE_DONE,
         WRONGLY_DEAD_LETTERED,
         IN_FLIGHT_AT_THE_END,
-        ENDPOINT_AGREES,
+        ENDPOINT_MISMATCH,
     ),
     witnesses=(PILED_UP, DRAINED_TOGETHER, EXPIRED, FRESH_DONE, replace(DUPLICATED, required=False)),
     naive_twin=NaiveTwin(

@@ -89,7 +89,7 @@ def find_outrun(history: History) -> Evidence | None:
     return Evidence(summary, len(out), tuple(out))
 
 
-def find_equilibrium(history: History) -> Evidence | None:
+def find_steady_state(history: History) -> Evidence | None:
     """Find the longest time, between two decisions and while the producer went on, in which consumers kept up.
 
     They did if no more was to be done at its end than at its beginning.
@@ -138,9 +138,9 @@ def find_scaled_in(history: History) -> Evidence | None:
 
 
 OUTRUN = Witness("outrun", "the producer outruns the consumers, and there are to be more of them", find_outrun)
-EQUILIBRIUM = Witness(
-    "equilibrium",
+STEADY_STATE = Witness(
+    "steady-state",
     "with enough consumers what is to be done grows no more, while the producer goes on",
-    find_equilibrium,
+    find_steady_state,
 )
 SCALED_IN = Witness("scaled-in", "when it is quiet, there are as few consumers as in the beginning", find_scaled_in)

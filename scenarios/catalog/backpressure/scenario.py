@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.catalog.backpressure.autoscaler import Autoscaler, Decision, Policy
-from scenarios.catalog.backpressure.checks import EQUILIBRIUM, OUTRUN, SCALED, SCALED_IN, steady, younger_than
+from scenarios.catalog.backpressure.checks import OUTRUN, SCALED, SCALED_IN, STEADY_STATE, steady, younger_than
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.history.backlog import load_at
 from scenarios.lab import ConsumerHandle, Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 
 #: Seconds that a message may be in the queue at most.
 OLDEST = 90.0
@@ -38,22 +38,22 @@ class BackpressureParameters(Parameters):
         most: consumers at most.
     """
 
-    rate: float = knob(0.8, "messages a second", least=0.5, most=2)
-    work: float = knob(4.0, "seconds of work for each message", least=1, most=8)
-    most: int = knob(POLICY.most, "consumers at most", least=1, most=16)
+    rate: float = parameter(0.8, "messages a second", min=0.5, max=2)
+    work: float = parameter(4.0, "seconds of work for each message", min=1, max=8)
+    most: int = parameter(POLICY.most, "consumers at most", min=1, max=16)
 
 
 def run(lab: Lab) -> None:
     """Tell the story."""
     parameters = BackpressureParameters.of(lab)
-    crew = Crew(lab, parameters)
-    crew.begin()
+    worker = Crew(lab, parameters)
+    worker.begin()
     producer = lab.start_producer(rate=parameters.rate)
 
     def look(history: History, moment: float) -> bool:
         """Scale; it is enough when all is done and everybody who was called in has gone."""
-        crew.scale(history, moment)
-        return has_ended(producer)(history) and not history.unsettled and crew.is_small
+        worker.scale(history, moment)
+        return has_ended(producer)(history) and not history.unsettled and worker.is_small
 
     lasts = parameters.count / parameters.rate + 2 * parameters.count * parameters.work
     lab.watch(look, every=EVERY, deadline=120 + lasts, what="the flood to come and go")
@@ -106,7 +106,7 @@ SCENARIO = Scenario(
     seconds=9,
     run=run,
     invariants=(*STANDARD, younger_than(OLDEST), steady(POLICY.calm)),
-    witnesses=(OUTRUN, EQUILIBRIUM, SCALED_IN),
+    witnesses=(OUTRUN, STEADY_STATE, SCALED_IN),
     naive_twin=NaiveTwin(
         consumer="",
         without="more consumers when there is more to do",
@@ -118,5 +118,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: they would be work that nobody sent.
     delivery=DeliveryRates(duplicate=0.0),
     speed=10.0,
-    patience=60.0,
+    delay_budget=60.0,
 )

@@ -11,8 +11,8 @@ The naive twin knows a side effect by its message: each click is a payment.
 from __future__ import annotations
 
 from scenarios.checks.business import done_once, messages_by, none_left_out, nothing_else
-from scenarios.checks.invariants import ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
-from scenarios.checks.pattern_witnesses import MET_AT_THE_CLAIM, several_messages
+from scenarios.checks.invariants import ENDPOINT_MISMATCH, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
+from scenarios.checks.pattern_witnesses import CLAIM_CONTENTION, several_messages
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from services.faults import Fault
@@ -52,9 +52,9 @@ SCENARIO = Scenario(
         nothing_else(FIELD),
         WRONGLY_DEAD_LETTERED,
         IN_FLIGHT_AT_THE_END,
-        ENDPOINT_AGREES,
+        ENDPOINT_MISMATCH,
     ),
-    witnesses=(several_messages(messages_by, FIELD), MET_AT_THE_CLAIM),
+    witnesses=(several_messages(messages_by, FIELD), CLAIM_CONTENTION),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:KeyedByMessage",
         without="a key that names the order",

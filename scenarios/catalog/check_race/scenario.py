@@ -15,7 +15,7 @@ The naive twin looks into the ledger, then acts.
 from __future__ import annotations
 
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import MET_AT_THE_CLAIM
+from scenarios.checks.pattern_witnesses import CLAIM_CONTENTION
 from scenarios.checks.witnesses import DUPLICATED
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
@@ -43,7 +43,7 @@ SCENARIO = Scenario(
     seconds=2,
     run=run,
     invariants=STANDARD,
-    witnesses=(DUPLICATED, MET_AT_THE_CLAIM),
+    witnesses=(DUPLICATED, CLAIM_CONTENTION),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:ChecksThenActs",
         without="checking and taking in one step",

@@ -18,7 +18,7 @@ from scenarios.catalog.dlq_redrive.checks import (
     MOVED_BACK,
 )
 from scenarios.checks.business import done_once, none_left_out, nothing_else
-from scenarios.checks.invariants import ENDPOINT_AGREES, IN_FLIGHT_AT_THE_END
+from scenarios.checks.invariants import ENDPOINT_MISMATCH, IN_FLIGHT_AT_THE_END
 from scenarios.lab import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from services.faults import Fault
@@ -59,7 +59,7 @@ SCENARIO = Scenario(
         nothing_else(FIELD),
         LEFT_IN_DEAD_LETTER_QUEUE,
         IN_FLIGHT_AT_THE_END,
-        ENDPOINT_AGREES,
+        ENDPOINT_MISMATCH,
     ),
     witnesses=(MOVED_BACK, DONE_BEFORE_THE_REDRIVE, DONE_BY_THE_FIX),
     naive_twin=NaiveTwin(

@@ -61,7 +61,7 @@ class _Request(NamedTuple):
 
 
 def _requests(history: History) -> Mapping[str, _Request]:
-    """Return the requests by process: the story's own, and the disturbances', which come at once."""
+    """Return the requests by process: the story's own, and the random_faults', which come at once."""
     found = [
         *(
             (record["asked"], _Request(record, record["time"] + record["heard_within"]))

@@ -27,7 +27,7 @@ from scenarios.catalog.graceful_shutdown.checks import (
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import ConsumerHandle, Lab, has_ended, in_a_long_poll, is_it
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 #: What a lease is to be longer by than the work that it is for, as a part of the visibility timeout: clocks differ.
@@ -44,7 +44,7 @@ class ShutdownParameters(Parameters):
         work: seconds that each message of the batch takes.
     """
 
-    work: float = knob(0.5, "seconds that each message of the batch takes", least=0.2, most=2)
+    work: float = parameter(0.5, "seconds that each message of the batch takes", min=0.2, max=2)
 
 
 def run(lab: Lab) -> None:

@@ -19,9 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import LOST_LEASE, OUTWORKED_THE_TIMEOUT
+from scenarios.checks.pattern_witnesses import LOST_LEASE, WORK_EXCEEDED_TIMEOUT
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 #: Heartbeats in a visibility timeout: two may come late, and nothing is lost.
@@ -43,7 +43,7 @@ class HeartbeatParameters(Parameters):
         work: visibility timeouts that the long work lasts.
     """
 
-    work: float = knob(1.8, "visibility timeouts that the long work lasts", least=1.5, most=4)
+    work: float = parameter(1.8, "visibility timeouts that the long work lasts", min=1.5, max=4)
 
 
 def run(lab: Lab) -> None:
@@ -81,7 +81,7 @@ SCENARIO = Scenario(
     seconds=5,
     run=run,
     invariants=STANDARD,
-    witnesses=(OUTWORKED_THE_TIMEOUT, LOST_LEASE),
+    witnesses=(WORK_EXCEEDED_TIMEOUT, LOST_LEASE),
     naive_twin=NaiveTwin(
         consumer="services.consumer.naive:WithoutHeartbeat",
         without="a heartbeat",

@@ -20,7 +20,7 @@ from scenarios.catalog.idempotency_key.checks import RECOGNISED_AFTER_A_LOST_REP
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import crashed
 from scenarios.lab import Lab, has_ended, struck
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 
@@ -32,7 +32,7 @@ class IdempotencyKeyParameters(Parameters):
         lost: replies that are lost, one after the other.
     """
 
-    lost: int = knob(1, "replies that are lost, one after the other", least=1, most=6)
+    lost: int = parameter(1, "replies that are lost, one after the other", min=1, max=6)
 
 
 def run(lab: Lab) -> None:

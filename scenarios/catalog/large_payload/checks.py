@@ -36,7 +36,7 @@ def good_dead_lettered(history: History) -> list[Violation]:
     return [found for found in wrongly_dead_lettered(history) if not gone.keys() & set(found.message_ids)]
 
 
-def gone_acknowledged(history: History) -> list[Violation]:
+def acked_without_payload(history: History) -> list[Violation]:
     """Find messages whose payload is gone, and that were done or deleted all the same."""
     found = []
     for message_id, removal in _gone(history).items():
@@ -46,7 +46,7 @@ def gone_acknowledged(history: History) -> list[Violation]:
         if acts:
             summary = f"{history.name(message_id)} was done or deleted, and its payload was gone."
             records = tuple(record for call in (removal, *acts) for record in call.records)
-            found.append(Violation("gone-acknowledged", summary, (message.key,), (message_id,), records))
+            found.append(Violation("acked-without-payload", summary, (message.key,), (message_id,), records))
     return found
 
 
@@ -202,8 +202,8 @@ WRONGLY_DEAD_LETTERED = Invariant(
     "no good message goes to the dead-letter queue, unless its payload is gone",
     good_dead_lettered,
 )
-GONE_ACKNOWLEDGED = Invariant(
-    "gone-acknowledged", "no message whose payload is gone is done, or deleted by a consumer", gone_acknowledged
+ACKED_WITHOUT_PAYLOAD = Invariant(
+    "acked-without-payload", "no message whose payload is gone is done, or deleted by a consumer", acked_without_payload
 )
 DONE_WITHOUT_PAYLOAD = Invariant("done-without-payload", "each side effect has its payload first", done_without_payload)
 PAYLOAD_FORGOTTEN = Invariant(

@@ -19,10 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.catalog.large_payload.checks import (
+    ACKED_WITHOUT_PAYLOAD,
     COMES_AGAIN_DONE,
     DIED_AFTER_REMOVAL,
     DONE_WITHOUT_PAYLOAD,
-    GONE_ACKNOWLEDGED,
     GONE_REJECTED,
     LARGER_THAN_A_MESSAGE,
     ORPHAN_LEFT,
@@ -33,13 +33,13 @@ from scenarios.catalog.large_payload.checks import (
 from scenarios.checks.invariants import (
     DELETED_BEFORE_DONE,
     DUPLICATED_SIDE_EFFECT,
-    ENDPOINT_AGREES,
+    ENDPOINT_MISMATCH,
     IN_FLIGHT_AT_THE_END,
     LOST,
-    UNEXPECTED,
+    UNREQUESTED_SIDE_EFFECT,
 )
 from scenarios.lab import Lab, has_died, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 #: Messages of the producer that dies before it sends them.
@@ -57,7 +57,9 @@ class PayloadParameters(Parameters):
         payload: bytes of content of each payload.
     """
 
-    payload: int = knob(1_200_000, "bytes of each payload; a message holds 1,048,576", least=1_048_576, most=5_000_000)
+    payload: int = parameter(
+        1_200_000, "bytes of each payload; a message holds 1,048,576", min=1_048_576, max=5_000_000
+    )
 
 
 def run(lab: Lab) -> None:
@@ -90,15 +92,15 @@ SCENARIO = Scenario(
     invariants=(
         LOST,
         DUPLICATED_SIDE_EFFECT,
-        UNEXPECTED,
+        UNREQUESTED_SIDE_EFFECT,
         DELETED_BEFORE_DONE,
         WRONGLY_DEAD_LETTERED,
-        GONE_ACKNOWLEDGED,
+        ACKED_WITHOUT_PAYLOAD,
         DONE_WITHOUT_PAYLOAD,
         IN_FLIGHT_AT_THE_END,
         PAYLOAD_FORGOTTEN,
         ORPHAN_LEFT,
-        ENDPOINT_AGREES,
+        ENDPOINT_MISMATCH,
     ),
     witnesses=(LARGER_THAN_A_MESSAGE, ORPHAN_SWEPT, GONE_REJECTED, DIED_AFTER_REMOVAL, COMES_AGAIN_DONE),
     naive_twin=NaiveTwin(

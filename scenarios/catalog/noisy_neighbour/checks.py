@@ -152,11 +152,11 @@ def _given_up(history: History) -> Mapping[str, Sequence[float]]:
     return found
 
 
-def passed_over(history: History) -> list[Violation]:
+def tenant_starved(history: History) -> list[Violation]:
     """Find messages of quiet tenants that a noisy one's were preferred to."""
     return [
         Violation(
-            "passed-over",
+            "tenant-starved",
             f"{wait.before} messages of the noisy tenant were received before {wait.name}, which was there already.",
             (wait.message.key,),
             (wait.message.message_id,),
@@ -191,10 +191,10 @@ def _longest(history: History, count: Callable[[Wait], int], what: str) -> Evide
     return Evidence(summary, len(found), (*longest.message.call.records, *longest.received.records))
 
 
-PASSED_OVER = Invariant(
-    "passed-over",
+TENANT_STARVED = Invariant(
+    "tenant-starved",
     f"no more than {MOST_BEFORE} of a noisy tenant's messages are received before a quiet one's that is there",
-    passed_over,
+    tenant_starved,
 )
 LONG_LINE_SEEN = Witness("long-line", "a quiet tenant's message comes when many of a noisy one's wait", find_long_line)
 OVERTOOK = Witness("overtook", "a quiet tenant's message is received before many that were sent earlier", find_overtook)

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scenarios.catalog.noisy_neighbour.checks import LONG_LINE_SEEN, OVERTOOK, PASSED_OVER, TENANT
+from scenarios.catalog.noisy_neighbour.checks import LONG_LINE_SEEN, OVERTOOK, TENANT, TENANT_STARVED
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 
 NOISY = "noisy"
 QUIET = ("quiet-1", "quiet-2")
@@ -35,7 +35,7 @@ class NeighbourParameters(Parameters):
         work: seconds of work for each message.
     """
 
-    work: float = knob(0.05, "seconds of work for each message", least=0.02, most=1)
+    work: float = parameter(0.05, "seconds of work for each message", min=0.02, max=1)
 
 
 def run(lab: Lab) -> None:
@@ -64,12 +64,12 @@ SCENARIO = Scenario(
     summary="one tenant floods the queue; the messages of the others are received before its backlog",
     pace="fast",
     run=run,
-    invariants=(*STANDARD, PASSED_OVER),
+    invariants=(*STANDARD, TENANT_STARVED),
     witnesses=(LONG_LINE_SEEN, OVERTOOK),
     naive_twin=NaiveTwin(
         consumer="",
         without="a MessageGroupId that names the tenant",
-        violation="passed-over",
+        violation="tenant-starved",
         producer="services.producer.naive:WithoutTenant",
     ),
     defaults=NeighbourParameters(count=80, batch_size=10),

@@ -14,7 +14,7 @@ from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import Call, History, Record, SentMessage
 
 
-def untold(history: History) -> list[Violation]:
+def change_without_message(history: History) -> list[Violation]:
     """Find changes that were surely made, and of which no message tells.
 
     That a change "was made before" says as surely that it was. One of unknown outcome gets the benefit of the doubt.
@@ -22,7 +22,7 @@ def untold(history: History) -> list[Violation]:
     told = {message.key for message in history.messages.values()}
     return [
         Violation(
-            "untold",
+            "change-without-message",
             f"{commit.process} committed the order {commit.arguments['key'][:8]}, and no message tells of it.",
             (commit.arguments["key"],),
             (),
@@ -33,7 +33,7 @@ def untold(history: History) -> list[Violation]:
     ]
 
 
-def unfounded(history: History) -> list[Violation]:
+def message_without_change(history: History) -> list[Violation]:
     """Find messages that were sent before anybody had begun to make the change of which they tell."""
     begun: dict[str, float] = {}
     for call in history.calls("CommitChange"):
@@ -41,7 +41,7 @@ def unfounded(history: History) -> list[Violation]:
             begun.setdefault(call.arguments["key"], call.started)
     return [
         Violation(
-            "unfounded",
+            "message-without-change",
             f"{history.name(message.message_id)} tells of an order that nobody had committed.",
             (message.key,),
             (message.message_id,),
@@ -126,8 +126,12 @@ def _name(history: History, message: SentMessage) -> str:
     return history.name(message.message_id)
 
 
-UNTOLD = Invariant("untold", "every change that is committed is told of", untold)
-UNFOUNDED = Invariant("unfounded", "no message tells of a change that nobody made", unfounded)
+CHANGE_WITHOUT_MESSAGE = Invariant(
+    "change-without-message", "every change that is committed is told of", change_without_message
+)
+MESSAGE_WITHOUT_CHANGE = Invariant(
+    "message-without-change", "no message tells of a change that nobody made", message_without_change
+)
 LEFT_IN_THE_OUTBOX = Witness(
     "left-in-the-outbox",
     "a service dies between its commit and the send, and another process sends the message",

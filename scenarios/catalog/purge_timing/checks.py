@@ -64,10 +64,10 @@ def find_danger_window(history: History) -> Evidence | None:
     before = [message for message in history.sends if message.call.ended <= purge.started]
     within = [message for message in history.sends if purge.started < message.call.ended and message.call.started < end]
     later = [message for message in history.sends if message.call.started >= end]
-    caught = [message for message in within if message.message_id in purged]
-    if not caught:
+    results = [message for message in within if message.message_id in purged]
+    if not results:
         return None
-    last = max(caught, key=lambda message: message.call.started)
+    last = max(results, key=lambda message: message.call.started)
     summary = (
         f"purged of those sent before the call: {_share(before, purged)}; within {PURGE_SECONDS:g} s of it: "
         f"{_share(within, purged)}, the last one {last.call.started - purge.ended:.1f} s after it; "
@@ -75,7 +75,7 @@ def find_danger_window(history: History) -> Evidence | None:
     )
     taken = history.purged.get(last.message_id)
     records = (*purge.records, *last.call.records, *((taken,) if taken else ()))
-    return Evidence(summary, len(caught), records)
+    return Evidence(summary, len(results), records)
 
 
 def _share(messages: Sequence[SentMessage], purged: set[str]) -> str:

@@ -26,7 +26,7 @@ from scenarios.catalog.purge_timing.checks import (
 from scenarios.checks.invariants import LOST, STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.producer.producer import PURGE_SECONDS
 
 #: Messages that are in the queue before.
@@ -43,7 +43,7 @@ class PurgeParameters(Parameters):
         rate: probes a second.
     """
 
-    rate: float = knob(1.0, "probes a second", least=0.5, most=5)
+    rate: float = parameter(1.0, "probes a second", min=0.5, max=5)
 
 
 def run(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from scenarios.checks.invariants import STANDARD
 from scenarios.checks.pattern_witnesses import HEALED_AFTER_RETRIES, PUT_OFF_APART, PUT_OFF_FOR_LONGER
 from scenarios.history import History
 from scenarios.lab import Lab
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 #: Seconds between two looks whether the outage is over.
@@ -34,7 +34,7 @@ class BackoffParameters(Parameters):
         outage: seconds for which every side effect fails.
     """
 
-    outage: float = knob(1.9, "seconds for which every side effect fails", least=1.3, most=3)
+    outage: float = parameter(1.9, "seconds for which every side effect fails", min=1.3, max=3)
 
 
 def run(lab: Lab) -> None:

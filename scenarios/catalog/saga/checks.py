@@ -18,7 +18,7 @@ from services.consumer.saga import REFUSED, STEPS, key_of_step
 WAY_BACK = tuple(step.undo for step in reversed(STEPS) if step.undo)
 
 
-def half_done(history: History) -> list[Violation]:
+def partial_saga(history: History) -> list[Violation]:
     """Find orders that are over, and neither went through as a whole nor were undone as a whole.
 
     An order that still waits, or is dead-lettered, is not over; other invariants speak of it.
@@ -36,7 +36,7 @@ def half_done(history: History) -> list[Violation]:
             what = f"it has {', '.join(words)}" if words else "nothing of it was done"
             found.append(
                 Violation(
-                    "half-done",
+                    "partial-saga",
                     f"{history.name(order.message_id)} is over, and neither went through nor back: {what}.",
                     (order.key,),
                     (order.message_id,),
@@ -76,7 +76,7 @@ def find_went_through(history: History) -> Evidence | None:
     return Evidence(f"{len(whole)} orders", len(whole)) if whole else None
 
 
-def find_went_back(history: History) -> Evidence | None:
+def find_saga_compensated(history: History) -> Evidence | None:
     """Find orders of which a step was refused, and the others undone."""
     found = [
         (order, refusal)
@@ -112,7 +112,7 @@ def find_refused_halfway(history: History) -> Evidence | None:
     return Evidence(summary, len(found), _records((refusal, *effects)))
 
 
-def find_died_going_back(history: History) -> Evidence | None:
+def find_crashed_compensating(history: History) -> Evidence | None:
     """Find a coordinator that died after a compensation, and another one that did only what was left of them."""
     for strike in history.faults:
         end = history.exits.get(strike.process)
@@ -164,17 +164,19 @@ def _records(effects: Iterable[Effect]) -> tuple[Record, ...]:
     return tuple(chain.from_iterable(effect.call.records for effect in effects))
 
 
-HALF_DONE = Invariant("half-done", "each order goes through as a whole, or is undone as a whole", half_done)
+PARTIAL_SAGA = Invariant("partial-saga", "each order goes through as a whole, or is undone as a whole", partial_saga)
 UNDONE_OUT_OF_ORDER = Invariant(
     "undone-out-of-order", "steps are undone in reverse, each after it was done", undone_out_of_order
 )
 WENT_THROUGH = Witness("went-through", "orders go through all of their steps", find_went_through)
-WENT_BACK = Witness("went-back", "the last step is refused, and the others are undone", find_went_back)
+SAGA_COMPENSATED = Witness(
+    "saga-compensated", "the last step is refused, and the others are undone", find_saga_compensated
+)
 REFUSED_HALFWAY = Witness(
     "refused-halfway", "a step halfway is refused, and just what was done is undone", find_refused_halfway
 )
-DIED_GOING_BACK = Witness(
-    "died-going-back",
+CRASHED_COMPENSATING = Witness(
+    "crashed-compensating",
     "a coordinator dies between two compensations, and another one does what is left",
-    find_died_going_back,
+    find_crashed_compensating,
 )

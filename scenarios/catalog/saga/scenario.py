@@ -21,21 +21,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.catalog.saga.checks import (
-    DIED_GOING_BACK,
-    HALF_DONE,
+    CRASHED_COMPENSATING,
+    PARTIAL_SAGA,
     REFUSED_HALFWAY,
+    SAGA_COMPENSATED,
     UNDONE_OUT_OF_ORDER,
-    WENT_BACK,
     WENT_THROUGH,
 )
 from scenarios.checks.invariants import (
     DUPLICATED_SIDE_EFFECT,
-    ENDPOINT_AGREES,
+    ENDPOINT_MISMATCH,
     IN_FLIGHT_AT_THE_END,
     WRONGLY_DEAD_LETTERED,
 )
 from scenarios.lab import Lab, has_died
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.consumer.saga import REFUSED, key_of_step
 from services.faults import Fault
 
@@ -48,7 +48,7 @@ class SagaParameters(Parameters):
         refused: orders that are refused: one by the payment provider, the others by the carrier.
     """
 
-    refused: int = knob(2, "orders that are refused, one of them by the payment provider", least=2, most=3)
+    refused: int = parameter(2, "orders that are refused, one of them by the payment provider", min=2, max=3)
 
 
 def run(lab: Lab) -> None:
@@ -82,14 +82,14 @@ SCENARIO = Scenario(
     seconds=2,
     run=run,
     invariants=(
-        HALF_DONE,
+        PARTIAL_SAGA,
         DUPLICATED_SIDE_EFFECT,
         UNDONE_OUT_OF_ORDER,
         WRONGLY_DEAD_LETTERED,
         IN_FLIGHT_AT_THE_END,
-        ENDPOINT_AGREES,
+        ENDPOINT_MISMATCH,
     ),
-    witnesses=(WENT_THROUGH, WENT_BACK, REFUSED_HALFWAY, DIED_GOING_BACK),
+    witnesses=(WENT_THROUGH, SAGA_COMPENSATED, REFUSED_HALFWAY, CRASHED_COMPENSATING),
     consumer="services.consumer.saga:SagaConsumer",
     naive_twin=NaiveTwin(
         consumer="services.consumer.saga:CompensatesBlindly",

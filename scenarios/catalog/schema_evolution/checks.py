@@ -86,7 +86,7 @@ def find_side_by_side(history: History) -> Evidence | None:
     return None
 
 
-def find_future_kept(history: History) -> Evidence | None:
+def find_newer_version_kept(history: History) -> Evidence | None:
     """Find messages from the future that nobody charged, and whose bodies came to the dead-letter queue as sent."""
     sent = {
         entry["message_id"]: call.arguments["messages"][entry["entry"]]["body"]
@@ -128,4 +128,6 @@ def _evidence(history: History, found: list[Reading], words: str) -> Evidence | 
 MISREAD = Invariant("misread", "what is charged for a message is what its producer meant", misread)
 UPCAST = Witness("upcast", "a message of an older version is read by a newer consumer", find_upcast)
 SIDE_BY_SIDE = Witness("side-by-side", "consumers of two versions are at work together", find_side_by_side)
-FUTURE_KEPT = Witness("future-kept", "a message from the future is dead-lettered as it was sent", find_future_kept)
+NEWER_VERSION_KEPT = Witness(
+    "newer-version-kept", "a message from the future is dead-lettered as it was sent", find_newer_version_kept
+)

@@ -16,7 +16,7 @@ messages.
 
 from __future__ import annotations
 
-from scenarios.catalog.schema_evolution.checks import FUTURE_KEPT, MISREAD, SIDE_BY_SIDE, UPCAST, ignored
+from scenarios.catalog.schema_evolution.checks import MISREAD, NEWER_VERSION_KEPT, SIDE_BY_SIDE, UPCAST, ignored
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab, has_started
@@ -73,7 +73,7 @@ SCENARIO = Scenario(
     seconds=4.5,
     run=run,
     invariants=(*STANDARD, MISREAD),
-    witnesses=(ignored(ADDED), SIDE_BY_SIDE, UPCAST, FUTURE_KEPT),
+    witnesses=(ignored(ADDED), SIDE_BY_SIDE, UPCAST, NEWER_VERSION_KEPT),
     consumer="services.consumer.schema:SchemaConsumer",
     naive_twin=NaiveTwin(
         consumer="services.consumer.schema:StrictReader",

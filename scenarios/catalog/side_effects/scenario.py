@@ -19,7 +19,7 @@ from scenarios.checks.invariants import STANDARD
 from scenarios.checks.pattern_witnesses import FOUND_IN_LEDGER
 from scenarios.checks.witnesses import crashed
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, knob
+from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
 
 
@@ -31,7 +31,7 @@ class SideEffectsParameters(Parameters):
         victims: how many consumers die.
     """
 
-    victims: int = knob(2, "consumers that die after their side effect", least=1, most=10)
+    victims: int = parameter(2, "consumers that die after their side effect", min=1, max=10)
 
 
 def run(lab: Lab) -> None:

@@ -42,10 +42,10 @@ def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
     end = max((float(record["time"]) for record in history.records), default=origin)
     marks, marks_left_out = marks_of(history, lanes, _pointed_at(verdict), origin)
     signs = signs_of(history, lanes, origin)
-    fates = fates_of(history)
+    outcomes = fates_of(history)
     accused = frozenset(item for found in verdict.violations.values() for each in found for item in each.message_ids)
-    rows, rows_left_out = rows_of(history, lanes, accused, origin, fates)
-    teller = _Teller(history, lanes, marks, signs, origin)
+    rows, rows_left_out = rows_of(history, lanes, accused, origin, outcomes)
+    teller = _Formatter(history, lanes, marks, signs, origin)
     return {
         "words": {
             **_headline(verdict, history),
@@ -62,7 +62,7 @@ def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
             "signs": signs,
             "legend": legend_of(marks, signs),
             "rows": rows,
-            "curves": curves_of(history, origin, end, fates),
+            "curves": curves_of(history, origin, end, outcomes),
             "consumers": consumers_of(history, origin, end),
         },
     }
@@ -122,7 +122,7 @@ def _pointed_at(verdict: Verdict) -> frozenset[Pointer]:
     return frozenset(pointer_of(record) for found in records for record in found[:MOST_RECORDS])
 
 
-def _invariants(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
+def _invariants(verdict: Verdict, teller: _Formatter) -> Iterable[dict[str, Any]]:
     for invariant in verdict.invariants:
         found = verdict.violations[invariant.name]
         yield {
@@ -136,7 +136,7 @@ def _invariants(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
         }
 
 
-def _witnesses(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
+def _witnesses(verdict: Verdict, teller: _Formatter) -> Iterable[dict[str, Any]]:
     for witness in verdict.witnesses:
         found = verdict.evidence[witness.name]
         yield {
@@ -147,7 +147,7 @@ def _witnesses(verdict: Verdict, teller: _Teller) -> Iterable[dict[str, Any]]:
         }
 
 
-class _Teller:
+class _Formatter:
     """Tells of records in words, each with a link to the mark or the row that it is about."""
 
     def __init__(self, history: History, lanes: Sequence[str], marks: Columns, signs: Columns, origin: float) -> None:

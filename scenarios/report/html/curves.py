@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scenarios.history import History
-from scenarios.report.html.rows import Fates, Span
+from scenarios.report.html.rows import MessageOutcomes, Span
 
 #: Points on a curve.
 POINTS = 240
@@ -18,7 +18,7 @@ POINTS = 240
 _OF_EVERY_EVENT = frozenset({"time", "process", "index", "type", "event"})
 
 
-def curves_of(history: History, origin: float, end: float, fates: Fates) -> dict[str, list[float]]:
+def curves_of(history: History, origin: float, end: float, outcomes: MessageOutcomes) -> dict[str, list[float]]:
     """Return the curves as lists of equal length, over ``times`` in seconds from the beginning of the run.
 
     Counts of messages since the beginning: ``sent``, ``done`` (side effects), ``over`` (out of the queue). Messages at
@@ -29,9 +29,9 @@ def curves_of(history: History, origin: float, end: float, fates: Fates) -> dict
         history: of the run.
         origin: the time at which the run began.
         end: the time at which it ended.
-        fates: what became of the messages.
+        outcomes: what became of the messages.
     """
-    settled, spans = fates
+    settled, spans = outcomes
     step = (end - origin) / (POINTS - 1) or 1.0
     times = [origin + number * step for number in range(POINTS)]
     lives = sorted(

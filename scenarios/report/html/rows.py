@@ -35,7 +35,7 @@ class Track(NamedTuple):
     of: int
 
 
-class Fates(NamedTuple):
+class MessageOutcomes(NamedTuple):
     """What became of the messages, each by its MessageId.
 
     Attributes:
@@ -47,10 +47,10 @@ class Fates(NamedTuple):
     spans: Mapping[str, Sequence[Span]]
 
 
-def fates_of(history: History) -> Fates:
+def fates_of(history: History) -> MessageOutcomes:
     """Return what became of the messages."""
     settled = _settled_at(history)
-    return Fates(settled, _spans_of(history, settled))
+    return MessageOutcomes(settled, _spans_of(history, settled))
 
 
 def _spans_of(history: History, settled: Mapping[str, float]) -> dict[str, list[Span]]:
@@ -76,7 +76,7 @@ def rows_of(
     lanes: Sequence[str],
     accused: frozenset[str],
     origin: float,
-    fates: Fates,
+    outcomes: MessageOutcomes,
 ) -> tuple[list[dict[str, Any]], int]:
     """Return a row for each message in the order of sends, and how many messages have none.
 
@@ -85,9 +85,9 @@ def rows_of(
         lanes: who did operations; a row speaks of them by number.
         accused: the messages that violations are about; they have a row in any case.
         origin: the time at which the run began.
-        fates: what became of the messages.
+        outcomes: what became of the messages.
     """
-    settled, spans = fates
+    settled, spans = outcomes
     messages = list(history.messages.values())
 
     def rank(message: SentMessage) -> tuple[bool, int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.catalog.backpressure.checks import find_equilibrium, find_outrun, find_scaled_in, steady, younger_than
+from scenarios.catalog.backpressure.checks import find_outrun, find_scaled_in, find_steady_state, steady, younger_than
 from scenarios.history.backlog import Load, load_at
 from tests.scenarios.recorded import TICK, Told
 
@@ -97,7 +97,7 @@ def test_the_producer_outruns_the_consumers_if_more_is_to_be_done_than_there_are
     ("how", "found"), [({}, True), ({"rest": 5.0}, False), ({"done": 0}, False), ({"reaction": 1}, False)]
 )
 def test_it_is_an_equilibrium_if_more_consumers_rest_and_what_is_to_be_done_does_not_grow(how, found):
-    evidence = find_equilibrium(flood(**how))
+    evidence = find_steady_state(flood(**how))
     assert (evidence is not None) is found
     if evidence is not None:
         assert evidence.summary.startswith("2 consumers for 12 s and 1 more messages: 3 messages to do")

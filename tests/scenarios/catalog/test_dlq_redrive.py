@@ -15,7 +15,7 @@ from scenarios.checks.business import done_once, none_left_out
 from scenarios.checks.invariants import in_flight_at_the_end, lost
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.move_task import MoveTask, Told, redriven
-from scenarios.local.stack_resources import Hands
+from scenarios.local.stack_resources import StackResources
 from scenarios.report.html.curves import curves_of
 from scenarios.report.html.rows import fates_of
 from services.history import Recorder
@@ -159,6 +159,6 @@ def test_an_endpoint_that_does_not_tell_what_it_moves_is_a_sentence():
     resources = SimpleNamespace(
         queue_url="http://127.0.0.1:1/0/q", dead_letter_queue_url="http://127.0.0.1:1/0/dlq", bucket=""
     )
-    hands = Hands(stack, resources, [].append)
+    hands = StackResources(stack, resources, [].append)
     with pytest.raises(UnsuitableError, match="only the embedded endpoint tells which it had; run this scenario"):
         hands.start_redrive()

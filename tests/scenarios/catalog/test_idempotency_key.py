@@ -3,7 +3,7 @@
 import pytest
 
 from scenarios.catalog.idempotency_key.checks import find_recognised_after_a_lost_reply
-from scenarios.checks.invariants import deleted_before_done, duplicated_side_effect, endpoint_agrees, lost
+from scenarios.checks.invariants import deleted_before_done, duplicated_side_effect, endpoint_mismatch, lost
 from tests.scenarios.recorded import Told
 
 
@@ -40,7 +40,7 @@ def test_a_repeat_that_proves_nothing_is_no_evidence(near):
 def test_a_call_that_was_done_unheard_and_then_recognised_is_one_execution():
     told = called_twice()
     told.ledger(a=1)
-    for check in (lost, duplicated_side_effect, deleted_before_done, endpoint_agrees):
+    for check in (lost, duplicated_side_effect, deleted_before_done, endpoint_mismatch):
         assert check(told.history) == [], check
 
 
@@ -53,11 +53,11 @@ def test_a_call_that_the_api_did_not_know_is_a_second_execution():
     told = called_twice(reply_lost=False, key="another", recognised=False)
     told.ledger(a=2)
     assert [found.keys for found in duplicated_side_effect(told.history)] == [("a",)]
-    assert endpoint_agrees(told.history) == []
+    assert endpoint_mismatch(told.history) == []
 
 
 def test_a_ledger_that_counts_a_recognised_call_disagrees_with_its_clients():
     told = called_twice(reply_lost=False)
     told.ledger(a=2)
-    (found,) = endpoint_agrees(told.history)
+    (found,) = endpoint_mismatch(told.history)
     assert "the ledger holds 2 executions" in found.summary

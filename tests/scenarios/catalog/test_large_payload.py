@@ -5,13 +5,13 @@ import pytest
 from scenarios.catalog.large_payload.checks import (
     REMOVER,
     SWEEPER,
+    acked_without_payload,
     done_without_payload,
     find_comes_again_done,
     find_died_after_removal,
     find_gone_rejected,
     find_larger_than_a_message,
     find_orphan_swept,
-    gone_acknowledged,
     good_dead_lettered,
     orphans_left,
     payload_forgotten,
@@ -41,7 +41,7 @@ def told_of(*, fetched=LARGE, done=True, taken_away=False, dead_lettered=False):
 
 def test_what_is_fetched_done_and_deleted_violates_nothing():
     history = told_of().history
-    assert good_dead_lettered(history) == gone_acknowledged(history) == done_without_payload(history) == []
+    assert good_dead_lettered(history) == acked_without_payload(history) == done_without_payload(history) == []
 
 
 @pytest.mark.parametrize("fetched", ["never", None], ids=["never asked for", "not there"])
@@ -70,7 +70,7 @@ def test_a_payload_that_a_consumer_or_the_clean_up_removed_excuses_nobody():
 
 
 def test_what_is_done_although_its_payload_is_gone_is_found():
-    found = gone_acknowledged(told_of(taken_away=True).history)
+    found = acked_without_payload(told_of(taken_away=True).history)
     assert [item.summary for item in found] == ["message #0 was done or deleted, and its payload was gone."]
 
 

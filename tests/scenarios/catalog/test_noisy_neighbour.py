@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.catalog.noisy_neighbour.checks import MANY, find_long_line, find_overtook, passed_over
+from scenarios.catalog.noisy_neighbour.checks import MANY, find_long_line, find_overtook, tenant_starved
 from tests.scenarios.recorded import QUEUE, Told
 
 
@@ -28,7 +28,7 @@ def told_flood(*, hands=MANY, fair=False, timeout=100.0, deletes=False, batches=
 
 
 def test_a_quiet_tenants_message_that_waits_for_two_batches_of_the_noisy_one_is_passed_over():
-    [violation] = passed_over(told_flood().history)
+    [violation] = tenant_starved(told_flood().history)
     assert violation.summary == (
         "20 messages of the noisy tenant were received before message #40 of quiet, which was there already."
     )
@@ -48,7 +48,7 @@ def test_a_quiet_tenants_message_that_waits_for_two_batches_of_the_noisy_one_is_
     ids=["it is next", "one batch", "few in hand", "none in hand", "none surely in hand", "it comes last"],
 )
 def test_a_message_that_is_next_or_nearly_is_not_passed_over(near):
-    assert passed_over(told_flood(**near).history) == []
+    assert tenant_starved(told_flood(**near).history) == []
 
 
 def test_a_message_that_a_lost_reply_took_out_of_the_line_was_not_passed_over_after_that():
@@ -63,7 +63,7 @@ def test_a_message_that_a_lost_reply_took_out_of_the_line_was_not_passed_over_af
     told.receive("b", *noisy[20:30])
     told.receive("b", *noisy[30:40])
     told.receive("b", "q", count=2)
-    assert passed_over(told.history) == []
+    assert tenant_starved(told.history) == []
 
 
 def test_a_long_line_is_evidence_and_so_is_overtaking_it():

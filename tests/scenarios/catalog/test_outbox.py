@@ -5,11 +5,11 @@ import signal
 import pytest
 
 from scenarios.catalog.outbox.checks import (
+    change_without_message,
     find_died_before_sending,
     find_left_in_the_outbox,
     find_sent_twice,
-    unfounded,
-    untold,
+    message_without_change,
 )
 from scenarios.checks.invariants import duplicated_side_effect, lost
 from scenarios.lab import ProducerHandle, has_ended
@@ -35,28 +35,28 @@ def test_a_change_that_is_told_of_is_as_it_should_be():
     told = Told()
     commit(told, "shop", "a")
     send(told, "relay", "a")
-    assert untold(told.history) == unfounded(told.history) == []
+    assert change_without_message(told.history) == message_without_change(told.history) == []
 
 
 @pytest.mark.parametrize("result", [True, False], ids=["made now", "made before"])
 def test_a_change_that_was_made_and_not_told_of_is_a_violation(result):
     told = Told()
     commit(told, "shop", "a", result)
-    (found,) = untold(told.history)
+    (found,) = change_without_message(told.history)
     assert found.summary == "shop committed the order a, and no message tells of it."
 
 
 def test_a_change_of_unknown_outcome_need_not_be_told_of():
     told = Told()
     told.begin("shop", "CommitChange", key="a", message=True)
-    assert untold(told.history) == []
+    assert change_without_message(told.history) == []
 
 
 def test_a_message_of_a_change_that_nobody_had_begun_is_a_violation():
     told = Told()
     send(told, "shop", "a")
     commit(told, "shop", "a")
-    (found,) = unfounded(told.history)
+    (found,) = message_without_change(told.history)
     assert found.summary == "message #0 tells of an order that nobody had committed."
 
 
@@ -64,7 +64,7 @@ def test_a_message_of_a_change_of_unknown_outcome_is_founded():
     told = Told()
     told.begin("shop", "CommitChange", key="a", message=True)
     send(told, "relay", "a")
-    assert unfounded(told.history) == []
+    assert message_without_change(told.history) == []
 
 
 def left(*, killed=True, by="relay"):
@@ -84,7 +84,7 @@ def test_what_nobody_left_behind_is_no_evidence(near):
     assert find_left_in_the_outbox(left(**near)) is None
 
 
-def twice(*, killed=True, by="heir", executions=1):
+def twice(*, killed=True, by="successor", executions=1):
     told = Told()
     commit(told, "shop", "a")
     send(told, "relay", "a", "m-1")
@@ -97,7 +97,7 @@ def twice(*, killed=True, by="heir", executions=1):
 def test_what_is_sent_again_for_one_that_died_and_done_once_is_evidence():
     history = twice()
     assert find_sent_twice(history).summary == (
-        "1 messages, e.g. message #0: relay sent it and died, heir sent it again, and it was done once"
+        "1 messages, e.g. message #0: relay sent it and died, successor sent it again, and it was done once"
     )
     assert lost(history) == duplicated_side_effect(history) == []
 
@@ -119,7 +119,7 @@ def test_a_producer_has_ended_when_whoever_took_its_place_has():
     told = Told()
     over = has_ended(ProducerHandle("shop"))
     assert not over(told.history)
-    told.event("lab", "exited", exited="shop", code=-9, heir="shop-2")
+    told.event("lab", "exited", exited="shop", code=-9, successor="shop-2")
     assert not over(told.history)
     told.exit("shop-2", 0)
     assert over(told.history)

@@ -5,11 +5,11 @@ import signal
 import pytest
 
 from scenarios.catalog.saga.checks import (
-    find_died_going_back,
+    find_crashed_compensating,
     find_refused_halfway,
-    find_went_back,
+    find_saga_compensated,
     find_went_through,
-    half_done,
+    partial_saga,
     undone_out_of_order,
 )
 from scenarios.checks.invariants import duplicated_side_effect
@@ -45,7 +45,7 @@ def refuse(told, key):
 @pytest.mark.parametrize("steps", [THROUGH, BACK, ("reserve!",), ("reserve", "charge!", "release")])
 def test_an_order_goes_through_or_back_as_a_whole(steps):
     history = told_of(*steps).history
-    assert half_done(history) == undone_out_of_order(history) == duplicated_side_effect(history) == []
+    assert partial_saga(history) == undone_out_of_order(history) == duplicated_side_effect(history) == []
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_an_order_goes_through_or_back_as_a_whole(steps):
     ids=["nothing", "stopped", "never undone", "undone in part", "shipped and refunded", "given up without a reason"],
 )
 def test_an_order_that_ends_half_done_is_a_violation(steps, said):
-    (found,) = half_done(told_of(*steps).history)
+    (found,) = partial_saga(told_of(*steps).history)
     assert found.summary == f"message #0 is over, and neither went through nor back: {said}."
 
 
 def test_an_order_that_is_not_over_is_not_half_done():
-    assert half_done(told_of("reserve", settled=False).history) == []
+    assert partial_saga(told_of("reserve", settled=False).history) == []
     told = told_of("reserve", settled=False)
     told.dead_letter("a")
-    assert half_done(told.history) == []
+    assert partial_saga(told.history) == []
 
 
 def test_a_refund_that_is_done_twice_is_a_duplicate_with_a_name():
@@ -90,10 +90,10 @@ def test_steps_that_are_undone_in_another_order_are_a_violation(steps, said):
 
 def test_orders_that_went_through_and_orders_that_went_back_are_evidence_of_their_own():
     through, back = told_of(*THROUGH).history, told_of(*BACK).history
-    assert find_went_through(through).count == find_went_back(back).count == 1
-    assert find_went_through(back) is find_went_back(through) is None
-    assert find_went_back(back).summary == "1 orders, e.g. message #0: refused, then refund, release"
-    assert find_went_back(told_of("reserve", "charge", "ship!", "refund").history) is None
+    assert find_went_through(through).count == find_saga_compensated(back).count == 1
+    assert find_went_through(back) is find_saga_compensated(through) is None
+    assert find_saga_compensated(back).summary == "1 orders, e.g. message #0: refused, then refund, release"
+    assert find_saga_compensated(told_of("reserve", "charge", "ship!", "refund").history) is None
 
 
 @pytest.mark.parametrize(
@@ -127,11 +127,11 @@ def died(*, after="refund", rest=("release",), code=-signal.SIGKILL, by="rescuer
 
 
 def test_a_coordinator_that_dies_between_compensations_is_evidence():
-    assert find_died_going_back(died()).summary == (
+    assert find_crashed_compensating(died()).summary == (
         "c died by SIGKILL after message #0/refund; rescuer went on with release"
     )
 
 
 @pytest.mark.parametrize("near", [{"after": "charge"}, {"rest": ()}, {"code": 0}, {"by": "c"}])
 def test_a_death_elsewhere_is_no_evidence(near):
-    assert find_died_going_back(died(**near)) is None
+    assert find_crashed_compensating(died(**near)) is None

@@ -2,7 +2,13 @@
 
 import pytest
 
-from scenarios.catalog.schema_evolution.checks import find_future_kept, find_side_by_side, find_upcast, ignored, misread
+from scenarios.catalog.schema_evolution.checks import (
+    find_newer_version_kept,
+    find_side_by_side,
+    find_upcast,
+    ignored,
+    misread,
+)
 from tests.scenarios.recorded import Told
 
 V1, V2, V3 = {"amount": 12}, {"schema": 2, "amount_cents": 1250, "currency": "SEK"}, {"schema": 3, "lines": []}
@@ -77,7 +83,7 @@ def test_a_message_from_the_future_is_kept_if_it_is_dead_lettered_and_nobody_cha
     if charge_it:
         charge(told, "c", "a")
     told.dead_letter("a")
-    assert (find_future_kept(told.history) is not None) is (found and not charge_it)
+    assert (find_newer_version_kept(told.history) is not None) is (found and not charge_it)
 
 
 def test_a_message_from_the_future_that_was_rewritten_on_its_way_was_not_kept():
@@ -85,4 +91,4 @@ def test_a_message_from_the_future_that_was_rewritten_on_its_way_was_not_kept():
     told.send("a", poison=True, **V3)
     told._bodies["a"] = told._bodies["a"].replace("lines", "items")
     told.dead_letter("a")
-    assert find_future_kept(told.history) is None
+    assert find_newer_version_kept(told.history) is None

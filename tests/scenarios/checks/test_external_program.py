@@ -2,11 +2,11 @@ import sys
 
 import pytest
 
-from scenarios import commands
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.checks.external_program import SEEN, command_line, is_program
 from scenarios.checks.invariants import LOST
 from scenarios.checks.witnesses import Witness
+from scenarios.commands import scenario as command
 from scenarios.commands.output import findings, make_console
 from scenarios.errors import RequestError
 from scenarios.exploration.targets import make_target
@@ -58,7 +58,7 @@ def test_a_command_line_is_split_as_a_shell_would_and_read_by_none():
     ],
 )
 def test_a_program_that_cannot_be_put_through_a_scenario_is_one_sentence_and_exit_2(project, capsys, options, sentence):
-    assert commands.scenario(**options) == 2
+    assert command.scenario(**options) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(sentence)
     assert not (project / "runs").exists()
 

@@ -7,7 +7,7 @@ from scenarios.checks.invariants import (
     FIFO,
     deleted_before_done,
     duplicated_side_effect,
-    endpoint_agrees,
+    endpoint_mismatch,
     in_flight_at_the_end,
     lost,
     order_violated,
@@ -378,12 +378,12 @@ def without(told, *, process, **facts):
 
 
 def test_both_sides_agree_where_they_do():
-    assert endpoint_agrees(told_by_both().history) == []
+    assert endpoint_mismatch(told_by_both().history) == []
 
 
 def test_a_delete_that_the_endpoint_never_had_is_a_disagreement():
     history = without(told_by_both(), process="endpoint", event="deleted")
-    assert [violation.summary for violation in endpoint_agrees(history)] == [
+    assert [violation.summary for violation in endpoint_mismatch(history)] == [
         "c saw message #0 deleted, and the queue never deleted it."
     ]
 
@@ -391,20 +391,20 @@ def test_a_delete_that_the_endpoint_never_had_is_a_disagreement():
 def test_an_ignored_delete_is_a_trace_of_it():
     told = told_by_both()
     told.endpoint("delete-ignored", "a", reason="stale receipt handle")
-    assert endpoint_agrees(without(told, process="endpoint", event="deleted")) == []
+    assert endpoint_mismatch(without(told, process="endpoint", event="deleted")) == []
 
 
 def test_a_deletion_that_nobody_asked_for_is_a_disagreement():
     told = told_by_both()
     told.send("b", endpoint=True)
     told.endpoint("deleted", "b")
-    assert message_ids(endpoint_agrees(told.history)) == [("m-b",)]
+    assert message_ids(endpoint_mismatch(told.history)) == [("m-b",)]
 
 
 def test_a_delivery_that_nobody_received_is_a_disagreement():
     told = told_by_both()
     told.endpoint("delivered", "a", receive_count=2)
-    (violation,) = endpoint_agrees(told.history)
+    (violation,) = endpoint_mismatch(told.history)
     assert "nobody received it" in violation.summary
 
 
@@ -412,38 +412,38 @@ def test_a_delivery_to_a_consumer_that_died_in_its_receive_is_none():
     told = told_by_both()
     told.begin("d", "Receive", max_messages=1, wait_seconds=1)
     told.endpoint("delivered", "a", receive_count=2)
-    assert endpoint_agrees(told.history) == []
+    assert endpoint_mismatch(told.history) == []
 
 
 def test_a_message_received_that_was_not_handed_out_is_a_disagreement():
     history = without(told_by_both(), process="endpoint", event="delivered")
-    (violation,) = endpoint_agrees(history)
+    (violation,) = endpoint_mismatch(history)
     assert "was not handed out" in violation.summary
 
 
 def test_a_send_that_the_queue_never_had_is_a_disagreement():
     history = without(told_by_both(), process="endpoint", event="sent")
-    (violation,) = endpoint_agrees(history)
+    (violation,) = endpoint_mismatch(history)
     assert "the queue never had it" in violation.summary
 
 
 def test_a_message_in_the_queue_that_nobody_sent_is_a_disagreement():
     told = told_by_both()
     told.endpoint("sent", "ghost")
-    assert message_ids(endpoint_agrees(told.history)) == [("m-ghost",)]
+    assert message_ids(endpoint_mismatch(told.history)) == [("m-ghost",)]
 
 
 def test_a_ledger_that_counts_more_than_could_have_been_done_is_a_disagreement():
     told = told_by_both()
     told.ledger(a=2)
-    (violation,) = endpoint_agrees(told.history)
+    (violation,) = endpoint_mismatch(told.history)
     assert violation.keys == ("a",)
 
 
 def test_a_ledger_that_misses_what_was_done_is_a_disagreement():
     told = told_by_both()
     told.ledger()
-    assert [violation.keys for violation in endpoint_agrees(told.history)] == [("a",)]
+    assert [violation.keys for violation in endpoint_mismatch(told.history)] == [("a",)]
 
 
 def test_a_crash_in_a_side_effect_explains_either_count():
@@ -451,7 +451,7 @@ def test_a_crash_in_a_side_effect_explains_either_count():
         told = told_by_both()
         told.begin("d", "PerformSideEffect", **told.about("a"))
         told.ledger(a=count)
-        assert endpoint_agrees(told.history) == []
+        assert endpoint_mismatch(told.history) == []
 
 
 # --- as a whole --------------------------------------------------------------------------------------------------
@@ -468,10 +468,10 @@ EXPECTED = {
 
 
 @given(st.lists(FATES, max_size=8))
-def test_each_message_is_judged_by_its_own_fate_and_by_one_invariant_alone(fates):
+def test_each_message_is_judged_by_its_own_fate_and_by_one_invariant_alone(outcomes):
     told = Told()
     executions, expected = {}, set()
-    for number, fate in enumerate(fates):
+    for number, fate in enumerate(outcomes):
         key = f"k{number}"
         expected |= {(name, (f"m-{key}",)) for name in EXPECTED[fate]}
         told.send(key)

@@ -4,16 +4,16 @@ import pytest
 
 from scenarios.checks.business import messages_by
 from scenarios.checks.pattern_witnesses import (
+    find_claim_contention,
     find_deleted_at_a_later_try,
     find_failed_in_part,
     find_found_in_ledger,
     find_good_among_poison,
     find_healed_after_retries,
     find_lost_lease,
-    find_met_at_the_claim,
-    find_outworked_the_timeout,
     find_put_off_apart,
     find_put_off_for_longer,
+    find_work_exceeded_timeout,
     longer_than,
     several_messages,
 )
@@ -55,12 +55,12 @@ def claimed(*, by="second", answer="HeldByAnother", during=True):
 
 
 def test_a_claim_that_is_refused_while_another_is_at_work_is_evidence():
-    assert find_met_at_the_claim(claimed()).count == 1
+    assert find_claim_contention(claimed()).count == 1
 
 
 @pytest.mark.parametrize("near", [{"by": "first"}, {"answer": "AlreadyCompleted"}, {"during": False}])
 def test_a_claim_that_meets_nobody_at_work_is_no_evidence(near):
-    assert find_met_at_the_claim(claimed(**near)) is None
+    assert find_claim_contention(claimed(**near)) is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def worked(*, seconds=2.0, beats=True, again=False):
     ("how", "found"), [({}, True), ({"seconds": 0.1}, False), ({"beats": False}, False), ({"again": True}, False)]
 )
 def test_work_outlasts_its_timeout_if_it_is_extended_and_comes_to_nobody_meanwhile(how, found):
-    assert (find_outworked_the_timeout(worked(**how)) is not None) is found
+    assert (find_work_exceeded_timeout(worked(**how)) is not None) is found
 
 
 def test_work_is_longer_than_a_guess_or_it_is_not():

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from infra.errors import EndpointError
-from scenarios import commands
 from scenarios.catalog import find_scenario
+from scenarios.commands import listings
+from scenarios.commands import scenario as command
 from scenarios.errors import DeadlineMissed, UnsuitableError
-from scenarios.local import runner
 from scenarios.model import Parameters
 from scenarios.runs.run import RunRequest, RunResult, command_of
 from scenarios.verdict import Conditions, judge
@@ -27,7 +27,7 @@ def staged(monkeypatch, tmp_path):
             verdict = judge(found, told().history, conditions)
             return RunResult(**{"verdict": verdict, "history": told().history, "directory": tmp_path} | changes)
 
-        monkeypatch.setattr(runner, "run_scenario", run_scenario)
+        monkeypatch.setattr(command, "run_scenario", run_scenario)
         return requests
 
     return lambda told, **changes: answer(told, **{"stack": "tmp-1", "kept": False, "seconds": 1.25} | changes)
@@ -67,7 +67,7 @@ def staged(monkeypatch, tmp_path):
     ],
 )
 def test_what_cannot_be_asked_for_is_one_sentence_and_exit_2(project, capsys, options, sentence):
-    assert commands.scenario(**options) == 2
+    assert command.scenario(**options) == 2
     said = capsys.readouterr()
     assert said.err.splitlines()[-1] == sentence
     assert not (project / "runs").exists()
@@ -80,8 +80,8 @@ def test_what_goes_wrong_underneath_is_one_sentence_and_exit_2(monkeypatch, caps
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(runner, "run_scenario", fails)
-    assert commands.scenario("crash") == 2
+    monkeypatch.setattr(command, "run_scenario", fails)
+    assert command.scenario("crash") == 2
     assert capsys.readouterr().err == f"error: {error}\n"
 
 
@@ -89,15 +89,15 @@ def test_an_interrupted_run_ends_with_130(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "run_scenario", interrupted)
-    assert commands.scenario("crash") == 130
+    monkeypatch.setattr(command, "run_scenario", interrupted)
+    assert command.scenario("crash") == 130
     assert "Interrupted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("told", "code", "word"), [(good, 2, "INCONCLUSIVE"), (paid_twice, 1, "FAIL")])
 def test_a_run_prints_verdict_reason_place_and_how_to_repeat_it(staged, capsys, told, code, word):
     staged(told)
-    assert commands.scenario("crash", seed="7", count="20") == code
+    assert command.scenario("crash", seed="7", count="20") == code
     said = capsys.readouterr().out
     assert "seed 7" in said
     assert any(line.startswith(f"{word}  ") for line in said.splitlines())
@@ -107,13 +107,13 @@ def test_a_run_prints_verdict_reason_place_and_how_to_repeat_it(staged, capsys, 
 
 def test_options_arrive_as_text_or_as_numbers(staged):
     requests = staged(good)
-    commands.scenario("crash", seed="7", count=20, batch_size="")
+    command.scenario("crash", seed="7", count=20, batch_size="")
     assert requests == [RunRequest("crash", seed=7, count=20)]
 
 
 def test_json_is_all_that_stands_on_standard_output(staged, capsys):
     staged(paid_twice)
-    assert commands.scenario("crash", json=True) == 1
+    assert command.scenario("crash", json=True) == 1
     said = capsys.readouterr()
     assert json.loads(said.out)["verdict"] == "fail"
     assert "seed 7" in said.err
@@ -121,31 +121,31 @@ def test_json_is_all_that_stands_on_standard_output(staged, capsys):
 
 def test_a_twin_that_shows_its_violation_is_said_to(staged, capsys):
     staged(paid_twice)
-    assert commands.scenario("crash", naive=True) == 1
+    assert command.scenario("crash", naive=True) == 1
     assert "duplicated-side-effect is the violation that it must show" in capsys.readouterr().out
 
 
 def test_a_twin_that_does_not_is_said_loudly(staged, capsys):
     staged(good)
-    commands.scenario("crash", naive=True)
+    command.scenario("crash", naive=True)
     assert "THE NAIVE TWIN DID NOT SHOW duplicated-side-effect" in capsys.readouterr().out
 
 
 def test_a_kept_stack_comes_with_the_way_to_take_it_down(staged, capsys):
     staged(good, kept=True, stack="kept-1")
-    commands.scenario("crash", keep=True)
+    command.scenario("crash", keep=True)
     assert "`invoke down --stack kept-1` takes it down" in capsys.readouterr().out
 
 
 def test_the_table_lists_every_scenario_with_its_twins_violation(capsys):
-    assert commands.scenarios_table() == 0
+    assert listings.scenarios() == 0
     said = capsys.readouterr().out
     for name, violation in (("crash", "duplicated-side-effect"), ("fifo-order", "order-violated")):
         assert any(line.startswith(name) and violation in line for line in said.splitlines())
 
 
 def test_the_table_as_json_is_json(capsys):
-    assert commands.scenarios_table(json=True) == 0
+    assert listings.scenarios(json=True) == 0
     assert "crash" in {item["name"] for item in json.loads(capsys.readouterr().out)}
 
 

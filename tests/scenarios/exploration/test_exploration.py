@@ -8,8 +8,11 @@ from collections import Counter
 import pytest
 from hypothesis import core
 
+from scenarios.commands.exploration_output import print_campaign
+from scenarios.commands.explore import explore as explore_command
+from scenarios.commands.replay import replay as replay_command
+from scenarios.commands.scenario import scenario as scenario_command
 from scenarios.errors import RequestError
-from scenarios.exploration import commands, report
 from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, explore
 from scenarios.exploration.replay import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import record_case, shrink
@@ -88,7 +91,7 @@ class TestShrinking:
 def explored(tmp_path, capsys):
     """A run that violates something, and where it is."""
     code, out, _ = run_command(
-        capsys, commands.explore, "duplicates", histories="50", jobs="1", seed="3", naive=True, json=True, runs=tmp_path
+        capsys, explore_command, "duplicates", histories="50", jobs="1", seed="3", naive=True, json=True, runs=tmp_path
     )
     document = json.loads(out)
     return code, document, tmp_path / document["run"].rpartition("/")[2]
@@ -96,7 +99,7 @@ def explored(tmp_path, capsys):
 
 class TestCommands:
     def test_a_clean_campaign_says_what_was_met_and_what_never_was(self, capsys, tmp_path):
-        code, out, _ = run_command(capsys, commands.explore, "poison", histories=3, jobs=1, seed=1, runs=tmp_path)
+        code, out, _ = run_command(capsys, explore_command, "poison", histories=3, jobs=1, seed=1, runs=tmp_path)
         assert code == 0
         assert "0 VIOLATIONS  3 histories" in out
         assert "NEVER MET: " in out
@@ -104,8 +107,8 @@ class TestCommands:
         (directory,) = tmp_path.iterdir()  # and no link to it: it has nothing to show
         written = json.loads((directory / "campaign.json").read_text())
         assert (written["histories"], written["violated"]) == (3, [])
-        assert written["never_met"]
-        code, _, err = run_command(capsys, commands.replay, directory.name, runs=tmp_path)
+        assert written["never_injected"]
+        code, _, err = run_command(capsys, replay_command, directory.name, runs=tmp_path)
         assert (code, err) == (
             2,
             f"error: In the campaign {directory.name} nothing was violated, so there is no history to replay.\n",
@@ -115,7 +118,7 @@ class TestCommands:
 
     def test_a_violation_is_told_as_a_story_with_the_command_that_repeats_it(self, capsys, tmp_path):
         code, out, _ = run_command(
-            capsys, commands.explore, "fifo-order", histories=50, jobs=1, seed=3, naive=True, runs=tmp_path
+            capsys, explore_command, "fifo-order", histories=50, jobs=1, seed=3, naive=True, runs=tmp_path
         )
         assert code == 1
         assert "order-violated: in group g0" in out
@@ -125,7 +128,7 @@ class TestCommands:
     def test_a_campaign_in_which_no_history_passes_proves_nothing_and_says_so(self, capsys, tmp_path):
         keeps_what_it_lost = "scenarios.mutants.consumers:ExtendsTheMessageAlone"
         options = {"histories": 3, "jobs": 1, "seed": 1, "consumer": keeps_what_it_lost, "runs": tmp_path}
-        code, out, _ = run_command(capsys, commands.explore, "heartbeat", **options)
+        code, out, _ = run_command(capsys, explore_command, "heartbeat", **options)
         assert code == 2
         assert "NEVER SEEN: lost-lease. Of what the scenario is about" in out
         assert "INCONCLUSIVE  0 violations, and none passed; 3 histories (3 inconclusive)" in out
@@ -144,7 +147,7 @@ class TestCommands:
 
     def test_where_every_witness_was_seen_and_no_history_passed_the_first_says_why(self, capsys, tmp_path):
         tally = Tally(1, Counter({Outcome.INCONCLUSIVE: 1}), inconclusive="It came too late.")
-        report.print_campaign(Explored(Campaign(make_target("orders"), 1, 1), tally, 1.0), None, {}, tmp_path)
+        print_campaign(Explored(Campaign(make_target("orders"), 1, 1), tally, 1.0), None, {}, tmp_path)
         assert "NONE PASSED. This campaign proves nothing; e.g. It came too late." in capsys.readouterr().out
 
     def test_as_json_it_says_the_same(self, explored):
@@ -154,13 +157,13 @@ class TestCommands:
         assert document["verdict"]["tier"] == "sim"
         assert any("for the second time" in line for line in document["story"])
         assert sorted(path.name for path in directory.iterdir()) == [
-            "campaign.json", "choices.json", "history.jsonl", "report.html", "story.txt", "verdict.json",
+            "campaign.json", "choices.json", "counterexample.txt", "history.jsonl", "report.html", "verdict.json",
         ]  # fmt: skip
 
     def test_a_replay_is_the_same_byte_for_byte_and_says_so(self, capsys, explored):
         _, _, directory = explored
         for run in (str(directory), directory.name, None):
-            code, out, _ = run_command(capsys, commands.replay, run, runs=directory.parent)
+            code, out, _ = run_command(capsys, replay_command, run, runs=directory.parent)
             assert code == 0
             assert "THE SAME  byte for byte" in out
 
@@ -169,7 +172,7 @@ class TestCommands:
         history = directory / "history.jsonl"
         lines = history.read_bytes().splitlines(keepends=True)
         history.write_bytes(b"".join([*lines[:4], lines[4].replace(b'"time":', b'"time": '), *lines[5:]]))
-        code, out, _ = run_command(capsys, commands.replay, str(directory))
+        code, out, _ = run_command(capsys, replay_command, str(directory))
         assert code == 1
         assert "DIFFERENT  from line 5 on" in out
 
@@ -187,7 +190,7 @@ class TestCommands:
         _, _, directory = explored
         path = directory / CHOICES
         path.write_text(change(path.read_text()))
-        code, out, err = run_command(capsys, commands.replay, str(directory))
+        code, out, err = run_command(capsys, replay_command, str(directory))
         assert (code, out) == (2, "")
         assert sentence in err
         assert err.startswith("error: ")
@@ -210,29 +213,29 @@ class TestCommands:
     )
     def test_what_cannot_be_explored_is_one_sentence(self, capsys, tmp_path, options, sentence):
         name = options.pop("name", "crash")
-        code, out, err = run_command(capsys, commands.explore, name, runs=tmp_path, **options)
+        code, out, err = run_command(capsys, explore_command, name, runs=tmp_path, **options)
         assert (code, out) == (2, "")
         assert sentence in err
         assert err.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
 
     def test_a_run_that_is_not_there_is_one_sentence(self, capsys, tmp_path):
-        code, _, err = run_command(capsys, commands.replay, "nowhere", runs=tmp_path)
+        code, _, err = run_command(capsys, replay_command, "nowhere", runs=tmp_path)
         assert (code, "There is no simulated run nowhere" in err) == (2, True)
-        code, _, err = run_command(capsys, commands.replay, None, runs=tmp_path)
+        code, _, err = run_command(capsys, replay_command, None, runs=tmp_path)
         assert (code, "is not of the simulation" in err) == (2, True)
 
     @pytest.mark.parametrize(("naive", "code"), [(False, 0), (True, 1)])
     def test_a_scenario_runs_in_this_tier_as_in_the_others(self, capsys, tmp_path, naive, code):
-        got, out, _ = run_command(capsys, commands.scenario, "crash", seed="4", naive=naive, runs=tmp_path)
+        got, out, _ = run_command(capsys, scenario_command, "crash", tier="sim", seed="4", naive=naive, runs=tmp_path)
         assert got == code
         assert ("FAIL  Violated: duplicated-side-effect" if naive else "PASS  Every invariant holds") in out
         assert f"again    invoke scenario --name crash --tier sim --seed 4{' --naive' if naive else ''}" in out
-        code, out, _ = run_command(capsys, commands.replay, None, runs=tmp_path)
+        code, out, _ = run_command(capsys, replay_command, None, runs=tmp_path)
         assert code == 0
 
     def test_a_scenario_as_json_is_its_verdict(self, capsys, tmp_path):
-        code, out, _ = run_command(capsys, commands.scenario, "happy", seed=1, json=True, runs=tmp_path)
+        code, out, _ = run_command(capsys, scenario_command, "happy", tier="sim", seed=1, json=True, runs=tmp_path)
         assert (code, json.loads(out)["verdict"], json.loads(out)["tier"]) == (0, "pass", "sim")
 
 
@@ -311,7 +314,10 @@ def of_a_user(tmp_path, monkeypatch):
     ],
 )
 def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_user, capsys, tmp_path, name, sentence):
-    for command, options in ((commands.scenario, {"seed": 1}), (commands.explore, {"histories": 3, "jobs": 1})):
+    for command, options in (
+        (scenario_command, {"seed": 1, "tier": "sim"}),
+        (explore_command, {"histories": 3, "jobs": 1}),
+    ):
         code, _, err = run_command(capsys, command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", **options)
         assert code == 2
         assert sentence in err
@@ -332,7 +338,7 @@ def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_
 def test_a_process_of_a_campaign_that_ends_does_not_leave_it_waiting(of_a_user, capsys, tmp_path, name, sentence):
     consumer = f"of_a_user:{name}"
     code, _, err = run_command(
-        capsys, commands.explore, "happy", runs=tmp_path, consumer=consumer, histories=150, jobs=2, seed=1
+        capsys, explore_command, "happy", runs=tmp_path, consumer=consumer, histories=150, jobs=2, seed=1
     )
     assert code == 2
     assert sentence in err
@@ -345,20 +351,20 @@ def test_what_a_consumer_prints_is_no_part_of_the_json(of_a_user, capfd, tmp_pat
     sys.modules.pop("of_a_user", None)
     consumer_class.cache_clear()
     options = {"runs": tmp_path, "seed": 1, "consumer": consumer, "json": True}
-    code, out, err = run_command(capfd, commands.explore, "happy", histories=110, jobs=jobs, **options)
+    code, out, err = run_command(capfd, explore_command, "happy", histories=110, jobs=jobs, **options)
     assert (code, json.loads(out)["histories"]) == (0, 110)
     assert {"of a module", "of a consumer"} <= set(err.splitlines())
-    code, out, err = run_command(capfd, commands.scenario, "happy", **options)
+    code, out, err = run_command(capfd, scenario_command, "happy", tier="sim", **options)
     assert (code, json.loads(out)["verdict"]) == (0, "pass")
     assert "of a consumer" in err
-    code, out, err = run_command(capfd, commands.replay, None, runs=tmp_path, json=True)
+    code, out, err = run_command(capfd, replay_command, None, runs=tmp_path, json=True)
     assert (code, json.loads(out)["same"]) == (0, True)
     assert "of a consumer" in err
 
 
 def test_a_consumer_whose_key_is_no_text_is_judged_by_what_it_does(of_a_user, capsys, tmp_path):
     code, out, _ = run_command(
-        capsys, commands.scenario, "happy", runs=tmp_path, consumer="of_a_user:WithoutKey", seed=1
+        capsys, scenario_command, "happy", tier="sim", runs=tmp_path, consumer="of_a_user:WithoutKey", seed=1
     )
     assert code == 1
     assert "lost" in out

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from scenarios.exploration import commands
+from scenarios.commands.mutants import mutants
 from scenarios.exploration.campaign import Campaign, explore
-from scenarios.exploration.mutation_testing import hunt
+from scenarios.exploration.mutation_testing import kill_mutants
 from scenarios.exploration.targets import make_target
 from scenarios.mutants.catalogue import MUTANTS, Mutant
 from scenarios.simulation.workloads import ORDERS
@@ -24,7 +24,7 @@ def test_there_are_enough_and_their_names_are_their_own():
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_found_out(mutant):
-    (catch,) = hunt([mutant], ELUSIVE.get(mutant.name, BOUND), seed=0, jobs=1)
+    (catch,) = kill_mutants([mutant], ELUSIVE.get(mutant.name, BOUND), seed=0, jobs=1)
     assert catch.found is not None
     assert set(catch.violated) <= mutant.breaks
 
@@ -36,16 +36,16 @@ def test_what_is_no_mutant_survives():
 
 
 def test_the_command_prints_a_table_and_fails_if_one_survives(capsys):
-    assert commands.mutants("without-guard", histories="50", jobs="1") == 0
+    assert mutants("without-guard", histories="50", jobs="1") == 0
     out = capsys.readouterr().out
     assert "without-guard" in out
     assert "FOUND OUT" in out
-    assert commands.mutants("without-fencing", histories="5", jobs="1") == 1
+    assert mutants("without-fencing", histories="5", jobs="1") == 1
     assert "SURVIVED  without-fencing: not found out in 5 histories" in capsys.readouterr().out
 
 
 def test_the_command_gives_json_too(capsys):
-    assert commands.mutants("fails-open", histories=200, jobs=1, json=True) == 0
+    assert mutants("fails-open", histories=200, jobs=1, json=True) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["mutant"], found["violated"]) == ("fails-open", ["duplicated-side-effect"])
 
@@ -59,7 +59,7 @@ def test_the_command_gives_json_too(capsys):
     ],
 )
 def test_a_bad_request_is_one_sentence(capsys, options, sentence):
-    assert commands.mutants(options.pop("name", None), **options) == 2
+    assert mutants(options.pop("name", None), **options) == 2
     err = capsys.readouterr().err
     assert sentence in err
     assert err.count("\n") == 1

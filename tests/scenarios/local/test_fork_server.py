@@ -10,7 +10,7 @@ import pytest
 
 from scenarios.errors import ServiceFailedError
 from scenarios.local.processes import Command, Processes
-from scenarios.local.spawner import Births, nursery
+from scenarios.local.spawner import Spawner, nursery
 
 pytestmark = [
     pytest.mark.processes,
@@ -129,7 +129,7 @@ def setsid():
 os.setsid = setsid
 """
     (tmp_path / "sitecustomize.py").write_text(slow)
-    births = Births({**os.environ, "PYTHONPATH": str(tmp_path)})
+    births = Spawner({**os.environ, "PYTHONPATH": str(tmp_path)})
     try:
         processes = Processes(births)
         processes.start(command(tmp_path, "waits"))
@@ -156,7 +156,7 @@ def test_no_process_outlives_a_lab_that_was_killed(tmp_path):
     program = f"""
 import sys, time
 from pathlib import Path
-from scenarios.local.spawner import Births, nursery
+from scenarios.local.spawner import Spawner, nursery
 from scenarios.local.processes import Command, Processes
 here = Path({str(tmp_path)!r})
 with nursery("a test's") as births:

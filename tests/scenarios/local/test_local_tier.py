@@ -21,9 +21,9 @@ from infra.workspace import open_workspace
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
 from scenarios.history.files import read_history
-from scenarios.local import runner
-from scenarios.local.stack_resources import Hands
+from scenarios.local.stack_resources import StackResources
 from scenarios.model import DeliveryRates
+from scenarios.runs import run as runs
 from scenarios.runs.run import RunRequest, run_scenario
 from scenarios.verdict import Outcome
 
@@ -133,7 +133,7 @@ def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names
     with stack_with("happy") as stack:
         resources = stack.scenario("happy")
         sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
-        hands = Hands(stack, resources, lambda _: None)
+        hands = StackResources(stack, resources, lambda _: None)
 
         def change(name, value):
             sqs.set_queue_attributes(QueueUrl=resources.queue_url, Attributes={name: value})
@@ -183,7 +183,7 @@ def test_a_run_that_somebody_would_disturb_or_nobody_could_judge_is_refused(proj
         while refused is None and time.monotonic() < deadline:
             try:
                 # Until the stranger's poll has arrived, a run of no messages' worth does no harm.
-                Hands(stack, resources, lambda _: None).reset(1, DeliveryRates(), fresh=True)
+                StackResources(stack, resources, lambda _: None).reset(1, DeliveryRates(), fresh=True)
             except UnsuitableError as error:
                 refused = str(error)
         assert refused is not None
@@ -226,7 +226,7 @@ def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_proces
         lab.wait_for(lambda history: False, deadline=0.1, what="a miracle")
 
     scenario = replace(find_scenario("happy"), run=story)
-    monkeypatch.setattr(runner, "find_scenario", lambda _: scenario)
+    monkeypatch.setattr(runs, "find_scenario", lambda _: scenario)
     result = run_scenario(RunRequest("happy", seed=3))
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert result.verdict.reason == "0.1 s were not enough waiting for a miracle."
@@ -238,7 +238,7 @@ def test_a_consumer_that_is_stopped_before_it_has_started_is_no_failure(project,
         lab.stop(lab.start_consumer())
 
     scenario = replace(find_scenario("happy"), run=story)
-    monkeypatch.setattr(runner, "find_scenario", lambda _: scenario)
+    monkeypatch.setattr(runs, "find_scenario", lambda _: scenario)
     result = run_scenario(RunRequest("happy", seed=3))
     assert result.history.exits["consumer-1"].code == -signal.SIGTERM
     assert result.verdict.outcome is Outcome.INCONCLUSIVE

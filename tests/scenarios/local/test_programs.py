@@ -12,7 +12,7 @@ from infra.stacks import temporary_stack
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local import programs
 from scenarios.local.observer import Nobody
-from scenarios.runs.run import Ground, RunRequest, run_on, run_scenario
+from scenarios.runs.run import RunEnvironment, RunRequest, run_on, run_scenario
 from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import processes_of
 
@@ -33,7 +33,7 @@ urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
 def test_a_careful_program_passes_what_programs_must_be_able_to_pass(project):
     names = ["happy", "crash", "duplicates", "poison", "fifo-order"]
     with temporary_stack(names) as stack, ThreadPoolExecutor(2) as pool:
-        ground = Ground(stack, fresh=True)
+        ground = RunEnvironment(stack, fresh=True)
         requests = [RunRequest(name, seed=3, consumer=PLAIN) for name in names]
         results = list(pool.map(lambda request: run_on(ground, request, Nobody()), requests))
     for result in results:
@@ -103,7 +103,7 @@ def test_what_is_no_count_in_the_ledger_is_one_sentence_and_no_verdict(project):
 def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, monkeypatch, program, sentence):
     monkeypatch.setattr(programs, "FIRST_RECEIVE", 0.5)
     consumer = shlex.join([sys.executable, "-c", program])
-    # What ends by itself has to do so before the lab has lost patience with it.
+    # What ends by itself has to do so before the lab has lost delay_budget with it.
     if "sleep" not in program:
         monkeypatch.setattr(programs, "FIRST_RECEIVE", 60.0)
     with pytest.raises(ServiceFailedError, match=sentence):

@@ -15,7 +15,7 @@ from infra.localaws.server import running_endpoint
 from infra.localaws.sqs.rates import STRICT
 from scenarios.history import History
 from scenarios.local.http_reader import Surroundings
-from scenarios.local.recording_proxy import Program, Tap
+from scenarios.local.recording_proxy import Program, RecordingProxy
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
 
@@ -46,7 +46,7 @@ class Place:
         self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         self.records = []
         self.killed = threading.Event()
-        self.tap = Tap(
+        self.tap = RecordingProxy(
             Program("mine", Surroundings(name, LEDGER, message_limit=limit), FaultPlan(faults), self.killed.set),
             endpoint.url,
             Recorder(self.records.append, "mine", clock, {"queue": name}),

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from scenarios import commands
 from scenarios.catalog import all_scenarios
+from scenarios.commands import listings
 from scenarios.exploration.targets import make_target
 from scenarios.history.files import write_history
 from scenarios.report.html import render
@@ -75,7 +75,7 @@ def test_crashes_redeliveries_second_side_effects_ends_and_dead_letters_have_sig
 @pytest.mark.parametrize("name", all_scenarios())
 @pytest.mark.parametrize("naive", [False, True], ids=["pattern", "twin"])
 def test_every_scenario_has_a_report(name, naive):
-    simulation = simulate(make_target(name, naive=naive, disturbed=True).plan(3), SeededChoices(3))
+    simulation = simulate(make_target(name, naive=naive, with_faults=True).plan(3), SeededChoices(3))
     legend = content_of(simulation.verdict, simulation.history)["plots"]["legend"]
     assert {entry["kind"] for entry in legend["marks"]} <= {*KINDS}, "give it a kind in marks.py"
     assert render(simulation.verdict, simulation.history).startswith("<!doctype html>")
@@ -208,11 +208,11 @@ def test_what_a_message_or_a_process_says_cannot_break_out_of_the_page():
     told.receive("<!--", evil)
     told.effect('"><img src=x onerror=alert(1)>', evil, executions=2)
     told.effect("c", evil, executions=2)
-    tame = render(judged(paid_twice()), paid_twice().history)
+    simplest = render(judged(paid_twice()), paid_twice().history)
     text = render(judged(told, naive=True), told.history)
     assert "&#34;&gt;&lt;img src=x onerror=" in text
     for mark in ("<script", "<img", "<!--"):
-        assert text.count(mark) == tame.count(mark)
+        assert text.count(mark) == simplest.count(mark)
     assert embedded(text)["lanes"][1] == "<!--"
 
 
@@ -257,7 +257,7 @@ def runs(project):
 
 @pytest.mark.parametrize("name", [None, "20260101-000001-happy-7", "runs/latest"])
 def test_a_report_that_is_missing_is_made_from_the_runs_files(runs, capsys, name):
-    assert commands.report(name) == 0
+    assert listings.report(name) == 0
     path = runs / "20260101-000001-happy-7" / "report.html"
     assert capsys.readouterr().out.strip() == str(path)
     assert '<span class="badge fail">' in path.read_text()
@@ -266,7 +266,7 @@ def test_a_report_that_is_missing_is_made_from_the_runs_files(runs, capsys, name
 def test_a_run_of_a_workload_of_the_simulation_has_a_report_as_well(runs, capsys):
     path = runs / "20260101-000001-happy-7" / "verdict.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "scenario": "orders", "tier": "sim"}))
-    assert commands.report() == 0
+    assert listings.report() == 0
     assert "<h1>orders</h1>" in (path.parent / "report.html").read_text()
 
 
@@ -284,18 +284,18 @@ def test_a_run_of_a_workload_of_the_simulation_has_a_report_as_well(runs, capsys
     ],
 )
 def test_a_run_without_a_report_is_a_sentence(runs, capsys, name, sentence):
-    assert commands.report(name) == 2
+    assert listings.report(name) == 2
     assert capsys.readouterr().err.strip() == sentence
 
 
 def test_the_runs_are_listed_newest_first(runs, capsys):
-    assert commands.runs_table(json=True) == 0
+    assert listings.runs(json=True) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(run["run"], run.get("verdict")) for run in listed] == [
         ("20260101-000002-happy-8", None),
         ("20260101-000001-happy-7", "fail"),
     ]
-    assert commands.runs_table() == 0
+    assert listings.runs() == 0
     assert "it did not come to its end" in capsys.readouterr().out
 
 
@@ -304,21 +304,21 @@ def test_the_runs_are_listed_newest_first(runs, capsys):
 )
 def test_a_verdict_that_something_else_wrote_spoils_no_other_runs_line(runs, capsys, text):
     (runs / "20260101-000002-happy-8" / "verdict.json").write_text(text)
-    assert commands.runs_table() == 0
+    assert listings.runs() == 0
     out = capsys.readouterr().out
     assert "it did not come to its end" in out
     assert "fail (naive twin)" in out
-    assert commands.report("20260101-000002-happy-8") == 2
+    assert listings.report("20260101-000002-happy-8") == 2
 
 
 def test_where_the_link_to_the_latest_run_is_gone_the_newest_is_taken(runs, capsys):
     (runs / "latest").unlink()
     (runs / "20260101-000002-happy-8" / "history.jsonl").unlink()
-    assert commands.report() == 0
+    assert listings.report() == 0
     assert "20260101-000001-happy-7" in capsys.readouterr().out
 
 
 def test_no_run_is_said_so(project, capsys):
-    assert commands.runs_table() == 0
+    assert listings.runs() == 0
     assert "There is no run yet" in capsys.readouterr().out
-    assert commands.report() == 2
+    assert listings.report() == 2

@@ -140,9 +140,9 @@ def test_light_and_dark_follow_the_reader_and_the_switch(browser, opened, crashe
     browser.run("document.getElementById('theme').click()")
     looks.append(picture(browser, "crashed-switched"))
     browser.prefer("light")
-    grounds = [sum(look.getpixel((2, 2))) for look in looks]
-    assert grounds[0] == grounds[2] > 700
-    assert grounds[1] < 150
+    environments = [sum(look.getpixel((2, 2))) for look in looks]
+    assert environments[0] == environments[2] > 700
+    assert environments[1] < 150
     # The plots have their colours too: those of marks, signs, labels and curves.
     assert all(len(look.getcolors(maxcolors=1 << 24)) > 50 for look in looks)
 

@@ -12,13 +12,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from scenarios import commands
+from scenarios.commands.suite import suite
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.history.files import read_history
-from scenarios.local import sets
-from scenarios.runs.suite import Entry, SetRequest, run_set, worst
+from scenarios.runs import suite as suites
+from scenarios.runs.suite import Entry, SuiteRequest, run_suite, worst
 from scenarios.commands.output import make_console
-from scenarios.commands.suite_output import SetProgress
+from scenarios.commands.suite_output import SuiteProgress
 from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import SCENARIOS, processes_of
 
@@ -62,19 +62,19 @@ def test_the_exit_code_of_a_set_is_that_of_its_worst_run(entries, code):
 def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monkeypatch, naive, outcomes, runs, code):
     happy, seen = find_scenario("happy"), []
 
-    def run_on(ground, request, watcher):
+    def run_on(environment, request, watcher):
         seen.append(request.naive)
         if request.naive is not naive:
             return entry(Outcome.FAIL if request.naive else Outcome.PASS, twin_met=True).result
         outcome = outcomes[seen.count(naive) - 1]
         return entry(outcome, twin_met=outcome is Outcome.FAIL).result
 
-    ground = sets.Ground(SimpleNamespace(name="s"), fresh=True)
-    monkeypatch.setattr(sets, "_grounds", lambda request, births: nullcontext({"happy": ground}))
-    monkeypatch.setattr(sets, "nursery", lambda told: nullcontext())
-    monkeypatch.setattr(sets, "run_on", run_on)
+    environment = suites.RunEnvironment(SimpleNamespace(name="s"), fresh=True)
+    monkeypatch.setattr(suites, "_environments", lambda request, births: nullcontext({"happy": environment}))
+    monkeypatch.setattr(suites, "nursery", lambda told: nullcontext())
+    monkeypatch.setattr(suites, "run_on", run_on)
     told = Mock()
-    entries = run_set(SetRequest((happy,), twins=True), told)
+    entries = run_suite(SuiteRequest((happy,), twins=True), told)
     assert seen.count(naive) == runs
     assert worst(entries) == code
     assert [call.kwargs["again"] for call in told.ended.call_args_list].count(True) == runs - 1
@@ -83,15 +83,15 @@ def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monk
 def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_request(monkeypatch):
     chosen, began = tuple(map(find_scenario, ("happy", "heartbeat", "crash"))), []
 
-    def run_on(ground, request, watcher):
+    def run_on(environment, request, watcher):
         began.append((request.scenario, request.naive))
         return entry(Outcome.FAIL if request.naive else Outcome.PASS, twin_met=True).result
 
-    ground = sets.Ground(SimpleNamespace(name="s"), fresh=True)
-    monkeypatch.setattr(sets, "_grounds", lambda request, births: nullcontext(dict.fromkeys(all_scenarios(), ground)))
-    monkeypatch.setattr(sets, "nursery", lambda told: nullcontext())
-    monkeypatch.setattr(sets, "run_on", run_on)
-    entries = run_set(SetRequest(chosen, twins=True, jobs=1), Mock())
+    environment = suites.RunEnvironment(SimpleNamespace(name="s"), fresh=True)
+    monkeypatch.setattr(suites, "_environments", lambda request, births: nullcontext(dict.fromkeys(all_scenarios(), environment)))
+    monkeypatch.setattr(suites, "nursery", lambda told: nullcontext())
+    monkeypatch.setattr(suites, "run_on", run_on)
+    entries = run_suite(SuiteRequest(chosen, twins=True, jobs=1), Mock())
     longest_first = ["heartbeat", "crash", "happy"]
     assert began == [(name, naive) for naive in (False, True) for name in longest_first]
     assert [(each.scenario.name, each.naive) for each in entries] == [
@@ -103,14 +103,14 @@ def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_requ
     ("options", "sentence"),
     [
         ({"pace": "swift"}, "error: There is no scenario of the pace 'swift'; `invoke scenarios` lists what there is."),
-        ({"jobs": "0"}, "error: --jobs must be 1 to 256, and is 0."),
+        ({"jobs": "0"}, "error: --jobs must be a whole number, from 1 to 256, and is 0."),
         ({"speed": "warp"}, "error: --speed must be a number from 0.1 to 100, and is 'warp'."),
         ({"speed": "nan"}, "error: --speed must be a number from 0.1 to 100, and is 'nan'."),
         ({"stack": "nowhere"}, "error: The stack nowhere is not up; `invoke up --stack nowhere` brings it up."),
     ],
 )
 def test_what_cannot_be_asked_of_a_set_is_one_sentence_and_exit_2(project, capsys, options, sentence):
-    assert commands.scenarios_set(**options) == 2
+    assert suite(**options) == 2
     assert capsys.readouterr().err.strip() == sentence
 
 
@@ -122,7 +122,7 @@ def two(monkeypatch):
 
 @pytest.mark.processes
 def test_a_set_runs_side_by_side_on_one_stack_at_a_higher_speed_with_its_twins(project, two, capsys):
-    assert commands.scenarios_set("fast", twins=True, seed=7, speed=3, json=True) == 0
+    assert suite("fast", twins=True, seed=7, speed=3, json=True) == 0
     said = json.loads(capsys.readouterr().out)
     assert [(run["scenario"], run["naive"], run["verdict"]) for run in said["runs"]] == [
         ("happy", False, "pass"),
@@ -144,7 +144,7 @@ def test_every_other_fast_scenario_passes_and_its_twin_shows_its_violation_and_n
     chosen = tuple(
         scenario for name, scenario in all_scenarios().items() if scenario.pace == "fast" and name not in SCENARIOS
     )
-    entries = run_set(SetRequest(chosen, twins=True, seed=7), SetProgress(make_console(stderr=True)))
+    entries = run_suite(SuiteRequest(chosen, twins=True, seed=7), SuiteProgress(make_console(stderr=True)))
     for entry in entries:
         verdict = entry.result.verdict
         violated = {name for name, found in verdict.violations.items() if found}
@@ -159,7 +159,7 @@ def test_every_other_fast_scenario_passes_and_its_twin_shows_its_violation_and_n
 @pytest.mark.processes
 def test_the_slow_scenarios_pass_at_a_speed_of_their_own_beside_a_fast_one(project):
     chosen = (find_scenario("happy"), *(each for each in all_scenarios().values() if each.pace == "slow"))
-    entries = run_set(SetRequest(chosen, seed=7), SetProgress(make_console(stderr=True)))
+    entries = run_suite(SuiteRequest(chosen, seed=7), SuiteProgress(make_console(stderr=True)))
     assert len(entries) == len(chosen) > 1
     for entry in entries:
         verdict = entry.result.verdict
@@ -173,15 +173,15 @@ def test_the_slow_scenarios_pass_at_a_speed_of_their_own_beside_a_fast_one(proje
 
 @pytest.mark.processes
 def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(project, two, capsys, monkeypatch):
-    run_on = sets.run_on
+    run_on = suites.run_on
 
-    def broken(ground, request, watcher):
+    def broken(environment, request, watcher):
         if request.scenario == "happy":
-            raise sets.ScenarioError("it rains")
-        return run_on(ground, request, watcher)
+            raise suites.ScenarioError("it rains")
+        return run_on(environment, request, watcher)
 
-    monkeypatch.setattr(sets, "run_on", broken)
-    assert commands.scenarios_set("fast") == 2
+    monkeypatch.setattr(suites, "run_on", broken)
+    assert suite("fast") == 2
     said = capsys.readouterr().out
     assert "happy: it rains" in said
     assert "1 of 2 as they should be" in said
@@ -189,7 +189,7 @@ def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(
 
 @pytest.mark.processes
 def test_an_interrupted_set_leaves_no_process(project):
-    program = "import sys; from scenarios.commands.scenario import scenarios_set; sys.exit(scenarios_set('fast'))"
+    program = "import sys; from scenarios.commands.suite import suite; sys.exit(suite('fast'))"
     with (project / "said").open("wb") as said:
         run = subprocess.Popen(
             [sys.executable, "-c", program], cwd=project, stdout=said, stderr=said, start_new_session=True

@@ -17,7 +17,7 @@ from scenarios.local.lab import Setup
 from scenarios.local.observer import Nobody
 from scenarios.local.spawner import nursery
 from scenarios.runs.directory import new_run_directory
-from scenarios.runs.run import Ground, _stage
+from scenarios.runs.run import RunEnvironment, _stage
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.lab import consumer_class
 from scenarios.simulation.run import SimulationPlan, simulate
@@ -80,7 +80,7 @@ def draw_schedule(name, number):
 @pytest.fixture(scope="module")
 def ground():
     with nursery("agreement of tiers") as births, temporary_stack(sorted(OPERATIONS)) as made:
-        yield Ground(made, False, births)
+        yield RunEnvironment(made, False, births)
 
 
 def staged_for_real(plan, consumer, ground, tmp_path):

@@ -61,10 +61,10 @@ def test_marking_again_what_is_marked_is_the_same_as_once(outbox):
 def test_a_producer_that_a_disturbance_killed_comes_back_and_begins_where_it_was(simulated):
     heirs = 0
     for seed in range(40):
-        history = simulated("outbox", seed, disturbed=True).history
+        history = simulated("outbox", seed, with_faults=True).history
         for end in list(history.exits.values()):
-            if "heir" in end.record:
+            if "successor" in end.record:
                 heirs += 1
                 assert end.code < 0
-                assert end.record["heir"] in history.exits
+                assert end.record["successor"] in history.exits
     assert heirs

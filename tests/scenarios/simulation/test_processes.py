@@ -109,7 +109,7 @@ def test_a_crash_abandons_the_task_and_no_clean_up_reaches_the_outside(world, st
     assert process.exit_code == -9
     assert cleaned == [], "nothing of a killed process runs"
     before = list(world.records)
-    process.bury()
+    process.close()
     assert cleaned == ["ran"], "dropping a generator runs its clean-up"
     assert world.records == before
     assert world.tables.executions == {}
@@ -204,10 +204,10 @@ def test_an_error_ends_the_process_and_not_the_simulation(world, start, error, c
     process = start(faulty())
     run(world)
     assert process.exit_code == code
-    assert str(error) in process.last_words
+    assert str(error) in process.exit_message
 
 
 def test_no_two_records_have_the_same_time(simulated):
-    history = simulated("crash", 3, disturbed=True).history
+    history = simulated("crash", 3, with_faults=True).history
     times = [record["time"] for record in history.records]
     assert times == sorted(set(times))

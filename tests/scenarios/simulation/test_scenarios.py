@@ -37,7 +37,7 @@ def test_a_naive_twin_fails_with_each_seed_as_its_scenario_says(simulated, name)
 @pytest.mark.parametrize("name", SCENARIOS + NAMES)
 def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, name):
     for seed in range(60):
-        simulation = simulated(name, seed, disturbed=True)
+        simulation = simulated(name, seed, with_faults=True)
         assert not violated_by(simulation.verdict), (seed, simulation.story())
         assert not simulation.verdict.conditions.missed, (seed, simulation.story())
 
@@ -46,7 +46,7 @@ def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, na
 def test_every_kind_of_fault_is_met(simulated, name):
     met = set()
     for seed in range(400):
-        met |= {kind for kind, count in faults_met(simulated(name, seed, disturbed=True).history).items() if count}
+        met |= {kind for kind, count in faults_met(simulated(name, seed, with_faults=True).history).items() if count}
         if met >= set(FAULT_KINDS) - STANDARD_ONLY:
             return
     raise AssertionError(f"never met: {set(FAULT_KINDS) - STANDARD_ONLY - met}")
@@ -56,12 +56,12 @@ def test_the_fault_kinds_are_those_that_are_counted(simulated):
     counted = set()
     for name in ("orders", "long-work"):
         for seed in range(60):
-            counted |= faults_met(simulated(name, seed, disturbed=True).history).keys()
+            counted |= faults_met(simulated(name, seed, with_faults=True).history).keys()
     assert counted <= set(FAULT_KINDS)
 
 
 def test_more_messages_make_a_longer_story_and_no_other_verdict(simulated):
-    assert simulated("crash", 1, count=200, disturbed=True).verdict.outcome is Outcome.PASS
+    assert simulated("crash", 1, count=200, with_faults=True).verdict.outcome is Outcome.PASS
 
 
 def test_a_consumers_variables_mean_the_same_as_in_a_real_process():

@@ -11,9 +11,9 @@ def test_a_receive_is_set_aside_until_the_story_has_asked_a_consumer_to_end(simu
     ask_to_end = SimulatedLab.ask_to_end
 
     def watched(lab, *consumers):
-        costs.append(lab.story_costs())
+        costs.append(lab.scripted_costs())
         ask_to_end(lab, *consumers)
-        costs.append(lab.story_costs())
+        costs.append(lab.scripted_costs())
 
     monkeypatch.setattr(SimulatedLab, "ask_to_end", watched)
     simulated("graceful-shutdown", 1)

@@ -13,10 +13,10 @@ from scenarios.simulation.message_mixes import MALFORMED, MessageMix
 from scenarios.simulation.workloads import ALL as WORKLOADS
 from scenarios.strategies import (
     FaultSchedule,
-    disturbances,
     fault_schedules,
     message_mixes,
     messages,
+    random_faults,
     simulations,
     story_faults,
 )
@@ -104,7 +104,7 @@ def test_a_storys_fault_is_one_that_every_tier_knows(fault):
     assert parse_faults(json.dumps([fault.as_json()]))[0].as_json() == fault.as_json()
 
 
-@given(st.lists(disturbances(), max_size=3))
+@given(st.lists(random_faults(), max_size=3))
 def test_a_schedule_is_asked_in_the_order_in_which_consumers_start(drawn):
     schedule = FaultSchedule(consumers=(tuple(drawn), ())).begin()
     assert tuple(schedule.of("consumer", "a")) == tuple(drawn)

@@ -128,11 +128,11 @@ def test_what_completed_work_came_to_is_kept(store):
 def test_an_old_token_can_do_nothing(store):
     claim(store, "zombie")
     store.now += 10
-    claim(store, "heir")
+    claim(store, "successor")
     assert store.complete(op.Complete("k", 1)) is False
     assert store.renew(op.RenewClaim("k", 1, 100.0)) is False
     assert store.release(op.ReleaseClaim("k", 1)) is False
-    assert claim(store, "third") == op.HeldByAnother("heir", 10.0)
+    assert claim(store, "third") == op.HeldByAnother("successor", 10.0)
 
 
 def test_a_token_of_no_claim_can_do_nothing(store):
