@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 
 from scenarios.history import History, SentMessage
 from scenarios.model import Parameters
+from services.consumer.settings import StorySettings
 from services.faults import Fault
 
 
@@ -56,23 +57,14 @@ class ProducerOptions(TypedDict, total=False):
     payload_bytes: int
 
 
-class ConsumerSettings(TypedDict, total=False):
-    """The consumer's variables that a story may set, in lower case; the lab sets queue, tables, seed and history."""
+def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the consumer's options that a story sets, each as ``services.consumer`` declares it.
 
-    max_messages: int
-    wait_time_seconds: int
-    message_limit: int
-    idle_timeout_seconds: float
-    idempotency_cache_size: int
-    reject_payload_marker: str
-    business_idempotency_field: str
-    schema_version: int
-    claim_lease_seconds: float
-    min_lease_seconds: float
-    heartbeat_seconds: float
-    max_age_seconds: float
-    side_effect_delay_seconds: float
-    crash_rate: float
+    Raises:
+        ValueError: one of them does not exist, or has a value that no consumer takes.
+    """
+    given = StorySettings(**settings)
+    return {name: getattr(given, name) for name in settings}
 
 
 class Lab(Protocol):
@@ -117,9 +109,15 @@ class Lab(Protocol):
         """Start a producer, and do not wait for it; ``has_ended`` tells when it has sent everything, or died."""
 
     def start_consumer(
-        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Any
     ) -> ConsumerHandle:
-        """Start a consumer, and do not wait for it: the next may start at the same time."""
+        """Start a consumer, and do not wait for it: the next may start at the same time.
+
+        Args:
+            name: the consumer's name in the history; by itself ``consumer-1``, ``consumer-2`` and so on.
+            faults: what goes wrong with it.
+            settings: its options (see :class:`services.consumer.settings.StorySettings`); the lab sets the others.
+        """
 
     def stop(self, *consumers: ConsumerHandle) -> None:
         """Ask consumers to end, as SIGTERM does, and wait until they have; without any, all that still run."""

@@ -12,6 +12,11 @@ from typing import Any
 
 from services.operations import ChangeVisibility, Delete, EntryFailure, Operation, Send, SendResult
 
+#: Messages a batch call at most, and messages a receive.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+MAX_ENTRIES = 10
+#: Bytes that the messages of a batch call have together at most; no single message is larger (same page).
+MAX_BYTES = 1_048_576
 #: The operations that are batches.
 BATCHES = (Send, Delete, ChangeVisibility)
 

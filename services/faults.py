@@ -25,6 +25,7 @@ from services.batches import BATCHES
 from services.errors import ConfigurationError
 from services.operations import ChangeVisibility, Delete, Message, Operation, Receive
 from services.payload import facts_of_body
+from services.variables import MAX_SECONDS
 
 Kind = Literal["crash", "error", "delay", "reply-lost", "partial-failure"]
 Point = Literal["before", "after"]
@@ -41,9 +42,6 @@ FAULTABLE = tuple(
 )
 #: What a caller is told whose reply was lost.
 TIMEOUT = "ReadTimeoutError"
-#: No wait is longer than a message can be invisible, in seconds.
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
-MAX_SECONDS = 43_200
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
 PATH_LENGTH = 5
 

@@ -5,6 +5,7 @@ A body is a JSON object with an ``id`` of the producer's own, ``work``, ``sequen
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import Any
@@ -36,17 +37,25 @@ def parse_payload(body: str) -> dict[str, Any]:
 def effect_key(payload: dict[str, Any], message_id: str, business_field: str = "") -> str:
     """Return the key under which a message's side effect happens once.
 
-    The business field where one is configured (two messages, one order); else the producer's ``id``, which survives
-    a second send and a redrive; else the MessageId, which survives a redelivery alone.
+    Args:
+        payload: what the message says.
+        message_id: SQS's id of the message. It survives a redelivery, and neither a second send nor a redrive.
+        business_field: the field that names the side effect, or several, as in ``order_id,action``. Empty for the
+            producer's ``id``, which survives a second send and a redrive.
 
     Raises:
-        MalformedPayload: the business field is absent or empty, or the key is longer than a table takes.
+        MalformedPayload: a business field is absent or empty, or the key is longer than a table takes.
     """
-    value = payload.get(business_field or "id")
-    usable = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
-    if business_field and not usable:
-        raise MalformedPayload(f"the payload has no usable {business_field!r}, by which its side effect is known")
-    key = str(value) if usable else message_id
+    names = business_fields(business_field)
+    values = [_named(payload, name) for name in names]
+    if len(values) == 1:
+        key = values[0]
+    elif values:
+        # As JSON no two lists of values are one text: with a separator, ("a+b", "c") and ("a", "b+c") would be.
+        key = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    else:
+        own = payload.get("id")
+        key = str(own) if _is_usable(own) else message_id
     try:
         length = len(key.encode())
     except UnicodeEncodeError:
@@ -54,6 +63,32 @@ def effect_key(payload: dict[str, Any], message_id: str, business_field: str = "
     if length > MAX_KEY_BYTES:
         raise MalformedPayload(f"the key is longer than {MAX_KEY_BYTES} bytes")
     return key
+
+
+@functools.cache
+def business_fields(text: str) -> tuple[str, ...]:
+    """Return the payload fields that ``order_id``, ``order_id,action`` or ``order_id+action`` names.
+
+    Raises:
+        ValueError: a name is empty, or stands there twice.
+    """
+    if not text:
+        return ()
+    names = tuple(name.strip() for name in text.replace("+", ",").split(","))
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError("a payload field such as order_id, or different ones with commas between them")
+    return names
+
+
+def _named(payload: dict[str, Any], name: str) -> str:
+    value = payload.get(name)
+    if not _is_usable(value):
+        raise MalformedPayload(f"the payload has no usable {name!r}, by which its side effect is known")
+    return str(value)
+
+
+def _is_usable(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
 def update_of(payload: dict[str, Any]) -> tuple[str, int]:

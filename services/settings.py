@@ -10,14 +10,24 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.clients import Access
 from services.errors import ConfigurationError
 from services.faults import Fault, parse_faults
+from services.variables import required, variable
 
 ENV_FILE = ".env"
+
+
+class FaultVariables(BaseModel):
+    """What goes wrong on purpose, and where its chance comes from."""
+
+    faults: Annotated[tuple[Fault, ...], NoDecode, BeforeValidator(parse_faults)] = variable(
+        (), "a JSON list of faults at any operation; see `services/faults.py`"
+    )
+    seed: int | None = variable(None, "where the chance of this process comes from", "a new one each time")
 
 
 class ServiceSettings(BaseSettings):
@@ -25,17 +35,17 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
-    queue_url: str
-    payload_bucket: str = ""
-    aws_region: str | None = None
-    aws_profile: str | None = None
-    aws_endpoint_url: str | None = None
-    aws_access_key_id: str | None = Field(default=None, repr=False)
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
-    history_path: Path | None = None
-    process_name: str = ""
-    seed: int | None = None
-    faults: Annotated[tuple[Fault, ...], NoDecode, BeforeValidator(parse_faults)] = ()
+    queue_url: str = required("the queue")
+    aws_region: str | None = variable(None, "the region", "the SDK's")
+    aws_profile: str | None = variable(None, "the profile of the AWS configuration", "the SDK's")
+    aws_endpoint_url: str | None = variable(None, "the endpoint in AWS's place", "the SDK's")
+    aws_access_key_id: Annotated[str | None, Field(repr=False)] = variable(None, "who asks", "the SDK's")
+    payload_bucket: str = variable("", "the S3 bucket of payloads that messages refer to")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = variable(
+        "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`"
+    )
+    history_path: Path | None = variable(None, "append this process's records to this file")
+    process_name: str = variable("", "the process's name in its records", "role and process id")
 
     @property
     def access(self) -> Access:

@@ -12,45 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.consumer.settings import ConsumerSettings
+from services.producer.settings import ProducerSettings
+
 if TYPE_CHECKING:
     from infra.stacks import ScenarioResources, Stack
 
-#: The variables that configure a service; a test keeps them equal to what the services read.
+#: The variables that configure a service, but for those that say who asks.
 SERVICE_VARIABLES = frozenset(
-    {
-        "AWS_ENDPOINT_URL",
-        "AWS_REGION",
-        "BUSINESS_IDEMPOTENCY_FIELD",
-        "CLAIM_LEASE_SECONDS",
-        "CONSUMER",
-        "CRASH_AFTER_RECEIVE",
-        "CRASH_AFTER_SIDE_EFFECT",
-        "CRASH_RATE",
-        "FAULTS",
-        "HEARTBEAT_SECONDS",
-        "HISTORY_PATH",
-        "IDEMPOTENCY_CACHE_SIZE",
-        "IDLE_TIMEOUT_SECONDS",
-        "MIN_LEASE_SECONDS",
-        "LOG_LEVEL",
-        "MAX_AGE_SECONDS",
-        "MAX_MESSAGES",
-        "MESSAGE_LIMIT",
-        "MESSAGE_SIDE_EFFECTS_TABLE",
-        "MESSAGE_STATUS_TABLE",
-        "PAYLOAD_BUCKET",
-        "PROCESS_NAME",
-        "PRODUCER",
-        "QUEUE_URL",
-        "REJECT_PAYLOAD_MARKER",
-        "SCHEMA_VERSION",
-        "SEED",
-        "SIDE_EFFECT_DELAY_SECONDS",
-        "SIDE_EFFECT_LOG_FIELD",
-        "SIDE_EFFECT_LOG_PATH",
-        "TIMESTAMP_FIELD",
-        "WAIT_TIME_SECONDS",
-    }
+    name.upper()
+    for model in (ConsumerSettings, ProducerSettings)
+    for name in model.model_fields
+    if name not in ("aws_access_key_id", "aws_profile")
 )
 #: The variables that say who asks AWS: wanted on AWS, and in the way at an endpoint on this machine.
 IDENTITY_VARIABLES = frozenset(

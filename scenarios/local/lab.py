@@ -24,10 +24,10 @@ from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
 from scenarios.history.files import HistoryTail, TailedFile
 from scenarios.lab import (
     ConsumerHandle,
-    ConsumerSettings,
     ProducerHandle,
     ProducerOptions,
     QueueInfo,
+    checked_settings,
     has_ended,
     has_started,
 )
@@ -242,9 +242,10 @@ class SubprocessLab:
         return ProducerHandle(name)
 
     def start_consumer(
-        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Any
     ) -> ConsumerHandle:
         """See :class:`scenarios.lab.Lab`."""
+        settings = checked_settings(settings)
         name = self._new_name(name or "consumer")
         self._observer.stage(f"starting {name}")
         timing = self._timing

@@ -13,19 +13,12 @@ from typing import Any
 
 from scenarios.model import MAX_BATCH_SIZE
 from services.consumer.consumer import LEASE_PART
+from services.consumer.settings import ConsumerSettings
 from services.faults import Fault
+from services.variables import timers
 
-#: The consumer's variables that are seconds on its own clock.
-TIMERS = frozenset(
-    {
-        "claim_lease_seconds",
-        "heartbeat_seconds",
-        "idle_timeout_seconds",
-        "min_lease_seconds",
-        "max_age_seconds",
-        "side_effect_delay_seconds",
-    }
-)
+#: The consumer's options that are seconds on its own clock.
+TIMERS = timers(ConsumerSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,7 +246,7 @@ class DeletesMalformed(Consumer):
 
     def reject(self, delivery: Delivery) -> Outcome:
         """Discard what is malformed."""
-        marker = self.options.reject_marker
+        marker = self.options.reject_payload_marker
         marked = bool(marker) and marker in delivery.message.body
         return Outcome.REJECTED if marked else Outcome.DISCARDED
 
@@ -257,7 +257,7 @@ class WorksOnPoison(Consumer):
     def open(self, message: Message, visible_at: float) -> Delivery:
         """Read a message, and have no complaint about its content."""
         delivery = super().open(message, visible_at)
-        marker = self.options.reject_marker
+        marker = self.options.reject_payload_marker
         if not marker or marker not in message.body:
             return delivery
         payload = parse_payload(message.body)
@@ -321,7 +321,7 @@ class LetsGoAtAPassingError(Consumer):
 
     def _extend(self, delivery: Delivery) -> Task[None]:
         if delivery.claim is not None:
-            lease = self.options.lease_seconds or self._facts.visibility_timeout
+            lease = self.options.claim_lease_seconds or self._facts.visibility_timeout
             yield RenewClaim(delivery.key, delivery.claim, lease)
         if (yield ChangeVisibility((delivery.message,), self._facts.visibility_timeout)):
             self._drop(delivery)

@@ -15,7 +15,7 @@ from functools import cache, partial
 from math import inf
 from random import Random
 from signal import SIGKILL
-from typing import Any, Literal, Protocol, TypeVar, Unpack
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Unpack
 
 from scenarios.catalog.graceful_shutdown.checks import ASKED_TO_END
 from scenarios.catalog.large_payload.checks import REMOVER, SWEEPER
@@ -23,10 +23,10 @@ from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
 from scenarios.lab import (
     ConsumerHandle,
-    ConsumerSettings,
     ProducerHandle,
     ProducerOptions,
     QueueInfo,
+    checked_settings,
 )
 from scenarios.local.environment import WAIT_TIME_SECONDS
 from scenarios.local.move_task import redriven
@@ -63,6 +63,8 @@ PRODUCER_DEADLINE = 120.0
 #: How often a message is tried at most while the story has every side effect fail: by a consumer that backs off.
 TRIES_IN_AN_OUTAGE = 4
 
+#: A consumer's options, as its story sets them.
+Settings: TypeAlias = Mapping[str, Any]
 Role = Literal["producer", "stateful producer", "consumer"]
 Service = TypeVar("Service", Consumer, Producer)
 
@@ -273,9 +275,10 @@ class SimulatedLab:
         return tuple(message for message in self.history.sends if message.call.process == producer.name)
 
     def start_consumer(
-        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Unpack[ConsumerSettings]
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **settings: Any
     ) -> ConsumerHandle:
         """See :class:`scenarios.lab.Lab`."""
+        settings = checked_settings(settings)
         handle = ConsumerHandle(self._new_name(name or "consumer"))
         world, timeout = self.world, self.queue.visibility_timeout
         lease = settings.get("claim_lease_seconds", timeout if settings.get("heartbeat_seconds") else 0.0)
@@ -407,7 +410,7 @@ class SimulatedLab:
         injector = FaultInjector(random_faults, self) if random_faults else None
         process.start(program, self._scheduler.now + after + self.choices.pick(START_UP), injector)
 
-    def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: ConsumerSettings) -> None:
+    def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: Settings) -> None:
         """Start a consumer, for the first time or again."""
         process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
         kind = self._staging.consumer
@@ -424,7 +427,7 @@ class SimulatedLab:
         process.start_again = lambda: self._start_again(known_as, process, settings)
         self._start(process, program, "consumer")
 
-    def _start_again(self, known_as: str, before: SimulatedProcess, settings: ConsumerSettings) -> None:
+    def _start_again(self, known_as: str, before: SimulatedProcess, settings: Settings) -> None:
         def come_back() -> Strand:
             # The time of the wake-up has come; whoever was dismissed meanwhile stays away.
             if known_as not in self._dismissed:
@@ -504,30 +507,14 @@ def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> Messag
     )
 
 
-#: How the consumer's variables reach its options (see ``services.consumer.settings``); a test keeps the two together.
-_OPTION_OF: Mapping[str, str] = {
-    "wait_time_seconds": "wait_seconds",
-    "max_messages": "max_messages",
-    "message_limit": "message_limit",
-    "idle_timeout_seconds": "idle_timeout",
-    "idempotency_cache_size": "cache_size",
-    "reject_payload_marker": "reject_marker",
-    "business_idempotency_field": "business_field",
-    "schema_version": "schema_version",
-    "claim_lease_seconds": "lease_seconds",
-    "min_lease_seconds": "min_lease",
-    "heartbeat_seconds": "heartbeat_seconds",
-    "max_age_seconds": "max_age",
-}
-
-
-def consumer_options(owner: str, settings: ConsumerSettings) -> ConsumerOptions:
+def consumer_options(owner: str, settings: Settings) -> ConsumerOptions:
     """Return the options that a consumer has with these settings."""
-    given: dict[str, Any] = {_OPTION_OF[name]: value for name, value in settings.items() if name in _OPTION_OF}
-    return ConsumerOptions(owner, **{"wait_seconds": WAIT_TIME_SECONDS, **given})
+    known = ConsumerOptions.model_fields
+    given = {name: value for name, value in settings.items() if name in known}
+    return ConsumerOptions(owner=owner, **{"wait_time_seconds": WAIT_TIME_SECONDS, **given})
 
 
-def _delay(settings: ConsumerSettings) -> tuple[Fault, ...]:
+def _delay(settings: Settings) -> tuple[Fault, ...]:
     seconds = settings.get("side_effect_delay_seconds", 0.0)
     return (Fault("delay", "PerformSideEffect", nth=0, seconds=seconds),) if seconds else ()
 

@@ -6,13 +6,14 @@ wrong in it, goes wrong by a random_fault.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from scenarios.catalog.graceful_shutdown.checks import ABANDONED, BEGUN_AFTER_SIGTERM
 from scenarios.catalog.partial_batch.checks import REFUSED_AND_FORGOTTEN
 from scenarios.checks.invariants import FIFO, STANDARD, Invariant
-from scenarios.lab import ConsumerSettings, Lab, QueueInfo
+from scenarios.lab import Lab, QueueInfo
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from scenarios.simulation.lab import SimulatedLab
 from scenarios.simulation.message_mixes import POISON_MARKER, MessageMix, draw_messages
@@ -48,7 +49,7 @@ class _Shape:
     name: str
     summary: str
     mix: MessageMix
-    settings: ConsumerSettings
+    settings: Mapping[str, Any]
     queue: QueueInfo = STANDARD_QUEUE
     consumers: int = 2
     faults: tuple[Fault, ...] = ()
@@ -62,7 +63,7 @@ def _workload(shape: _Shape) -> Workload:
         # The messages are drawn, which no lab of real processes can do.
         simulated = cast("SimulatedLab", lab)
         messages = draw_messages(simulated.choices, shape.mix, lab.parameters.count)
-        settings: ConsumerSettings = {**shape.settings, "max_messages": lab.parameters.batch_size}
+        settings = {**shape.settings, "max_messages": lab.parameters.batch_size}
         consumers = [lab.start_consumer(faults=shape.faults, **settings) for _ in range(shape.consumers)]
         simulated.send(messages)
         lab.settle(deadline=DEADLINE)

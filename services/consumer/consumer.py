@@ -12,13 +12,13 @@ twins in ``services.consumer.naive`` do, and so can a consumer of your own (``CO
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from services.consumer.options import ConsumerOptions
+from services.consumer.recent_keys import RecentKeys
 from services.operations import (
     AlreadyCompleted,
     AppendToLog,
@@ -113,7 +113,7 @@ class Consumer:
         self.stopping = False
         self.done = 0
         self._requests = 0
-        self._completed: OrderedDict[str, None] = OrderedDict()
+        self._completed = RecentKeys(options.idempotency_cache_size)
         self._in_hand: list[Delivery] = []
         self._facts = QueueFacts(visibility_timeout=0, fifo=False)
 
@@ -131,7 +131,7 @@ class Consumer:
         backoff = BACKOFF[0]
         while not self.stopping and self._wanted():
             try:
-                messages: tuple[Message, ...] = yield Receive(self._wanted(), self.options.wait_seconds)
+                messages: tuple[Message, ...] = yield Receive(self._wanted(), self.options.wait_time_seconds)
             except OperationFailed as error:
                 if not error.transient:
                     raise
@@ -144,7 +144,7 @@ class Consumer:
             if messages:
                 yield from self.handle_batch(messages, received_at=now)
                 quiet_since = yield ReadClock()
-            elif 0 < self.options.idle_timeout <= now - quiet_since:
+            elif 0 < self.options.idle_timeout_seconds <= now - quiet_since:
                 break
         yield Note("stopped", {"done": self.done, "signalled": self.stopping, "requests": self._requests})
         return self.done
@@ -195,8 +195,8 @@ class Consumer:
 
     def open(self, message: Message, visible_at: float) -> Delivery:
         """Read a message: its payload and key, or the complaint for which it is to be rejected."""
-        if self.options.reject_marker and self.options.reject_marker in message.body:
-            complaint = f"the body contains the marker {self.options.reject_marker!r}"
+        if self.options.reject_payload_marker and self.options.reject_payload_marker in message.body:
+            complaint = f"the body contains the marker {self.options.reject_payload_marker!r}"
             return Delivery(message, {}, message.message_id, visible_at, complaint)
         try:
             payload = parse_payload(message.body)
@@ -208,7 +208,7 @@ class Consumer:
 
     def key_of(self, payload: dict[str, Any], message_id: str) -> str:
         """Return the key under which a message's side effect happens once; see :func:`services.payload.effect_key`."""
-        return effect_key(payload, message_id, self.options.business_field)
+        return effect_key(payload, message_id, self.options.business_idempotency_field)
 
     def _handled(self, delivery: Delivery, outcome: Outcome) -> Note:
         self.done += outcome is Outcome.DONE
@@ -246,6 +246,8 @@ class Consumer:
             return (yield from self.process(delivery))
         except OperationFailed as error:
             yield Note("failed", {"key": delivery.key, "error": str(error)}, logging.WARNING)
+        except MemoryError:
+            raise  # no bug of a step: the machine is at its end, and so is the process
         except Exception as error:  # noqa: BLE001 - a bug of a step fails closed like an outage: the message stays
             said = f"{type(error).__name__}: {error}"
             yield Note("failed", {"key": delivery.key, "error": said}, logging.ERROR)
@@ -255,7 +257,7 @@ class Consumer:
 
     def process(self, delivery: Delivery) -> Task[Outcome]:
         """Claim, look up, perform, complete."""
-        if delivery.key in self._completed:
+        if self._completed.use(delivery.key):
             return Outcome.DUPLICATE
 
         claim = yield from self.claim(delivery)
@@ -281,12 +283,13 @@ class Consumer:
         """Take the key for ourselves, for as long as the delivery is ours or as the options say."""
         if not self.options.claims:
             return Claimed(fencing_token=0)  # which is no first attempt: without claims the ledger is asked each time
-        lease = self.options.lease_seconds
+        lease = self.options.claim_lease_seconds
         if lease is None:
             now = yield ReadClock()
             margin = (1 - LEASE_PART) * self._facts.visibility_timeout
             lease = delivery.visible_at - margin - now
-            if lease <= self.options.min_lease:
+            shortest = self.options.min_lease_seconds
+            if lease <= (margin if shortest is None else shortest):
                 return HeldByAnother("the queue: the message is about to become visible again", 0.0)
         claim: ClaimResult = yield Claim(delivery.key, self.options.owner, lease)
         if isinstance(claim, Claimed):
@@ -310,16 +313,14 @@ class Consumer:
         """Cause the side effect, and say so in the log file where there is one."""
         message = delivery.message
         yield PerformSideEffect(delivery.key, message.message_id, sequence_of(delivery.payload), message.group)
-        if self.options.log_path:
-            yield AppendToLog(self.options.log_path, str(delivery.payload.get(self.options.log_field, "")))
+        if self.options.side_effect_log_path:
+            yield AppendToLog(
+                self.options.side_effect_log_path, str(delivery.payload.get(self.options.side_effect_log_field, ""))
+            )
 
     def remember(self, key: str) -> None:
-        """Keep a completed key in memory, the newest ones only."""
-        if self.options.cache_size:
-            self._completed[key] = None
-            self._completed.move_to_end(key)
-            if len(self._completed) > self.options.cache_size:
-                self._completed.popitem(last=False)
+        """Keep a completed key in memory, so that a duplicate costs no call."""
+        self._completed.add(key)
 
     def _release_claim(self, delivery: Delivery) -> Task[None]:
         """Let the next attempt begin at once; where even this fails, the lease ends by itself."""
@@ -380,7 +381,7 @@ class Consumer:
     def _extend(self, delivery: Delivery) -> Task[None]:
         timeout = self._facts.visibility_timeout
         if delivery.claim is not None:
-            lease = self.options.lease_seconds or LEASE_PART * timeout
+            lease = self.options.claim_lease_seconds or LEASE_PART * timeout
             if not (yield RenewClaim(delivery.key, delivery.claim, lease)):
                 yield Note("claim-lost", {"key": delivery.key}, logging.WARNING)
                 self._drop(delivery)

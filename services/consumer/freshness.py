@@ -27,11 +27,13 @@ class FreshnessConsumer(Consumer):
     def perform(self, delivery: Delivery) -> Task[None]:
         """Cause the side effect, unless it comes too late."""
         created = created_of(delivery.payload, self.options.timestamp_field)
-        if self.options.max_age and created is not None:
+        if self.options.max_age_seconds and created is not None:
             age = (yield ReadWallClock()) - created
-            if age > self.options.max_age:
+            if age > self.options.max_age_seconds:
                 delivery.outcome = Outcome.EXPIRED
                 about = {"key": delivery.key, "message_id": delivery.message.message_id}
-                yield Note("expired", {**about, "age": round(age, 3), "max_age": self.options.max_age}, logging.WARNING)
+                yield Note(
+                    "expired", {**about, "age": round(age, 3), "max_age": self.options.max_age_seconds}, logging.WARNING
+                )
                 return
         yield from super().perform(delivery)

@@ -15,18 +15,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from services import process, runtime
+from services.batches import MAX_ENTRIES
 from services.classes import load_class
 from services.errors import ConfigurationError
-from services.faults import MAX_SECONDS, FaultPlan
+from services.faults import FaultPlan
 from services.operations import OperationFailed, OutgoingMessage
 from services.producer.large_payload import LargePayloadProducer
 from services.producer.messages import PAYLOAD_FIELDS, MessagePlan, plan_messages
 from services.producer.producer import PURGE_SECONDS, Producer, SendReport
 from services.producer.settings import ProducerSettings
 from services.settings import read_settings
+from services.variables import MAX_SECONDS
 
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MAX_BATCH = 10
 #: Bytes of a payload at the most; it is held in memory.
 MAX_PAYLOAD = 100_000_000
 #: Messages that one run sends at the most: all of them are made before the first is sent.
@@ -142,8 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--batch-size",
-        type=_whole(1, MAX_BATCH),
-        default=MAX_BATCH,
+        type=_whole(1, MAX_ENTRIES),
+        default=MAX_ENTRIES,
         metavar="N",
         help="messages a call, 1 to 10 (default 10)",
     )

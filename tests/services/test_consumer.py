@@ -32,7 +32,13 @@ DENIED = op.OperationFailed("AccessDenied", "never", transient=False)
 
 def consume(world, kind=Consumer, **options):
     """Run a consumer over a world until the queue is quiet; return how many messages were done."""
-    defaults = {"owner": "me", "max_messages": 10, "wait_seconds": 1, "idle_timeout": 1.0, "cache_size": 0}
+    defaults = {
+        "owner": "me",
+        "max_messages": 10,
+        "wait_time_seconds": 1,
+        "idle_timeout_seconds": 1.0,
+        "idempotency_cache_size": 0,
+    }
     return step(kind(ConsumerOptions(**{**defaults, **options})).poll(), world)
 
 
@@ -80,20 +86,39 @@ class TestTheWayOfOneMessage:
 
     def test_a_completed_key_is_remembered_and_costs_no_operation(self):
         world = World([message(1)], [message(1, receive_count=2)])
-        consume(world, cache_size=10)
+        consume(world, idempotency_cache_size=10)
         assert world.kinds().count("Claim") == 1
         assert world.deleted == ["m-1", "m-1"]
 
-    def test_the_memory_forgets_the_oldest_key_first(self):
-        world = World(*[[message(number)] for number in (1, 2, 3)], [message(1)], [message(3)])
-        consume(world, cache_size=2)
-        assert world.kinds().count("Claim") == 4
+    @pytest.mark.parametrize(("order", "claims"), [((1, 2, 3, 1, 3), 4), ((1, 2, 1, 3, 1), 3), ((1, 2, 1, 3, 2), 4)])
+    def test_the_memory_forgets_the_least_recently_used_key_first(self, order, claims):
+        world = World(*[[message(number)] for number in order])
+        consume(world, idempotency_cache_size=2)
+        assert world.kinds().count("Claim") == claims
 
     def test_two_messages_with_one_business_key_cause_one_side_effect(self):
         world = World([message(1, order="o-9"), message(2, order="o-9")])
-        consume(world, business_field="order")
+        consume(world, business_idempotency_field="order")
         assert world.ledger == {"o-9": 1}
         assert world.deleted == ["m-1", "m-2"]
+
+    @pytest.mark.parametrize("fields", ["order,action", "order+action", " order , action"])
+    def test_a_business_key_of_two_fields_tells_a_refund_from_its_charge(self, fields):
+        charge, refund = {"order": "o-9", "action": "charge"}, {"order": "o-9", "action": "refund"}
+        world = World([message(1, **charge), message(2, **refund), message(3, **charge)])
+        consume(world, business_idempotency_field=fields)
+        assert world.ledger == {'["o-9","charge"]': 1, '["o-9","refund"]': 1}
+        assert world.outcomes() == ["done", "done", "duplicate"]
+
+    def test_a_business_key_of_two_fields_is_that_of_no_other_pair(self):
+        world = World([message(1, order="a,b", action="c"), message(2, order="a", action="b,c")])
+        consume(world, business_idempotency_field="order,action")
+        assert len(world.ledger) == 2
+
+    def test_a_payload_without_one_of_the_business_fields_is_rejected(self):
+        world = World([message(1, order="o-9")])
+        consume(world, business_idempotency_field="order,action")
+        assert (world.outcomes(), world.ledger) == (["rejected"], {})
 
     def test_without_an_id_the_message_id_is_the_key(self):
         world = World([message(body='{"work": 3}')])
@@ -102,7 +127,7 @@ class TestTheWayOfOneMessage:
 
     def test_the_log_gets_the_chosen_field_once_a_side_effect(self):
         world = World([message(4)], [message(4, receive_count=2)])
-        consume(world, log_path="somewhere", log_field="sequence")
+        consume(world, side_effect_log_path="somewhere", side_effect_log_field="sequence")
         assert world.log == ["4"]
 
     def test_without_a_status_table_the_ledger_is_asked_each_time(self):
@@ -139,16 +164,23 @@ class TestTheLease:
         assert world.outcomes() == ["done", "held"]
         assert world.ledger == {"key-1": 1}
 
+    @pytest.mark.parametrize(("work", "outcome"), [(7.5, "done"), (8.5, "held")])
+    def test_by_itself_a_lease_is_no_shorter_than_the_margin_behind_it(self, work, outcome):
+        world = World([message(1), message(2)], visibility_timeout=10)
+        world.on[op.PerformSideEffect] = lambda _: setattr(world, "clock", world.clock + work)
+        consume(world)
+        assert world.outcomes() == ["done", outcome]
+
     @pytest.mark.parametrize(("work", "outcome"), [(6.5, "done"), (7.5, "held")])
     def test_a_message_whose_lease_could_end_before_its_work_is_not_begun(self, work, outcome):
         world = World([message(1), message(2)], visibility_timeout=10)
         world.on[op.PerformSideEffect] = lambda _: setattr(world, "clock", world.clock + work)
-        consume(world, min_lease=2.0)
+        consume(world, min_lease_seconds=2.0)
         assert world.outcomes() == ["done", outcome]
 
     def test_a_lease_of_its_own_counts_from_the_claim(self):
         world = World([message(1)])
-        consume(world, lease_seconds=60.0)
+        consume(world, claim_lease_seconds=60.0)
         assert [item.lease_seconds for item in world.asked if isinstance(item, op.Claim)] == [60.0]
 
 
@@ -248,12 +280,12 @@ class TestRejecting:
     @pytest.mark.parametrize("fields", [{}, {"order": None}, {"order": ""}, {"order": {"id": 1}}, {"order": True}])
     def test_a_payload_without_the_business_field_is_rejected(self, fields):
         world = World([message(1, **fields)])
-        consume(world, business_field="order")
+        consume(world, business_idempotency_field="order")
         assert (world.outcomes(), world.ledger) == (["rejected"], {})
 
     def test_a_body_with_the_marker_is_rejected_and_never_claimed(self):
         world = World([message(1, poison=True), message(2)])
-        consume(world, reject_marker='"poison": true')
+        consume(world, reject_payload_marker='"poison": true')
         assert world.outcomes() == ["rejected", "done"]
         assert world.claims.keys() == {"key-2"}
 
@@ -304,21 +336,21 @@ class TestFifo:
     def test_a_held_or_rejected_message_stops_its_group_too(self):
         world = World(self.BATCH, fifo=True)
         world.claims["key-0"] = (1, "STARTED", True)
-        consume(world, reject_marker='"sequence": 1')
+        consume(world, reject_payload_marker='"sequence": 1')
         assert world.ledger == {}
 
 
 class TestStopping:
     def test_what_is_in_hand_is_finished_and_the_rest_released(self):
         world = World([message(1), message(2), message(3)])
-        consumer = Consumer(ConsumerOptions("me", max_messages=10))
+        consumer = Consumer(ConsumerOptions(owner="me", max_messages=10))
         world.on[op.PerformSideEffect] = lambda _: consumer.stop()
         assert step(consumer.poll(), world) == 1
         assert (world.deleted, world.released) == (["m-1"], ["m-2", "m-3"])
 
     def test_a_long_poll_that_returns_after_the_signal_is_not_processed(self):
         world = World([message(1)])
-        consumer = Consumer(ConsumerOptions("me"))
+        consumer = Consumer(ConsumerOptions(owner="me"))
         world.on[op.Receive] = lambda _: consumer.stop()
         assert step(consumer.poll(), world) == 0
         assert (world.released, world.ledger) == (["m-1"], {})
@@ -326,7 +358,7 @@ class TestStopping:
     def test_a_release_that_fails_is_left_to_the_visibility_timeout(self):
         world = World([message(1)])
         world.answer(op.ChangeVisibility, UNAVAILABLE)
-        consumer = Consumer(ConsumerOptions("me"))
+        consumer = Consumer(ConsumerOptions(owner="me"))
         world.on[op.Receive] = lambda _: consumer.stop()
         assert step(consumer.poll(), world) == 0
 
@@ -337,7 +369,7 @@ class TestStopping:
 
     def test_an_idle_consumer_ends_after_its_timeout(self):
         world = World()
-        assert consume(world, wait_seconds=2, idle_timeout=5.0) == 0
+        assert consume(world, wait_time_seconds=2, idle_timeout_seconds=5.0) == 0
         assert world.kinds().count("Receive") == 3
 
 
@@ -353,7 +385,7 @@ class TestHeartbeat:
         assert self.run_one_beat(world, beats=3) == ["RenewClaim"]
 
     def test_it_never_beats_when_it_is_off(self):
-        consumer = Consumer(ConsumerOptions("me"))
+        consumer = Consumer(ConsumerOptions(owner="me"))
         assert list(consumer.heartbeat()) == []
 
     def test_it_survives_a_failing_store(self):
@@ -371,7 +403,12 @@ class TestHeartbeat:
         """Let the heartbeat beat in the middle of the first side effect, or elsewhere; return what it asked for."""
         consumer = Consumer(
             ConsumerOptions(
-                "me", heartbeat_seconds=3.0, max_messages=10, idle_timeout=1.0, wait_seconds=1, lease_seconds=9.0
+                owner="me",
+                heartbeat_seconds=3.0,
+                max_messages=10,
+                idle_timeout_seconds=1.0,
+                wait_time_seconds=1,
+                claim_lease_seconds=9.0,
             )
         )
         heartbeat = consumer.heartbeat()
@@ -410,7 +447,7 @@ class TestTheNaiveTwins:
 
     def test_a_rejected_message_is_deleted_and_gone(self):
         world = World([message(1, poison=True)])
-        consume(world, DeletesRejected, reject_marker='"poison": true')
+        consume(world, DeletesRejected, reject_payload_marker='"poison": true')
         assert (world.deleted, world.outcomes()) == (["m-1"], ["discarded"])
 
     def test_going_on_after_a_failure_lets_the_group_overtake(self):
@@ -475,7 +512,7 @@ class TestWhatTheTwinsLeaveOut:
 
     def test_whoever_keys_by_the_message_pays_an_order_twice(self):
         world = World([message(1, order="o-9"), message(2, order="o-9")])
-        consume(world, KeyedByMessage, business_field="order")
+        consume(world, KeyedByMessage, business_idempotency_field="order")
         assert world.ledger == {"key-1": 1, "key-2": 1}
 
     def test_whoever_answers_for_a_batch_as_a_whole_deletes_nothing_beside_poison(self):

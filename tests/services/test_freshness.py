@@ -11,7 +11,7 @@ NOW = 1000.0
 
 
 def drain(world, **options):
-    return consume(world, FreshnessConsumer, **{"max_age": 10.0, **options})
+    return consume(world, FreshnessConsumer, **{"max_age_seconds": 10.0, **options})
 
 
 def test_what_is_too_old_is_deleted_and_completed_as_expired_and_has_no_side_effect():
@@ -43,7 +43,7 @@ def test_a_time_that_is_no_number_is_no_time():
 
 def test_without_a_limit_nothing_is_too_old():
     world = World([message(1, created_at=0)])
-    assert drain(world, max_age=0.0) == 1
+    assert drain(world, max_age_seconds=0.0) == 1
 
 
 def test_the_field_can_have_another_name():

@@ -25,7 +25,9 @@ def stored(*messages):
 
 
 def consume(world, kind=LargePayloadConsumer):
-    options = ConsumerOptions("me", max_messages=10, wait_seconds=1, idle_timeout=1.0, cache_size=0)
+    options = ConsumerOptions(
+        owner="me", max_messages=10, wait_time_seconds=1, idle_timeout_seconds=1.0, idempotency_cache_size=0
+    )
     return step(kind(options).poll(), world)
 
 

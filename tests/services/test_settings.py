@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from services.consumer.__main__ import load_consumer
@@ -8,6 +10,7 @@ from services.consumer.settings import ConsumerSettings
 from services.errors import ConfigurationError
 from services.faults import Fault
 from services.settings import ServiceSettings, read_settings
+from services.tables import PAGE, TABLES, with_tables
 
 QUEUE = "http://127.0.0.1:4566/000000000000/q"
 
@@ -28,9 +31,10 @@ def consumer_settings(monkeypatch, **variables):
 def test_the_defaults_are_the_documented_ones(monkeypatch):
     settings = consumer_settings(monkeypatch, MESSAGE_STATUS_TABLE="s", MESSAGE_SIDE_EFFECTS_TABLE="e")
     assert settings.options("me") == ConsumerOptions(
-        owner="me", wait_seconds=10, max_messages=1, message_limit=0, idle_timeout=0.0, cache_size=1000,
-        reject_marker="", business_field="", claims=True, ledger=True, lease_seconds=None, heartbeat_seconds=0.0,
-        log_path="", log_field="sequence",
+        owner="me", wait_time_seconds=10, max_messages=1, message_limit=0, idle_timeout_seconds=0.0,
+        idempotency_cache_size=1000, reject_payload_marker="", business_idempotency_field="", claims=True, ledger=True,
+        claim_lease_seconds=None, min_lease_seconds=None, heartbeat_seconds=0.0, max_age_seconds=0.0,
+        timestamp_field="created_at", schema_version=0, side_effect_log_path="", side_effect_log_field="sequence",
     )  # fmt: skip
     assert settings.all_faults() == ()
     assert (settings.crash_rate, settings.log_level) == (0.0, "INFO")
@@ -39,18 +43,18 @@ def test_the_defaults_are_the_documented_ones(monkeypatch):
 @pytest.mark.parametrize(
     ("variable", "value", "option", "expected"),
     [
-        ("WAIT_TIME_SECONDS", "20", "wait_seconds", 20),
+        ("WAIT_TIME_SECONDS", "20", "wait_time_seconds", 20),
         ("MAX_MESSAGES", "10", "max_messages", 10),
         ("MESSAGE_LIMIT", "7", "message_limit", 7),
-        ("IDLE_TIMEOUT_SECONDS", "1.5", "idle_timeout", 1.5),
-        ("IDEMPOTENCY_CACHE_SIZE", "0", "cache_size", 0),
-        ("REJECT_PAYLOAD_MARKER", '"poison": true', "reject_marker", '"poison": true'),
-        ("BUSINESS_IDEMPOTENCY_FIELD", "order_id", "business_field", "order_id"),
-        ("CLAIM_LEASE_SECONDS", "12", "lease_seconds", 12.0),
-        ("MIN_LEASE_SECONDS", "2", "min_lease", 2.0),
+        ("IDLE_TIMEOUT_SECONDS", "1.5", "idle_timeout_seconds", 1.5),
+        ("IDEMPOTENCY_CACHE_SIZE", "0", "idempotency_cache_size", 0),
+        ("REJECT_PAYLOAD_MARKER", '"poison": true', "reject_payload_marker", '"poison": true'),
+        ("BUSINESS_IDEMPOTENCY_FIELD", "order_id", "business_idempotency_field", "order_id"),
+        ("CLAIM_LEASE_SECONDS", "12", "claim_lease_seconds", 12.0),
+        ("MIN_LEASE_SECONDS", "2", "min_lease_seconds", 2.0),
         ("HEARTBEAT_SECONDS", "0.5", "heartbeat_seconds", 0.5),
-        ("SIDE_EFFECT_LOG_PATH", "out.log", "log_path", "out.log"),
-        ("SIDE_EFFECT_LOG_FIELD", "work", "log_field", "work"),
+        ("SIDE_EFFECT_LOG_PATH", "out.log", "side_effect_log_path", "out.log"),
+        ("SIDE_EFFECT_LOG_FIELD", "work", "side_effect_log_field", "work"),
         ("MESSAGE_STATUS_TABLE", "", "claims", False),
         ("MESSAGE_SIDE_EFFECTS_TABLE", "", "ledger", False),
     ],
@@ -86,6 +90,9 @@ def test_each_failure_knob_is_a_fault(monkeypatch, variable, value, fault):
         ("IDLE_TIMEOUT_SECONDS", "inf"),
         ("SIDE_EFFECT_DELAY_SECONDS", "-0.1"),
         ("CLAIM_LEASE_SECONDS", "0"),
+        ("MIN_LEASE_SECONDS", "-1"),
+        ("BUSINESS_IDEMPOTENCY_FIELD", "order_id,"),
+        ("BUSINESS_IDEMPOTENCY_FIELD", "order_id+order_id"),
         ("CLAIM_LEASE_SECONDS", "1e308"),
         ("SIDE_EFFECT_DELAY_SECONDS", "43201"),
         ("IDEMPOTENCY_CACHE_SIZE", "many"),
@@ -166,3 +173,19 @@ def test_a_module_that_cannot_be_imported_is_one_sentence(tmp_path, monkeypatch,
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigurationError, match=f"CONSUMER is '{name}:Mine', which cannot be loaded"):
         load_consumer(f"{name}:Mine")
+
+
+def test_the_page_has_the_variables_as_they_are_declared():
+    assert PAGE.read_text() == with_tables(PAGE.read_text()), "run `python -m services.tables`"
+
+
+def test_a_page_whose_table_was_edited_is_found_out():
+    spoiled = PAGE.read_text().replace("the long poll, 0 to 20", "the long poll")
+    assert with_tables(spoiled) != spoiled
+
+
+def test_every_variable_has_a_meaning_and_stands_in_one_table():
+    declared = {name.upper() for name in ConsumerSettings.model_fields}
+    in_tables = [name for table in TABLES.values() for name in re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)]
+    assert sorted(in_tables) == sorted(declared)
+    assert all(field.description for field in ConsumerSettings.model_fields.values())

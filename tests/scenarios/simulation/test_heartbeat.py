@@ -33,7 +33,7 @@ def beat(consumer, answers, beats=1):
 
 
 def consumer_at_work():
-    consumer = Consumer(ConsumerOptions("me", heartbeat_seconds=1.0))
+    consumer = Consumer(ConsumerOptions(owner="me", heartbeat_seconds=1.0))
     message = op.Message("m", "handle", "{}")
     consumer._in_hand = [Delivery(message, {}, "k", visible_at=10.0, claim=1)]
     return consumer

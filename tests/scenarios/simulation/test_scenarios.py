@@ -1,7 +1,5 @@
 """Every story in simulated time: it shows what it is to show, and nothing goes wrong beyond what may."""
 
-import dataclasses
-
 import pytest
 
 from scenarios.catalog import all_scenarios
@@ -9,12 +7,13 @@ from scenarios.errors import RequestError, ServiceFailedError
 from scenarios.exploration.campaign import violated_by
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY, faults_met
 from scenarios.history import History
-from scenarios.lab import ConsumerSettings
-from scenarios.simulation.lab import _OPTION_OF, WAIT_TIME_SECONDS, consumer_class, consumer_options
+from scenarios.lab import checked_settings
+from scenarios.simulation.lab import WAIT_TIME_SECONDS, consumer_class, consumer_options
 from scenarios.simulation.workloads import ALL as WORKLOADS
 from scenarios.verdict import Outcome
 from services.consumer.consumer import Consumer
-from services.consumer.settings import ConsumerSettings as RealSettings
+from services.consumer.options import ConsumerVariables
+from services.consumer.settings import ConsumerSettings
 
 SCENARIOS = sorted(all_scenarios())
 NAMES = [workload.scenario.name for workload in WORKLOADS]
@@ -64,28 +63,39 @@ def test_more_messages_make_a_longer_story_and_no_other_verdict(simulated):
     assert simulated("crash", 1, count=200, with_faults=True).verdict.outcome is Outcome.PASS
 
 
-def test_a_consumers_variables_mean_the_same_as_in_a_real_process():
-    values = {
-        "max_messages": 7,
-        "wait_time_seconds": 3,
-        "message_limit": 5,
-        "idle_timeout_seconds": 2.5,
-        "idempotency_cache_size": 9,
-        "reject_payload_marker": "bad",
-        "business_idempotency_field": "order_id",
-        "schema_version": 2,
-        "claim_lease_seconds": 4.5,
-        "min_lease_seconds": 0.5,
-        "heartbeat_seconds": 1.5,
-        "max_age_seconds": 6.5,
-    }
-    assert values.keys() == _OPTION_OF.keys()
-    assert ConsumerSettings.__annotations__.keys() - values.keys() == {"side_effect_delay_seconds", "crash_rate"}
+#: A value of each option that is not its default.
+VALUES = {
+    "max_messages": 7,
+    "wait_time_seconds": 3,
+    "message_limit": 5,
+    "idle_timeout_seconds": 2.5,
+    "idempotency_cache_size": 9,
+    "reject_payload_marker": "bad",
+    "business_idempotency_field": "order_id,action",
+    "schema_version": 2,
+    "claim_lease_seconds": 4.5,
+    "min_lease_seconds": 0.5,
+    "heartbeat_seconds": 1.5,
+    "max_age_seconds": 6.5,
+    "timestamp_field": "at",
+    "side_effect_log_path": "log",
+    "side_effect_log_field": "work",
+}
+
+
+def test_an_option_means_the_same_in_a_simulated_and_in_a_real_process():
+    assert VALUES.keys() == ConsumerVariables.model_fields.keys()
     tables = {"message_status_table": "s", "message_side_effects_table": "l", "queue_url": "http://q"}
-    real = RealSettings(_env_file=None, **values, **tables).options("me")
-    assert consumer_options("me", values) == real
-    without = RealSettings(_env_file=None, **tables).options("me")
-    assert consumer_options("me", {}) == dataclasses.replace(without, wait_seconds=WAIT_TIME_SECONDS)
+    real = ConsumerSettings(_env_file=None, **VALUES, **tables).options("me")
+    assert consumer_options("me", VALUES) == real
+    without = ConsumerSettings(_env_file=None, **tables).options("me")
+    assert consumer_options("me", {}) == without.model_copy(update={"wait_time_seconds": WAIT_TIME_SECONDS})
+
+
+@pytest.mark.parametrize("settings", [{"max_mesages": 1}, {"queue_url": "x"}, {"max_messages": 11}, {"seed": 1}])
+def test_a_story_that_sets_what_is_no_option_of_its_is_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        checked_settings(settings)
 
 
 def test_a_consumer_that_raises_is_a_sentence(simulated, monkeypatch):
