@@ -7,11 +7,11 @@ and answers with evidence or with None.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scenarios.history import Call, Delivery, Effect, FaultStrike, History, Record, SentMessage
+from scenarios.history import Call, Delivery, Effect, FaultStrike, History, Record
 
 Operation = str
 Point = str
@@ -109,38 +109,6 @@ def _came_again(history: History, message_id: str, strike: FaultStrike) -> Deliv
 # --- deliveries --------------------------------------------------------------------------------------------------
 
 
-def find_delivered_again_at_work(history: History) -> Evidence | None:
-    """Find messages that were delivered to another consumer while the first was still at work on them."""
-    found = []
-    for deliveries in history.deliveries_of.values():
-        for first in deliveries:
-            over = _end_of_work(history, first)
-            if over is None:
-                continue
-            found += [(first, later, over) for later in deliveries if _during(first, later, over)][:1]
-    if not found:
-        return None
-    first, later, over = found[0]
-    summary = (
-        f"{times(len(found))}, e.g. {history.name(first.message_id)}: {later.process} received it "
-        f"{later.time - first.time:.1f} s after {first.process}, which was at work for {over.ended - first.time:.1f} s"
-    )
-    return Evidence(summary, len(found), (*first.call.records, *later.call.records, *over.records))
-
-
-def _end_of_work(history: History, delivery: Delivery) -> Call | None:
-    """Return the side effect that a delivery led to in its own process."""
-    message = history.messages.get(delivery.message_id)
-    for effect in history.effects_of.get(message.key, ()) if message else ():
-        if effect.process == delivery.process and effect.call.started >= delivery.time and effect.status == "ok":
-            return effect.call
-    return None
-
-
-def _during(first: Delivery, later: Delivery, over: Call) -> bool:
-    return later.process != first.process and first.time < later.time < over.ended
-
-
 def find_dead_lettered_exactly(history: History) -> Evidence | None:
     """Find that each poison message was received exactly max-receive-count times, and then dead-lettered."""
     poison = [message for message in history.messages.values() if message.poison]
@@ -163,100 +131,7 @@ def find_dead_lettered_exactly(history: History) -> Evidence | None:
     )
 
 
-def find_all_sent(history: History) -> Evidence | None:
-    """Find that messages were sent, and that each send was acknowledged."""
-    count = len(history.sends)
-    unclear = [call for call in history.calls("Send") if call.status != "ok" or call.result["failed"]]
-    return Evidence(f"{count} messages, all acknowledged", count) if count and not unclear else None
-
-
-def find_all_deleted(history: History) -> Evidence | None:
-    """Find that each message that was sent was deleted."""
-    count = len(history.sends)
-    if not count or any(message.message_id not in history.gone for message in history.sends):
-        return None
-    return Evidence(f"{count} of {count} messages", count)
-
-
 # --- message groups ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """A side effect that failed, and the one by which the same message was done later."""
-
-    failed: Effect
-    done: Effect
-
-
-def _stops(history: History) -> Iterable[_Stop]:
-    for effects in history.effects_of.values():
-        for failed in effects:
-            if failed.status == "fail" and failed.group is not None:
-                done = [item for item in effects if item.status == "ok" and item.call.started > failed.call.ended]
-                if done:
-                    yield _Stop(failed, done[0])
-
-
-def find_group_stopped_and_resumed(history: History) -> Evidence | None:
-    """Find a failure in the middle of a group after which the group stood still, and then went on in order.
-
-    There must have been something to hold back: later messages of the group, in the same receive.
-    """
-    for stop in _stops(history):
-        held_back = _behind(history, stop.failed)
-        effects = [history.effects_of.get(message.key, ()) for message in held_back]
-        begun = [[item for item in tries if item.call.started > stop.failed.call.started] for tries in effects]
-        went_on = all(tries and tries[0].call.started > stop.done.call.started for tries in begun)
-        if held_back and went_on:
-            summary = (
-                f"group {stop.failed.group} stopped at {history.name(stop.failed.message_id)}, held back "
-                f"{len(held_back)} in hand, and went on {stop.done.call.ended - stop.failed.call.ended:.1f} s later"
-            )
-            return Evidence(summary, 1, (*stop.failed.call.records, *stop.done.call.records))
-    return None
-
-
-def _behind(history: History, failed: Effect) -> Sequence[SentMessage]:
-    """Return the messages of the same group that came with a failed one, and behind it."""
-    here = history.messages.get(failed.message_id)
-    receives = [
-        delivery.call
-        for delivery in history.deliveries_of.get(failed.message_id, ())
-        if delivery.process == failed.process and delivery.time <= failed.call.started
-    ]
-    if here is None or not receives:
-        return []
-    together = [history.messages.get(item["message_id"]) for item in receives[-1].result]
-    return [
-        message
-        for message in together
-        if message is not None and message.group == here.group and message.position > here.position
-    ]
-
-
-def find_other_groups_ran_on(history: History) -> Evidence | None:
-    """Find side effects of other groups between a failure and the time when its message was done, by whoever failed.
-
-    That another consumer goes on with them says nothing of the one that failed.
-    """
-    for stop in _stops(history):
-        others = [
-            effect
-            for effect in history.effects
-            if effect.status == "ok"
-            and effect.process == stop.failed.process
-            and effect.group not in (None, stop.failed.group)
-            and stop.failed.call.ended < effect.call.ended < stop.done.call.started
-        ]
-        if others:
-            groups = sorted({str(effect.group) for effect in others})
-            summary = (
-                f"{stop.failed.process} did {len(others)} messages of {', '.join(groups)} while {stop.failed.group} "
-                "stood still"
-            )
-            return Evidence(summary, len(others), (*stop.failed.call.records, *others[0].call.records))
-    return None
 
 
 # --- what the queue itself did -----------------------------------------------------------------------------------
@@ -325,28 +200,41 @@ def _hyphenated(name: str) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
-DELIVERED_AGAIN_AT_WORK = Witness(
-    "delivered-again-at-work",
-    "a message is delivered again while the first consumer is still at work on it",
-    find_delivered_again_at_work,
-)
 DEAD_LETTERED_EXACTLY = Witness(
     "dead-lettered-exactly",
     "each poison message is dead-lettered after exactly max-receive-count receives",
     find_dead_lettered_exactly,
 )
-ALL_SENT = Witness("all-sent", "every message is sent", find_all_sent)
-ALL_DELETED = Witness("all-deleted", "every message is deleted", find_all_deleted)
-GROUP_STOPPED_AND_RESUMED = Witness(
-    "group-stopped-and-resumed",
-    "a message group stops at a failure, and goes on with it",
-    find_group_stopped_and_resumed,
-)
-OTHER_GROUPS_RAN_ON = Witness(
-    "other-groups-ran-on",
-    "the consumer that stops a group goes on with others meanwhile",
-    find_other_groups_ran_on,
-)
 DUPLICATED = Witness("delivered-twice", "the queue delivers a message twice", find_duplicated)
 REORDERED = Witness("reordered", "the queue delivers out of order", find_reordered)
 UNDER_FILLED = Witness("under-filled", "a receive brings fewer messages than there are", find_under_filled)
+
+
+def find_claim_contention(history: History) -> Evidence | None:
+    """Find a key that one consumer wanted while another was between its claim and the end of its side effect."""
+    found: list[tuple[Effect, Call]] = []
+    for refused in history.claims:
+        if refused.answer != "HeldByAnother":
+            continue
+        at_work = [
+            effect
+            for effect in history.effects_of.get(refused.key, ())
+            if effect.process != refused.process and effect.call.started < refused.call.ended < effect.call.ended
+        ]
+        found += [(effect, refused.call) for effect in at_work[:1]]
+    if not found:
+        return None
+    effect, call = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {history.name_of_key(effect.key)}: {call.process} wanted it while {effect.process} "
+        "was at work on it, and was refused"
+    )
+    return Evidence(summary, len(found), (*effect.call.records, *call.records))
+
+
+CLAIM_CONTENTION = Witness(
+    "claim-contention",
+    "a consumer wants what another is at work on, and is refused",
+    find_claim_contention,
+    reads=("Claim",),
+)

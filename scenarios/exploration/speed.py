@@ -69,7 +69,7 @@ def _histories_per_second(messages: int, consumers: int, at_least: float) -> flo
             run=_Crash(consumers),
             invariants=STANDARD,
             witnesses=(),
-            naive_twin=NaiveTwin("services.consumer.naive:WithoutGuard", "claims", "duplicated-side-effect"),
+            naive_twin=NaiveTwin("scenarios.catalog.happy.naive:WithoutGuard", "claims", "duplicated-side-effect"),
             defaults=Parameters(messages, 10),
         ),
         parameters=Parameters(messages, 10),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.catalog import find_scenario
+from scenarios.catalog.fifo_order.naive import GoesOnAfterFailure
+from scenarios.catalog.graceful_shutdown.naive import DropsWhatItHolds
+from scenarios.catalog.happy.naive import WithoutGuard
+from scenarios.catalog.poison.naive import DeletesRejected
 from scenarios.mutants import consumers, others
 from scenarios.simulation import workloads
 from scenarios.simulation.run import queue_of
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.workloads import Workload
-from services.consumer import naive
 from services.consumer.consumer import Consumer
 from services.producer.producer import Producer
 
@@ -62,9 +65,9 @@ _ORDERS, _KEYS = workloads.ORDERS, workloads.BUSINESS_KEYS
 _LONG, _GROUPS = workloads.LONG_WORK, workloads.GROUPS
 
 MUTANTS: tuple[Mutant, ...] = (
-    _consumer("no guard at all", naive.WithoutGuard, _ORDERS, _TWICE),
-    _consumer("poison is acknowledged", naive.DeletesRejected, _ORDERS, "poison-acknowledged"),
-    _consumer("FIFO goes on after a failure", naive.GoesOnAfterFailure, _GROUPS, "order-violated"),
+    _consumer("no guard at all", WithoutGuard, _ORDERS, _TWICE),
+    _consumer("poison is acknowledged", DeletesRejected, _ORDERS, "poison-acknowledged"),
+    _consumer("FIFO goes on after a failure", GoesOnAfterFailure, _GROUPS, "order-violated"),
     _consumer("no look into the ledger", consumers.NeverLooksUp, _ORDERS, _TWICE),
     _consumer("looks up before it claims", consumers.LooksUpBeforeItClaims, workloads.ZOMBIES, _TWICE),
     _consumer("complete before effect", consumers.CompletesBeforeItPerforms, _ORDERS, _LOST),
@@ -87,7 +90,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _consumer("malformed bodies deleted", consumers.DeletesMalformed, _ORDERS, "poison-acknowledged"),
     _consumer("poison worked on", consumers.WorksOnPoison, _ORDERS, "poison-acknowledged"),
     _consumer("processed after SIGTERM", consumers.GoesOnAfterSigterm, _ORDERS, "begun-after-sigterm"),
-    _consumer("in hand at SIGTERM, and dropped", naive.DropsWhatItHolds, _ORDERS, "abandoned-at-shutdown"),
+    _consumer("in hand at SIGTERM, and dropped", DropsWhatItHolds, _ORDERS, "abandoned-at-shutdown"),
     _consumer("in hand at SIGTERM, and cancelled", consumers.BreaksOffWhatIsInHand, _ORDERS, "abandoned-at-shutdown"),
     _consumer("unclear side effect repeated", consumers.RepeatsAnUnclearSideEffect, _ORDERS, _TWICE),
     _consumer("an idempotency key for all calls", consumers.HasOneIdempotencyKey, _ORDERS, _DEAD),

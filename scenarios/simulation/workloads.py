@@ -77,7 +77,9 @@ def _workload(shape: _Shape) -> Workload:
         invariants=(*shape.invariants, REFUSED_AND_FORGOTTEN, BEGUN_AFTER_SIGTERM, ABANDONED),
         witnesses=(),
         naive_twin=NaiveTwin(
-            "services.consumer.naive:WithoutGuard", "claims and the look into the ledger", "duplicated-side-effect"
+            "scenarios.catalog.happy.naive:WithoutGuard",
+            "claims and the look into the ledger",
+            "duplicated-side-effect",
         ),
         defaults=shape.parameters,
         delivery=shape.delivery,

@@ -6,7 +6,7 @@
                  └ COMPLETED: delete.  Held by another, lease alive: leave it to become visible again
 
 Nothing here does any I/O, reads a clock or knows in which tier it runs. A subclass replaces one step: the naive
-twins in ``services.consumer.naive`` do, and so can a consumer of your own (``CONSUMER=your.module:YourConsumer``).
+twins in ``scenarios/catalog`` do, and so can a consumer of your own (``CONSUMER=your.module:YourConsumer``).
 """
 
 from __future__ import annotations

@@ -52,11 +52,3 @@ class IdempotencyKeyConsumer(Consumer):
                 yield Sleep(FIRST_BACKOFF * 2 ** (attempt - 1))
             else:
                 return
-
-
-class NewKeyForEachAttempt(IdempotencyKeyConsumer):
-    """A naive twin: make up a key for each call, as a client library does that was never told of one."""
-
-    def idempotency_key(self, delivery: Delivery, attempt: int) -> str:
-        """Return a key that no call has had before."""
-        return f"{self.options.owner}-{delivery.key}-{delivery.message.receive_count}-{attempt}"

@@ -95,11 +95,3 @@ class SagaConsumer(Consumer):
     def is_first_attempt(self, delivery: Delivery) -> bool:
         """Tell whether nobody has ever claimed this order before."""
         return delivery.claim is not None and Claimed(delivery.claim).first_attempt
-
-
-class CompensatesBlindly(SagaConsumer):
-    """A naive twin: undo without asking whether it is undone. Who takes over in the middle pays back twice."""
-
-    def compensate(self, delivery: Delivery, undo: str) -> Task[None]:
-        """Undo."""
-        yield from self.cause(delivery, key_of_step(delivery.key, undo))

@@ -92,17 +92,3 @@ class SchemaConsumer(Consumer):
         said = {"cents": payload["amount_cents"], "currency": payload["currency"], "knows": self.knows}
         yield Note("charges", {"key": delivery.key, "message_id": message.message_id, **said})
         yield from super().perform(delivery)
-
-
-class StrictReader(SchemaConsumer):
-    """A naive twin: accept the one version that this deployment was made for, field by field, and nothing else."""
-
-    def read(self, payload: Payload) -> Payload:
-        """Refuse what is older, newer, or has a field too many."""
-        version = version_of(payload)
-        if version != self.knows:
-            raise MalformedPayload(f"the schema is {version}, and not {self.knows}")
-        unknown = sorted(payload.keys() - FIELDS[version])
-        if unknown:
-            raise MalformedPayload(f"the payload has fields that schema {version} has not: {', '.join(unknown)}")
-        return super().read(payload)

@@ -77,21 +77,6 @@ class OutboxProducer(Producer):
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover - as it says
 
 
-class DualWrite(OutboxProducer):
-    """A naive twin: change the state, then send, as two steps. What dies in between has changed it and tells nobody."""
-
-    def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
-        """Commit, then send."""
-        for message in batch:
-            yield from self.with_retries(CommitChange(key_of_order(message), message.body))
-        return (yield from Producer.send_batch(self, batch))
-
-    def relay(self) -> Task[tuple[bool, int]]:
-        """Have nothing to relay."""
-        yield from ()
-        return True, 0
-
-
 def key_of_order(message: OutgoingMessage) -> str:
     """Return the order that a message tells of; by the same key its consumers know its side effect."""
     return effect_key(parse_payload(message.body), "")

@@ -3,7 +3,7 @@
 A batch can fail in part under an overall success. What SQS could not take is sent again; what it will never take
 (``SenderFault``) is counted and said.
 
-A subclass replaces a step: the naive twins in ``services.producer.naive`` do, and so can a producer of your own
+A subclass replaces a step: the naive twins in ``scenarios/catalog`` do, and so can a producer of your own
 (``PRODUCER=your.module:YourProducer``).
 """
 

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.catalog.happy.checks import ALL_DELETED
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.witnesses import ALL_DELETED, Evidence, Witness
+from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.errors import RequestError
 from scenarios.model import NaiveTwin, Parameters, Scenario
 from scenarios.verdict import SCHEMA, Conditions, Outcome, judge

@@ -5,23 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.catalog.business_idempotency.naive import KeyedByMessage
+from scenarios.catalog.check_race.naive import ChecksThenActs
+from scenarios.catalog.fifo_order.naive import GoesOnAfterFailure
+from scenarios.catalog.graceful_shutdown.naive import DropsWhatItHolds
+from scenarios.catalog.happy.naive import WithoutGuard
+from scenarios.catalog.heartbeat.naive import WithoutHeartbeat
+from scenarios.catalog.partial_batch.naive import AllOrNothingBatch
+from scenarios.catalog.poison.naive import DeletesRejected
+from scenarios.catalog.retry_backoff.naive import RetriesAtOnce
+from scenarios.catalog.side_effects.naive import WithoutLedger
+from scenarios.catalog.visibility_too_short.naive import TOO_SHORT, ShortVisibility
 from services import operations as op
 from services.consumer.backoff import FIRST, LONGEST, BackoffConsumer, backoff
 from services.consumer.consumer import DELETE_ATTEMPTS, Consumer
-from services.consumer.naive import (
-    TOO_SHORT,
-    AllOrNothingBatch,
-    ChecksThenActs,
-    DeletesRejected,
-    DropsWhatItHolds,
-    GoesOnAfterFailure,
-    KeyedByMessage,
-    RetriesAtOnce,
-    ShortVisibility,
-    WithoutGuard,
-    WithoutHeartbeat,
-    WithoutLedger,
-)
 from services.consumer.options import ConsumerOptions
 from services.runtime import step
 from tests.services.world import World, message

@@ -2,8 +2,9 @@
 
 import pytest
 
+from scenarios.catalog.idempotency_key.naive import NewKeyForEachAttempt
 from services import operations as op
-from services.consumer.idempotency_key import CALL_ATTEMPTS, IdempotencyKeyConsumer, NewKeyForEachAttempt
+from services.consumer.idempotency_key import CALL_ATTEMPTS, IdempotencyKeyConsumer
 from tests.services.test_consumer import consume
 from tests.services.world import World, message
 

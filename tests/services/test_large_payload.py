@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from scenarios.catalog.large_payload.naive import RemovesFirst
 from services import operations as op
 from services.consumer.large_payload import LargePayloadConsumer
-from services.consumer.naive_payload import RemovesFirst
 from services.consumer.options import ConsumerOptions
 from services.producer.large_payload import LargePayloadProducer
 from services.producer.producer import SEND_ATTEMPTS

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.catalog.outbox.naive import DualWrite
 from services import operations as op
 from services.errors import ConfigurationError
 from services.producer.__main__ import main
 from services.producer.messages import MessagePlan, plan_messages
-from services.producer.outbox import DualWrite, OutboxProducer, key_of_order
+from services.producer.outbox import OutboxProducer, key_of_order
 from services.producer.producer import SEND_ATTEMPTS
 from services.runtime import step
 

@@ -226,7 +226,9 @@ class TestConsumer:
 
     def test_a_naive_twin_takes_the_consumers_place(self, world):
         send(world, {"id": "k"}, {"id": "k"})
-        world.run("consumer", **world.consumer, CONSUMER="services.consumer.naive:WithoutGuard", IDLE_TIMEOUT_SECONDS=1)
+        world.run(
+            "consumer", **world.consumer, CONSUMER="scenarios.catalog.happy.naive:WithoutGuard", IDLE_TIMEOUT_SECONDS=1
+        )
         assert world.executions() == [2]
 
     def test_a_class_that_calls_sys_exit_has_not_done_its_work(self, world):

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.catalog.noisy_neighbour.naive import WithoutTenant
+from scenarios.catalog.purge_timing.naive import SendsIntoThePurge
 from services import operations as op
 from services.producer.messages import MessagePlan, plan_messages
-from services.producer.naive import SendsIntoThePurge, WithoutTenant
 from services.producer.producer import PURGE_ATTEMPTS, PURGE_IN_PROGRESS, PURGE_SECONDS, SEND_ATTEMPTS, Producer
 from services.runtime import step
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from scenarios.catalog.saga.naive import CompensatesBlindly
 from services import operations as op
-from services.consumer.saga import REFUSED, CompensatesBlindly, SagaConsumer
+from services.consumer.saga import REFUSED, SagaConsumer
 from tests.services.test_consumer import consume
 from tests.services.world import World, message
 

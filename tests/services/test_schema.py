@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.consumer.schema import NEWEST, SchemaConsumer, StrictReader
+from scenarios.catalog.schema_evolution.naive import StrictReader
+from services.consumer.schema import NEWEST, SchemaConsumer
 from tests.services.test_consumer import consume
 from tests.services.world import World, message
 

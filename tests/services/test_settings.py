@@ -2,9 +2,9 @@ import re
 
 import pytest
 
+from scenarios.catalog.happy.naive import WithoutGuard
 from services.consumer.__main__ import load_consumer
 from services.consumer.consumer import Consumer
-from services.consumer.naive import WithoutGuard
 from services.consumer.options import ConsumerOptions
 from services.consumer.settings import ConsumerSettings
 from services.errors import ConfigurationError
@@ -154,13 +154,11 @@ def test_credentials_never_show_in_the_settings(monkeypatch):
 
 
 def test_a_consumer_class_is_loaded_by_name():
-    assert load_consumer("services.consumer.naive:WithoutGuard") is WithoutGuard
+    assert load_consumer("scenarios.catalog.happy.naive:WithoutGuard") is WithoutGuard
     assert issubclass(WithoutGuard, Consumer)
 
 
-@pytest.mark.parametrize(
-    "spec", ["", "nowhere", "no.such.module:X", "services.consumer.naive:Missing", "os:path", ":X"]
-)
+@pytest.mark.parametrize("spec", ["", "nowhere", "no.such.module:X", "services.consumer.saga:Missing", "os:path", ":X"])
 def test_a_consumer_class_that_is_none_is_one_sentence(spec):
     with pytest.raises(ConfigurationError, match="CONSUMER is"):
         load_consumer(spec)

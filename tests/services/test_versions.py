@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.consumer.naive import LastWriteWins
+from scenarios.catalog.out_of_order.naive import LastWriteWins
 from services.consumer.versions import ReconcilingConsumer
 from tests.services.test_consumer import UNAVAILABLE, consume, op
 from tests.services.world import World, message

@@ -10,9 +10,10 @@ The naive twin knows a side effect by its message: each click is a payment.
 
 from __future__ import annotations
 
+from scenarios.catalog.business_idempotency.checks import several_messages
 from scenarios.checks.business import done_once, messages_by, none_left_out, nothing_else
 from scenarios.checks.invariants import ENDPOINT_MISMATCH, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
-from scenarios.checks.pattern_witnesses import CLAIM_CONTENTION, several_messages
+from scenarios.checks.witnesses import CLAIM_CONTENTION
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from services.faults import Fault
@@ -56,7 +57,7 @@ SCENARIO = Scenario(
     ),
     witnesses=(several_messages(messages_by, FIELD), CLAIM_CONTENTION),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:KeyedByMessage",
+        consumer="scenarios.catalog.business_idempotency.naive:KeyedByMessage",
         without="a key that names the order",
         violation="paid-twice",
     ),

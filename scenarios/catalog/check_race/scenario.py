@@ -15,8 +15,7 @@ The naive twin looks into the ledger, then acts.
 from __future__ import annotations
 
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import CLAIM_CONTENTION
-from scenarios.checks.witnesses import DUPLICATED
+from scenarios.checks.witnesses import CLAIM_CONTENTION, DUPLICATED
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from services.faults import Fault
@@ -45,7 +44,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=(DUPLICATED, CLAIM_CONTENTION),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:ChecksThenActs",
+        consumer="scenarios.catalog.check_race.naive:ChecksThenActs",
         without="checking and taking in one step",
         violation="duplicated-side-effect",
     ),

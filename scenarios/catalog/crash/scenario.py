@@ -54,7 +54,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=tuple(crashed(fault.operation, fault.point) for _, fault, _ in DOOMED),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:WithoutGuard",
+        consumer="scenarios.catalog.happy.naive:WithoutGuard",
         without="claims and the look into the ledger",
         violation="duplicated-side-effect",
     ),

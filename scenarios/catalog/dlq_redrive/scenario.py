@@ -63,7 +63,7 @@ SCENARIO = Scenario(
     ),
     witnesses=(MOVED_BACK, DONE_BEFORE_THE_REDRIVE, DONE_BY_THE_FIX),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:KeyedByMessageId",
+        consumer="scenarios.catalog.dlq_redrive.naive:KeyedByMessageId",
         without="a key that survives the redrive",
         violation="paid-twice",
     ),

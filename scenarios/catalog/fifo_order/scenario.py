@@ -10,8 +10,8 @@ The naive twin treats the batch as a bag: it goes on with the group, and the fai
 
 from __future__ import annotations
 
+from scenarios.catalog.fifo_order.checks import GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON
 from scenarios.checks.invariants import FIFO
-from scenarios.checks.witnesses import GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON
 from scenarios.lab import Lab, struck
 from scenarios.model import NaiveTwin, Parameters, Scenario
 from services.faults import Fault
@@ -42,7 +42,7 @@ SCENARIO = Scenario(
     invariants=FIFO,
     witnesses=(GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:GoesOnAfterFailure",
+        consumer="scenarios.catalog.fifo_order.naive:GoesOnAfterFailure",
         without="stopping a group at its first failure",
         violation="order-violated",
     ),

@@ -107,7 +107,7 @@ SCENARIO = Scenario(
     invariants=(*STANDARD, ABANDONED, BEGUN_AFTER_SIGTERM),
     witnesses=(FINISHED_IN_HAND, ASKED_TWICE, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:DropsWhatItHolds",
+        consumer="scenarios.catalog.graceful_shutdown.naive:DropsWhatItHolds",
         without="giving back what it holds",
         violation="abandoned-at-shutdown",
     ),

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from scenarios.catalog.happy.checks import ALL_DELETED, ALL_SENT
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.witnesses import ALL_DELETED, ALL_SENT, DUPLICATED
+from scenarios.checks.witnesses import DUPLICATED
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
 from services.faults import Fault
@@ -43,7 +44,7 @@ SCENARIO = Scenario(
     # A queue that cannot be told to deliver twice seldom does; the path is no less happy for it.
     witnesses=(ALL_SENT, ALL_DELETED, replace(DUPLICATED, required=False)),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:WithoutGuard",
+        consumer="scenarios.catalog.happy.naive:WithoutGuard",
         without="claims and the look into the ledger",
         violation="duplicated-side-effect",
     ),

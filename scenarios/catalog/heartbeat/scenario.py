@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenarios.catalog.heartbeat.checks import LOST_LEASE, WORK_EXCEEDED_TIMEOUT
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import LOST_LEASE, WORK_EXCEEDED_TIMEOUT
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
 from services.faults import Fault
@@ -83,7 +83,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=(WORK_EXCEEDED_TIMEOUT, LOST_LEASE),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:WithoutHeartbeat",
+        consumer="scenarios.catalog.heartbeat.naive:WithoutHeartbeat",
         without="a heartbeat",
         violation="duplicated-side-effect",
     ),

@@ -61,7 +61,7 @@ SCENARIO = Scenario(
     witnesses=(RECOGNISED_AFTER_A_LOST_REPLY, crashed("CallApi", "after")),
     consumer="services.consumer.idempotency_key:IdempotencyKeyConsumer",
     naive_twin=NaiveTwin(
-        consumer="services.consumer.idempotency_key:NewKeyForEachAttempt",
+        consumer="scenarios.catalog.idempotency_key.naive:NewKeyForEachAttempt",
         without="a key that each attempt has in common",
         violation="duplicated-side-effect",
     ),

@@ -104,7 +104,7 @@ SCENARIO = Scenario(
     ),
     witnesses=(LARGER_THAN_A_MESSAGE, ORPHAN_SWEPT, GONE_REJECTED, DIED_AFTER_REMOVAL, COMES_AGAIN_DONE),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive_payload:RemovesFirst",
+        consumer="scenarios.catalog.large_payload.naive:RemovesFirst",
         without="keeping the object until its message is deleted",
         violation="wrongly-dead-lettered",
     ),

@@ -70,7 +70,7 @@ SCENARIO = Scenario(
         consumer="",
         without="a MessageGroupId that names the tenant",
         violation="tenant-starved",
-        producer="services.producer.naive:WithoutTenant",
+        producer="scenarios.catalog.noisy_neighbour.naive:WithoutTenant",
     ),
     defaults=NeighbourParameters(count=80, batch_size=10),
     # Fewer in hand are not many, and fewer in line are no flood.

@@ -63,7 +63,7 @@ SCENARIO = Scenario(
     invariants=(STALE_STATE, UPDATE_DROPPED, WRONGLY_DEAD_LETTERED, IN_FLIGHT_AT_THE_END, ENDPOINT_MISMATCH),
     witnesses=(OVERTAKEN, SUPERSEDED, RACED),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:LastWriteWins",
+        consumer="scenarios.catalog.out_of_order.naive:LastWriteWins",
         without="comparing versions",
         violation="stale-state",
     ),

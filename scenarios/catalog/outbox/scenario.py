@@ -63,7 +63,7 @@ SCENARIO = Scenario(
         consumer="",
         without="one transaction for the change and its message",
         violation="change-without-message",
-        producer="services.producer.outbox:DualWrite",
+        producer="scenarios.catalog.outbox.naive:DualWrite",
     ),
     defaults=Parameters(count=6, batch_size=10),
     # No duplicates of the queue's own: whatever comes twice here, was sent twice.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from scenarios.checks.invariants import Invariant, Violation
+from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Call, History
 from services.consumer.consumer import DELETE_ATTEMPTS
 
@@ -87,3 +88,64 @@ REFUSED_AND_FORGOTTEN = Invariant(
     "refused-and-forgotten", "what the queue refused for a while is offered again", refused_and_forgotten
 )
 DELETED_AGAIN = Invariant("deleted-again", "what is deleted is not asked for again", deleted_again)
+
+
+def find_good_among_poison(history: History) -> Evidence | None:
+    """Find receives that brought good messages and poison together, and of which just the good ones were deleted."""
+    found = []
+    for call in history.calls("Receive"):
+        together = [item["message_id"] for item in call.result or () if item["message_id"] in history.messages]
+        poison = [item for item in together if history.messages[item].poison]
+        good = [item for item in together if not history.messages[item].poison]
+        deleted = {
+            item.message_id for item in history.deletions if item.process == call.process and item.status == "ok"
+        }
+        if poison and good and not deleted & set(poison) and set(good) <= deleted:
+            found.append((call, good, poison))
+    if not found:
+        return None
+    call, good, poison = max(found, key=lambda item: len(item[1]))
+    summary = f"{times(len(found))}, e.g. {len(good)} good messages deleted and {len(poison)} poison ones left"
+    return Evidence(summary, len(found), call.records)
+
+
+def find_deleted_at_a_later_try(history: History) -> Evidence | None:
+    """Find a batch of deletes that failed for a reason of the queue's own, and a next try that took what was left.
+
+    What is deleted after the next receive may be another delivery, and is no next try.
+    """
+    calls = history.calls("Delete")
+    for failed in calls:
+        left = set(left_over(failed))
+        for later in between_receives(history, failed, calls):
+            took = later.status == "ok" and later.started > failed.ended
+            if left and took and not later.result and left <= set(later.arguments["messages"]):
+                of = len(failed.arguments["messages"])
+                summary = f"{len(left)} of {of} deletes of a batch failed, and the next try took them"
+                return Evidence(summary, len(left), (*failed.records, *later.records))
+    return None
+
+
+def find_failed_in_part(history: History) -> Evidence | None:
+    """Find a batch of deletes of which some failed and some did not."""
+    for call in history.calls("Delete"):
+        left, of = len(left_over(call)), len(call.arguments["messages"])
+        if call.status == "ok" and 0 < left < of:
+            summary = f"{left} of {of} deletes of a batch failed under an overall success"
+            return Evidence(summary, left, call.records)
+    return None
+
+
+GOOD_AMONG_POISON = Witness(
+    "good-among-poison", "good messages are deleted out of a batch that holds poison", find_good_among_poison
+)
+
+
+DELETED_AT_A_LATER_TRY = Witness(
+    "deleted-at-a-later-try", "a batch of deletes fails, and what is left is deleted later", find_deleted_at_a_later_try
+)
+
+
+FAILED_IN_PART = Witness(
+    "failed-in-part", "a batch of deletes fails in part under an overall success", find_failed_in_part
+)

@@ -11,10 +11,15 @@ the queue until they are dead-lettered with it.
 
 from __future__ import annotations
 
-from scenarios.catalog.partial_batch.checks import DELETED_AGAIN, REFUSED_AND_FORGOTTEN
+from scenarios.catalog.partial_batch.checks import (
+    DELETED_AGAIN,
+    DELETED_AT_A_LATER_TRY,
+    FAILED_IN_PART,
+    GOOD_AMONG_POISON,
+    REFUSED_AND_FORGOTTEN,
+)
 from scenarios.catalog.poison.scenario import MARKER, POISON_EVERY
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import DELETED_AT_A_LATER_TRY, FAILED_IN_PART, GOOD_AMONG_POISON
 from scenarios.checks.witnesses import DEAD_LETTERED_EXACTLY
 from scenarios.lab import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
@@ -43,7 +48,7 @@ SCENARIO = Scenario(
     invariants=(*STANDARD, REFUSED_AND_FORGOTTEN, DELETED_AGAIN),
     witnesses=(GOOD_AMONG_POISON, DELETED_AT_A_LATER_TRY, FAILED_IN_PART, DEAD_LETTERED_EXACTLY),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:AllOrNothingBatch",
+        consumer="scenarios.catalog.partial_batch.naive:AllOrNothingBatch",
         without="an answer for each message of a batch",
         violation="wrongly-dead-lettered",
     ),

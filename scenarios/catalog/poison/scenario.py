@@ -37,7 +37,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=(DEAD_LETTERED_EXACTLY,),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:DeletesRejected",
+        consumer="scenarios.catalog.poison.naive:DeletesRejected",
         without="leaving rejected messages to the redrive policy",
         violation="poison-acknowledged",
     ),

@@ -80,7 +80,7 @@ SCENARIO = Scenario(
         consumer="",
         without="waiting until the purge is over",
         violation="work-lost",
-        producer="services.producer.naive:SendsIntoThePurge",
+        producer="scenarios.catalog.purge_timing.naive:SendsIntoThePurge",
     ),
     defaults=PurgeParameters(count=20, batch_size=10),
     least=Parameters(count=10, batch_size=1),

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scenarios.catalog.retry_backoff.checks import HEALED_AFTER_RETRIES, PUT_OFF_APART, PUT_OFF_FOR_LONGER
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import HEALED_AFTER_RETRIES, PUT_OFF_APART, PUT_OFF_FOR_LONGER
 from scenarios.history import History
 from scenarios.lab import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
@@ -72,7 +72,7 @@ SCENARIO = Scenario(
     # Jitter is looked for and not demanded: an outage of one consumer is survived without.
     witnesses=(HEALED_AFTER_RETRIES, PUT_OFF_FOR_LONGER, PUT_OFF_APART),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:RetriesAtOnce",
+        consumer="scenarios.catalog.retry_backoff.naive:RetriesAtOnce",
         without="waiting between tries",
         violation="wrongly-dead-lettered",
     ),

@@ -92,7 +92,7 @@ SCENARIO = Scenario(
     witnesses=(WENT_THROUGH, SAGA_COMPENSATED, REFUSED_HALFWAY, CRASHED_COMPENSATING),
     consumer="services.consumer.saga:SagaConsumer",
     naive_twin=NaiveTwin(
-        consumer="services.consumer.saga:CompensatesBlindly",
+        consumer="scenarios.catalog.saga.naive:CompensatesBlindly",
         without="asking whether a step is undone already",
         violation="duplicated-side-effect",
     ),

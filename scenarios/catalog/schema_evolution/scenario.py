@@ -76,7 +76,7 @@ SCENARIO = Scenario(
     witnesses=(ignored(ADDED), SIDE_BY_SIDE, UPCAST, NEWER_VERSION_KEPT),
     consumer="services.consumer.schema:SchemaConsumer",
     naive_twin=NaiveTwin(
-        consumer="services.consumer.schema:StrictReader",
+        consumer="scenarios.catalog.schema_evolution.naive:StrictReader",
         without="reading what is older, and ignoring what is unknown",
         violation="wrongly-dead-lettered",
     ),

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenarios.catalog.side_effects.checks import FOUND_IN_LEDGER
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import FOUND_IN_LEDGER
 from scenarios.checks.witnesses import crashed
 from scenarios.lab import Lab, has_ended
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
@@ -60,7 +60,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=(crashed("PerformSideEffect", "after"), FOUND_IN_LEDGER),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:WithoutLedger",
+        consumer="scenarios.catalog.side_effects.naive:WithoutLedger",
         without="a look into the ledger before doing",
         violation="duplicated-side-effect",
     ),

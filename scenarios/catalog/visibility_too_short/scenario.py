@@ -15,11 +15,11 @@ The naive twin takes every message for one second, as from a queue whose timeout
 
 from __future__ import annotations
 
+from scenarios.catalog.visibility_too_short.checks import longer_than
+from scenarios.catalog.visibility_too_short.naive import TOO_SHORT
 from scenarios.checks.invariants import STANDARD
-from scenarios.checks.pattern_witnesses import longer_than
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
-from services.consumer.naive import TOO_SHORT
 from services.faults import Fault
 
 #: Seconds that the first piece of work takes, of one consumer and of the other: who is free first has time to receive
@@ -48,7 +48,7 @@ SCENARIO = Scenario(
     invariants=STANDARD,
     witnesses=(longer_than(TOO_SHORT),),
     naive_twin=NaiveTwin(
-        consumer="services.consumer.naive:ShortVisibility",
+        consumer="scenarios.catalog.visibility_too_short.naive:ShortVisibility",
         without="a visibility timeout that covers the work",
         violation="duplicated-side-effect",
     ),

@@ -246,7 +246,7 @@ def test_a_consumer_that_is_stopped_before_it_has_started_is_no_failure(project,
 
 def test_a_consumer_of_the_users_own_takes_the_place_of_ours(project):
     (project / "mine.py").write_text(
-        "from services.consumer.naive import DeletesRejected\n\n\nclass Careless(DeletesRejected):\n    pass\n"
+        "from scenarios.catalog.poison.naive import DeletesRejected\n\n\nclass Careless(DeletesRejected):\n    pass\n"
     )
     result = run_scenario(RunRequest("poison", seed=3, consumer="mine:Careless"))
     assert result.verdict.violations["poison-acknowledged"]

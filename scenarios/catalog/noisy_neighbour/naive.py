@@ -1,14 +1,11 @@
-"""The naive twins among the producers: each leaves out one protecting step of :class:`Producer`.
-
-Never run one where money is carried.
-"""
+"""The naive twin: the same work without the pattern under study. Never run it where money is carried."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.operations import OutgoingMessage, Task
+from services.operations import OutgoingMessage
 from services.producer.producer import Producer
 
 
@@ -18,11 +15,3 @@ class WithoutTenant(Producer):
     def address(self, messages: Sequence[OutgoingMessage]) -> Sequence[OutgoingMessage]:
         """Name nobody."""
         return [replace(message, group=None) for message in messages]
-
-
-class SendsIntoThePurge(Producer):
-    """Take a purge for over as soon as the call has returned."""
-
-    def wait_for_purge(self) -> Task[None]:
-        """Wait for nothing."""
-        yield from ()

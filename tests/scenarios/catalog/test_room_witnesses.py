@@ -2,21 +2,22 @@
 
 import pytest
 
-from scenarios.checks.business import messages_by
-from scenarios.checks.pattern_witnesses import (
-    find_claim_contention,
+from scenarios.catalog.business_idempotency.checks import several_messages
+from scenarios.catalog.heartbeat.checks import find_lost_lease, find_work_exceeded_timeout
+from scenarios.catalog.partial_batch.checks import (
     find_deleted_at_a_later_try,
     find_failed_in_part,
-    find_found_in_ledger,
     find_good_among_poison,
+)
+from scenarios.catalog.retry_backoff.checks import (
     find_healed_after_retries,
-    find_lost_lease,
     find_put_off_apart,
     find_put_off_for_longer,
-    find_work_exceeded_timeout,
-    longer_than,
-    several_messages,
 )
+from scenarios.catalog.side_effects.checks import find_found_in_ledger
+from scenarios.catalog.visibility_too_short.checks import longer_than
+from scenarios.checks.business import messages_by
+from scenarios.checks.witnesses import find_claim_contention
 from tests.scenarios.recorded import Told
 
 

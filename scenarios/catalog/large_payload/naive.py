@@ -1,4 +1,4 @@
-"""The naive twin of ``services.consumer.large_payload``. Never run it where money is carried."""
+"""The naive twin: the same work without the pattern under study. Never run it where money is carried."""
 
 from __future__ import annotations
 
