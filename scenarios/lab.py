@@ -11,10 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict, Unpack
 
+from scenarios.errors import ServiceFailedError
 from scenarios.history import History, SentMessage
-from scenarios.model import Parameters
+from scenarios.parameters import Parameters
 from services.consumer.settings import StorySettings
 from services.faults import Fault
+from services.history import Recorder
+
+#: Real seconds that a signal to a real process may be on its way.
+SIGNAL_SECONDS = 1.0
+#: Seconds of a consumer's long poll in a lab. A consumer that is asked to end finishes its poll; a short one ends soon.
+WAIT_TIME_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +246,16 @@ def in_a_long_poll(consumer: ConsumerHandle) -> Callable[[History], bool]:
 def is_it(process: str, consumer: ConsumerHandle) -> bool:
     """Tell whether a process is a consumer, or the one that took its place when something had ended it."""
     return process == consumer.name or process.startswith(f"{consumer.name}-")
+
+
+def redriven(recorder: Recorder, status: str, moved: int, failure: str | None) -> int:
+    """Say in the history how a move task ended; return how many messages it moved.
+
+    Raises:
+        ServiceFailedError: it did not move all.
+    """
+    recorder.event("redriven", status=status, moved=moved)
+    if status != "COMPLETED":
+        why = f" ({failure})" if failure else ""
+        raise ServiceFailedError(f"The message move task ended as {status}{why}, after {moved} messages.")
+    return moved

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields, replace
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from scenarios.checks.invariants import Invariant
 from scenarios.checks.witnesses import Witness
 from scenarios.errors import RequestError
+from scenarios.parameters import COMMON, Parameters
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
@@ -21,37 +22,6 @@ MAX_BATCH_SIZE = 10
 MAX_COUNT = 100_000
 
 Pace = Literal["fast", "slow"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What a user may change about a run.
-
-    Attributes:
-        count: how many messages are sent.
-        batch_size: how many messages a consumer asks for with one receive, 1 to 10.
-    """
-
-    count: int
-    batch_size: int = 1
-
-    @classmethod
-    def of(cls, lab: Lab) -> Self:
-        """Return a lab's parameters as a story's own class; what a lab was not told is as the class has it."""
-        given = lab.parameters
-        return given if isinstance(given, cls) else cls(given.count, given.batch_size)
-
-
-def parameter(default: float, help: str, *, min: float, max: float) -> Any:  # noqa: A002 - argparse's own words
-    """Return a parameter of a scenario's own, for the body of a subclass of :class:`Parameters`.
-
-    Args:
-        default: its value where the user gives none; its type is the parameter's type.
-        help: what it means, with its unit.
-        min: its smallest value.
-        max: its largest value.
-    """
-    return field(default=default, metadata={"help": help, "min": min, "max": max})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +159,6 @@ class Scenario:
 
 #: Nobody needs a longer number.
 MAX_DIGITS = 18
-#: The parameters that every scenario has, with an option each.
-COMMON = ("count", "batch_size")
 
 
 def _parsed(kind: type[Any], text: str, option: str) -> float:

@@ -20,7 +20,8 @@ from scenarios.checks.external_program import is_program, unseen
 from scenarios.checks.invariants import Invariant, Violation, recovered
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import History
-from scenarios.model import Parameters, Scenario
+from scenarios.model import Scenario
+from scenarios.parameters import Parameters
 
 #: The version of verdict.json; it changes when a reader of the last one would misread the new one.
 SCHEMA = 1

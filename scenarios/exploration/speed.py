@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab, QueueInfo, has_ended
-from scenarios.model import NaiveTwin, Parameters, Scenario
+from scenarios.model import NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import SimulationPlan, simulate
 from services.faults import Fault

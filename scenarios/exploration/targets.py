@@ -13,11 +13,12 @@ from scenarios.catalog import all_scenarios
 from scenarios.checks.external_program import check_class
 from scenarios.errors import RequestError
 from scenarios.lab import QueueInfo
-from scenarios.model import COMMON, Scenario
+from scenarios.model import Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
+from scenarios.mutants.workloads import ALL as WORKLOADS
+from scenarios.parameters import COMMON
 from scenarios.simulation.lab import consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
-from scenarios.simulation.workloads import ALL as WORKLOADS
 
 #: Seeds of histories are below this.
 SEEDS = 2**48

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scenarios.lab import WAIT_TIME_SECONDS
 from services.consumer.settings import ConsumerSettings
 from services.producer.settings import ProducerSettings
 
@@ -38,8 +39,6 @@ IDENTITY_VARIABLES = frozenset(
         "AWS_SESSION_TOKEN",
     }
 )
-#: Seconds. A consumer is asked to end while it waits for messages, and finishes the wait; a short one ends soon.
-WAIT_TIME_SECONDS = 1
 #: Seconds after which a consumer whose lab was killed ends by itself.
 ORPHAN_TIMEOUT_SECONDS = 120
 

@@ -18,11 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scenarios.catalog.graceful_shutdown.checks import ASKED_TO_END, ON_ITS_WAY
 from scenarios.errors import DeadlineMissed, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
+from scenarios.history.events import ASKED_TO_END
 from scenarios.history.files import HistoryTail, TailedFile
 from scenarios.lab import (
+    SIGNAL_SECONDS,
     ConsumerHandle,
     ProducerHandle,
     ProducerOptions,
@@ -30,16 +31,17 @@ from scenarios.lab import (
     checked_settings,
     has_ended,
     has_started,
+    redriven,
 )
 from scenarios.local.environment import as_options, as_variables, service_environment
-from scenarios.local.move_task import redriven
 from scenarios.local.observer import Observer
 from scenarios.local.processes import Command, Processes
 from scenarios.local.programs import Programs, Start
 from scenarios.local.spawner import Spawner
 from scenarios.local.stack_resources import StackResources
 from scenarios.local.timing import Timing
-from scenarios.model import Parameters, Scenario
+from scenarios.model import Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 from services.history import Recorder, append_to
 
@@ -282,7 +284,7 @@ class SubprocessLab:
         names = tuple(consumer.name for consumer in consumers)
         self._asked_to_end.update(names)
         for name in names:
-            self._recorder.event(ASKED_TO_END, asked=name, heard_within=ON_ITS_WAY * self._speed)
+            self._recorder.event(ASKED_TO_END, asked=name, heard_within=SIGNAL_SECONDS * self._speed)
         self._processes.terminate(names)
 
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:

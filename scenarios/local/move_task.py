@@ -10,10 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.errors import ServiceFailedError
-from services.history import Recorder
-
-COMPLETED = "COMPLETED"
 _ACTIVE = frozenset({"RUNNING", "CANCELLING"})
 
 
@@ -52,16 +48,3 @@ class MoveTask:
         answer = self._ask(self._sqs.list_message_move_tasks, SourceArn=self._source, MaxResults=1)
         latest = answer["Results"][0]
         return Told(latest["Status"], latest.get("ApproximateNumberOfMessagesMoved", 0), latest.get("FailureReason"))
-
-
-def redriven(recorder: Recorder, status: str, moved: int, failure: str | None) -> int:
-    """Say in the history how a move task ended; return how many messages it moved.
-
-    Raises:
-        ServiceFailedError: it did not move all.
-    """
-    recorder.event("redriven", status=status, moved=moved)
-    if status != COMPLETED:
-        why = f" ({failure})" if failure else ""
-        raise ServiceFailedError(f"The message move task ended as {status}{why}, after {moved} messages.")
-    return moved

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from scenarios.catalog.large_payload.checks import REMOVER, SWEEPER
 from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
+from scenarios.history.events import REMOVER, SWEEPER
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, counted
 from scenarios.local.move_task import MoveTask
 from scenarios.model import MAX_BATCH_SIZE, DeliveryRates

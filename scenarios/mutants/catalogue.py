@@ -9,11 +9,10 @@ from scenarios.catalog.fifo_order.naive import GoesOnAfterFailure
 from scenarios.catalog.graceful_shutdown.naive import DropsWhatItHolds
 from scenarios.catalog.happy.naive import WithoutGuard
 from scenarios.catalog.poison.naive import DeletesRejected
-from scenarios.mutants import consumers, others
-from scenarios.simulation import workloads
+from scenarios.mutants import consumers, others, workloads
+from scenarios.mutants.workloads import Workload
 from scenarios.simulation.run import queue_of
 from scenarios.simulation.tables import TableModel
-from scenarios.simulation.workloads import Workload
 from services.consumer.consumer import Consumer
 from services.producer.producer import Producer
 

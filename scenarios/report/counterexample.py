@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from scenarios.catalog.backpressure.checks import SCALED
-from scenarios.catalog.graceful_shutdown.checks import ASKED_TO_END
 from scenarios.checks.invariants import Violation
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
+from scenarios.history.events import ASKED_TO_END, SCALED
 from scenarios.verdict import Verdict
 
 #: Events that say nothing which an operation or an exit does not say as well.

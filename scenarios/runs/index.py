@@ -99,7 +99,7 @@ def _story_of(name: str) -> Scenario:
     try:
         return find_scenario(name)
     except RequestError:
-        from scenarios.simulation.workloads import ALL  # noqa: PLC0415 - only a run of the simulation asks for them
+        from scenarios.mutants.workloads import ALL  # noqa: PLC0415 - only a run of the simulation asks for them
 
         for workload in ALL:
             if workload.scenario.name == name:

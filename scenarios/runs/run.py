@@ -25,7 +25,9 @@ from scenarios.local.spawner import Spawner, nursery
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
 from scenarios.local.observer import Nobody, Observer
 from scenarios.local.lab import Setup, SubprocessLab
-from scenarios.model import COMMON, Parameters, Scenario
+from scenarios.parameters import COMMON
+from scenarios.parameters import Parameters
+from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
 from scenarios.checks.other_consumers import taken_by_others
 from scenarios.verdict import Conditions, Verdict, judge

@@ -17,20 +17,20 @@ from random import Random
 from signal import SIGKILL
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Unpack
 
-from scenarios.catalog.graceful_shutdown.checks import ASKED_TO_END
-from scenarios.catalog.large_payload.checks import REMOVER, SWEEPER
 from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
+from scenarios.history.events import ASKED_TO_END, REMOVER, SWEEPER
 from scenarios.lab import (
+    WAIT_TIME_SECONDS,
     ConsumerHandle,
     ProducerHandle,
     ProducerOptions,
     QueueInfo,
     checked_settings,
+    redriven,
 )
-from scenarios.local.environment import WAIT_TIME_SECONDS
-from scenarios.local.move_task import redriven
-from scenarios.model import MAX_BATCH_SIZE, DeliveryRates, Parameters
+from scenarios.model import MAX_BATCH_SIZE, DeliveryRates
+from scenarios.parameters import Parameters
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.incremental import IncrementalHistory

@@ -12,7 +12,8 @@ from infra.topology import TOPOLOGY
 from scenarios.errors import DeadlineMissed, RequestError
 from scenarios.history import History
 from scenarios.lab import QueueInfo
-from scenarios.model import DeliveryRates, Parameters, Scenario
+from scenarios.model import DeliveryRates, Scenario
+from scenarios.parameters import Parameters
 from scenarios.report.counterexample import tell
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.lab import NoFaults, RandomFaults, Role, SimulatedLab, Staging

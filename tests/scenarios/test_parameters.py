@@ -5,7 +5,8 @@ import pytest
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
 from scenarios.local.timing import Timing
-from scenarios.model import NaiveTwin, Parameters, parameter
+from scenarios.model import NaiveTwin
+from scenarios.parameters import Parameters, parameter
 from scenarios.runs.run import RunRequest, command_of, parameters_of, speed_of
 from services.faults import Fault
 

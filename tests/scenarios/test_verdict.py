@@ -7,7 +7,8 @@ from scenarios.catalog.happy.checks import ALL_DELETED
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.errors import RequestError
-from scenarios.model import NaiveTwin, Parameters, Scenario
+from scenarios.model import NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from scenarios.verdict import SCHEMA, Conditions, Outcome, judge
 from tests.scenarios.recorded import Told
 

@@ -31,7 +31,8 @@ from scenarios.checks.invariants import (
 )
 from scenarios.checks.witnesses import DUPLICATED
 from scenarios.lab import Lab
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 CONSUMERS = 3

@@ -12,9 +12,8 @@ from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import History, Record
 from scenarios.history.backlog import Load, lives, load_at
+from scenarios.history.events import SCALED
 
-#: The event of a decision.
-SCALED = "scaled"
 #: Seconds for which a number of consumers must rest before it has come to rest.
 REST = 10.0
 

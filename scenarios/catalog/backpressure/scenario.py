@@ -14,12 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.catalog.backpressure.autoscaler import Autoscaler, Decision, Policy
-from scenarios.catalog.backpressure.checks import OUTRUN, SCALED, SCALED_IN, STEADY_STATE, steady, younger_than
+from scenarios.catalog.backpressure.checks import OUTRUN, SCALED_IN, STEADY_STATE, steady, younger_than
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.history.backlog import load_at
+from scenarios.history.events import SCALED
 from scenarios.lab import ConsumerHandle, Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 
 #: Seconds that a message may be in the queue at most.
 OLDEST = 90.0

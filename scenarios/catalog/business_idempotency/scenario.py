@@ -15,7 +15,8 @@ from scenarios.checks.business import done_once, messages_by, none_left_out, not
 from scenarios.checks.invariants import ENDPOINT_MISMATCH, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
 from scenarios.checks.witnesses import CLAIM_CONTENTION
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: The payload field that names the order.

@@ -17,7 +17,8 @@ from __future__ import annotations
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import CLAIM_CONTENTION, DUPLICATED
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: Seconds between the check and the end of the deed: the gap that two can meet in.

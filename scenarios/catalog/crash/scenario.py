@@ -17,7 +17,8 @@ from __future__ import annotations
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import crashed
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: Who dies where, and after how many messages: the last one has done its first message in full.

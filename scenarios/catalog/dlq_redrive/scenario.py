@@ -20,7 +20,8 @@ from scenarios.catalog.dlq_redrive.checks import (
 from scenarios.checks.business import done_once, none_left_out, nothing_else
 from scenarios.checks.invariants import ENDPOINT_MISMATCH, IN_FLIGHT_AT_THE_END
 from scenarios.lab import Lab
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: The payload field by which a payment is known: the producer gave it, and no queue changes it.

@@ -13,7 +13,8 @@ from __future__ import annotations
 from scenarios.catalog.duplicates.checks import DELIVERED_AGAIN_AT_WORK
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab, has_started, struck
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: How many visibility timeouts the first piece of work lasts: of the slow consumer, and of the quick one.

@@ -13,7 +13,8 @@ from __future__ import annotations
 from scenarios.catalog.fifo_order.checks import GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON
 from scenarios.checks.invariants import FIFO
 from scenarios.lab import Lab, struck
-from scenarios.model import NaiveTwin, Parameters, Scenario
+from scenarios.model import NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 GROUPS = 3

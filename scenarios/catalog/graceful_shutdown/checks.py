@@ -19,12 +19,7 @@ from typing import NamedTuple
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Call, Delivery, History, Record
-
-#: The event by which a lab records that its story asks a consumer to end; ``asked`` is the consumer's name, and
-#: ``heard_within`` for how many of the lab's seconds the signal may be on its way to it.
-ASKED_TO_END = "asked-to-end"
-#: Real seconds that a signal to a real process may be on its way.
-ON_ITS_WAY = 1.0
+from scenarios.history.events import ASKED_TO_END
 
 _SETTLED = frozenset({"done", "duplicate", "discarded", "expired", "superseded"})
 #: What a consumer asks for one message's sake.

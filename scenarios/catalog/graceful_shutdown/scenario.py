@@ -27,7 +27,8 @@ from scenarios.catalog.graceful_shutdown.checks import (
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import ConsumerHandle, Lab, has_ended, in_a_long_poll, is_it
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 #: What a lease is to be longer by than the work that it is for, as a part of the visibility timeout: clocks differ.

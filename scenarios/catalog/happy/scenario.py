@@ -16,7 +16,8 @@ from scenarios.catalog.happy.checks import ALL_DELETED, ALL_SENT
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import DUPLICATED
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: Seconds for which each consumer's first piece of work lasts, so that the other has received before it is deleted.

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from scenarios.catalog.heartbeat.checks import LOST_LEASE, WORK_EXCEEDED_TIMEOUT
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 #: Heartbeats in a visibility timeout: two may come late, and nothing is lost.

@@ -20,7 +20,8 @@ from scenarios.catalog.idempotency_key.checks import RECOGNISED_AFTER_A_LOST_REP
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import crashed
 from scenarios.lab import Lab, has_ended, struck
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from scenarios.checks.invariants import Invariant, Violation, wrongly_dead_lettered
 from scenarios.checks.witnesses import Evidence, Witness, times
-from scenarios.history import LAB, Call, History
+from scenarios.history import Call, History
+from scenarios.history.events import REMOVER, SWEEPER
 from services.references import object_key
 
 #: The names under which the lab takes a payload away, and cleans up.
-REMOVER, SWEEPER = f"{LAB}-payloads", f"{LAB}-sweep"
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 LARGEST_MESSAGE = 1_048_576
 

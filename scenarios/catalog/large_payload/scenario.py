@@ -39,7 +39,8 @@ from scenarios.checks.invariants import (
     UNREQUESTED_SIDE_EFFECT,
 )
 from scenarios.lab import Lab, has_died, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 #: Messages of the producer that dies before it sends them.

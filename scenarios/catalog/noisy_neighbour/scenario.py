@@ -17,7 +17,8 @@ from scenarios.catalog.noisy_neighbour.checks import LONG_LINE_SEEN, OVERTOOK, T
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 
 NOISY = "noisy"
 QUIET = ("quiet-1", "quiet-2")

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from scenarios.catalog.out_of_order.checks import OVERTAKEN, RACED, STALE_STATE, SUPERSEDED, UPDATE_DROPPED
 from scenarios.checks.invariants import ENDPOINT_MISMATCH, IN_FLIGHT_AT_THE_END, WRONGLY_DEAD_LETTERED
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 #: Seconds that each write takes.

@@ -24,7 +24,8 @@ from scenarios.catalog.outbox.checks import (
 )
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: The relays that die, and where. A relay is a shop that takes no orders.

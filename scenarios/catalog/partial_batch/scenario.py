@@ -22,7 +22,8 @@ from scenarios.catalog.poison.scenario import MARKER, POISON_EVERY
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import DEAD_LETTERED_EXACTLY
 from scenarios.lab import Lab
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 

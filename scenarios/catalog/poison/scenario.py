@@ -12,7 +12,8 @@ from __future__ import annotations
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import DEAD_LETTERED_EXACTLY
 from scenarios.lab import Lab
-from scenarios.model import NaiveTwin, Parameters, Scenario
+from scenarios.model import NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 
 POISON_EVERY = 3
 #: How the producer marks a message as poison.

@@ -26,7 +26,8 @@ from scenarios.catalog.purge_timing.checks import (
 from scenarios.checks.invariants import LOST, STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.producer.producer import PURGE_SECONDS
 
 #: Messages that are in the queue before.

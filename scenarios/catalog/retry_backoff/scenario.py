@@ -19,7 +19,8 @@ from scenarios.catalog.retry_backoff.checks import HEALED_AFTER_RETRIES, PUT_OFF
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 #: Seconds between two looks whether the outage is over.

@@ -35,7 +35,8 @@ from scenarios.checks.invariants import (
     WRONGLY_DEAD_LETTERED,
 )
 from scenarios.lab import Lab, has_died
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.consumer.saga import REFUSED, key_of_step
 from services.faults import Fault
 

@@ -20,7 +20,8 @@ from scenarios.catalog.schema_evolution.checks import MISREAD, NEWER_VERSION_KEP
 from scenarios.checks.invariants import STANDARD
 from scenarios.history import History
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: A field that came with no new version.

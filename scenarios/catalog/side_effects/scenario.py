@@ -19,7 +19,8 @@ from scenarios.catalog.side_effects.checks import FOUND_IN_LEDGER
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import crashed
 from scenarios.lab import Lab, has_ended
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario, parameter
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
 

@@ -19,7 +19,8 @@ from scenarios.catalog.visibility_too_short.checks import longer_than
 from scenarios.catalog.visibility_too_short.naive import TOO_SHORT
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab, has_started
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from services.faults import Fault
 
 #: Seconds that the first piece of work takes, of one consumer and of the other: who is free first has time to receive

@@ -14,7 +14,8 @@ from scenarios.catalog.dlq_redrive.checks import (
 from scenarios.checks.business import done_once, none_left_out
 from scenarios.checks.invariants import in_flight_at_the_end, lost
 from scenarios.errors import ServiceFailedError, UnsuitableError
-from scenarios.local.move_task import MoveTask, Told, redriven
+from scenarios.lab import redriven
+from scenarios.local.move_task import MoveTask, Told
 from scenarios.local.stack_resources import StackResources
 from scenarios.report.html.curves import curves_of
 from scenarios.report.html.rows import fates_of

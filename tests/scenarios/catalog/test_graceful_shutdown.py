@@ -3,8 +3,6 @@
 import pytest
 
 from scenarios.catalog.graceful_shutdown.checks import (
-    ASKED_TO_END,
-    ON_ITS_WAY,
     abandoned,
     begun_after_sigterm,
     find_asked_twice,
@@ -12,6 +10,8 @@ from scenarios.catalog.graceful_shutdown.checks import (
     find_finished_in_hand,
     find_released_early,
 )
+from scenarios.history.events import ASKED_TO_END
+from scenarios.lab import SIGNAL_SECONDS
 from tests.scenarios.recorded import Told
 
 
@@ -55,14 +55,14 @@ def in_hand(*, says=True, fails=False, late=True, deletes=False, gives_back=Fals
     told.send("a")
     told.receive("leaving", "a")
     if late:
-        told.event("lab", ASKED_TO_END, asked="leaving", heard_within=ON_ITS_WAY)
+        told.event("lab", ASKED_TO_END, asked="leaving", heard_within=SIGNAL_SECONDS)
     told.effect("leaving", "a")
     if fails:
         told.fail("leaving", told.begin("leaving", "Complete", key="a", fencing_token=1), "Complete")
     if says:
         told.event("leaving", "handled", message_id="m-a", key="a", outcome="failed")
     if not late:
-        told.event("lab", ASKED_TO_END, asked="leaving", heard_within=ON_ITS_WAY)
+        told.event("lab", ASKED_TO_END, asked="leaving", heard_within=SIGNAL_SECONDS)
     if gives_back:
         told.do("leaving", "ChangeVisibility", [], messages=["m-a"], timeout=0)
     if deletes:
@@ -107,7 +107,7 @@ def test_what_was_said_and_deleted_of_an_earlier_delivery_says_nothing_of_the_la
     assert violation.summary == "leaving ended with message #0 in hand: neither finished nor given back."
 
 
-def begins(*, claims=True, after=ON_ITS_WAY, by_a_disturbance=False, again=False):
+def begins(*, claims=True, after=SIGNAL_SECONDS, by_a_disturbance=False, again=False):
     """A consumer receives two messages, is asked to end at the first, and begins the second."""
     told = Told()
     told.send("a", "b")
@@ -121,7 +121,7 @@ def begins(*, claims=True, after=ON_ITS_WAY, by_a_disturbance=False, again=False
         if identity == "a" and by_a_disturbance:
             told.fault("leaving", at, "PerformSideEffect", kind="sigterm")
         elif identity == "a":
-            told.event("lab", ASKED_TO_END, asked="leaving", heard_within=ON_ITS_WAY)
+            told.event("lab", ASKED_TO_END, asked="leaving", heard_within=SIGNAL_SECONDS)
         told.end("leaving", at, "PerformSideEffect", 1)
 
     begin("a")

@@ -7,7 +7,7 @@ from scenarios.catalog import find_scenario
 from scenarios.commands import listings
 from scenarios.commands import scenario as command
 from scenarios.errors import DeadlineMissed, UnsuitableError
-from scenarios.model import Parameters
+from scenarios.parameters import Parameters
 from scenarios.runs.run import RunRequest, RunResult, command_of
 from scenarios.verdict import Conditions, judge
 from tests.scenarios.test_verdict import good, paid_twice

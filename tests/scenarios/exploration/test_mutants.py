@@ -9,7 +9,7 @@ from scenarios.exploration.campaign import Campaign, explore
 from scenarios.exploration.mutation_testing import kill_mutants
 from scenarios.exploration.targets import make_target
 from scenarios.mutants.catalogue import MUTANTS, Mutant
-from scenarios.simulation.workloads import ORDERS
+from scenarios.mutants.workloads import ORDERS
 
 #: Histories in which a mutant is found out with the seed below, and for the elusive ones their own number.
 BOUND = 400

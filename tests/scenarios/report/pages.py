@@ -4,7 +4,7 @@ import json
 import re
 
 from scenarios.catalog import find_scenario
-from scenarios.model import Parameters
+from scenarios.parameters import Parameters
 from scenarios.verdict import Conditions, judge
 from tests.scenarios.recorded import Told
 

@@ -4,8 +4,8 @@ from functools import partial
 
 from scenarios.catalog import find_scenario
 from scenarios.catalog.backpressure.autoscaler import Policy
-from scenarios.catalog.backpressure.checks import SCALED
 from scenarios.exploration.campaign import violated_by
+from scenarios.history.events import SCALED
 
 
 def test_disturbances_hold_a_story_up_no_longer_than_it_has_patience(simulated):

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 
 from scenarios.exploration.targets import history_seed, make_target
-from scenarios.simulation import workloads
+from scenarios.mutants import workloads
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
 from services import operations as op

@@ -8,8 +8,8 @@ from scenarios.exploration.campaign import violated_by
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY, faults_met
 from scenarios.history import History
 from scenarios.lab import checked_settings
+from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.simulation.lab import WAIT_TIME_SECONDS, consumer_class, consumer_options
-from scenarios.simulation.workloads import ALL as WORKLOADS
 from scenarios.verdict import Outcome
 from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerVariables

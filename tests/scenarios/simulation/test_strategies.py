@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scenarios.catalog import all_scenarios
 from scenarios.exploration.campaign import violated_by
 from scenarios.mutants.consumers import CompletesBeforeItPerforms
+from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.simulation.message_mixes import MALFORMED, MessageMix
-from scenarios.simulation.workloads import ALL as WORKLOADS
 from scenarios.strategies import (
     FaultSchedule,
     fault_schedules,

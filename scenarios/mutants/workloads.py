@@ -14,7 +14,8 @@ from scenarios.catalog.graceful_shutdown.checks import ABANDONED, BEGUN_AFTER_SI
 from scenarios.catalog.partial_batch.checks import REFUSED_AND_FORGOTTEN
 from scenarios.checks.invariants import FIFO, STANDARD, Invariant
 from scenarios.lab import Lab, QueueInfo
-from scenarios.model import DeliveryRates, NaiveTwin, Parameters, Scenario
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
 from scenarios.simulation.lab import SimulatedLab
 from scenarios.simulation.message_mixes import POISON_MARKER, MessageMix, draw_messages
 from services.faults import Fault

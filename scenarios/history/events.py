@@ -1,0 +1,13 @@
+"""The names of events and processes that a lab notes in the history, and that checks and reports read."""
+
+from __future__ import annotations
+
+from scenarios.history.records import LAB
+
+#: A lab asks a consumer to end. ``asked`` is the consumer's name, and ``heard_within`` the lab's seconds within which
+#: the signal reaches it.
+ASKED_TO_END = "asked-to-end"
+#: An autoscaler changes the number of consumers.
+SCALED = "scaled"
+#: The lab's client that takes a message's payload out of the bucket, and the one that sweeps what is left in it.
+REMOVER, SWEEPER = f"{LAB}-payloads", f"{LAB}-sweep"
