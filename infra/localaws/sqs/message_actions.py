@@ -1,7 +1,7 @@
 """The actions on messages, alone and in batches, in AWS's shapes."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from infra.localaws.sqs.batch import BatchOutcome, check_batch_size, run_batch
@@ -18,6 +18,8 @@ from infra.localaws.sqs.limits import MAX_RECEIVE_WAIT_SECONDS
 from infra.localaws.sqs.message import Delivery
 from infra.localaws.sqs.queue import ReceiveRequest, Sent, check_visibility
 from infra.localaws.sqs.queue_actions import QUEUE_ATTRIBUTES
+
+_EVERYTHING: Final = ("All",)
 
 
 def send_message(wire: Wire, parameters: Shape) -> Shape:
@@ -207,7 +209,7 @@ def _message_view(account: str, parameters: Shape) -> Callable[[Delivery], Shape
             "MD5OfBody": message.body_md5,
             "Body": message.body,
         }
-        if system and (attributes := _system_attributes(delivery, system, account)):
+        if system and (attributes := system_attributes(delivery, account, system)):
             shape["Attributes"] = attributes
         if names and message.attributes:
             chosen = {name: value for name, value in message.attributes.items() if _is_asked_for(name, names)}
@@ -220,7 +222,8 @@ def _message_view(account: str, parameters: Shape) -> Callable[[Delivery], Shape
     return view
 
 
-def _system_attributes(delivery: Delivery, wanted: set[str], account: str) -> dict[str, str]:
+def system_attributes(delivery: Delivery, account: str, wanted: Collection[str] = _EVERYTHING) -> dict[str, str]:
+    """Return the system attributes of a delivery that are wanted and that it has; ``account`` sent the message."""
     message = delivery.message
     attributes: dict[str, str | None] = {
         "SenderId": account,

@@ -1,0 +1,1 @@
+"""Lambda on SQS: the event source mapping, the execution environment, and the API that controls both."""
