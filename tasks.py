@@ -62,7 +62,7 @@ def up(
     json: bool = False,
 ) -> None:
     """Create or update a stack: queues, dead-letter queues, tables; starts the embedded endpoint and writes .env."""
-    call("infra.commands", "up", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
+    call("infra.commands.stacks", "up", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON, **TARGET})
@@ -70,13 +70,13 @@ def preview(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
     """Show what `up` would do, and do nothing."""
-    call("infra.commands", "preview", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    call("infra.commands.stacks", "preview", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON})
 def status(_: Context, stack: str = "", json: bool = False) -> None:
     """Show a stack: its endpoint, and what it holds for each scenario."""
-    call("infra.commands", "status", stack=stack, json=json)
+    call("infra.commands.stacks", "status", stack=stack, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON, **TARGET})
@@ -84,7 +84,7 @@ def outputs(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
     """Show what the program exports: queue URLs, ARNs, tables."""
-    call("infra.commands", "outputs", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    call("infra.commands.stacks", "outputs", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON, **TARGET})
@@ -92,7 +92,7 @@ def refresh(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
     """Compare a stack with what is really there; what is gone is created again by the next `up`."""
-    call("infra.commands", "refresh", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    call("infra.commands.stacks", "refresh", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
@@ -106,7 +106,7 @@ def down(
     json: bool = False,
 ) -> None:
     """Delete everything that a stack holds, and stop its endpoint."""
-    call("infra.commands", "down", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
+    call("infra.commands.stacks", "down", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON, **TARGET})
@@ -114,13 +114,13 @@ def preflight(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
     """Check what a stack needs before it is made: Python, packages, the Pulumi CLI, credentials, region, endpoint."""
-    call("infra.preflight", "preflight", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    call("infra.commands.preflight", "preflight", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON})
 def validate(_: Context, stack: str = "", json: bool = False) -> None:
     """Check that what a stack promises is really there and configured so: attributes, redrive, key schemas."""
-    call("infra.validate", "validate", stack=stack, json=json)
+    call("infra.commands.validate", "validate", stack=stack, json=json)
 
 
 # --- what is demonstrated ------------------------------------------------------------------------------------------

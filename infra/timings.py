@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.engines.pulumi_cli import find_cli
+from infra.engines.pulumi.cli import find_cli
 from infra.errors import DeploymentError
-from infra.paths import PROJECT_FILE, project_root
-from infra.target import EngineName
+from infra.stack.paths import PROJECT_FILE, project_root
+from infra.stack.target import EngineName
 
 _STACK = "timed"
 _COMMANDS = (
@@ -22,7 +22,7 @@ _COMMANDS = (
     ("down", "down"),
 )
 _RUN = (
-    "import sys, infra.commands as c; "
+    "import sys, infra.commands.stacks as c; "
     "sys.exit(getattr(c, sys.argv[1])(sys.argv[2], **({'engine': sys.argv[3]} if sys.argv[1] == 'up' else {})))"
 )
 # Nobody's secret: nothing of the stack is one, and it is gone in a moment.

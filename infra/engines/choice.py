@@ -3,13 +3,13 @@
 import importlib
 
 from infra.engines.engine import Deployment, Engine
-from infra.engines.pulumi_cli import backend_url, find_cli, require_passphrase
-from infra.engines.pulumi_state import read_pulumi_snapshot
+from infra.engines.pulumi.cli import backend_url, find_cli, require_passphrase
+from infra.engines.pulumi.snapshot import read_pulumi_snapshot
 from infra.engines.state import Snapshot, read_snapshot
-from infra.paths import StackPaths, project_root
-from infra.project import StackConfig, read_stack_config
-from infra.target import EngineName, Target
-from infra.tell import Tell
+from infra.progress import Progress
+from infra.stack.paths import StackPaths, project_root
+from infra.stack.project import StackConfig, read_stack_config
+from infra.stack.target import EngineName, Target
 
 
 def check_engine(target: Target) -> None:
@@ -25,7 +25,7 @@ def check_engine(target: Target) -> None:
 
 def import_engine(target: Target) -> None:
     """Import what a target's engine needs, which takes a moment that another wait can hide."""
-    importlib.import_module(f"infra.engines.{target.engine}")
+    importlib.import_module(f"infra.engines.{target.engine}.engine")
 
 
 def make_engine(
@@ -35,7 +35,7 @@ def make_engine(
     paths: StackPaths,
     *,
     instance: str | None,
-    tell: Tell,
+    tell: Progress,
 ) -> Engine:
     """The engine that deploys to a target.
 
@@ -48,10 +48,10 @@ def make_engine(
         tell: Where warnings go.
     """
     if target.engine is EngineName.EMBEDDED:
-        from infra.engines.embedded import EmbeddedEngine  # noqa: PLC0415 - heavy
+        from infra.engines.embedded.engine import EmbeddedEngine  # noqa: PLC0415 - heavy
 
         return EmbeddedEngine(deployment, paths.state, endpoint_identity=instance, warn=tell)
-    from infra.engines.pulumi import PulumiEngine, PulumiSettings  # noqa: PLC0415 - heavy
+    from infra.engines.pulumi.engine import PulumiEngine, PulumiSettings  # noqa: PLC0415 - heavy
 
     directory = project_root()
     settings = PulumiSettings(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.paths import project_root
+from infra.stack.paths import project_root
 from infra.timings import time_engines
 from scenarios.bench.figures import Figure
 from scenarios.catalog import all_scenarios

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from infra.paths import project_root
+from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios
 from scenarios.commands.options import command, print_json, refuse
 from scenarios.commands.output import make_console, print_runs, print_scenarios

@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from infra.paths import project_root
+from infra.stack.paths import project_root
 from scenarios.errors import RequestError
 from scenarios.exploration.shrink import Case
 from scenarios.exploration.targets import Target

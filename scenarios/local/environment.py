@@ -17,7 +17,7 @@ from services.consumer.settings import ConsumerSettings
 from services.producer.settings import ProducerSettings
 
 if TYPE_CHECKING:
-    from infra.stacks import ScenarioResources, Stack
+    from infra.stack.stacks import ScenarioResources, Stack
 
 #: The variables that configure a service, but for those that say who asks.
 SERVICE_VARIABLES = frozenset(

@@ -46,7 +46,7 @@ from services.faults import Fault
 from services.history import Recorder, append_to
 
 if TYPE_CHECKING:
-    from infra.stacks import ScenarioResources, Stack
+    from infra.stack.stacks import ScenarioResources, Stack
 
 #: Seconds between two looks at the processes and their files.
 LOOK_EVERY = 0.015

@@ -21,7 +21,7 @@ from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
 
 if TYPE_CHECKING:
-    from infra.stacks import ScenarioResources, Stack
+    from infra.stack.stacks import ScenarioResources, Stack
 
 #: Real seconds for a program to start, and to ask for its first message.
 FIRST_RECEIVE = 15.0

@@ -26,7 +26,7 @@ from services.operations import Delete, ListObjects, Message, Operation, Operati
 from services.references import object_key
 
 if TYPE_CHECKING:
-    from infra.stacks import ScenarioResources, Stack
+    from infra.stack.stacks import ScenarioResources, Stack
     from services.drivers.base import Driver
 
 Result = TypeVar("Result")
@@ -85,7 +85,7 @@ class StackResources:
         """Return how many seconds the queues' clock runs in a real one: the embedded endpoint's own word, else 1."""
         if not self.embedded:
             return 1.0
-        from infra.endpoint import speed_of  # noqa: PLC0415 - infra, as above
+        from infra.stack.endpoint import speed_of  # noqa: PLC0415 - infra, as above
 
         return speed_of(str(self._stack.endpoint_url))
 
@@ -118,9 +118,9 @@ class StackResources:
 
     def _compare(self, attributes: Mapping[str, str]) -> None:
         """Refuse a queue that somebody has changed: what a story waits for, and what a verdict says, rest on it."""
-        from infra.promises import differences, promised_attributes, told_attributes  # noqa: PLC0415 - infra, as above
+        from infra.stack.expected_attributes import actual_attributes, differences, expected_attributes  # noqa: PLC0415 - infra, as above
 
-        found = list(differences(promised_attributes(self._resources), told_attributes(attributes)))
+        found = list(differences(expected_attributes(self._resources), actual_attributes(attributes)))
         if found:
             name, expected, actual = found[0]
             others = f" (and {', '.join(other for other, _, _ in found[1:])} too)" if found[1:] else ""

@@ -33,8 +33,8 @@ from scenarios.checks.other_consumers import taken_by_others
 from scenarios.verdict import Conditions, Verdict, judge
 
 if TYPE_CHECKING:
-    from infra.stacks import Stack
-    from infra.target import Options
+    from infra.stack.stacks import Stack
+    from infra.stack.target import Options
 
 TIER = "local"
 #: A seed that nobody gave is drawn from this many.
@@ -141,7 +141,7 @@ class RunEnvironment:
 
 def runs_of(given: Path | None) -> Path:
     """Return the directory in which runs leave theirs."""
-    from infra.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
+    from infra.stack.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
 
     return given or project_root() / "runs"
 
@@ -282,9 +282,9 @@ def _leave_what_there_is(directory: Path) -> None:
 @contextmanager
 def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Iterator[tuple[Stack, bool]]:
     """Yield the stack to run on, and whether it was made for this run."""
-    from infra.paths import stack_paths  # noqa: PLC0415 - as above
-    from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
-    from infra.target import Options, choose_target  # noqa: PLC0415 - as above
+    from infra.stack.paths import stack_paths  # noqa: PLC0415 - as above
+    from infra.stack.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+    from infra.stack.target import Options, choose_target  # noqa: PLC0415 - as above
 
     options = Options(engine=request.engine, endpoint=request.endpoint) if request.engine or request.endpoint else None
     found = find_stack(request.stack)
@@ -318,7 +318,7 @@ def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
 
 def check_speed(stack: Stack, speed: float) -> None:
     """Refuse another speed than the one that a stack's clock has already."""
-    from infra.endpoint import speed_of  # noqa: PLC0415 - as above
+    from infra.stack.endpoint import speed_of  # noqa: PLC0415 - as above
 
     present = speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
     if present != speed:
@@ -332,8 +332,8 @@ def check_speed(stack: Stack, speed: float) -> None:
 def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
     from infra.errors import InfraError  # noqa: PLC0415 - as above
-    from infra.stacks import find_stack  # noqa: PLC0415 - as above
-    from infra.workspace import open_workspace  # noqa: PLC0415 - as above
+    from infra.stack.stacks import find_stack  # noqa: PLC0415 - as above
+    from infra.stack.workspace import open_workspace  # noqa: PLC0415 - as above
 
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
     overrides = {"scenarios": [scenario.name]}
@@ -350,7 +350,7 @@ def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> It
 
 
 def _lock_path(stack: Stack, scenario: Scenario) -> Path:
-    from infra.paths import stack_paths  # noqa: PLC0415 - as above
+    from infra.stack.paths import stack_paths  # noqa: PLC0415 - as above
 
     return stack_paths(stack.name).directory / f"scenario-{scenario.name}.lock"
 

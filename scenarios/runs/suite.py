@@ -247,7 +247,7 @@ class _Watcher:
 @contextmanager
 def _environments(request: SuiteRequest, births: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
     """Yield the environment of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
-    from infra.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
+    from infra.stack.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
 
     found = find_stack(request.stack)
     if found is None and request.stack:

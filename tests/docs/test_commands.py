@@ -28,7 +28,7 @@ STACK = "docs"
 SETTING_UP = "sets the project up, which was done for this test; CI begins with it"
 GOES_ON = "goes on until it is stopped"
 REAL_AWS = "works in an AWS account"
-NEEDS_THE_CLI = "needs the real Pulumi CLI; tests/pulumi has it"
+NEEDS_THE_CLI = "needs the real Pulumi CLI; tests/infra/engines/pulumi has it"
 FROM_ELSEWHERE = "installs from elsewhere"
 NOT_RUN = {
     "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/invoke scenario --name crash": SETTING_UP,

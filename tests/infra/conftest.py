@@ -12,7 +12,7 @@ import pytest
 
 from infra.__main__ import main
 from infra.clients import aws_client
-from infra.engines.embedded import EmbeddedEngine
+from infra.engines.embedded.engine import EmbeddedEngine
 from infra.engines.engine import Deployment
 from infra.engines.state import read_snapshot
 from infra.localaws.server import running_endpoint

@@ -3,7 +3,7 @@ import yaml
 
 from infra.config import MAX_PROJECT_AND_STACK, ProgramConfig, check_name_lengths, parse_config
 from infra.errors import ConfigError
-from infra.project import read_stack_config
+from infra.stack.project import read_stack_config
 from infra.topology import SCENARIO_NAMES, TOPOLOGY
 from tests.infra.conftest import CHECKOUT
 

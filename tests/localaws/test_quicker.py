@@ -16,7 +16,7 @@ from moto.moto_api._internal.moto_random import MotoRandom
 
 from infra.localaws.dynamodb import DynamoDb
 from infra.localaws.quicker import quicken
-from infra.paths import project_root
+from infra.stack.paths import project_root
 from tests.localaws.plain_moto import ask
 
 NAMES = {"#a": "a", "#status": "status", "#m": "m"}

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.stacks import Stack
+from infra.stack.stacks import Stack
 from scenarios.catalog.dlq_redrive.checks import (
     find_done_before_the_redrive,
     find_done_by_the_fix,

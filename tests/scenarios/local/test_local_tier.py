@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from infra.clients import aws_client
-from infra.stacks import find_stack
-from infra.validate import validate
-from infra.workspace import open_workspace
+from infra.commands.validate import validate
+from infra.stack.stacks import find_stack
+from infra.stack.workspace import open_workspace
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
 from scenarios.history.files import read_history

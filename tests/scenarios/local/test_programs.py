@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stacks import temporary_stack
+from infra.stack.stacks import temporary_stack
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local import programs
 from scenarios.local.observer import Nobody

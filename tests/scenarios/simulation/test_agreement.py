@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from infra.stacks import temporary_stack
+from infra.stack.stacks import temporary_stack
 from scenarios.catalog import find_scenario
 from scenarios.exploration.campaign import violated_by
 from scenarios.local.lab import Setup

@@ -1,0 +1,1 @@
+"""The commands on stacks, and all that they print."""

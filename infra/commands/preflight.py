@@ -1,0 +1,148 @@
+"""Is everything here that the commands need? Python, packages, the Pulumi CLI, credentials, region, endpoint."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from infra.commands.printing import Printer
+from infra.config import ProgramConfig
+from infra.engines.pulumi.cli import PINNED_VERSION, backend_url, find_cli, require_passphrase
+from infra.errors import InfraError
+from infra.stack.aws_account import caller_identity
+from infra.stack.names import choose_stack
+from infra.stack.paths import project_root, stack_paths
+from infra.stack.project import read_stack_config
+from infra.stack.target import PROFILE_VARIABLE, EngineName, Options, Target, TierName, choose_target
+
+OLDEST_PYTHON = (3, 11)
+NEWEST_PYTHON = (3, 13)
+PACKAGES = ("boto3", "moto", "pulumi", "pulumi-aws", "pydantic-settings", "rich", "invoke")
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    NOT_NEEDED = "not needed"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the table.
+
+    Attributes:
+        name: What was looked at.
+        state: How it came out.
+        detail: What was found, or what to do.
+    """
+
+    name: str
+    state: State
+    detail: str
+
+
+def preflight(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
+    """Show whether everything is here that a deployment needs.
+
+    Args:
+        stack: The stack's name.
+        json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``.
+
+    Returns:
+        0, or 1 if something is missing.
+    """
+    name = choose_stack(stack)
+    printer = Printer(json=json)
+    target = choose_target(stack_paths(name), Options(**options))
+    checks = list(run_checks(target, read_stack_config(name, region=target.region).program(), project_root()))
+    missing = [check.name for check in checks if check.state is State.MISSING]
+    printer.rows(("check", "state", "detail"), [(check.name, check.state, check.detail) for check in checks])
+    printer.summary(
+        f"Missing for the {target.tier} tier by the {target.engine} engine: {', '.join(missing)}."
+        if missing
+        else f"All is here for the {target.tier} tier by the {target.engine} engine."
+    )
+    printer.json_object({"missing": missing, "checks": [asdict(check) for check in checks]})
+    return 1 if missing else 0
+
+
+def run_checks(target: Target, config: ProgramConfig, directory: Path) -> Iterator[Check]:
+    """Look at everything that a deployment to a target needs.
+
+    Args:
+        target: The target.
+        config: The stack's configuration.
+        directory: The project's directory.
+    """
+    real_engine = target.engine is EngineName.PULUMI
+    yield _python()
+    yield from map(_package, PACKAGES)
+    yield _check("Pulumi CLI", _cli, needed=real_engine)
+    yield _check("Pulumi passphrase", _passphrase, needed=real_engine)
+    if real_engine:
+        yield Check("Pulumi backend", State.OK, backend_url(directory))
+    yield Check("AWS region", State.OK, config.aws_region)
+    yield _endpoint(target)
+    if target.tier is TierName.AWS:
+        yield _check("AWS credentials", lambda: _credentials(target, config), needed=True)
+    else:
+        yield Check("AWS credentials", State.NOT_NEEDED, "only the aws tier needs them")
+
+
+def _python() -> Check:
+    found = sys.version_info[:2]
+    fits = OLDEST_PYTHON <= found <= NEWEST_PYTHON
+    wanted = f"{OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} to {NEWEST_PYTHON[0]}.{NEWEST_PYTHON[1]}"
+    detail = platform.python_version() if fits else f"this is {platform.python_version()}; use one of {wanted}"
+    return Check("Python", State.OK if fits else State.MISSING, detail)
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, State.OK, version(name))
+    except PackageNotFoundError:
+        return Check(name, State.MISSING, "not installed: pip install -e '.[dev]'")
+
+
+def _check(name: str, look: Callable[[], str], *, needed: bool) -> Check:
+    try:
+        return Check(name, State.OK, look())
+    except InfraError as error:
+        return Check(name, State.MISSING if needed else State.NOT_NEEDED, str(error))
+
+
+def _cli() -> str:
+    cli = find_cli()
+    found = cli.command().version
+    remark = "" if str(found) == PINNED_VERSION else f" (the tests run with {PINNED_VERSION})"
+    return f"{found}, {cli.path}{remark}"
+
+
+def _passphrase() -> str:
+    require_passphrase()
+    return "set"
+
+
+def _credentials(target: Target, config: ProgramConfig) -> str:
+    profile = os.environ.get(PROFILE_VARIABLE)
+    identity = caller_identity(config.aws_region, endpoint_url=target.endpoint_url, profile=profile)
+    return f"account {identity.account}, {identity.arn}"
+
+
+def _endpoint(target: Target) -> Check:
+    if target.is_aws:
+        return Check("Endpoint", State.OK, "AWS itself")
+    if target.embeds_endpoint:
+        return Check("Endpoint", State.OK, "the stack's own, which `invoke up` starts")
+    try:
+        identity = caller_identity("us-east-1", endpoint_url=target.endpoint_url, profile=None)
+    except InfraError as error:
+        return Check("Endpoint", State.MISSING, str(error))
+    return Check("Endpoint", State.OK, f"{target.endpoint_url} answers, account {identity.account}")

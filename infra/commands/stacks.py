@@ -1,0 +1,330 @@
+"""What the tasks call: ``up``, ``preview``, ``status``, ``outputs``, ``refresh``, ``down``.
+
+Each prints what it does and returns an exit code; what goes wrong is an ``InfraError`` with one sentence.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.commands.printing import Printer
+from infra.engines.choice import read_stack_snapshot
+from infra.engines.plan import Operation, Plan
+from infra.engines.pulumi.cli import backend_url
+from infra.engines.state import STACK_TYPE, ResourceState, Snapshot
+from infra.errors import StackBusyError, StackNotUpError
+from infra.provider.aws import PROVIDER_TYPE
+from infra.provider.naming import name_of
+from infra.provider.values import redact, reveal
+from infra.stack.aws_account import ask, caller_identity, estimate, find_left_over
+from infra.stack.dotenv import clear_dotenv, read_dotenv, write_dotenv
+from infra.stack.endpoint import Endpoint, find_endpoint, read_endpoint
+from infra.stack.lock import is_locked
+from infra.stack.names import choose_stack
+from infra.stack.paths import StackPaths, project_root, stack_paths
+from infra.stack.project import read_stack_config
+from infra.stack.target import PROFILE_VARIABLE, EngineName, Options, TierName, choose_target, read_target
+from infra.stack.workspace import Place, Workspace, open_workspace
+from infra.stack.workspace import preview as preview_stack
+from infra.topology import SCENARIO_NAMES
+
+DOTENV_SCENARIO = "happy"
+"""The scenario whose resources ``.env`` names, for services that are run by hand."""
+
+
+def up(stack: str | None = None, *, json: bool = False, yes: bool = False, **options: str | None) -> int:
+    """Make what exists what the program describes, and write ``.env``.
+
+    Args:
+        stack: The stack's name; None for ``PULUMI_STACK``, else one of the login name.
+        json: Print one JSON object instead of text.
+        yes: Do not ask before work on the aws tier.
+        **options: ``engine``, ``tier`` and ``endpoint``: where to, and by which engine.
+    """
+    begin = time.monotonic()
+    name = choose_stack(stack)
+    printer = Printer(json=json)
+    read_dotenv(_dotenv_path())  # what cannot be read cannot be added to: that is said before anything is made
+    with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        _confirm(workspace, printer, "make or change", yes=yes)
+        plan, place = workspace.up(printer.step)
+    outputs = reveal(plan.outputs)
+    variables = _dotenv_variables(outputs, place.url)
+    if variables:
+        write_dotenv(_dotenv_path(), variables)
+    seconds = time.monotonic() - begin
+    if plan.changes:
+        scenarios = sum(key in SCENARIO_NAMES for key in outputs)
+        printer.summary(f"{scenarios} scenarios up in {seconds:.1f} s: {plan.summary()}. Endpoint: {place}")
+    else:
+        count = plan.count(Operation.SAME)
+        printer.summary(f"Nothing to change in {seconds:.1f} s, {count} resources are as described. {place}")
+    printer.json_plan(name, plan, seconds=round(seconds, 3), endpoint=place.url)
+    return 0
+
+
+def preview(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
+    """Tell what an ``up`` would do, and touch nothing.
+
+    Args:
+        stack: The stack's name.
+        json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``.
+    """
+    name = choose_stack(stack)
+    printer = Printer(json=json)
+    target = choose_target(stack_paths(name), Options(**options))
+    config = read_stack_config(name, region=target.region)
+    plan = preview_stack(name, config, target, printer.step, printer.note)
+    printer.summary(
+        f"`invoke up` would leave: {plan.summary()}." if plan.changes else f"Nothing to change: {plan.summary()}."
+    )
+    printer.json_plan(name, plan)
+    return 0
+
+
+def status(stack: str | None = None, *, json: bool = False) -> int:
+    """Show a stack, its endpoint and its resources by scenario, as the state knows them.
+
+    Args:
+        stack: The stack's name.
+        json: Print one JSON object instead of text.
+    """
+    name = choose_stack(stack)
+    paths = stack_paths(name)
+    target = read_target(paths)
+    snapshot = None if target is None else read_stack_snapshot(name, target, paths)
+    printer = Printer(json=json)
+    if target is None or snapshot is None or not (snapshot.resources or snapshot.pending):
+        printer.summary(f"Stack {name} is not up; `invoke up` makes it.")
+        printer.json_object({"stack": name, "up": False})
+        return 0
+    endpoint, alive = read_endpoint(paths), find_endpoint(paths)
+    hint = _hint(snapshot, alive) if target.embeds_endpoint else _hint_of_state(snapshot)
+    by_scenario = _by_scenario(snapshot)
+    fields = {"stack": name, "project": snapshot.project, "engine": target.engine, "tier": target.tier}
+    if not target.embeds_endpoint:
+        fields["endpoint"] = str(Place.named(target))
+    elif endpoint is None:
+        fields |= {"endpoint": "none noted", "process": "none noted"}
+    else:
+        fields["endpoint"] = endpoint.url
+        fields["process"] = f"{endpoint.pid} ({'alive' if alive else 'not running'})"
+    if target.engine is EngineName.EMBEDDED:
+        fields["state"] = str(paths.state)
+    else:
+        fields["state"] = backend_url(project_root())
+    printer.fields(fields)
+    printer.resources(by_scenario)
+    printer.summary(hint)
+    printer.json_object(
+        {
+            "stack": name,
+            "up": True,
+            "engine": target.engine,
+            "tier": target.tier,
+            "endpoint": None if endpoint is None else {"url": endpoint.url, "pid": endpoint.pid, "alive": bool(alive)},
+            "resources": {
+                scenario: [{"urn": entry.urn, "type": entry.type, "id": entry.id} for entry in entries]
+                for scenario, entries in by_scenario.items()
+            },
+            "hint": hint,
+        }
+    )
+    return 0
+
+
+def outputs(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
+    """Show a stack's outputs.
+
+    Args:
+        stack: The stack's name.
+        json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``, to be the ones that the stack is deployed with.
+
+    Raises:
+        StackNotUpError: The stack is not up.
+    """
+    name = choose_stack(stack)
+    snapshot = read_stack_snapshot(name, choose_target(stack_paths(name), Options(**options)), stack_paths(name))
+    values = {} if snapshot is None else snapshot.outputs
+    if not values:
+        raise StackNotUpError(f"Stack {name} has no outputs: it is not up; `invoke up` makes it.")
+    printer = Printer(json=json)
+    printer.outputs(redact(values))
+    printer.json_object(redact(values))
+    return 0
+
+
+def refresh(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
+    """Hold the state against what exists: what is gone is dropped from it, what differs is taken over.
+
+    Args:
+        stack: The stack's name.
+        json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``, to be the ones that the stack is deployed with.
+    """
+    name = choose_stack(stack)
+    printer = Printer(json=json)
+    if read_target(stack_paths(name)) is None:
+        printer.summary(f"Stack {name} is not up; there is nothing to refresh.")
+        printer.json_plan(name, Plan())
+        return 0
+    with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        plan = workspace.refresh(printer.step)
+    gone, differ = plan.count(Operation.DELETE), plan.count(Operation.UPDATE)
+    if plan.changes:
+        printer.summary(
+            f"{gone} resources are gone and {differ} differ from what was deployed; "
+            "`invoke up` makes them as described again."
+        )
+    else:
+        printer.summary(f"All {plan.count(Operation.SAME)} resources are as they were deployed.")
+    printer.json_plan(name, plan)
+    return 0
+
+
+def down(stack: str | None = None, *, json: bool = False, yes: bool = False, **options: str | None) -> int:
+    """Delete everything that the stack has, stop its endpoint and remove its files.
+
+    On the aws tier, and on an endpoint that was named, what still carries the stack's tags afterwards is named.
+
+    Args:
+        stack: The stack's name.
+        json: Print one JSON object instead of text.
+        yes: Do not ask before work on the aws tier.
+        **options: ``engine``, ``tier`` and ``endpoint``, to be the ones that the stack is deployed with.
+
+    Returns:
+        0, or 1 if something is left.
+    """
+    begin = time.monotonic()
+    name = choose_stack(stack)
+    paths = stack_paths(name)
+    printer = Printer(json=json)
+    if read_target(paths) is None and not paths.endpoint.exists():
+        printer.summary(f"Stack {name} is not up; there is nothing to take down.")
+        printer.json_plan(name, Plan())
+        return 0
+    with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        _refuse_while_in_use(name, paths)
+        _confirm(workspace, printer, "delete", yes=yes)
+        variables = _noted_variables(name, workspace)
+        plan = workspace.down(printer.step)
+    clear_dotenv(_dotenv_path(), variables)
+    left = () if workspace.target.embeds_endpoint else _left_over(workspace)
+    seconds = time.monotonic() - begin
+    if left:
+        printer.summary(
+            f"Stack {name} is down, and these still carry its tags: {', '.join(left)}; delete them by hand."
+        )
+    elif not workspace.target.embeds_endpoint:
+        printer.summary(
+            f"Stack {name} is down in {seconds:.1f} s: {plan.summary()}; nothing carries its tags any more."
+        )
+    elif plan.steps:
+        printer.summary(f"Stack {name} is down in {seconds:.1f} s: {plan.summary()}, its endpoint has ended.")
+    else:
+        printer.summary(f"Stack {name} is down: its endpoint had nothing in it any more.")
+    printer.json_plan(name, plan, seconds=round(seconds, 3), left=list(left))
+    return 1 if left else 0
+
+
+def _refuse_while_in_use(stack: str, paths: StackPaths) -> None:
+    """Leave a stack to whoever holds a lock of his own beside the stack's: a run that is under way."""
+    for lock in sorted(paths.directory.glob("*.lock")):
+        if is_locked(lock):
+            raise StackBusyError(
+                f"A run ({lock.stem}) is at work on stack {stack}; wait for its end, then take the stack down."
+            )
+
+
+def _confirm(workspace: Workspace, printer: Printer, what: str, *, yes: bool) -> None:
+    """On the aws tier: show whose account it is and what it costs, and ask."""
+    target = workspace.target
+    if target.tier is not TierName.AWS:
+        return
+    config = workspace.config.program()
+    identity = caller_identity(
+        config.aws_region, endpoint_url=target.endpoint_url, profile=os.environ.get(PROFILE_VARIABLE)
+    )
+    printer.note(
+        f"Account {identity.account} ({identity.arn}), region {config.aws_region}, stack {workspace.stack}. "
+        f"It costs {estimate(config)}."
+    )
+    if not yes:
+        ask(f"{what.capitalize()} resources of stack {workspace.stack} in account {identity.account}?")
+
+
+def _left_over(workspace: Workspace) -> tuple[str, ...]:
+    config = workspace.config.program()
+    return find_left_over(
+        config.project_name,
+        workspace.stack,
+        config.aws_region,
+        endpoint_url=workspace.target.endpoint_url,
+        profile=os.environ.get(PROFILE_VARIABLE),
+    )
+
+
+def _dotenv_path() -> Path:
+    return project_root() / ".env"
+
+
+def _dotenv_variables(outputs: Mapping[str, Any], endpoint_url: str | None) -> dict[str, str]:
+    resources = outputs.get(DOTENV_SCENARIO)
+    if resources is None:
+        return {}
+    variables = {
+        "QUEUE_URL": resources["queueUrl"],
+        "DLQ_ARN": resources["deadLetterQueueArn"],
+        "AWS_REGION": str(outputs["region"]),
+        "MESSAGE_STATUS_TABLE": resources["statusTable"],
+        "MESSAGE_SIDE_EFFECTS_TABLE": resources["sideEffectsTable"],
+    }
+    # Empty for AWS itself: the SDK takes no endpoint then, and one that stood there before is gone.
+    return {**variables, "AWS_ENDPOINT_URL": endpoint_url or ""}
+
+
+def _noted_variables(stack: str, workspace: Workspace) -> dict[str, str]:
+    """What this stack's last ``up`` wrote into ``.env``."""
+    target = workspace.target
+    snapshot, endpoint = read_stack_snapshot(stack, target, workspace.paths), read_endpoint(workspace.paths)
+    if snapshot is None or "region" not in snapshot.outputs or (target.embeds_endpoint and endpoint is None):
+        return {}
+    url = target.endpoint_url if endpoint is None else endpoint.url
+    return _dotenv_variables(reveal(snapshot.outputs), url)
+
+
+def _hint(snapshot: Snapshot, endpoint: Endpoint | None) -> str:
+    if endpoint is None:
+        return "The endpoint is not running, and what was in it is gone: `invoke up` makes all of it anew."
+    if endpoint.instance != snapshot.endpoint:
+        return "The endpoint was started anew and is empty: `invoke up` makes all of it anew."
+    return _hint_of_state(snapshot)
+
+
+def _hint_of_state(snapshot: Snapshot) -> str:
+    if snapshot.pending:
+        return "The last `invoke up` was cut off: run it again."
+    return "This is what the state knows; `invoke refresh` holds it against what exists."
+
+
+def _by_scenario(snapshot: Snapshot) -> dict[str, list[ResourceState]]:
+    """The resources that exist outside, by scenario."""
+    groups: dict[str, list[ResourceState]] = {}
+    by_urn = {resource.urn: resource for resource in snapshot.resources}
+    for resource in snapshot.resources:
+        if resource.custom and resource.type != PROVIDER_TYPE:
+            groups.setdefault(_scenario_of(resource, by_urn, snapshot.stack), []).append(resource)
+    return groups
+
+
+def _scenario_of(resource: ResourceState, by_urn: dict[str, ResourceState], stack: str) -> str:
+    """The scenario in the name of the component that everything of a scenario stands under."""
+    top = resource
+    while top.parent in by_urn and by_urn[top.parent].type != STACK_TYPE:
+        top = by_urn[top.parent]
+    return name_of(top.urn).rpartition(f"-{stack}-")[2]

@@ -1,0 +1,113 @@
+"""The project file and the stack's configuration file, as the real engine reads them.
+
+https://www.pulumi.com/docs/iac/concepts/projects/project-file/
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infra.config import ProgramConfig, check_name_lengths, parse_config
+from infra.errors import ConfigError
+from infra.stack.paths import PROJECT_FILE, project_root, stack_config_path
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """The configuration of one stack.
+
+    Attributes:
+        project: The Pulumi project's name.
+        values: By full key (``project:key``), in Pulumi's text form: what is set, else the project's defaults.
+        from_outside: Those of them that stand in no file.
+    """
+
+    project: str
+    values: Mapping[str, str]
+    from_outside: Mapping[str, str] = field(default_factory=dict)
+
+    def program(self) -> ProgramConfig:
+        """The part that the program reads, validated.
+
+        Raises:
+            ConfigError: A value cannot be used.
+        """
+        prefix = f"{self.project}:"
+        return parse_config(
+            {key.removeprefix(prefix): value for key, value in self.values.items() if key.startswith(prefix)}
+        )
+
+
+def read_stack_config(
+    stack: str, overrides: Mapping[str, Any] | None = None, *, region: str | None = None
+) -> StackConfig:
+    """Read and validate the configuration of a stack.
+
+    Args:
+        stack: The stack's name.
+        overrides: Values of the project's own that count more than the files, by key without the project's name.
+        region: The region that holds if the stack's own file sets none.
+
+    Raises:
+        ConfigError: A file or a value cannot be used.
+    """
+    project_path = project_root() / PROJECT_FILE
+    document = _read_yaml(project_path)
+    project = document.get("name")
+    if not isinstance(project, str):
+        raise ConfigError(f"{project_path} gives the project no name.")
+    values = {
+        _full_key(project, key): _as_text(entry["default"])
+        for key, entry in _mapping(document, "config", project_path).items()
+        if isinstance(entry, dict) and "default" in entry
+    }
+    in_files = dict(values)
+    if region is not None:
+        values[_full_key(project, "awsRegion")] = region
+    stack_path = stack_config_path(stack)
+    if stack_path.exists():
+        for key, value in _mapping(_read_yaml(stack_path), "config", stack_path).items():
+            if isinstance(value, dict) and "secure" in value:
+                raise ConfigError(
+                    f"{stack_path} holds {key} encrypted, which only the real Pulumi engine can read: set it plainly."
+                )
+            in_files[_full_key(project, key)] = values[_full_key(project, key)] = _as_text(value)
+    for key, value in (overrides or {}).items():
+        values[_full_key(project, key)] = _as_text(value)
+    outside = {key: value for key, value in values.items() if in_files.get(key) != value}
+    config = StackConfig(project, values, outside)
+    check_name_lengths(config.program().project_name, stack)
+    return config
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - only a deployment needs it
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} must be a mapping.")
+    return document
+
+
+def _mapping(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
+    value = document.get(key) or {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key} in {path} must be a mapping.")
+    return value
+
+
+def _full_key(project: str, key: str) -> str:
+    return key if ":" in key else f"{project}:{key}"
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
