@@ -20,11 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from services import operations
 from services.batches import BATCHES
 from services.errors import ConfigurationError
-from services.operations import ChangeVisibility, Delete, Message, Operation, Receive
-from services.payload import facts_of_body
+from services.operations import OPERATIONS, Operation, Receive
 from services.variables import MAX_SECONDS
 
 Kind = Literal["crash", "error", "delay", "reply-lost", "partial-failure"]
@@ -33,13 +31,7 @@ Point = Literal["before", "after"]
 Stage = Literal["before", "reply", "after"]
 
 #: The operations that a fault can name.
-FAULTABLE = tuple(
-    sorted(
-        name
-        for name, value in vars(operations).items()
-        if isinstance(value, type) and issubclass(value, Operation) and value is not Operation and value.recorded
-    )
-)
+FAULTABLE = tuple(sorted(name for name, kind in OPERATIONS.items() if kind.recorded))
 #: What a caller is told whose reply was lost.
 TIMEOUT = "ReadTimeoutError"
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
@@ -118,7 +110,7 @@ class FaultPlan:
         for place, fault in enumerate(self._faults):
             if _stage(fault) != stage or fault.operation != type(operation).__name__:
                 continue
-            if fault.where and not any(fault.where.items() <= facts.items() for facts in _subjects(operation, result)):
+            if fault.where and not any(fault.where.items() <= facts.items() for facts in operation.subjects(result)):
                 continue
             self._seen[place] += 1
             if fault.nth in (0, self._seen[place]):
@@ -141,22 +133,6 @@ def _stage(fault: Fault) -> Stage:
     if fault.kind == "reply-lost":
         return "reply"
     return "after" if fault.kind == "crash" and fault.point == "after" else "before"
-
-
-def _subjects(operation: Operation, result: Any = None) -> list[dict[str, Any]]:
-    """Return the facts of each message that an operation is about."""
-    messages: Iterable[Message]
-    match operation:
-        case Receive():
-            messages = result or ()
-        case Delete(messages=messages) | ChangeVisibility(messages=messages):
-            pass
-        case _:
-            return [operation.arguments()]
-    return [
-        {**facts_of_body(message.body, message.message_id), "message_id": message.message_id, "group": message.group}
-        for message in messages
-    ]
 
 
 def parse_faults(text: str) -> tuple[Fault, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from services.clients import Clients, checked_queue_url
 from services.drivers.aws import AwsDriver
 from services.drivers.base import Driver
+from services.drivers.outbox import Outbox
 from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
 from services.drivers.recorded import RealStrikes, RecordedDriver
@@ -58,7 +59,8 @@ def build_driver(
     queue_url = checked_queue_url(settings.queue_url, "QUEUE_URL")
     clients = Clients(settings.access)
     queue = Queue(clients.client("sqs"), queue_url)
-    store = Store(clients.client("dynamodb"), *tables) if any(tables) else None
+    dynamodb = clients.client("dynamodb") if any(tables) else None
+    outbox = Outbox(dynamodb, tables[0]) if tables[0] else None
     bucket = settings.payload_bucket
     payloads = Payloads(clients.client("s3"), bucket) if bucket else None
     try:
@@ -66,7 +68,8 @@ def build_driver(
     except OSError as error:
         raise _unwritable("HISTORY_PATH", error) from None
     recorder = Recorder(sink, settings.process_name, time.monotonic, {"queue": queue.name})
-    return RecordedDriver(AwsDriver(queue, store, wake, payloads), recorder, faults, RealStrikes(time.sleep))
+    driver = AwsDriver(queue, Store(dynamodb, *tables), wake, payloads, outbox)
+    return RecordedDriver(driver, recorder, faults, RealStrikes(time.sleep))
 
 
 def check_log(path: str) -> None:

@@ -9,13 +9,14 @@ Times are those of the simulation's clock, from its beginning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scenarios.checks.invariants import Violation
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
 from scenarios.history.events import ASKED_TO_END, SCALED
 from scenarios.verdict import Verdict
+from services.operations import OPERATIONS, Delete, Receive
 
 #: Events that say nothing which an operation or an exit does not say as well.
 _SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger", "payloads"})
@@ -154,143 +155,16 @@ _FAULTS: Mapping[str, str] = {
 
 
 def _call(history: History, call: Call) -> str:
-    teller = _TELLERS.get(call.operation)
-    if teller is None:
-        return ""
-    doing, outcome = teller(history, call)
+    kind = OPERATIONS.get(call.operation)
+    if kind is None or (call.process.startswith(LAB) and kind in (Receive, Delete)):
+        return ""  # what the lab collects in the end is no part of the story
+    doing, outcome = kind.told(call, history)
     if not doing:
         return ""
     record = call.outcome or {}
     if record.get("type") == "fail":
         return f"{doing}: {record['error']}"
     return f"{doing}: {outcome}" if outcome else doing
-
-
-def _receive(history: History, call: Call) -> tuple[str, str]:
-    if call.process.startswith(LAB):
-        return "", ""
-    if call.status == "ok":
-        got = [
-            history.name(item["message_id"]).removeprefix("message ")
-            + (f" (receive {item['receive_count']})" if item["receive_count"] > 1 else "")
-            for item in call.result
-        ]
-        return (f"receives {', '.join(got)}", "") if got else ("", "")
-    return "receives", ""
-
-
-def _send(_: History, call: Call) -> tuple[str, str]:
-    count = len(call.arguments["messages"])
-    failed = len((call.result or {}).get("failed", ()))
-    return f"sends {count} messages", f"{failed} of them refused" if failed else ""
-
-
-def _purge(_history: History, _call: Call) -> tuple[str, str]:
-    return "asks for a purge", ""
-
-
-def _delete(history: History, call: Call) -> tuple[str, str]:
-    if call.process.startswith(LAB):
-        return "", ""
-    refused = [item["code"] for item in call.result or ()]
-    return f"deletes {_names(history, call)}", f"refused in part, {', '.join(refused)}" if refused else ""
-
-
-def _change_visibility(history: History, call: Call) -> tuple[str, str]:
-    timeout = call.arguments["timeout"]
-    doing = f"extends {_names(history, call)} by {timeout} s" if timeout else f"gives back {_names(history, call)}"
-    return doing, f"{len(call.result)} refused" if call.result else ""
-
-
-def _claim(history: History, call: Call) -> tuple[str, str]:
-    result = call.result or {}
-    answer = {
-        "Claimed": f"token {result.get('fencing_token')}",
-        "AlreadyCompleted": "it is completed",
-        "HeldByAnother": f"{result.get('owner')} holds it for another {result.get('seconds_left', 0):.3f} s",
-    }.get(result.get("type", ""), "")
-    return f"claims {_key(history, call)}", answer
-
-
-def _perform(history: History, call: Call) -> tuple[str, str]:
-    count = call.result
-    return f"PERFORMS {_key(history, call)}", f"for the {_ordinal(count)} time" if count and count > 1 else ""
-
-
-def _write_state(history: History, call: Call) -> tuple[str, str]:
-    arguments, result = call.arguments, call.result or {}
-    doing = f"writes {arguments['entity']} version {arguments['version']} ({_key(history, call)})"
-    return doing, "" if result.get("took", True) else f"refused, version {result['version']} is there"
-
-
-def _call_api(history: History, call: Call) -> tuple[str, str]:
-    answer = call.result or {}
-    known = "the API knows the key, and does nothing again"
-    count = answer.get("executions", 1)
-    done = f"for the {_ordinal(count)} time" if count > 1 else ""
-    return (
-        f"CALLS THE API for {_key(history, call)} with the key {call.arguments['idempotency_key']}",
-        known if answer.get("recognised") else done,
-    )
-
-
-def _commit(history: History, call: Call) -> tuple[str, str]:
-    message = " and its message" if call.arguments["message"] else ""
-    return f"commits {_key(history, call)}{message}", "" if call.result else "it was committed before"
-
-
-def _read_outbox(_: History, call: Call) -> tuple[str, str]:
-    return ("reads the outbox", f"{len(call.result)} messages") if call.result else ("", "")
-
-
-def _mark_sent(_: History, call: Call) -> tuple[str, str]:
-    return f"marks {len(call.arguments['keys'])} messages as sent", ""
-
-
-def _yes_or_no(doing: str, yes: str, no: str) -> Callable[[History, Call], tuple[str, str]]:
-    def teller(history: History, call: Call) -> tuple[str, str]:
-        return f"{doing} {_key(history, call)}", yes if call.result else no
-
-    return teller
-
-
-def _object(doing: str) -> Callable[[History, Call], tuple[str, str]]:
-    def teller(_: History, call: Call) -> tuple[str, str]:
-        missing = call.operation == "FetchObject" and call.status == "ok" and call.result is None
-        return f"{doing} {_short(call.arguments['key'].rpartition('/')[2])}", "it is gone" if missing else ""
-
-    return teller
-
-
-_TELLERS: Mapping[str, Callable[[History, Call], tuple[str, str]]] = {
-    "Send": _send,
-    "Purge": _purge,
-    "Receive": _receive,
-    "Delete": _delete,
-    "ChangeVisibility": _change_visibility,
-    "Claim": _claim,
-    "PerformSideEffect": _perform,
-    "WriteState": _write_state,
-    "CallApi": _call_api,
-    "CommitChange": _commit,
-    "ReadOutbox": _read_outbox,
-    "MarkSent": _mark_sent,
-    "LookUpSideEffect": _yes_or_no("looks up", "it was done before", "it was never done"),
-    "Complete": _yes_or_no("completes", "", "refused, there is a newer claim"),
-    "PutObject": _object("uploads the payload"),
-    "FetchObject": _object("fetches the payload"),
-    "RemoveObject": _object("removes the payload"),
-    "RenewClaim": _yes_or_no("renews its claim of", "", "refused, it is lost"),
-    "ReleaseClaim": _yes_or_no("releases its claim of", "", "refused, there is a newer one"),
-}
-
-
-def _names(history: History, call: Call) -> str:
-    return ", ".join(history.name(item).removeprefix("message ") for item in call.arguments["messages"])
-
-
-def _key(history: History, call: Call) -> str:
-    return history.name_of_key(call.arguments["key"]).removeprefix("message ")
 
 
 def _subjects(call: Call) -> frozenset[str]:

@@ -22,19 +22,19 @@ class ObjectModel:
         self.objects: dict[str, str] = {}
         self.in_use = False
 
-    def put(self, operation: PutObject, now: Callable[[], float]) -> None:  # noqa: ARG002 - all methods are alike
+    def put_object(self, operation: PutObject, now: Callable[[], float]) -> None:  # noqa: ARG002 - all methods are alike
         """Store a text."""
         self.in_use = True
         self.objects[operation.key] = operation.body
 
-    def fetch(self, operation: FetchObject, now: Callable[[], float]) -> str | None:  # noqa: ARG002 - likewise
+    def fetch_object(self, operation: FetchObject, now: Callable[[], float]) -> str | None:  # noqa: ARG002 - likewise
         """Return the text, None where there is no such object."""
         return self.objects.get(operation.key)
 
-    def remove(self, operation: RemoveObject, now: Callable[[], float]) -> None:  # noqa: ARG002 - likewise
+    def remove_object(self, operation: RemoveObject, now: Callable[[], float]) -> None:  # noqa: ARG002 - likewise
         """Remove an object; one that is not there is no error."""
         self.objects.pop(operation.key, None)
 
-    def keys(self, operation: ListObjects, now: Callable[[], float]) -> tuple[str, ...]:  # noqa: ARG002 - likewise
+    def list_objects(self, operation: ListObjects, now: Callable[[], float]) -> tuple[str, ...]:  # noqa: ARG002 - likewise
         """Return the keys of all objects, in their order."""
         return tuple(sorted(self.objects))

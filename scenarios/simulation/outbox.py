@@ -19,7 +19,7 @@ class OutboxModel:
         self.changes: dict[str, str] = {}
         self.messages: dict[str, str] = {}
 
-    def commit(self, operation: CommitChange, now: Callable[[], float]) -> bool:  # noqa: ARG002 - all methods are alike
+    def commit_change(self, operation: CommitChange, now: Callable[[], float]) -> bool:  # noqa: ARG002 - all methods are alike
         """Write the change and its message, unless the change is there."""
         if operation.key in self.changes:
             return False
@@ -28,7 +28,7 @@ class OutboxModel:
             self.messages[operation.key] = operation.message
         return True
 
-    def read(self, operation: ReadOutbox, now: Callable[[], float]) -> tuple[OutboxEntry, ...]:  # noqa: ARG002 - likewise
+    def read_outbox(self, operation: ReadOutbox, now: Callable[[], float]) -> tuple[OutboxEntry, ...]:  # noqa: ARG002 - likewise
         """Return the first entries of the outbox."""
         return tuple(OutboxEntry(key, self.messages[key]) for key in sorted(self.messages)[: operation.limit])
 

@@ -59,7 +59,7 @@ class TableModel:
         self.idempotency_keys: dict[str, str] = {}
         self.outbox = OutboxModel()
 
-    def check(self, operation: CheckTables, now: Callable[[], float]) -> None:
+    def check_tables(self, operation: CheckTables, now: Callable[[], float]) -> None:
         """Do nothing: the tables are there."""
 
     def claim(self, operation: Claim, now: Callable[[], float]) -> ClaimResult:
@@ -77,14 +77,14 @@ class TableModel:
         item.lease_expires_at = moment + round(operation.lease_seconds * 1000)
         return Claimed(item.attempts)
 
-    def renew(self, operation: RenewClaim, now: Callable[[], float]) -> bool:
+    def renew_claim(self, operation: RenewClaim, now: Callable[[], float]) -> bool:
         """Move the lease's end, if no newer claim exists."""
         item = self._own(operation)
         if item is not None:
             item.lease_expires_at = _milliseconds(now) + round(operation.lease_seconds * 1000)
         return item is not None
 
-    def release(self, operation: ReleaseClaim, now: Callable[[], float]) -> bool:  # noqa: ARG002 - all methods are alike
+    def release_claim(self, operation: ReleaseClaim, now: Callable[[], float]) -> bool:  # noqa: ARG002 - all methods are alike
         """End the lease, if no newer claim exists."""
         item = self._own(operation)
         if item is not None:
@@ -99,11 +99,11 @@ class TableModel:
             item.outcome = operation.outcome
         return item is not None
 
-    def look_up(self, operation: LookUpSideEffect, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
+    def look_up_side_effect(self, operation: LookUpSideEffect, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
         """Tell whether the ledger has the key."""
         return operation.key in self.executions
 
-    def perform(self, operation: PerformSideEffect, now: Callable[[], float]) -> int:  # noqa: ARG002 - likewise
+    def perform_side_effect(self, operation: PerformSideEffect, now: Callable[[], float]) -> int:  # noqa: ARG002 - likewise
         """Add one execution, whatever there is."""
         count = self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
         return count
@@ -116,7 +116,7 @@ class TableModel:
         self.states[operation.entity] = operation.version
         return StateWritten(took=True, version=operation.version)
 
-    def call(self, operation: CallApi, now: Callable[[], float]) -> ApiAnswer:  # noqa: ARG002 - likewise
+    def call_api(self, operation: CallApi, now: Callable[[], float]) -> ApiAnswer:  # noqa: ARG002 - likewise
         """Add one execution, unless the idempotency key is known; refuse one that is known for something else."""
         recognised = operation.idempotency_key in self.idempotency_keys
         if self.idempotency_keys.setdefault(operation.idempotency_key, operation.key) != operation.key:

@@ -26,35 +26,21 @@ from scenarios.simulation.tables import TableModel
 from services.history import Record
 from services.operations import (
     AppendToLog,
-    CallApi,
     ChangeVisibility,
-    CheckTables,
-    Claim,
-    CommitChange,
-    Complete,
     Delete,
     DescribeQueue,
     EntryFailure,
-    FetchObject,
-    ListObjects,
-    LookUpSideEffect,
-    MarkSent,
     Message,
     Operation,
     OperationFailed,
-    PerformSideEffect,
+    Part,
     Purge,
-    PutObject,
     QueueFacts,
-    ReadOutbox,
     Receive,
-    ReleaseClaim,
-    RemoveObject,
-    RenewClaim,
     Send,
     SendResult,
     SentEntry,
-    WriteState,
+    methods_of,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload
 
@@ -155,31 +141,10 @@ class World:
         self._last_tick = -1
         # The dead-letter queue is read by the lab alone, and hands out whatever is there.
         self.model.queue(names.dead_letter_queue).rates = STRICT
-        tables = self.tables
-        self._store: dict[type[Operation], Callable[[Any, Clock], Any]] = {
-            CheckTables: tables.check,
-            Claim: tables.claim,
-            RenewClaim: tables.renew,
-            ReleaseClaim: tables.release,
-            Complete: tables.complete,
-            LookUpSideEffect: tables.look_up,
-            PerformSideEffect: tables.perform,
-            WriteState: tables.write_state,
-            CallApi: tables.call,
-            CommitChange: tables.outbox.commit,
-            ReadOutbox: tables.outbox.read,
-            MarkSent: tables.outbox.mark_sent,
-            PutObject: self.objects.put,
-            FetchObject: self.objects.fetch,
-            RemoveObject: self.objects.remove,
-            ListObjects: self.objects.keys,
-        }
+        parts: dict[Part, Any] = {"store": self.tables, "outbox": self.tables.outbox, "payloads": self.objects}
+        self._store: dict[type[Operation], Callable[[Any, Clock], Any]] = methods_of(parts)
         self._queue: dict[type[Operation], Callable[[Any], Any]] = {
-            DescribeQueue: self._describe,
-            Send: self._send,
-            Purge: self._purge,
-            Delete: self._delete,
-            ChangeVisibility: self._change_visibility,
+            **methods_of({"queue": self}),
             AppendToLog: _forget_line,
         }
 
@@ -270,10 +235,12 @@ class World:
                 self.scheduler.wake(sleeper, self.scheduler.now)
             self._waiting.clear()
 
-    def _describe(self, _operation: DescribeQueue) -> QueueFacts:
+    def describe_queue(self, _operation: DescribeQueue) -> QueueFacts:
+        """Return the visibility timeout and the type."""
         return QueueFacts(self.queue.attributes.visibility_timeout, self.info.fifo)
 
-    def _send(self, operation: Send) -> SendResult:
+    def send(self, operation: Send) -> SendResult:
+        """Send message by message; one that the queue refuses fails alone."""
         sent: list[SentEntry] = []
         failed: list[EntryFailure] = []
         for entry, message in enumerate(operation.messages):
@@ -289,16 +256,20 @@ class World:
                 sent.append(SentEntry(entry, taken.message_id, _sequence(number)))
         return SendResult(tuple(sent), tuple(failed))
 
-    def _purge(self, _operation: Purge) -> None:
+    def purge(self, _operation: Purge) -> None:
+        """Begin a purge."""
         self.model.purge(self.names.queue)
 
-    def _delete(self, operation: Delete) -> tuple[EntryFailure, ...]:
+    def delete(self, operation: Delete) -> tuple[EntryFailure, ...]:
+        """Delete message by message."""
         return self._each(operation.messages, self._delete_one)
 
     def _delete_one(self, message: Message) -> None:
         self.model.delete(self.names.queue, message.receipt_handle)
 
-    def _change_visibility(self, operation: ChangeVisibility) -> tuple[EntryFailure, ...]:
+    def change_visibility(self, operation: ChangeVisibility) -> tuple[EntryFailure, ...]:
+        """Change the visibility timeouts message by message."""
+
         def change(message: Message) -> None:
             self.model.change_visibility(self.names.queue, message.receipt_handle, operation.timeout)
 

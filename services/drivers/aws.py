@@ -1,6 +1,6 @@
 """The AWS driver: performs operations through boto3, on real AWS or on any endpoint that speaks its protocols.
 
-One table from operation to method; the queue's part and the store's part stand in modules of their own.
+Each of its parts has a method for each operation that is its own; see ``services.operations.base``.
 """
 
 from __future__ import annotations
@@ -8,47 +8,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from services.drivers.aws_errors import as_operation_failed
+from services.drivers.outbox import Outbox
 from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
 from services.drivers.store import Store
+from services.errors import ServiceError, Unusable
 from services.operations import (
     AppendToLog,
-    CallApi,
-    ChangeVisibility,
-    CheckTables,
-    Claim,
-    CommitChange,
-    Complete,
-    Delete,
-    DescribeQueue,
-    FetchObject,
-    ListObjects,
-    LookUpSideEffect,
-    MarkSent,
     Note,
     Operation,
     OperationFailed,
-    PerformSideEffect,
-    Purge,
-    PutObject,
+    Part,
     ReadClock,
-    ReadOutbox,
     ReadWallClock,
-    Receive,
-    ReleaseClaim,
-    RemoveObject,
-    RenewClaim,
-    Send,
     Sleep,
-    WriteState,
+    methods_of,
 )
 
 log = logging.getLogger("services")
+
+#: The variable that a process lacks where it lacks a part of its driver.
+_VARIABLES: Mapping[Part, str] = {
+    "store": "MESSAGE_STATUS_TABLE or MESSAGE_SIDE_EFFECTS_TABLE",
+    "outbox": "MESSAGE_STATUS_TABLE",
+    "payloads": "PAYLOAD_BUCKET",
+}
 
 
 class AwsDriver:
@@ -59,6 +48,7 @@ class AwsDriver:
         store: the tables; None for a process that has none (a producer).
         wake: set at shutdown; it cuts every Sleep short.
         payloads: the bucket; None for a process that has none.
+        outbox: a service's own state with its outbox; None for a process that has none.
     """
 
     def __init__(
@@ -67,68 +57,67 @@ class AwsDriver:
         store: Store | None = None,
         wake: threading.Event | None = None,
         payloads: Payloads | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
-        self._wake = wake or threading.Event()
-        self._methods: dict[type[Operation], Callable[[Any], Any]] = {
-            DescribeQueue: queue.describe,
-            Receive: queue.receive,
-            Delete: queue.delete,
-            ChangeVisibility: queue.change_visibility,
-            Send: queue.send,
-            Purge: queue.purge,
-            AppendToLog: _append_to_log,
-            Sleep: self._sleep,
-            ReadClock: lambda _: time.monotonic(),
-            ReadWallClock: lambda _: time.time(),
-            Note: _log,
+        process = Process(wake or threading.Event())
+        parts: dict[Part, Any] = {
+            "queue": queue,
+            "store": store,
+            "outbox": outbox,
+            "payloads": payloads,
+            "process": process,
         }
-        if store is not None:
-            self._methods |= {
-                CheckTables: store.check_tables,
-                Claim: store.claim,
-                RenewClaim: store.renew,
-                ReleaseClaim: store.release,
-                Complete: store.complete,
-                LookUpSideEffect: store.look_up_side_effect,
-                PerformSideEffect: store.perform_side_effect,
-                WriteState: store.write_state,
-                CallApi: store.call_api,
-                CommitChange: store.outbox.commit,
-                ReadOutbox: store.outbox.read,
-                MarkSent: store.outbox.mark_sent,
-            }
-
-        if payloads is not None:
-            self._methods |= {
-                PutObject: payloads.put,
-                FetchObject: payloads.fetch,
-                RemoveObject: payloads.remove,
-                ListObjects: payloads.keys,
-            }
+        self._methods = methods_of({name: part for name, part in parts.items() if part is not None})
 
     def perform(self, operation: Operation) -> Any:
-        """Perform an operation; see :class:`services.drivers.base.Driver`."""
-        method = self._methods[type(operation)]
+        """Perform an operation; see :class:`services.drivers.base.Driver`.
+
+        Raises:
+            Unusable: this process has no such part.
+        """
+        method = self._methods.get(type(operation))
+        if method is None:
+            name, variable = type(operation).__name__, _VARIABLES[operation.part]
+            raise Unusable(f"{name} cannot be done without {variable}; set it, or choose another class.")
         try:
             return method(operation)
-        except OperationFailed:
+        except (OperationFailed, ServiceError):
             raise
         except Exception as error:
             raise as_operation_failed(error) from error
 
-    def _sleep(self, operation: Sleep) -> bool:
+
+class Process:
+    """What a process does by itself.
+
+    Args:
+        wake: set at shutdown; it cuts every Sleep short.
+    """
+
+    def __init__(self, wake: threading.Event) -> None:
+        self._wake = wake
+
+    def sleep(self, operation: Sleep) -> bool:
+        """Wait; return whether it was for the whole time."""
         if operation.uninterrupted:
             time.sleep(operation.seconds)
             return True
         return not self._wake.wait(operation.seconds)
 
+    def read_clock(self, _operation: ReadClock) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
 
-def _append_to_log(operation: AppendToLog) -> None:
-    # One write of a whole line to a file opened for appending: lines of several processes do not mix.
-    with Path(operation.path).open("ab", buffering=0) as file:
-        file.write(operation.line.encode() + b"\n")
+    def read_wall_clock(self, _operation: ReadWallClock) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
 
+    def note(self, note: Note) -> None:
+        """Log a line."""
+        details = " ".join(f"{name}={value}" for name, value in note.details.items())
+        log.log(note.level, "%s %s", note.event, details)
 
-def _log(note: Note) -> None:
-    said = " ".join(f"{name}={value}" for name, value in cast("dict[str, Any]", note.details).items())
-    log.log(note.level, "%s %s", note.event, said)
+    def append_to_log(self, operation: AppendToLog) -> None:
+        """Append a line by one write to a file opened for appending: lines of several processes do not mix."""
+        with Path(operation.path).open("ab", buffering=0) as file:
+            file.write(operation.line.encode() + b"\n")

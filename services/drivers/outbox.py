@@ -9,10 +9,12 @@ instead of scanning; or lets DynamoDB Streams do the relay's work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from services.drivers.attempts import ATTEMPT, is_of, new_attempt_id
 from services.drivers.aws_errors import failed_condition
 from services.operations import CommitChange, MarkSent, OperationFailed, OutboxEntry, ReadOutbox
 
@@ -25,26 +27,36 @@ class Outbox:
     Args:
         client: a boto3 DynamoDB client.
         table: the table's name.
+        new_attempt: makes the id of a call, see ``services.drivers.attempts``.
     """
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(self, client: Any, table: str, new_attempt: Callable[[], str] = new_attempt_id) -> None:
         self._client = client
         self._table = table
+        self._new_attempt = new_attempt
 
-    def commit(self, operation: CommitChange) -> bool:
+    def commit_change(self, operation: CommitChange) -> bool:
         """Write the change and its message in one transaction, unless the change is there."""
-        change = {"message_id": {"S": ORDER + operation.key}, "change": {"S": operation.change}}
-        items = [self._put(change, ConditionExpression="attribute_not_exists(message_id)")]
+        attempt = self._new_attempt()
+        change = {
+            "message_id": {"S": ORDER + operation.key},
+            "change": {"S": operation.change},
+            ATTEMPT: {"S": attempt},
+        }
+        condition = {
+            "ConditionExpression": "attribute_not_exists(message_id)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        items = [self._put(change, **condition)]
         if operation.message is not None:
             items.append(self._put({"message_id": {"S": OUTBOX + operation.key}, "body": {"S": operation.message}}))
         try:
             self._client.transact_write_items(TransactItems=items)
         except ClientError as error:
-            failed_condition(error)
-            return False
+            return is_of(attempt, failed_condition(error).get("Item", {}))
         return True
 
-    def read(self, operation: ReadOutbox) -> tuple[OutboxEntry, ...]:
+    def read_outbox(self, operation: ReadOutbox) -> tuple[OutboxEntry, ...]:
         """Read with consistency: an entry that a stale read leaves out would be taken for sent."""
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,

@@ -19,11 +19,11 @@ class Payloads:
         self._client = client
         self._bucket = bucket
 
-    def put(self, operation: PutObject) -> None:
+    def put_object(self, operation: PutObject) -> None:
         """Store a text; S3 shows all of it or nothing, and at once."""
         self._client.put_object(Bucket=self._bucket, Key=operation.key, Body=operation.body.encode())
 
-    def fetch(self, operation: FetchObject) -> str | None:
+    def fetch_object(self, operation: FetchObject) -> str | None:
         """Return the text, None where there is no such object."""
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=operation.key)
@@ -31,11 +31,11 @@ class Payloads:
             return None
         return str(answer["Body"].read().decode())
 
-    def remove(self, operation: RemoveObject) -> None:
+    def remove_object(self, operation: RemoveObject) -> None:
         """Remove an object; one that is not there is no error, as S3 has it."""
         self._client.delete_object(Bucket=self._bucket, Key=operation.key)
 
-    def keys(self, _operation: ListObjects) -> tuple[str, ...]:
+    def list_objects(self, _operation: ListObjects) -> tuple[str, ...]:
         """Return the keys of all objects, in their order."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
         return tuple(item["Key"] for page in pages for item in page.get("Contents", []))

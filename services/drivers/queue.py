@@ -18,9 +18,6 @@ from services.operations import (
     SentEntry,
 )
 
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MAX_BATCH = 10
-
 
 class Queue:
     """A queue, known by its URL.
@@ -39,7 +36,7 @@ class Queue:
         """The queue's name, as the URL ends in it."""
         return self.url.rstrip("/").rpartition("/")[2]
 
-    def describe(self, _operation: DescribeQueue) -> QueueFacts:
+    def describe_queue(self, _operation: DescribeQueue) -> QueueFacts:
         """Ask for the visibility timeout; a queue's name alone says whether it is FIFO."""
         answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["VisibilityTimeout"])
         return QueueFacts(int(answer["Attributes"]["VisibilityTimeout"]), fifo=self.name.endswith(".fifo"))

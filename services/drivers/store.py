@@ -8,11 +8,12 @@ The status table holds one item a key:
     attempts          how often the key was claimed; the newest count is the fencing token
     owner             who claimed it last
     lease_expires_at  until when the claim holds, in milliseconds since the epoch
+    attempt_id        the call that claimed it last, see ``services.drivers.attempts``
 
-The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions``. Where
-this system honours idempotency keys, it remembers each in an item of its own, ``idempotency-key/<key>``, with the
-``contents`` of the call that brought it. Where messages are updates it holds the state as well: one item an entity,
-``state/<entity>``, with its ``version``.
+The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions`` and the
+``attempt_ids`` of the calls that added to it. Where this system honours idempotency keys, it remembers each in an item
+of its own, ``idempotency-key/<key>``, with the ``contents`` of the call that brought it. Where messages are updates it
+holds the state as well: one item an entity, ``state/<entity>``, with its ``version``.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from services.drivers.attempts import ATTEMPT, ATTEMPTS, holds, is_of, new_attempt_id
 from services.drivers.aws_errors import failed_condition
-from services.drivers.outbox import Outbox
+from services.errors import Unusable
 from services.operations import (
     AlreadyCompleted,
     ApiAnswer,
@@ -36,6 +38,7 @@ from services.operations import (
     Complete,
     HeldByAnother,
     LookUpSideEffect,
+    Operation,
     PerformSideEffect,
     ReleaseClaim,
     RenewClaim,
@@ -62,19 +65,22 @@ class Store:
         side_effects_table: the ledger's name, empty for none: then side effects leave no trace but the log.
         now: seconds since the epoch. Leases compare it between
             machines, so their clocks must agree to well within a lease.
-
-    Attributes:
-        outbox: a service's own state with its outbox, in the status table.
+        new_attempt: makes the id of a call.
     """
 
     def __init__(
-        self, client: Any, status_table: str, side_effects_table: str, now: Callable[[], float] = time.time
+        self,
+        client: Any,
+        status_table: str,
+        side_effects_table: str,
+        now: Callable[[], float] = time.time,
+        new_attempt: Callable[[], str] = new_attempt_id,
     ) -> None:
         self._client = client
         self._status = status_table
         self._side_effects = side_effects_table
         self._now = now
-        self.outbox = Outbox(client, status_table)
+        self._new_attempt = new_attempt
 
     def check_tables(self, _operation: CheckTables) -> None:
         """Read a key that nothing has from each table."""
@@ -92,7 +98,8 @@ class Store:
 
     def claim(self, operation: Claim) -> ClaimResult:
         """Claim by one conditional write: there is no moment between looking and taking."""
-        now = self._milliseconds()
+        self._needs_status_table(operation)
+        now, attempt = self._milliseconds(), self._new_attempt()
         never_claimed = "attribute_not_exists(message_id)"
         lease_is_over = "(#status = :started AND lease_expires_at <= :now)"
         try:
@@ -100,7 +107,8 @@ class Store:
                 TableName=self._status,
                 Key=_key(operation.key),
                 ConditionExpression=f"{never_claimed} OR {lease_is_over}",
-                UpdateExpression="SET #status = :started, #owner = :owner, lease_expires_at = :lease ADD attempts :one",
+                UpdateExpression="SET #status = :started, #owner = :owner, lease_expires_at = :lease, "
+                f"{ATTEMPT} = :attempt ADD attempts :one",
                 ExpressionAttributeNames=NAMES,
                 ExpressionAttributeValues={
                     ":started": {"S": "STARTED"},
@@ -108,6 +116,7 @@ class Store:
                     ":now": _number(now),
                     ":lease": _number(now + round(operation.lease_seconds * 1000)),
                     ":one": _number(1),
+                    ":attempt": {"S": attempt},
                 },
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -115,15 +124,18 @@ class Store:
         except ClientError as error:
             if not _is_refusal(error):
                 raise
-            return self._who_holds(error.response.get("Item", {}), now)
+            item = error.response.get("Item", {})
+            if is_of(attempt, item):
+                return Claimed(int(item["attempts"]["N"]))  # this call took it before, and its reply was lost
+            return self._who_holds(item, now)
         return Claimed(int(answer["Attributes"]["attempts"]["N"]))
 
-    def renew(self, operation: RenewClaim) -> bool:
+    def renew_claim(self, operation: RenewClaim) -> bool:
         """Move the lease's end, if no newer claim exists."""
         lease = self._milliseconds() + round(operation.lease_seconds * 1000)
         return self._update_own_claim(operation, "SET lease_expires_at = :lease", {":lease": _number(lease)})
 
-    def release(self, operation: ReleaseClaim) -> bool:
+    def release_claim(self, operation: ReleaseClaim) -> bool:
         """End the lease now, if no newer claim exists."""
         return self._update_own_claim(operation, "SET lease_expires_at = :lease", {":lease": _number(0)})
 
@@ -143,7 +155,22 @@ class Store:
         """Add one execution to the ledger, whatever it already holds."""
         if not self._side_effects:
             return 1
-        answer = self._client.update_item(**self._execution(operation), ReturnValues="UPDATED_NEW")
+        attempt = self._new_attempt()
+        execution = self._execution(operation, attempt)
+        execution["ExpressionAttributeValues"][":attempt"] = {"S": attempt}
+        not_added_yet = f"NOT contains({ATTEMPTS}, :attempt)"
+        try:
+            answer = self._client.update_item(
+                **execution,
+                ConditionExpression=not_added_yet,
+                ReturnValues="UPDATED_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            item = error.response.get("Item", {})
+            if not (_is_refusal(error) and holds(attempt, item)):
+                raise
+            return int(item["executions"]["N"])  # this call added its execution before, and its reply was lost
         return int(answer["Attributes"]["executions"]["N"])
 
     def write_state(self, operation: WriteState) -> StateWritten:
@@ -153,14 +180,16 @@ class Store:
         no_version_yet = "attribute_not_exists(version)"
         this_one_is_newer = "version < :version"
         condition = {"ConditionExpression": f"{no_version_yet} OR {this_one_is_newer}"}
+        attempt = self._new_attempt()
         try:
             self._client.update_item(
                 TableName=self._side_effects,
                 Key=_key(STATE_PREFIX + operation.entity),
-                UpdateExpression="SET version = :version, last_message_id = :message_id",
+                UpdateExpression=f"SET version = :version, last_message_id = :message_id, {ATTEMPT} = :attempt",
                 ExpressionAttributeValues={
                     ":version": _number(operation.version),
                     ":message_id": {"S": operation.message_id},
+                    ":attempt": {"S": attempt},
                 },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **(condition if operation.only_if_newer else {}),
@@ -168,14 +197,15 @@ class Store:
         except ClientError as error:
             if not _is_refusal(error):
                 raise
-            return StateWritten(took=False, version=int(error.response["Item"]["version"]["N"]))
+            item = error.response["Item"]
+            return StateWritten(took=is_of(attempt, item), version=int(item["version"]["N"]))
         return StateWritten(took=True, version=operation.version)
 
     def call_api(self, operation: CallApi) -> ApiAnswer:
         """Add one execution and remember the idempotency key, in one transaction; a key that is known adds nothing.
 
         Raises:
-            OperationFailed: the key came with other contents before, or just now somebody else calls with it.
+            OperationFailed: the key came with other contents before, or another call with it is under way.
         """
         if not self._side_effects:
             return ApiAnswer(1, recognised=False)
@@ -184,8 +214,13 @@ class Store:
         return ApiAnswer(int(ledger["Item"]["executions"]["N"]), recognised)
 
     def _add_under_key(self, operation: CallApi) -> bool:
-        """Add one execution unless the idempotency key is known; who dies in between has done both or neither."""
-        item = {**_key(IDEMPOTENCY_KEY_PREFIX + operation.idempotency_key), "contents": {"S": operation.key}}
+        """Add one execution unless the idempotency key is known; a crash leaves both done, or neither."""
+        attempt = self._new_attempt()
+        item = {
+            **_key(IDEMPOTENCY_KEY_PREFIX + operation.idempotency_key),
+            "contents": {"S": operation.key},
+            ATTEMPT: {"S": attempt},
+        }
         key_is_new = "attribute_not_exists(message_id)"
         remember = {
             "TableName": self._side_effects,
@@ -194,26 +229,36 @@ class Store:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         try:
-            self._client.transact_write_items(TransactItems=[{"Put": remember}, {"Update": self._execution(operation)}])
+            execution = self._execution(operation, attempt)
+            self._client.transact_write_items(TransactItems=[{"Put": remember}, {"Update": execution}])
         except ClientError as error:
             known = failed_condition(error)["Item"]
             if known["contents"] == item["contents"]:
-                return False
+                return is_of(attempt, known)  # then this call did it before, and its reply was lost
             raise key_reused(operation.idempotency_key) from error
         return True
 
-    def _execution(self, operation: PerformSideEffect | CallApi) -> dict[str, Any]:
+    def _execution(self, operation: PerformSideEffect | CallApi, attempt: str) -> dict[str, Any]:
         """Return the update that adds one execution to the ledger, whatever it already holds."""
         return {
             "TableName": self._side_effects,
             "Key": _key(operation.key),
-            "UpdateExpression": "SET last_message_id = :message_id ADD executions :one",
-            "ExpressionAttributeValues": {":message_id": {"S": operation.message_id}, ":one": _number(1)},
+            "UpdateExpression": f"SET last_message_id = :message_id ADD executions :one, {ATTEMPTS} :attempts",
+            "ExpressionAttributeValues": {
+                ":message_id": {"S": operation.message_id},
+                ":one": _number(1),
+                ":attempts": {"SS": [attempt]},
+            },
         }
+
+    def _needs_status_table(self, operation: Operation) -> None:
+        if not self._status:
+            raise Unusable(f"{type(operation).__name__} needs a status table; set MESSAGE_STATUS_TABLE to its name.")
 
     def _update_own_claim(
         self, operation: RenewClaim | ReleaseClaim | Complete, update: str, values: dict[str, Any]
     ) -> bool:
+        self._needs_status_table(operation)
         names = {"#status": "status"} if "#status" in update else {}
         claim_is_ours = "attempts = :token"
         try:

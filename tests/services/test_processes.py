@@ -231,6 +231,32 @@ class TestConsumer:
         )
         assert world.executions() == [2]
 
+    @pytest.mark.parametrize("tables", [(), ("MESSAGE_STATUS_TABLE",), ("MESSAGE_SIDE_EFFECTS_TABLE",)])
+    @pytest.mark.parametrize(
+        "consumer", ["consumer:Consumer", "idempotency_key:IdempotencyKeyConsumer", "saga:SagaConsumer"]
+    )
+    def test_it_works_without_a_table(self, world, tables, consumer):
+        send(world, *({"id": f"k{number}"} for number in range(3)))
+        variables = {"QUEUE_URL": world.main, "WAIT_TIME_SECONDS": 1, **{name: world.tables[name] for name in tables}}
+        code, _, err = world.run(
+            "consumer",
+            **variables,
+            MESSAGE_LIMIT=3,
+            CONSUMER=f"services.consumer.{consumer}",
+            SIDE_EFFECT_LOG_PATH="log",
+        )
+        assert (code, "Traceback" in err) == (0, False), err
+        assert receive_all(world, world.main) == []
+
+    def test_without_a_bucket_a_consumer_that_needs_one_ends_with_a_sentence(self, world):
+        send(world, {"id": "k", "payload_key": "payloads/k"})
+        fetches = "services.consumer.large_payload:LargePayloadConsumer"
+        code, _, err = world.run("consumer", **world.consumer, CONSUMER=fetches)
+        assert (code, err.splitlines()[-1]) == (
+            2,
+            "error: FetchObject cannot be done without PAYLOAD_BUCKET; set it, or choose another class.",
+        )
+
     def test_a_class_that_calls_sys_exit_has_not_done_its_work(self, world):
         (world.directory / "mine.py").write_text(LEAVES)
         send(world, {"id": "k"})

@@ -41,8 +41,8 @@ def test_a_zombie_cannot_complete_renew_or_release_a_newer_claim(store, account)
     account.now += 11
     claim(store, "successor")
     assert not store.complete(op.Complete("k", old))
-    assert not store.renew(op.RenewClaim("k", old, 100.0))
-    assert not store.release(op.ReleaseClaim("k", old))
+    assert not store.renew_claim(op.RenewClaim("k", old, 100.0))
+    assert not store.release_claim(op.ReleaseClaim("k", old))
     assert claim(store, "third") == op.HeldByAnother("successor", 10.0)
 
 
@@ -55,13 +55,13 @@ def test_completing_twice_with_one_token_is_the_same_as_once(store):
 def test_a_renewed_claim_holds_from_the_renewal(store, account):
     token = claim(store).fencing_token
     account.now += 8
-    assert store.renew(op.RenewClaim("k", token, 10.0))
+    assert store.renew_claim(op.RenewClaim("k", token, 10.0))
     account.now += 9
     assert isinstance(claim(store, "two"), op.HeldByAnother)
 
 
 def test_a_released_claim_can_be_taken_at_once(store):
-    store.release(op.ReleaseClaim("k", claim(store).fencing_token))
+    store.release_claim(op.ReleaseClaim("k", claim(store).fencing_token))
     assert claim(store, "two") == op.Claimed(2)
 
 

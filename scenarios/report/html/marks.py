@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from scenarios.history import LAB, Call, History, Record
+from services.operations import OPERATIONS, Mark
 
 #: The most operations that are drawn.
 MOST_MARKS = 10_000
@@ -24,6 +25,7 @@ DEAD_LETTERS = "dead-letter queue"
 
 #: The centre of each track, in lanes, from the lane's own centre.
 QUEUE, STORE, WORLD = -0.28, 0.0, 0.28
+TRACKS: Mapping[str, float] = {"queue": QUEUE, "store": STORE, "world": WORLD}
 
 Columns = dict[str, list[Any]]
 #: What names an operation: its process, and the index of its first record.
@@ -38,30 +40,19 @@ class Kind(NamedTuple):
     track: float
 
 
+def _kind_of(mark: Mark) -> Kind:
+    return Kind(mark.label, mark.colour, TRACKS[mark.track])
+
+
+#: Each operation's, track by track.
 KINDS: Mapping[str, Kind] = {
-    "Send": Kind("send", "send", QUEUE),
-    "Receive": Kind("receive", "receive", QUEUE),
-    "Idle": Kind("receive, nothing came", "idle", QUEUE),
-    "Claim": Kind("claim", "claim", STORE),
-    "RenewClaim": Kind("renew claim", "renew", STORE),
-    "ReleaseClaim": Kind("release claim", "release", STORE),
-    "LookUpSideEffect": Kind("look up", "lookup", WORLD),
-    "PerformSideEffect": Kind("side effect", "perform", WORLD),
-    "WriteState": Kind("write of a version", "perform", WORLD),
-    "CallApi": Kind("call with a key", "perform", WORLD),
-    "CommitChange": Kind("change and message", "complete", STORE),
-    "ReadOutbox": Kind("read outbox", "lookup", STORE),
-    "MarkSent": Kind("mark as sent", "release", STORE),
-    "PutObject": Kind("upload", "send", STORE),
-    "FetchObject": Kind("fetch payload", "lookup", STORE),
-    "RemoveObject": Kind("remove payload", "delete", STORE),
-    "ListObjects": Kind("list bucket", "other", STORE),
-    "Purge": Kind("purge", "delete", QUEUE),
-    "Complete": Kind("complete", "complete", STORE),
-    "Delete": Kind("delete", "delete", QUEUE),
-    "ChangeVisibility": Kind("change visibility", "visibility", QUEUE),
-    "DescribeQueue": Kind("describe queue", "other", QUEUE),
-    "CheckTables": Kind("check tables", "other", STORE),
+    name: kind
+    for track in TRACKS.values()
+    for name, kind in {
+        **{name: _kind_of(operation.mark) for name, operation in OPERATIONS.items() if operation.recorded},
+        "Idle": Kind("receive, nothing came", "idle", QUEUE),
+    }.items()
+    if kind.track == track
 }
 #: An operation that this module has not heard of is drawn all the same.
 UNKNOWN = Kind("", "other", WORLD)

@@ -56,31 +56,31 @@ def bucket(request):
 
 def test_what_was_stored_is_fetched_as_it_was(bucket):
     body = "äöü ✓ " + "x" * 1_200_000
-    assert bucket.put(op.PutObject("payloads/a", body)) is None
-    assert bucket.fetch(op.FetchObject("payloads/a")) == body
+    assert bucket.put_object(op.PutObject("payloads/a", body)) is None
+    assert bucket.fetch_object(op.FetchObject("payloads/a")) == body
 
 
 def test_a_second_upload_overwrites_the_first(bucket):
     for body in ("one", "two"):
-        bucket.put(op.PutObject("a", body))
-    assert bucket.fetch(op.FetchObject("a")) == "two"
-    assert bucket.keys(op.ListObjects()) == ("a",)
+        bucket.put_object(op.PutObject("a", body))
+    assert bucket.fetch_object(op.FetchObject("a")) == "two"
+    assert bucket.list_objects(op.ListObjects()) == ("a",)
 
 
 def test_what_is_not_there_is_none_and_removing_it_no_error(bucket):
-    assert bucket.fetch(op.FetchObject("nothing")) is None
-    assert bucket.remove(op.RemoveObject("nothing")) is None
+    assert bucket.fetch_object(op.FetchObject("nothing")) is None
+    assert bucket.remove_object(op.RemoveObject("nothing")) is None
 
 
 def test_what_was_removed_is_gone(bucket):
-    bucket.put(op.PutObject("a", "text"))
-    bucket.remove(op.RemoveObject("a"))
-    assert bucket.fetch(op.FetchObject("a")) is None
-    assert bucket.keys(op.ListObjects()) == ()
+    bucket.put_object(op.PutObject("a", "text"))
+    bucket.remove_object(op.RemoveObject("a"))
+    assert bucket.fetch_object(op.FetchObject("a")) is None
+    assert bucket.list_objects(op.ListObjects()) == ()
 
 
 def test_all_keys_are_listed_in_their_order(bucket):
     names = [f"payloads/{number:04}" for number in range(1_005)] if isinstance(bucket, Model) else ["b", "a", "c/d"]
     for name in reversed(names):
-        bucket.put(op.PutObject(name, ""))
-    assert bucket.keys(op.ListObjects()) == tuple(sorted(names))
+        bucket.put_object(op.PutObject(name, ""))
+    assert bucket.list_objects(op.ListObjects()) == tuple(sorted(names))

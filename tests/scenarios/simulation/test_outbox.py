@@ -21,41 +21,41 @@ def outbox(request):
         yield ModelOutbox()
         return
     real = Real(request.getfixturevalue("client"))
-    yield real._store.outbox
+    yield real.outbox
     real.drop()
 
 
 def test_a_change_and_its_message_are_written_together(outbox):
-    assert outbox.commit(op.CommitChange("k", "placed", "tell of k")) is True
-    assert outbox.read(op.ReadOutbox(10)) == (op.OutboxEntry("k", "tell of k"),)
+    assert outbox.commit_change(op.CommitChange("k", "placed", "tell of k")) is True
+    assert outbox.read_outbox(op.ReadOutbox(10)) == (op.OutboxEntry("k", "tell of k"),)
 
 
 def test_a_change_that_was_made_before_writes_nothing(outbox):
-    outbox.commit(op.CommitChange("k", "placed", "first"))
+    outbox.commit_change(op.CommitChange("k", "placed", "first"))
     outbox.mark_sent(op.MarkSent(("k",)))
-    assert outbox.commit(op.CommitChange("k", "placed", "second")) is False
-    assert outbox.read(op.ReadOutbox(10)) == ()
+    assert outbox.commit_change(op.CommitChange("k", "placed", "second")) is False
+    assert outbox.read_outbox(op.ReadOutbox(10)) == ()
 
 
 def test_a_change_may_tell_nobody(outbox):
-    assert outbox.commit(op.CommitChange("k", "placed")) is True
-    assert outbox.commit(op.CommitChange("k", "placed", "late")) is False
-    assert outbox.read(op.ReadOutbox(10)) == ()
+    assert outbox.commit_change(op.CommitChange("k", "placed")) is True
+    assert outbox.commit_change(op.CommitChange("k", "placed", "late")) is False
+    assert outbox.read_outbox(op.ReadOutbox(10)) == ()
 
 
 def test_the_outbox_is_read_up_to_a_limit_and_the_rest_comes_next(outbox):
     for key in "cab":
-        outbox.commit(op.CommitChange(key, "placed", f"tell of {key}"))
-    assert [entry.key for entry in outbox.read(op.ReadOutbox(2))] == ["a", "b"]
+        outbox.commit_change(op.CommitChange(key, "placed", f"tell of {key}"))
+    assert [entry.key for entry in outbox.read_outbox(op.ReadOutbox(2))] == ["a", "b"]
     outbox.mark_sent(op.MarkSent(("a", "b")))
-    assert [entry.key for entry in outbox.read(op.ReadOutbox(2))] == ["c"]
+    assert [entry.key for entry in outbox.read_outbox(op.ReadOutbox(2))] == ["c"]
 
 
 def test_marking_again_what_is_marked_is_the_same_as_once(outbox):
-    outbox.commit(op.CommitChange("k", "placed", "tell"))
+    outbox.commit_change(op.CommitChange("k", "placed", "tell"))
     for _ in range(2):
         assert outbox.mark_sent(op.MarkSent(("k", "never there"))) is None
-    assert outbox.read(op.ReadOutbox(10)) == ()
+    assert outbox.read_outbox(op.ReadOutbox(10)) == ()
 
 
 def test_a_producer_that_a_disturbance_killed_comes_back_and_begins_where_it_was(simulated):

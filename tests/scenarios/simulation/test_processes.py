@@ -211,3 +211,8 @@ def test_no_two_records_have_the_same_time(simulated):
     history = simulated("crash", 3, with_faults=True).history
     times = [record["time"] for record in history.records]
     assert times == sorted(set(times))
+
+
+def test_the_simulation_performs_every_operation_that_is_recorded(world):
+    recorded = {kind for kind in op.OPERATIONS.values() if kind.recorded}
+    assert world._store.keys() | world._queue.keys() | {op.Receive} == recorded

@@ -12,6 +12,7 @@ from infra.clients import aws_client
 from infra.localaws.server import running_endpoint
 from scenarios.simulation.tables import TableModel
 from services import operations as op
+from services.drivers.outbox import Outbox
 from services.drivers.store import Store
 
 
@@ -43,6 +44,7 @@ class Real:
             )
             client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
         self._store = Store(client, *names, now=lambda: self.now)
+        self.outbox = Outbox(client, names[0])
         self._read = lambda key: client.get_item(TableName=names[0], Key={"message_id": {"S": key}})["Item"]
         self.drop = lambda: [client.delete_table(TableName=name) for name in names]
 
@@ -50,13 +52,7 @@ class Real:
         return self._read(key)["outcome"]["S"]
 
     def __getattr__(self, name):
-        real = {
-            "look_up": "look_up_side_effect",
-            "perform": "perform_side_effect",
-            "check": "check_tables",
-            "call": "call_api",
-        }
-        return getattr(self._store, real.get(name, name))
+        return getattr(self._store, name)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +80,7 @@ def claim(store, owner="me", seconds=10.0, key="k"):
 
 
 def test_the_tables_are_there(store):
-    assert store.check(op.CheckTables()) is None
+    assert store.check_tables(op.CheckTables()) is None
 
 
 def test_the_first_claim_has_the_first_token(store):
@@ -130,38 +126,38 @@ def test_an_old_token_can_do_nothing(store):
     store.now += 10
     claim(store, "successor")
     assert store.complete(op.Complete("k", 1)) is False
-    assert store.renew(op.RenewClaim("k", 1, 100.0)) is False
-    assert store.release(op.ReleaseClaim("k", 1)) is False
+    assert store.renew_claim(op.RenewClaim("k", 1, 100.0)) is False
+    assert store.release_claim(op.ReleaseClaim("k", 1)) is False
     assert claim(store, "third") == op.HeldByAnother("successor", 10.0)
 
 
 def test_a_token_of_no_claim_can_do_nothing(store):
     assert store.complete(op.Complete("k", 1)) is False
-    assert store.renew(op.RenewClaim("k", 1, 100.0)) is False
-    assert store.release(op.ReleaseClaim("k", 1)) is False
+    assert store.renew_claim(op.RenewClaim("k", 1, 100.0)) is False
+    assert store.release_claim(op.ReleaseClaim("k", 1)) is False
     assert claim(store) == op.Claimed(1)
 
 
 def test_a_renewed_claim_holds_from_the_renewal(store):
     claim(store, "one")
     store.now += 9
-    assert store.renew(op.RenewClaim("k", 1, 10.0)) is True
+    assert store.renew_claim(op.RenewClaim("k", 1, 10.0)) is True
     store.now += 9
     assert claim(store, "two") == op.HeldByAnother("one", 1.0)
 
 
 def test_a_released_claim_is_free_at_once(store):
     claim(store, "one")
-    assert store.release(op.ReleaseClaim("k", 1)) is True
+    assert store.release_claim(op.ReleaseClaim("k", 1)) is True
     assert claim(store, "two") == op.Claimed(2)
 
 
 def test_the_ledger_counts_and_refuses_nothing(store):
-    assert store.look_up(op.LookUpSideEffect("k")) is False
-    assert store.perform(op.PerformSideEffect("k", "m-1")) == 1
-    assert store.look_up(op.LookUpSideEffect("k")) is True
-    assert store.perform(op.PerformSideEffect("k", "m-2", 3, "g")) == 2
-    assert store.look_up(op.LookUpSideEffect("other")) is False
+    assert store.look_up_side_effect(op.LookUpSideEffect("k")) is False
+    assert store.perform_side_effect(op.PerformSideEffect("k", "m-1")) == 1
+    assert store.look_up_side_effect(op.LookUpSideEffect("k")) is True
+    assert store.perform_side_effect(op.PerformSideEffect("k", "m-2", 3, "g")) == 2
+    assert store.look_up_side_effect(op.LookUpSideEffect("other")) is False
 
 
 def test_an_older_version_does_not_overwrite_a_newer_one(store):
@@ -183,8 +179,8 @@ def test_whoever_does_not_ask_overwrites(store):
 
 def test_the_state_of_an_entity_is_no_side_effect(store):
     store.write_state(write(1, entity="k"))
-    assert store.look_up(op.LookUpSideEffect("k")) is False
-    assert store.look_up(op.LookUpSideEffect("state/k")) is False
+    assert store.look_up_side_effect(op.LookUpSideEffect("k")) is False
+    assert store.look_up_side_effect(op.LookUpSideEffect("state/k")) is False
 
 
 def write(version, entity="e0", **options):
@@ -192,23 +188,23 @@ def write(version, entity="e0", **options):
 
 
 def test_an_api_does_once_what_has_one_idempotency_key(store):
-    assert store.call(op.CallApi("k", "m-1", "once")) == op.ApiAnswer(1, recognised=False)
-    assert store.call(op.CallApi("k", "m-2", "once", 3, "g")) == op.ApiAnswer(1, recognised=True)
-    assert store.call(op.CallApi("other", "m-3", "another")) == op.ApiAnswer(1, recognised=False)
+    assert store.call_api(op.CallApi("k", "m-1", "once")) == op.ApiAnswer(1, recognised=False)
+    assert store.call_api(op.CallApi("k", "m-2", "once", 3, "g")) == op.ApiAnswer(1, recognised=True)
+    assert store.call_api(op.CallApi("other", "m-3", "another")) == op.ApiAnswer(1, recognised=False)
 
 
 def test_an_api_refuses_a_known_idempotency_key_with_other_contents_and_does_nothing(store):
-    store.call(op.CallApi("k", "m-1", "once"))
+    store.call_api(op.CallApi("k", "m-1", "once"))
     for _ in range(2):
         with pytest.raises(op.OperationFailed) as refused:
-            store.call(op.CallApi("other", "m-2", "once"))
+            store.call_api(op.CallApi("other", "m-2", "once"))
         assert (refused.value.code, refused.value.transient) == (op.KEY_REUSED, False)
-    assert store.look_up(op.LookUpSideEffect("other")) is False
-    assert store.call(op.CallApi("k", "m-3", "once")) == op.ApiAnswer(1, recognised=True)
+    assert store.look_up_side_effect(op.LookUpSideEffect("other")) is False
+    assert store.call_api(op.CallApi("k", "m-3", "once")) == op.ApiAnswer(1, recognised=True)
 
 
 def test_an_api_does_again_what_has_another_idempotency_key_and_still_knows_the_first(store):
-    store.call(op.CallApi("k", "m-1", "first"))
-    assert store.call(op.CallApi("k", "m-1", "second")) == op.ApiAnswer(2, recognised=False)
-    assert store.call(op.CallApi("k", "m-1", "first")) == op.ApiAnswer(2, recognised=True)
-    assert store.look_up(op.LookUpSideEffect("k")) is True
+    store.call_api(op.CallApi("k", "m-1", "first"))
+    assert store.call_api(op.CallApi("k", "m-1", "second")) == op.ApiAnswer(2, recognised=False)
+    assert store.call_api(op.CallApi("k", "m-1", "first")) == op.ApiAnswer(2, recognised=True)
+    assert store.look_up_side_effect(op.LookUpSideEffect("k")) is True

@@ -1,0 +1,168 @@
+"""What all operations have in common, and what each of them declares about itself.
+
+An operation is performed by the method of its own name, in snake case, of one part of a driver: ``RenewClaim`` by
+``store.renew_claim``. The record of it holds ``arguments()`` and ``kept_result()``. A report draws it by its ``mark``,
+and a counterexample tells it by ``told()``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
+#: The parts of a driver: the SQS queue, the two tables, the outbox, the bucket, and the process itself.
+Part = Literal["queue", "store", "outbox", "payloads", "process"]
+#: The track of a report's lane: what an operation speaks to.
+Track = Literal["queue", "store", "world"]
+
+
+class OperationFailed(Exception):  # noqa: N818 - the history's own word for it: an operation ends ok or fails
+    """An operation was not done, or it is unknown whether it was.
+
+    Attributes:
+        code: the error's name as the service gave it, for example ``ThrottlingException``.
+        transient: whether the same call may succeed later.
+    """
+
+    def __init__(self, code: str, message: str, *, transient: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.transient = transient
+
+
+class Mark(NamedTuple):
+    """How a report draws an operation: its words, the name of its colour, and its track."""
+
+    label: str
+    colour: str
+    track: Track
+
+
+class Names(Protocol):
+    """The names that a history gives to messages and keys, for people."""
+
+    def name(self, message_id: str) -> str:
+        """Return a message's name, such as ``message #3``."""
+
+    def name_of_key(self, key: str) -> str:
+        """Return the name of the message that a key is about."""
+
+
+class RecordedCall(Protocol):
+    """An operation as a history holds it."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What ``Operation.arguments`` returned."""
+
+    @property
+    def result(self) -> Any:
+        """What ``Operation.kept_result`` returned; None where it was not done."""
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``fail`` or ``unknown``."""
+
+
+#: The operations by their names, as records have them.
+OPERATIONS: dict[str, type[Operation]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call to the outside."""
+
+    #: Whether the history keeps it. Reading a clock or waiting is no fact about the queue.
+    recorded: ClassVar[bool] = True
+    #: Which part of a driver performs it.
+    part: ClassVar[Part]
+    #: The name of that part's method.
+    method: ClassVar[str]
+    #: How a report draws it.
+    mark: ClassVar[Mark] = Mark("", "other", "world")
+
+    def __init_subclass__(cls, part: Part | None = None, mark: Mark | None = None) -> None:
+        # A dataclass with slots is made twice, and the second time without these arguments.
+        if part is not None:
+            cls.part = part
+        if mark is not None:
+            cls.mark = mark
+        cls.method = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        OPERATIONS[cls.__name__] = cls
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the history keeps of this operation: JSON values, no credentials."""
+        return {name: plain(getattr(self, name)) for name in _field_names(type(self))}
+
+    def kept_result(self, result: Any) -> Any:
+        """Return what the history keeps of its result."""
+        return plain(result)
+
+    def subjects(self, _result: Any = None) -> Sequence[Mapping[str, Any]]:
+        """Return the facts of each message that the operation is about, by which a fault may choose it."""
+        return [self.arguments()]
+
+    @classmethod
+    def told(cls, _call: RecordedCall, _names: Names) -> tuple[str, str]:
+        """Return a line for people: what a process does, and what comes of it. Empty where there is nothing to say."""
+        return "", ""
+
+
+#: A task of a producer or a consumer: yields operations, is sent their results, returns a value of its own.
+Task: TypeAlias = Generator[Operation, Any, Result]
+#: The methods that perform the operations, by their classes.
+Methods: TypeAlias = dict[type[Operation], Callable[..., Any]]
+
+
+class Tagged:
+    """Marks a result of several shapes: the history keeps the name of its class."""
+
+    __slots__ = ()
+
+
+def methods_of(parts: Mapping[Part, Any]) -> Methods:
+    """Return the methods of a driver's parts that perform operations; those of a part that is absent are left out."""
+    return {kind: getattr(parts[kind.part], kind.method) for kind in OPERATIONS.values() if kind.part in parts}
+
+
+def brief_name(names: Names, message_id: str) -> str:
+    """Return a message's name within a line about messages."""
+    return names.name(message_id).removeprefix("message ")
+
+
+def brief_key(names: Names, call: RecordedCall) -> str:
+    """Return the name of what a call's key is about."""
+    return names.name_of_key(call.arguments["key"]).removeprefix("message ")
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: dataclasses as objects, tuples as lists."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is tuple or kind is list:
+        return [plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        named = {name: plain(getattr(value, name)) for name in _field_names(kind)}
+        return {"type": kind.__name__, **named} if isinstance(value, Tagged) else named
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+_known_fields: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    """Return a dataclass's fields; ``dataclasses.fields`` would look for them anew at each record."""
+    names = _known_fields.get(kind)
+    if names is None:
+        names = _known_fields[kind] = tuple(item.name for item in fields(kind))
+    return names

@@ -1,0 +1,135 @@
+"""The operations on external systems: LookUpSideEffect, PerformSideEffect, CallApi, WriteState."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.operations.base import Mark, Names, Operation, OperationFailed, RecordedCall, brief_key
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpSideEffect(Operation, part="store", mark=Mark("look up", "lookup", "world")):
+    """Ask the external system whether it has already done this. Result: bool."""
+
+    key: str
+
+    @classmethod
+    def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
+        """Say what the ledger answered."""
+        return f"looks up {brief_key(names, call)}", "it was done before" if call.result else "it was never done"
+
+
+@dataclass(frozen=True, slots=True)
+class PerformSideEffect(Operation, part="store", mark=Mark("side effect", "perform", "world")):
+    """Cause the side effect. Result: how often the external system has now done it for this key.
+
+    The ledger counts executions and refuses none: a duplicate that is refused could never be seen.
+
+    Attributes:
+        sequence: the payload's own ``sequence``, by which order is judged.
+        group: the message group, None on a standard queue.
+    """
+
+    key: str
+    message_id: str
+    sequence: int | None = None
+    group: str | None = None
+
+    @classmethod
+    def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
+        """Say how often it has been done by now, where it is not the first time."""
+        return f"PERFORMS {brief_key(names, call)}", _for_the_nth_time(call.result)
+
+
+@dataclass(frozen=True, slots=True)
+class StateWritten:
+    """What became of a :class:`WriteState`.
+
+    Attributes:
+        took: whether the state is what this write made it.
+        version: the version that is there now.
+    """
+
+    took: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteState(Operation, part="store", mark=Mark("write of a version", "perform", "world")):
+    """Set the state of an entity to what it is in a version. Result: :class:`StateWritten`.
+
+    Attributes:
+        key: by which the update is known.
+        only_if_newer: leave the state alone where it has this version or a newer one.
+    """
+
+    entity: str
+    version: int
+    key: str
+    message_id: str
+    only_if_newer: bool = True
+
+    @classmethod
+    def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
+        """Say whether a newer version was there."""
+        arguments, result = call.arguments, call.result or {}
+        doing = f"writes {arguments['entity']} version {arguments['version']} ({brief_key(names, call)})"
+        return doing, "" if result.get("took", True) else f"refused, version {result['version']} is there"
+
+
+#: How a system refuses a known idempotency key with another call's contents: AWS's own code; Stripe says
+#: ``idempotency_error``. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+KEY_REUSED = "IdempotentParameterMismatch"
+
+
+def key_reused(idempotency_key: str) -> OperationFailed:
+    """Return the refusal of a known idempotency key that comes with other contents."""
+    said = f"the idempotency key {idempotency_key} came with other contents before"
+    return OperationFailed(KEY_REUSED, said, transient=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAnswer:
+    """What a system that honours idempotency keys answers: the same to a key's second call as to its first.
+
+    Attributes:
+        executions: how often the side effect has now been done.
+        recognised: the key had been seen before; this call did nothing.
+    """
+
+    executions: int
+    recognised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallApi(Operation, part="store", mark=Mark("call with a key", "perform", "world")):
+    """Cause the side effect in a system that does it once for each idempotency key. Result: :class:`ApiAnswer`.
+
+    A known idempotency key with another ``key`` is refused for good, with the code ``KEY_REUSED``, and nothing is done.
+
+    Attributes:
+        key: what the side effect is about, by which executions are counted: the contents of the call.
+        idempotency_key: what the system knows a call by, whatever process makes it.
+    """
+
+    key: str
+    message_id: str
+    idempotency_key: str
+    sequence: int | None = None
+    group: str | None = None
+
+    @classmethod
+    def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
+        """Say whether the system knew the key."""
+        answer = call.result or {}
+        known = "the API knows the key, and does nothing again"
+        return (
+            f"CALLS THE API for {brief_key(names, call)} with the key {call.arguments['idempotency_key']}",
+            known if answer.get("recognised") else _for_the_nth_time(answer.get("executions")),
+        )
+
+
+def _for_the_nth_time(count: int | None) -> str:
+    if count is None or count <= 1:
+        return ""
+    return f"for the {'second' if count == 2 else 'third' if count == 3 else f'{count}th'} time"  # noqa: PLR2004
