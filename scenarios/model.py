@@ -12,12 +12,11 @@ from scenarios.checks.invariants import Invariant
 from scenarios.checks.witnesses import Witness
 from scenarios.errors import RequestError
 from scenarios.parameters import COMMON, Parameters
+from services.batches import MAX_ENTRIES
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
 
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-MAX_BATCH_SIZE = 10
 #: More would take longer than anybody watches a scenario for.
 MAX_COUNT = 100_000
 
@@ -153,7 +152,7 @@ class Scenario:
             case "count":
                 return self.least.count, MAX_COUNT
             case "batch_size":
-                return self.least.batch_size, MAX_BATCH_SIZE
+                return self.least.batch_size, MAX_ENTRIES
         return item.metadata["min"], item.metadata["max"]
 
 

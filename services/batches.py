@@ -1,4 +1,4 @@
-"""A batch of which a part fails: what is left of it to do, and the answer in which the failed entries stand.
+"""Batches: how large one may be, and what is left of one of which a part fails.
 
 SQS may take some entries of a batch and refuse others under HTTP 200. A fault of that kind (see ``services.faults``)
 keeps some entries from being done, in a real process and in simulated time alike.
@@ -6,11 +6,11 @@ keeps some entries from being done, in a real process and in simulated time alik
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from services.operations import ChangeVisibility, Delete, EntryFailure, Operation, Send, SendResult
+from services.operations import ChangeVisibility, Delete, EntryFailure, Operation, OutgoingMessage, Send, SendResult
 
 #: Messages a batch call at most, and messages a receive.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -19,6 +19,26 @@ MAX_ENTRIES = 10
 MAX_BYTES = 1_048_576
 #: The operations that are batches.
 BATCHES = (Send, Delete, ChangeVisibility)
+
+
+def size_of(message: OutgoingMessage) -> int:
+    """Return the bytes that a message counts for in a batch."""
+    return len(message.body.encode())
+
+
+def split_by_size(messages: Sequence[OutgoingMessage]) -> Iterator[tuple[OutgoingMessage, ...]]:
+    """Yield the messages in their order, as batches that SQS takes. One that is too large for any is a batch alone."""
+    batch: list[OutgoingMessage] = []
+    size = 0
+    for message in messages:
+        more = size_of(message)
+        if batch and (size + more > MAX_BYTES or len(batch) == MAX_ENTRIES):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(message)
+        size += more
+    if batch:
+        yield tuple(batch)
 
 
 class CutBatch:

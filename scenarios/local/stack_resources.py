@@ -19,7 +19,8 @@ from scenarios.history import LAB
 from scenarios.history.events import REMOVER, SWEEPER
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, counted
 from scenarios.local.move_task import MoveTask
-from scenarios.model import MAX_BATCH_SIZE, DeliveryRates
+from scenarios.model import DeliveryRates
+from services.batches import MAX_ENTRIES
 from services.faults import FaultPlan
 from services.history import Recorder, Sink
 from services.operations import Delete, ListObjects, Message, Operation, OperationFailed, Receive, RemoveObject
@@ -196,7 +197,7 @@ class StackResources:
         wait = min(MAX_WAIT, self._resources.visibility_timeout + 1)
         while True:
             answer = self._ask(
-                self._sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=MAX_BATCH_SIZE, WaitTimeSeconds=wait
+                self._sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=MAX_ENTRIES, WaitTimeSeconds=wait
             )
             found = answer.get("Messages", [])
             if not found:
@@ -226,7 +227,7 @@ class StackResources:
         taken: list[str] = []
         try:
             while True:
-                messages: tuple[Message, ...] = driver.perform(Receive(MAX_BATCH_SIZE, wait))
+                messages: tuple[Message, ...] = driver.perform(Receive(MAX_ENTRIES, wait))
                 if not messages:
                     return tuple(taken)
                 taken += [message.message_id for message in messages]

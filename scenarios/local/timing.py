@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scenarios.model import MAX_BATCH_SIZE
+from services.batches import MAX_ENTRIES
 from services.consumer.consumer import LEASE_PART
 from services.consumer.settings import ConsumerSettings
 from services.faults import Fault
@@ -49,7 +49,7 @@ class Timing:
         if rate := options.get("rate"):
             scaled["rate"] = rate * self.speed
             # By itself a producer sends no more at once than it sends in a second: that is a second of the lab's.
-            scaled["batch_size"] = min(options.get("batch_size", MAX_BATCH_SIZE), max(1, int(rate)))
+            scaled["batch_size"] = min(options.get("batch_size", MAX_ENTRIES), max(1, int(rate)))
         if "purge_wait" in options:
             scaled["purge_wait"] = options["purge_wait"] / self.speed
         return scaled

@@ -29,7 +29,7 @@ from scenarios.lab import (
     checked_settings,
     redriven,
 )
-from scenarios.model import MAX_BATCH_SIZE, DeliveryRates
+from scenarios.model import DeliveryRates
 from scenarios.parameters import Parameters
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.fault_injector import FaultInjector
@@ -39,6 +39,7 @@ from scenarios.simulation.random_faults import RandomFault
 from scenarios.simulation.scheduler import Strand
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World
+from services.batches import MAX_ENTRIES
 from services.classes import load_class
 from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
@@ -234,7 +235,7 @@ class SimulatedLab:
         plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
         messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
         batch_size, rate, purge_wait, timestamp_field = (
-            options.get("batch_size", MAX_BATCH_SIZE),
+            options.get("batch_size", MAX_ENTRIES),
             options.get("rate", 0.0),
             options.get("purge_wait"),
             options.get("timestamp_field", ""),
@@ -244,7 +245,7 @@ class SimulatedLab:
         self._start_sending(name, name, lambda: kind(messages, batch_size, rate, purge_wait, timestamp_field), faults)
         return ProducerHandle(name)
 
-    def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_BATCH_SIZE) -> tuple[SentMessage, ...]:
+    def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_ENTRIES) -> tuple[SentMessage, ...]:
         """Run a producer that sends just these messages; only this tier can."""
         name = self._new_name("producer")
         self._start_sending(name, name, lambda: self._staging.producer(messages, batch_size, 0.0))
@@ -367,7 +368,7 @@ class SimulatedLab:
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.lab.Lab`."""
         while True:
-            receive = Receive(MAX_BATCH_SIZE, 0)
+            receive = Receive(MAX_ENTRIES, 0)
             invocation = self._stack_resources.invoke(receive)
             messages = self.world.receive_dead_letters(receive)
             self._stack_resources.ok(invocation, receive, messages)

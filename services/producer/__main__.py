@@ -36,7 +36,7 @@ MAX_MESSAGES = 1_000_000
 def main(arguments: list[str] | None = None) -> int:
     """Produce; return the exit code."""
     options = _parser().parse_args(arguments)
-    if options.poison_count > options.n:
+    if options.poison_count > options.n and not options.poison_every:
         raise ConfigurationError(f"--poison-count is {options.poison_count}, but only {options.n} messages are sent.")
     settings = read_settings(
         ProducerSettings,

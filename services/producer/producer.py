@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from services.batches import MAX_BYTES, size_of, split_by_size
 from services.operations import (
     EntryFailure,
     Note,
@@ -147,7 +148,18 @@ class Producer:
     # --- a batch -----------------------------------------------------------------------------------------------------
 
     def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
-        """Offer a batch until each entry was taken or is beyond hope; return how many were, and how many repeated."""
+        """Offer messages until each was taken or is beyond hope; return how many were, and how many repeated."""
+        taken = repeated = 0
+        for part in split_by_size(batch):
+            if len(part) == 1 and (size := size_of(part[0])) > MAX_BYTES:
+                why = f"it has {size} bytes, and SQS takes {MAX_BYTES} at most"
+                yield Note("not-sent", {"error": "MessageTooLong", "why": why}, logging.WARNING)
+                continue
+            these, again = yield from self._offer(part)
+            taken, repeated = taken + these, repeated + again
+        return taken, repeated
+
+    def _offer(self, batch: Batch) -> Task[tuple[int, int]]:
         left, taken, repeated = batch, 0, 0
         for attempt in range(1, SEND_ATTEMPTS + 1):
             try:

@@ -129,6 +129,15 @@ def test_what_the_queue_never_takes_stays_in_the_outbox_and_is_counted():
     assert (report.sent, report.unsent, len(database.outbox)) == (0, 1, 1)
 
 
+def test_what_the_outbox_holds_goes_out_in_batches_that_sqs_takes():
+    database, batches = Database(), []
+    send = database.send
+    database.answer[op.Send] = lambda operation: batches.append(len(operation.messages)) or send(operation)
+    database.outbox = {str(number): "x" * 390_000 for number in range(5)}
+    assert produce(database, 0, batch_size=10).unsent == 0
+    assert (batches, database.outbox) == ([2, 2, 1], {})
+
+
 def test_a_database_that_stays_away_or_refuses_is_an_error():
     with pytest.raises(op.OperationFailed, match="ServiceUnavailable"):
         produce(Database(*[UNAVAILABLE] * SEND_ATTEMPTS), 1)

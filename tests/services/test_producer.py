@@ -2,6 +2,7 @@ import json
 import random
 import uuid
 from collections import deque
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 from scenarios.catalog.noisy_neighbour.naive import WithoutTenant
 from scenarios.catalog.purge_timing.naive import SendsIntoThePurge
 from services import operations as op
+from services.batches import MAX_BYTES, MAX_ENTRIES, size_of, split_by_size
+from services.errors import ConfigurationError
+from services.producer.__main__ import main
 from services.producer.messages import MessagePlan, plan_messages
 from services.producer.producer import PURGE_ATTEMPTS, PURGE_IN_PROGRESS, PURGE_SECONDS, SEND_ATTEMPTS, Producer
 from services.runtime import step
@@ -73,6 +77,51 @@ def test_messages_go_out_in_order_and_in_batches():
     assert queue.taken == [message.body for message in messages]
     assert [size for _, size in queue.batches] == [10, 10, 5]
     assert (report.sent, report.offered_again, report.unsent) == (25, 0, 0)
+
+
+def sized(*sizes):
+    return [op.OutgoingMessage("x" * size) for size in sizes]
+
+
+def sizes_of(batches):
+    return [[size_of(message) for message in batch] for batch in batches]
+
+
+@given(st.lists(st.integers(1, MAX_BYTES), max_size=40))
+def test_no_batch_is_larger_than_sqs_takes_and_none_is_smaller_than_it_need_be(sizes):
+    batches = sizes_of(split_by_size(sized(*sizes)))
+    assert [size for batch in batches for size in batch] == sizes
+    assert all(sum(batch) <= MAX_BYTES and len(batch) <= MAX_ENTRIES for batch in batches)
+    for batch, following in pairwise(batches):
+        assert len(batch) == MAX_ENTRIES or sum(batch) + following[0] > MAX_BYTES
+
+
+def test_a_batch_is_measured_in_bytes_and_not_in_characters():
+    half = op.OutgoingMessage("€" * (MAX_BYTES // 6 + 1))
+    assert len(list(split_by_size([half, half]))) == 2
+
+
+def test_messages_that_are_too_large_together_go_out_one_batch_after_the_other():
+    queue, third = Queue(), MAX_BYTES // 3
+    report = step(Producer(sized(third, third, third, third), 10, 0.0).run(), queue)
+    assert [count for _, count in queue.batches] == [3, 1]
+    assert (report.sent, report.unsent) == (4, 0)
+
+
+def test_a_message_that_sqs_never_takes_is_counted_and_stops_no_other():
+    queue = Queue()
+    report = step(Producer(sized(10, MAX_BYTES + 1, 10), 10, 0.0).run(), queue)
+    assert (report.sent, report.unsent) == (2, 1)
+    assert "not-sent" in queue.notes
+
+
+def test_every_nth_is_poison_whatever_their_number_says(monkeypatch):
+    plan = MessagePlan(count=6, poison_count=99, poison_every=3)
+    bodies = [json.loads(message.body) for message in plan_messages(plan, random.Random(1))]
+    assert [body["sequence"] for body in bodies if body.get("poison")] == [2, 5]
+    monkeypatch.setenv("QUEUE_URL", "nowhere")
+    with pytest.raises(ConfigurationError, match="QUEUE_URL is 'nowhere'"):  # no complaint about the poison
+        main(["--n", "6", "--poison-every", "3", "--poison-count", "99"])
 
 
 @given(st.lists(st.sets(st.integers(0, 4)), max_size=SEND_ATTEMPTS - 1))
