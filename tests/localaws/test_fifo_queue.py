@@ -2,6 +2,7 @@
 
 import pytest
 
+from infra.localaws.sqs import fifo
 from infra.localaws.sqs.errors import InvalidParameterValue, MissingParameter
 
 
@@ -43,16 +44,72 @@ def test_who_waits_is_told_when_a_group_is_free_again(lab):
     assert lab.model.next_visible_at("q.fifo") == lab.time
 
 
-def test_a_failed_message_comes_back_before_those_behind_it(lab):
+def test_messages_in_flight_block_what_is_behind_them_and_only_that(lab):
+    """Of a, b and c, received together, one stays in flight: the messages before it come again."""
+    _create(lab, VisibilityTimeout="5")
+    for extended, again in (("a", []), ("b", ["a"]), ("c", ["a", "b"])):
+        lab.model.reset("q.fifo")
+        for body in "abc":
+            _send(lab, body)
+        for delivery in lab.receive("q.fifo"):
+            if delivery.body == extended:
+                lab.model.change_visibility("q.fifo", delivery.receipt_handle, 60)
+        lab.wait(5)
+        assert lab.bodies("q.fifo") == again
+        lab.wait(55)
+        assert lab.bodies("q.fifo") == ["a", "b", "c"]
+
+
+def test_a_head_given_back_comes_again_while_the_next_message_is_in_flight(lab):
+    _create(lab)
+    for body in ("a1", "a2", "a3", "b1", "c1"):
+        _send(lab, body, group=body[0])
+    first, second = lab.receive("q.fifo", 2)
+    lab.model.change_visibility("q.fifo", first.receipt_handle, 0)
+    assert lab.model.next_visible_at("q.fifo") == lab.time
+    assert lab.bodies("q.fifo") == ["b1", "c1", "a1"]  # the group takes its turn behind the others
+    lab.model.delete("q.fifo", second.receipt_handle)
+    assert lab.bodies("q.fifo") == []
+    lab.wait(30)
+    assert lab.bodies("q.fifo") == ["b1", "c1", "a1", "a3"]
+
+
+def test_whoever_waits_is_told_of_a_head_given_back(lab):
+    _create(lab)
+    for body in "ab":
+        _send(lab, body)
+    first, _ = lab.receive("q.fifo")
+    told = []
+    lab.model._surroundings.on_available = told.append
+    lab.model.change_visibility("q.fifo", first.receipt_handle, 0)
+    assert told
+    assert lab.model.next_visible_at("q.fifo") == lab.time
+
+
+def test_messages_behind_the_head_that_are_visible_again_wait_for_it(lab):
     _create(lab, VisibilityTimeout="5")
     for number in range(5):
         _send(lab, str(number))
     taken = lab.receive("q.fifo", 3)
     lab.model.delete("q.fifo", taken[0].receipt_handle)
-    lab.model.change_visibility("q.fifo", taken[1].receipt_handle, 0)
-    assert lab.bodies("q.fifo") == []  # the third is still in flight
+    lab.model.change_visibility("q.fifo", taken[2].receipt_handle, 0)
+    assert lab.bodies("q.fifo") == []
     lab.wait(5)
     assert lab.bodies("q.fifo") == ["1", "2", "3", "4"]
+
+
+def test_only_the_first_120_000_messages_are_searched_for_groups(lab, monkeypatch):
+    assert fifo.MAX_SEARCHED == 120_000
+    monkeypatch.setattr(fifo, "MAX_SEARCHED", 50)
+    _create(lab)
+    for number in range(50):
+        lab.send("q.fifo", "x", group="hot", deduplication_id=str(number))
+    _send(lab, "late", group="quiet")
+    [head] = lab.receive("q.fifo", 1)
+    assert lab.bodies("q.fifo") == []
+    lab.model.delete("q.fifo", head.receipt_handle)
+    hot, quiet = lab.receive("q.fifo", 1), lab.receive("q.fifo", 1)
+    assert [delivery.body for delivery in (*hot, *quiet)] == ["x", "late"]
 
 
 def test_a_repeated_send_is_swallowed_for_five_minutes_even_after_the_delete(lab):
@@ -162,8 +219,13 @@ def test_sequence_numbers_increase(lab):
     _create(lab)
     for body in "abc":
         _send(lab, body)
-    numbers = [delivery.message.sequence_number for delivery in lab.receive("q.fifo")]
+    taken = lab.receive("q.fifo")
+    numbers = [delivery.message.sequence_number for delivery in taken]
     assert numbers == sorted(set(numbers))
+    assert {len(str(number)) for number in numbers} == {20}
+    for delivery in taken:
+        lab.model.change_visibility("q.fifo", delivery.receipt_handle, 0)
+    assert [delivery.message.sequence_number for delivery in lab.receive("q.fifo")] == numbers
 
 
 def test_what_a_fifo_send_must_have(lab):

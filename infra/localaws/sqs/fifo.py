@@ -1,11 +1,14 @@
 """A FIFO queue: message groups in strict order, deduplication, repeatable receive attempts.
 
-Each group is a line of its own::
+Each group is a line of its own, in the order of the sends. A message in flight keeps its place in the line and blocks
+what stands behind it, and only that::
 
-    taken (in flight, or visible again while another of them is in flight)  │  waiting (visible, or still delayed)
+    a visible   b in flight   c visible      a receive takes a, and nothing else of this group
+    a in flight b visible     c visible      a receive takes nothing of this group
 
-A group gives out nothing while a taken message is in flight. When the last of them is deleted or visible again,
-what is left of ``taken`` goes back to the front of ``waiting``, so that order survives every failure.
+A receive walks a line from its head, up to the first message that is not visible. A group whose head becomes visible
+takes its turn behind the groups that wait already. Only the first 120,000 messages of the queue are searched for
+such groups: a long backlog of one group starves the groups behind it.
 
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
 """
@@ -25,6 +28,7 @@ from infra.localaws.sqs.limits import (
     MAX_DEDUPLICATION_ID_LENGTH,
     MAX_GROUP_ID_LENGTH,
     MAX_IN_FLIGHT,
+    MAX_SEARCHED,
     RECEIVE_ATTEMPT_SECONDS,
 )
 from infra.localaws.sqs.memory import TimedMemory
@@ -32,16 +36,24 @@ from infra.localaws.sqs.message import Delivery, Message, ReceiveAttempt, State
 from infra.localaws.sqs.queue import Queue, ReceiveRequest, Sent, check_receive, dead_letter
 from infra.localaws.sqs.standard import NOT_FOR_THIS_TYPE
 
+FIRST_SEQUENCE_NUMBER: Final = 18_850_000_000_000_000_000
+"""Where a queue's numbers begin: each has 20 digits, as SQS's have."""
+
 
 @dataclass(slots=True, eq=False)
 class MessageGroup:
     """One group's line; ``offered`` while it stands in the queue's line of groups that can deliver."""
 
     name: str
-    waiting: deque[Message] = field(default_factory=deque)
-    taken: list[Message] = field(default_factory=list)
-    in_flight: int = 0
+    line: deque[Message] = field(default_factory=deque)
     offered: bool = False
+
+    def head(self) -> Message | None:
+        """Return the first message that is left, None if none is."""
+        line = self.line
+        while line and line[0].state is State.GONE:
+            line.popleft()
+        return line[0] if line else None
 
 
 class FifoQueue(Queue):
@@ -53,7 +65,11 @@ class FifoQueue(Queue):
         self._offers: deque[MessageGroup] = deque()
         self._sent: TimedMemory[tuple[str | None, str], Sent] = TimedMemory(DEDUPLICATION_SECONDS)
         self._attempts: TimedMemory[str, ReceiveAttempt] = TimedMemory(RECEIVE_ATTEMPT_SECONDS)
-        self._sequence = 0
+        self._sequence = FIRST_SEQUENCE_NUMBER
+        # The messages that a receive searches, by number, and in their order those behind them.
+        self._searched = 0
+        self._last_searched = 0
+        self._unsearched: deque[Message] = deque()
 
     def send(self, draft: MessageDraft, now: float) -> Sent:
         """Enqueue a message, or answer the earlier one that had the same deduplication id within 5 minutes.
@@ -115,7 +131,7 @@ class FifoQueue(Queue):
 
     def first_visible(self) -> Message | None:
         """Return the first message of the first group that can deliver."""
-        return self._offers[0].waiting[0] if self._has_next() else None
+        return self._offers[0].head() if self._has_next() else None
 
     def _take_over(self, message: Message, delay: int, now: float) -> None:
         self._enqueue(message, message.group or message.message_id, delay, now)
@@ -144,33 +160,31 @@ class FifoQueue(Queue):
         group = self._groups.get(group_name)
         if group is None:
             group = self._groups[group_name] = MessageGroup(group_name)
-        group.waiting.append(message)
-        if not delay:
+        group.line.append(message)
+        if self._searched < MAX_SEARCHED:
+            self._search(message)
             self._offer(group)
+        else:
+            self._unsearched.append(message)
         self._announce()
 
     def _take(self, limit: int, timeout: int, now: float) -> list[Delivery]:
         deliveries: list[Delivery] = []
         while len(deliveries) < limit and self._offers:
             group = self._offers.popleft()
-            group.offered = False
-            if group.in_flight:
-                # A dead-letter move offered it anew while it was giving out messages.
-                continue
-            while len(deliveries) < limit:
-                _drop_gone(group)
-                if not group.waiting or group.waiting[0].state is not State.VISIBLE:
+            # It counts as offered meanwhile: a dead-letter move must not offer it anew while it gives out messages.
+            for message in group.line:
+                if message.state is State.GONE:
+                    continue
+                if message.state is not State.VISIBLE or len(deliveries) == limit:
                     break
-                message = group.waiting.popleft()
                 if self._dead_letter_if_spent(message, now):
                     continue
-                group.taken.append(message)
-                group.in_flight += 1
                 delivery = self._deliver(message, timeout, now)
                 deliveries.append(delivery)
                 self._observe_delivery(delivery, timeout)
-            if not group.in_flight:
-                self._offer(group)
+            group.offered = False
+            self._offer(group)
         return deliveries
 
     def _repeat(self, attempt: ReceiveAttempt, timeout: int, now: float) -> list[Delivery]:
@@ -184,8 +198,7 @@ class FifoQueue(Queue):
     def _has_next(self) -> bool:
         while self._offers:
             group = self._offers[0]
-            _drop_gone(group)
-            if _can_deliver(group):
+            if self._can_deliver(group):
                 return True
             self._offers.popleft()
             group.offered = False
@@ -197,36 +210,47 @@ class FifoQueue(Queue):
 
     def _on_visible_again(self, message: Message) -> None:
         self._void_attempt(message)
-        self._no_longer_in_flight(self._groups[_group_name(message)])
+        self._offer(self._groups[_group_name(message)])
+        self._announce()
 
     def _on_gone(self, message: Message, before: State) -> None:
         group = self._groups.get(_group_name(message))
         if group is None:
             return
+        self._offer(group)
+        if message.sequence_number <= self._last_searched:
+            self._searched -= 1
+            self._search_further()
         if before is State.IN_FLIGHT:
-            self._no_longer_in_flight(group)
-        elif not group.in_flight:
-            self._offer(group)
-
-    def _no_longer_in_flight(self, group: MessageGroup) -> None:
-        group.in_flight -= 1
-        if not group.in_flight:
-            group.waiting.extendleft(m for m in reversed(group.taken) if m.state is State.VISIBLE)
-            group.taken.clear()
-            self._offer(group)
             self._announce()
+
+    def _search_further(self) -> None:
+        """Search the next message in the place of one that is gone."""
+        while self._unsearched:
+            message = self._unsearched.popleft()
+            if message.state is not State.GONE:
+                self._search(message)
+                self._offer(self._groups[_group_name(message)])
+                return
+
+    def _search(self, message: Message) -> None:
+        self._searched += 1
+        self._last_searched = message.sequence_number
 
     def _offer(self, group: MessageGroup) -> None:
         """Let the group deliver if it can."""
-        _drop_gone(group)
-        if not group.offered and _can_deliver(group):
+        if not group.offered and self._can_deliver(group):
             group.offered = True
             self._offers.append(group)
         else:
             self._tidy(group)
 
+    def _can_deliver(self, group: MessageGroup) -> bool:
+        head = group.head()
+        return head is not None and head.state is State.VISIBLE and head.sequence_number <= self._last_searched
+
     def _tidy(self, group: MessageGroup) -> None:
-        if not group.waiting and not group.taken and not group.offered:
+        if not group.line and not group.offered:
             self._groups.pop(group.name, None)
 
     def _may_delete(self, message: Message, handle: int) -> bool:
@@ -244,6 +268,8 @@ class FifoQueue(Queue):
         self._groups.clear()
         self._offers.clear()
         self._attempts.clear()
+        self._unsearched.clear()
+        self._searched = 0
 
 
 def check_group(group: str) -> None:
@@ -262,16 +288,6 @@ def _check_id(parameter: str, value: str, longest: int) -> None:
 
 def _group_name(message: Message) -> str:
     return message.group or message.message_id
-
-
-def _drop_gone(group: MessageGroup) -> None:
-    waiting = group.waiting
-    while waiting and waiting[0].state is State.GONE:
-        waiting.popleft()
-
-
-def _can_deliver(group: MessageGroup) -> bool:
-    return not group.in_flight and bool(group.waiting) and group.waiting[0].state is State.VISIBLE
 
 
 def _is_repeatable(attempt: ReceiveAttempt) -> bool:

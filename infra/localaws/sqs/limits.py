@@ -19,6 +19,9 @@ MAX_QUEUE_NAME_LENGTH: Final = 80
 MAX_IN_FLIGHT: Final = 120_000
 MAX_RECEIVE_WAIT_SECONDS: Final = 20
 
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
+MAX_SEARCHED: Final = 120_000
+
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 MAX_VISIBILITY_SECONDS: Final = 43_200
 DEFAULT_VISIBILITY_SECONDS: Final = 30
