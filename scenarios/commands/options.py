@@ -23,6 +23,7 @@ from typing import Any, ParamSpec
 
 from infra.errors import InfraError
 from scenarios.errors import RequestError, ScenarioError
+from scenarios.runs.plan import SEEDS
 
 Parameters = ParamSpec("Parameters")
 
@@ -36,8 +37,6 @@ INTERRUPTED = 130
 ENDINGS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 #: More processes or runs at a time only wait for each other.
 MAX_JOBS = 256
-#: A seed that no option gives is drawn from this many.
-SEEDS = 2**32
 
 #: Lab seconds in a real one. Beyond the last a visibility timeout of a second is over before a process can answer.
 SLOWEST, FASTEST = 0.1, 100.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from scenarios.catalog import find_scenario
@@ -24,7 +23,8 @@ from scenarios.exploration import replay as files
 from scenarios.exploration.shrink import record_case
 from scenarios.exploration.targets import Target, make_target
 from scenarios.runs.directory import point_latest_at
-from scenarios.runs.run import RunRequest, run_scenario
+from scenarios.runs.plan import RunRequest, words_of
+from scenarios.runs.run import run_scenario
 
 
 @command
@@ -130,15 +130,8 @@ def simulate_once(target: Target, seed: int, *, json: bool = False, runs: Path |
 
 def _command_of(target: Target, seed: int) -> str:
     found = find_scenario(target.name)
-    defaults, fixed = asdict(found.defaults), found.naive_twin.settings if target.naive else {}
     words = ["invoke scenario", f"--name {target.name}", "--tier sim", f"--seed {seed}"]
-    words += ["--naive"] * target.naive
-    words += [f"--consumer {target.consumer}"] * bool(target.consumer)
-    for option, value in (("count", target.count), ("batch_size", target.batch_size)):
-        if value != defaults[option]:
-            words.append(f"--{option.replace('_', '-')} {value}")
-    words += [f"--set {name}={value}" for name, value in target.settings if name not in fixed]
-    return " ".join(words)
+    return " ".join([*words, *words_of(found, target.parameters(found), naive=target.naive, consumer=target.consumer)])
 
 
 def _is_simulated(tier: str | None, stack: str | None, engine: str | None, endpoint: str | None, *, keep: bool) -> bool:

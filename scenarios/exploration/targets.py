@@ -16,7 +16,8 @@ from scenarios.lab import QueueInfo
 from scenarios.model import Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
 from scenarios.mutants.workloads import ALL as WORKLOADS
-from scenarios.parameters import COMMON
+from scenarios.parameters import COMMON, Parameters
+from scenarios.runs.plan import chosen_parameters, consumer_of, producer_of
 from scenarios.simulation.lab import consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
 
@@ -48,14 +49,13 @@ class Target:
         """Return the plan of one history."""
         scenario, queue, business_field = find(self.name)
         mutant = find_mutant(self.mutant) if self.mutant else None
-        twin = scenario.naive_twin
-        spec = (self.naive and twin.consumer) or self.consumer or scenario.consumer
+        spec = consumer_of(scenario, naive=self.naive, given=self.consumer)
         plan = SimulationPlan(
             scenario=scenario,
-            parameters=replace(scenario.defaults, count=self.count, batch_size=self.batch_size, **dict(self.settings)),
+            parameters=self.parameters(scenario),
             seed=seed,
             consumer=consumer_class(spec),
-            producer=producer_class((self.naive and twin.producer) or scenario.producer),
+            producer=producer_class(producer_of(scenario, naive=self.naive)),
             queue=queue,
             business_field=business_field,
             naive=self.naive,
@@ -73,6 +73,10 @@ class Target:
                 "tables": mutant.tables,
             }
         )
+
+    def parameters(self, scenario: Scenario) -> Parameters:
+        """Return the scenario's parameters as this target has them."""
+        return replace(scenario.defaults, count=self.count, batch_size=self.batch_size, **dict(self.settings))
 
     def as_json(self) -> dict[str, Any]:
         """Return the target as files hold it."""
@@ -101,15 +105,11 @@ def make_target(
     """
     check_class(rest.get("consumer", ""))
     scenario, _, _ = find(name)
-    chosen = scenario.settings(settings)
-    for option, value in (("count", count), ("batch_size", batch_size)):
-        if value is not None and option in chosen:
-            raise RequestError(f"--{option.replace('_', '-')} and --set {option} say the same; give one of them.")
+    chosen = chosen_parameters(scenario, count, batch_size, settings)
     naive = bool(rest.get("naive"))
-    parameters = scenario.parameters({"count": count, "batch_size": batch_size, **chosen}, naive=naive)
-    if naive:
-        chosen |= scenario.naive_twin.settings
-    own = tuple(sorted((key, value) for key, value in chosen.items() if key not in COMMON))
+    parameters = scenario.parameters(chosen, naive=naive)
+    given = {**chosen, **(scenario.naive_twin.settings if naive else {})}
+    own = tuple(sorted((key, value) for key, value in given.items() if key not in COMMON and value is not None))
     return Target(scenario.name, parameters.count, parameters.batch_size, settings=own, **rest)
 
 

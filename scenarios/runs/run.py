@@ -16,12 +16,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.errors import InfraError
+from infra.stack.endpoint import speed_of
+from infra.stack.paths import project_root
+from infra.stack.paths import project_root, stack_paths
+from infra.stack.paths import stack_paths
+from infra.stack.stacks import Stack, find_stack, temporary_stack
+from infra.stack.stacks import find_stack
+from infra.stack.target import Options, choose_target
+from infra.stack.workspace import open_workspace
+from infra.topology import TOPOLOGY
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.history import History
 from scenarios.history.files import MERGED, HistoryTail, write_atomically, write_history
 from scenarios.local.spawner import Spawner, nursery
+from scenarios.runs.plan import RunPlan, RunRequest, plan_run
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
 from scenarios.local.observer import Nobody, Observer
 from scenarios.local.lab import Setup, SubprocessLab
@@ -32,50 +43,12 @@ from scenarios.report.html import REPORT, render
 from scenarios.checks.other_consumers import taken_by_others
 from scenarios.verdict import Conditions, Verdict, judge
 
-if TYPE_CHECKING:
-    from infra.stack.stacks import Stack
-    from infra.stack.target import Options
-
 TIER = "local"
-#: A seed that nobody gave is drawn from this many.
-SEEDS = 2**32
+
 #: Begins the names of stacks that a run made and was asked to leave up.
 KEPT_PREFIX = "kept-"
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What to run.
-
-    Attributes:
-        seed: None draws one.
-        naive: run the scenario's naive twin.
-        count: messages; None for the scenario's own.
-        batch_size: messages a receive; None for the scenario's own.
-        settings: parameters of the scenario, each as ``key=value``.
-        consumer: a consumer in the place of ours: a class as ``module:Class``, or a command line; empty for ours.
-        stack: the stack to run on; None for the one that is up, or else a temporary one.
-        keep: leave up a stack that is made for this run.
-        engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
-        endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
-        speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
-            the scenario's own.
-        runs: where runs leave their directories; None for ``runs/`` in the project.
-    """
-
-    scenario: str
-    seed: int | None = None
-    naive: bool = False
-    count: int | None = None
-    batch_size: int | None = None
-    settings: tuple[str, ...] = ()
-    consumer: str = ""
-    stack: str | None = None
-    keep: bool = False
-    engine: str | None = None
-    endpoint: str | None = None
-    speed: float | None = None
-    runs: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +83,11 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
         InfraError: likewise, for the stack.
     """
     began = time.monotonic()
-    scenario = find_scenario(request.scenario)
-    parameters_of(request, scenario)
-    if is_program(request.consumer):
-        check_program(request.consumer, scenario)
-    if request.naive and request.consumer:
-        raise RequestError("--naive and --consumer both name a consumer; give one of them.")
-    if request.speed is not None and request.endpoint:
-        raise RequestError("--speed is for the embedded endpoint, and --endpoint names another; leave one of them out.")
+    plan = plan_run(request)
     watcher = observer or Nobody()
     # First the nursery: it imports while the stack comes up.
-    with nursery(str(runs_of(request.runs))) as births, _stack(request, scenario, watcher) as (stack, fresh):
-        return run_on(RunEnvironment(stack, fresh, births), request, watcher, began=began)
+    with nursery(str(runs_of(request.runs))) as births, _stack(plan, watcher) as (stack, fresh):
+        return run_on(RunEnvironment(stack, fresh, births), plan, watcher, began=began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +107,16 @@ class RunEnvironment:
 
 def runs_of(given: Path | None) -> Path:
     """Return the directory in which runs leave theirs."""
-    from infra.stack.paths import project_root  # noqa: PLC0415 - infra is asked only once the request is known to be right
 
     return given or project_root() / "runs"
 
 
-def run_on(environment: RunEnvironment, request: RunRequest, watcher: Observer, *, began: float | None = None) -> RunResult:
+def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, began: float | None = None) -> RunResult:
     """Run a scenario once on a stack that is up.
 
     Args:
         environment: where.
-        request: what; the stack that it may name does not count.
+        plan: what; the stack that its request may name does not count.
         watcher: is told how it goes.
         began: when the request came, on the monotonic clock; None for now.
 
@@ -160,10 +125,7 @@ def run_on(environment: RunEnvironment, request: RunRequest, watcher: Observer, 
     """
     stack = environment.stack
     began = time.monotonic() if began is None else began
-    scenario = find_scenario(request.scenario)
-    parameters = parameters_of(request, scenario)
-    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-    program = command_line(request.consumer) if is_program(request.consumer) else ()
+    request, scenario, parameters, seed = plan.request, plan.scenario, plan.parameters, plan.seed
     with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
         directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
         watcher.began(seed, directory)
@@ -172,14 +134,14 @@ def run_on(environment: RunEnvironment, request: RunRequest, watcher: Observer, 
             parameters=parameters,
             seed=seed,
             naive=request.naive,
-            consumer=(request.naive and scenario.naive_twin.consumer) or request.consumer or scenario.consumer,
-            producer=(request.naive and scenario.naive_twin.producer) or scenario.producer,
+            consumer=plan.consumer,
+            producer=plan.producer,
             stack=stack,
             resources=stack.scenario(scenario.name),
             fresh=environment.fresh,
             directory=directory,
             births=environment.births,
-            program=program,
+            program=plan.program,
         )
         history, missed = _stage(setup, watcher)
         speed = float(history.events("run")[0]["speed"])
@@ -193,7 +155,7 @@ def run_on(environment: RunEnvironment, request: RunRequest, watcher: Observer, 
                 naive=request.naive,
                 consumer=request.consumer,
                 missed=missed,
-                command=command_of(request, scenario, parameters, seed, speed=speed),
+                command=plan.command(speed),
                 speed=speed,
             ),
         )
@@ -206,34 +168,12 @@ def run_on(environment: RunEnvironment, request: RunRequest, watcher: Observer, 
     return result
 
 
-def check_program(consumer: str, scenario: Scenario) -> None:
-    """Refuse a program that is not there, or that a scenario could not be judged with."""
-    command_line(consumer)
-    if not scenario.any_program:
-        able = ", ".join(name for name, each in all_scenarios().items() if each.any_program)
-        raise RequestError(
-            f"What {scenario.name} is about cannot be seen from outside a program, so --consumer takes a class for it; "
-            f"a program can be put through: {able}."
-        )
 
 
-def parameters_of(request: RunRequest, scenario: Scenario) -> Parameters:
-    """Return the parameters of a run.
-
-    Raises:
-        RequestError: one of them cannot be used, or is given twice.
-    """
-    settings = scenario.settings(request.settings)
-    options = {"count": request.count, "batch_size": request.batch_size}
-    for name, value in options.items():
-        if value is not None and name in settings:
-            raise RequestError(f"--{name.replace('_', '-')} and --set {name} say the same; give one of them.")
-    return scenario.parameters({**options, **settings}, naive=request.naive)
 
 
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     """Stage the story; return its history, and what was waited for in vain."""
-    from infra.topology import TOPOLOGY  # noqa: PLC0415 - as above
 
     entry = next(entry for entry in TOPOLOGY if entry.name == setup.scenario.name)
     missed = ""
@@ -280,11 +220,9 @@ def _leave_what_there_is(directory: Path) -> None:
 
 
 @contextmanager
-def _stack(request: RunRequest, scenario: Scenario, observer: Observer) -> Iterator[tuple[Stack, bool]]:
+def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
     """Yield the stack to run on, and whether it was made for this run."""
-    from infra.stack.paths import stack_paths  # noqa: PLC0415 - as above
-    from infra.stack.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
-    from infra.stack.target import Options, choose_target  # noqa: PLC0415 - as above
+    request, scenario = plan.request, plan.scenario
 
     options = Options(engine=request.engine, endpoint=request.endpoint) if request.engine or request.endpoint else None
     found = find_stack(request.stack)
@@ -318,7 +256,6 @@ def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
 
 def check_speed(stack: Stack, speed: float) -> None:
     """Refuse another speed than the one that a stack's clock has already."""
-    from infra.stack.endpoint import speed_of  # noqa: PLC0415 - as above
 
     present = speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
     if present != speed:
@@ -331,9 +268,6 @@ def check_speed(stack: Stack, speed: float) -> None:
 @contextmanager
 def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
-    from infra.errors import InfraError  # noqa: PLC0415 - as above
-    from infra.stack.stacks import find_stack  # noqa: PLC0415 - as above
-    from infra.stack.workspace import open_workspace  # noqa: PLC0415 - as above
 
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
     overrides = {"scenarios": [scenario.name]}
@@ -350,31 +284,7 @@ def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> It
 
 
 def _lock_path(stack: Stack, scenario: Scenario) -> Path:
-    from infra.stack.paths import stack_paths  # noqa: PLC0415 - as above
 
     return stack_paths(stack.name).directory / f"scenario-{scenario.name}.lock"
 
 
-def command_of(
-    request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int, *, speed: float = 1.0
-) -> str:
-    """Return the one command that does the same again; ``speed`` is how fast the lab's clock ran."""
-    fixed = scenario.naive_twin.settings if request.naive else {}
-    words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
-    if request.naive:
-        words.append("--naive")
-    if request.consumer:
-        words.append(f"--consumer {shlex.quote(request.consumer)}")
-    for item in fields(parameters):
-        value = getattr(parameters, item.name)
-        if value != getattr(scenario.defaults, item.name) and item.name not in fixed:
-            option = item.name.replace("_", "-")
-            words.append(f"--{option} {value}" if item.name in COMMON else f"--set {item.name}={value}")
-    if request.speed is not None:
-        words.append(f"--speed {request.speed:g}")
-    elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:
-        words.append(f"--speed {speed:g}")
-    for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
-        if value:
-            words.append(f"--{option} {value}")
-    return " ".join(words)

@@ -15,10 +15,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from infra.errors import InfraError
+from infra.stack.stacks import find_stack, temporary_stack
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import History
 from scenarios.local.spawner import Spawner, nursery
-from scenarios.runs.run import RunEnvironment, RunRequest, RunResult, check_speed, run_on, runs_of, speed_of
+from scenarios.runs.plan import RunRequest, plan_run
+from scenarios.runs.run import RunEnvironment, RunResult, check_speed, run_on, runs_of, speed_of
 from scenarios.model import Scenario
 from scenarios.verdict import Outcome
 
@@ -190,10 +193,9 @@ class _Worker:
 
     def run(self, scenario: Scenario, naive: bool) -> Entry:
         """Run a scenario, or its twin; the two share queues, so one waits for the other."""
-        from infra.errors import InfraError  # noqa: PLC0415 - infra is asked only once a request is known to be right
 
         mine = self._request
-        request = RunRequest(scenario.name, seed=mine.seed, naive=naive, speed=mine.speed, runs=mine.runs)
+        plan = plan_run(RunRequest(scenario.name, seed=mine.seed, naive=naive, speed=mine.speed, runs=mine.runs))
         name = f"{scenario.name} (naive twin)" if naive else scenario.name
         with self._locks[scenario.name]:
             self.check()
@@ -201,7 +203,7 @@ class _Worker:
             fresh = environment.fresh and scenario.name not in self._used
             self._used.add(scenario.name)
             try:
-                return Entry(scenario, naive, run_on(replace(environment, fresh=fresh), request, _Watcher(name, self)))
+                return Entry(scenario, naive, run_on(replace(environment, fresh=fresh), plan, _Watcher(name, self)))
             except (ScenarioError, InfraError) as error:
                 return Entry(scenario, naive, None, str(error))
 
@@ -247,7 +249,6 @@ class _Watcher:
 @contextmanager
 def _environments(request: SuiteRequest, births: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
     """Yield the environment of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
-    from infra.stack.stacks import find_stack, temporary_stack  # noqa: PLC0415 - as above
 
     found = find_stack(request.stack)
     if found is None and request.stack:

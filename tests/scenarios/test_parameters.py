@@ -7,7 +7,8 @@ from scenarios.errors import RequestError
 from scenarios.local.timing import Timing
 from scenarios.model import NaiveTwin
 from scenarios.parameters import Parameters, parameter
-from scenarios.runs.run import RunRequest, command_of, parameters_of, speed_of
+from scenarios.runs.plan import RunRequest, command_of, parameters_of
+from scenarios.runs.run import speed_of
 from services.faults import Fault
 
 

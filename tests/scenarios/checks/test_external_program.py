@@ -11,7 +11,7 @@ from scenarios.commands.output import findings, make_console
 from scenarios.errors import RequestError
 from scenarios.exploration.targets import make_target
 from scenarios.local.lab import AN_ERROR
-from scenarios.runs.run import RunRequest, check_program, command_of
+from scenarios.runs.plan import RunRequest, check_program, command_of
 from scenarios.verdict import Outcome, judge
 from services.faults import FAULTABLE
 from tests.scenarios.test_verdict import SEEN as SEEN_WITNESS

@@ -8,7 +8,8 @@ from scenarios.commands import listings
 from scenarios.commands import scenario as command
 from scenarios.errors import DeadlineMissed, UnsuitableError
 from scenarios.parameters import Parameters
-from scenarios.runs.run import RunRequest, RunResult, command_of
+from scenarios.runs.plan import RunRequest, command_of
+from scenarios.runs.run import RunResult
 from scenarios.verdict import Conditions, judge
 from tests.scenarios.test_verdict import good, paid_twice
 

@@ -23,8 +23,9 @@ from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
 from scenarios.history.files import read_history
 from scenarios.local.stack_resources import StackResources
 from scenarios.model import DeliveryRates
-from scenarios.runs import run as runs
-from scenarios.runs.run import RunRequest, run_scenario
+from scenarios.runs import plan
+from scenarios.runs.plan import RunRequest
+from scenarios.runs.run import run_scenario
 from scenarios.verdict import Outcome
 
 pytestmark = pytest.mark.processes
@@ -226,7 +227,7 @@ def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_proces
         lab.wait_for(lambda history: False, deadline=0.1, what="a miracle")
 
     scenario = replace(find_scenario("happy"), run=story)
-    monkeypatch.setattr(runs, "find_scenario", lambda _: scenario)
+    monkeypatch.setattr(plan, "find_scenario", lambda _: scenario)
     result = run_scenario(RunRequest("happy", seed=3))
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
     assert result.verdict.reason == "0.1 s were not enough waiting for a miracle."
@@ -238,7 +239,7 @@ def test_a_consumer_that_is_stopped_before_it_has_started_is_no_failure(project,
         lab.stop(lab.start_consumer())
 
     scenario = replace(find_scenario("happy"), run=story)
-    monkeypatch.setattr(runs, "find_scenario", lambda _: scenario)
+    monkeypatch.setattr(plan, "find_scenario", lambda _: scenario)
     result = run_scenario(RunRequest("happy", seed=3))
     assert result.history.exits["consumer-1"].code == -signal.SIGTERM
     assert result.verdict.outcome is Outcome.INCONCLUSIVE

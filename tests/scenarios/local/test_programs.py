@@ -12,13 +12,14 @@ from infra.stack.stacks import temporary_stack
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local import programs
 from scenarios.local.observer import Nobody
-from scenarios.runs.run import RunEnvironment, RunRequest, run_on, run_scenario
+from scenarios.runs.plan import RunRequest, plan_run
+from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import processes_of
 
 pytestmark = pytest.mark.processes
 
-PLAIN = shlex.join([sys.executable, str(Path(__file__).resolve().parents[1] / "consumers" / "plain" / "consumer.py")])
+PLAIN = shlex.join([sys.executable, str(Path(__file__).resolve().parents[2] / "consumers" / "plain" / "consumer.py")])
 
 #: It sets the count, where it should add to it, and ends by the refusal.
 PUTS = """
@@ -35,7 +36,7 @@ def test_a_careful_program_passes_what_programs_must_be_able_to_pass(project):
     with temporary_stack(names) as stack, ThreadPoolExecutor(2) as pool:
         ground = RunEnvironment(stack, fresh=True)
         requests = [RunRequest(name, seed=3, consumer=PLAIN) for name in names]
-        results = list(pool.map(lambda request: run_on(ground, request, Nobody()), requests))
+        results = list(pool.map(lambda request: run_on(ground, plan_run(request), Nobody()), requests))
     for result in results:
         assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     assert {name: list(result.verdict.not_judged) for name, result in zip(names, results, strict=True)} == {

@@ -62,10 +62,10 @@ def test_the_exit_code_of_a_set_is_that_of_its_worst_run(entries, code):
 def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monkeypatch, naive, outcomes, runs, code):
     happy, seen = find_scenario("happy"), []
 
-    def run_on(environment, request, watcher):
-        seen.append(request.naive)
-        if request.naive is not naive:
-            return entry(Outcome.FAIL if request.naive else Outcome.PASS, twin_met=True).result
+    def run_on(environment, plan, watcher):
+        seen.append(plan.request.naive)
+        if plan.request.naive is not naive:
+            return entry(Outcome.FAIL if plan.request.naive else Outcome.PASS, twin_met=True).result
         outcome = outcomes[seen.count(naive) - 1]
         return entry(outcome, twin_met=outcome is Outcome.FAIL).result
 
@@ -83,9 +83,9 @@ def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monk
 def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_request(monkeypatch):
     chosen, began = tuple(map(find_scenario, ("happy", "heartbeat", "crash"))), []
 
-    def run_on(environment, request, watcher):
-        began.append((request.scenario, request.naive))
-        return entry(Outcome.FAIL if request.naive else Outcome.PASS, twin_met=True).result
+    def run_on(environment, plan, watcher):
+        began.append((plan.scenario.name, plan.request.naive))
+        return entry(Outcome.FAIL if plan.request.naive else Outcome.PASS, twin_met=True).result
 
     environment = suites.RunEnvironment(SimpleNamespace(name="s"), fresh=True)
     monkeypatch.setattr(suites, "_environments", lambda request, births: nullcontext(dict.fromkeys(all_scenarios(), environment)))
@@ -117,7 +117,7 @@ def test_what_cannot_be_asked_of_a_set_is_one_sentence_and_exit_2(project, capsy
 @pytest.fixture
 def two(monkeypatch):
     scenarios = {name: find_scenario(name) for name in ("happy", "poison")}
-    monkeypatch.setattr("scenarios.catalog.all_scenarios", lambda: scenarios)
+    monkeypatch.setattr("scenarios.commands.suite.all_scenarios", lambda: scenarios)
 
 
 @pytest.mark.processes
@@ -175,10 +175,10 @@ def test_the_slow_scenarios_pass_at_a_speed_of_their_own_beside_a_fast_one(proje
 def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(project, two, capsys, monkeypatch):
     run_on = suites.run_on
 
-    def broken(environment, request, watcher):
-        if request.scenario == "happy":
+    def broken(environment, plan, watcher):
+        if plan.scenario.name == "happy":
             raise suites.ScenarioError("it rains")
-        return run_on(environment, request, watcher)
+        return run_on(environment, plan, watcher)
 
     monkeypatch.setattr(suites, "run_on", broken)
     assert suite("fast") == 2

@@ -20,7 +20,7 @@ from scenarios.exploration.targets import make_target
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = ("crash", "fifo-order", "orders", "long-work")
 PROGRAM = """
 import sys

@@ -1,0 +1,186 @@
+"""A run's plan: what a user asks for, checked and resolved once, for every tier.
+
+A request holds options as they were given. A plan holds the scenario, its parameters, the seed and the consumer that
+they come to; whatever runs a scenario is handed a plan, and looks nothing up again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.checks.external_program import command_line, is_program
+from scenarios.errors import RequestError
+from scenarios.model import Scenario
+from scenarios.parameters import COMMON, Parameters
+
+#: A seed that no option gives is drawn from this many.
+SEEDS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        seed: None draws one.
+        naive: run the scenario's naive twin.
+        count: messages; None for the scenario's own.
+        batch_size: messages a receive; None for the scenario's own.
+        settings: parameters of the scenario, each as ``key=value``.
+        consumer: a consumer in the place of ours: a class as ``module:Class``, or a command line; empty for ours.
+        stack: the stack to run on; None for the one that is up, or else a temporary one.
+        keep: leave up a stack that is made for this run.
+        engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
+        endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
+        speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
+            the scenario's own.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
+    """
+
+    scenario: str
+    seed: int | None = None
+    naive: bool = False
+    count: int | None = None
+    batch_size: int | None = None
+    settings: tuple[str, ...] = ()
+    consumer: str = ""
+    stack: str | None = None
+    keep: bool = False
+    engine: str | None = None
+    endpoint: str | None = None
+    speed: float | None = None
+    runs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A request that is checked and resolved.
+
+    Attributes:
+        request: what the user asked for.
+        scenario: what is run.
+        parameters: all of them, each in its range.
+        seed: the given one, or one that was drawn.
+        program: an external program and its arguments; empty for a class.
+    """
+
+    request: RunRequest
+    scenario: Scenario
+    parameters: Parameters
+    seed: int
+    program: tuple[str, ...] = ()
+
+    @property
+    def consumer(self) -> str:
+        """The consumer's class as ``module:Class``; of an external program its command line."""
+        return consumer_of(self.scenario, naive=self.request.naive, given=self.request.consumer)
+
+    @property
+    def producer(self) -> str:
+        """The producer's class as ``module:Class``; empty for the producer itself."""
+        return producer_of(self.scenario, naive=self.request.naive)
+
+    def command(self, speed: float) -> str:
+        """Return the one command that repeats the run; ``speed`` is how fast the lab's clock ran."""
+        return command_of(self.request, self.scenario, self.parameters, self.seed, speed=speed)
+
+
+def plan_run(request: RunRequest) -> RunPlan:
+    """Check a request, and resolve what it names.
+
+    Raises:
+        RequestError: there is no such scenario or program, a value is out of range, or two options exclude each other.
+    """
+    scenario = find_scenario(request.scenario)
+    parameters = parameters_of(request, scenario)
+    if is_program(request.consumer):
+        check_program(request.consumer, scenario)
+    if request.naive and request.consumer:
+        raise RequestError("--naive and --consumer both name a consumer; give one of them.")
+    if request.speed is not None and request.endpoint:
+        raise RequestError("--speed is for the embedded endpoint, and --endpoint names another; leave one of them out.")
+    program = command_line(request.consumer) if is_program(request.consumer) else ()
+    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    return RunPlan(request, scenario, parameters, seed, program)
+
+
+def consumer_of(scenario: Scenario, *, naive: bool, given: str = "") -> str:
+    """Return the consumer of a run: the naive twin's, the given one, or the scenario's own."""
+    return (naive and scenario.naive_twin.consumer) or given or scenario.consumer
+
+
+def producer_of(scenario: Scenario, *, naive: bool) -> str:
+    """Return the producer of a run: the naive twin's, or the scenario's own."""
+    return (naive and scenario.naive_twin.producer) or scenario.producer
+
+
+def check_program(consumer: str, scenario: Scenario) -> None:
+    """Refuse a program that is not there, or that a scenario could not be judged with."""
+    command_line(consumer)
+    if not scenario.any_program:
+        able = ", ".join(name for name, each in all_scenarios().items() if each.any_program)
+        raise RequestError(
+            f"What {scenario.name} is about cannot be seen from outside a program, so --consumer takes a class for it; "
+            f"a program can be put through: {able}."
+        )
+
+
+def parameters_of(request: RunRequest, scenario: Scenario) -> Parameters:
+    """Return the parameters of a run.
+
+    Raises:
+        RequestError: one of them cannot be used, or is given twice.
+    """
+    chosen = chosen_parameters(scenario, request.count, request.batch_size, request.settings)
+    return scenario.parameters(chosen, naive=request.naive)
+
+
+def chosen_parameters(
+    scenario: Scenario, count: int | None, batch_size: int | None, settings: Sequence[str]
+) -> Mapping[str, float | None]:
+    """Return what ``--count``, ``--batch-size`` and ``--set`` ask for together.
+
+    Raises:
+        RequestError: two options set one parameter, or ``--set`` cannot be used.
+    """
+    chosen = scenario.settings(settings)
+    options = {"count": count, "batch_size": batch_size}
+    for name, value in options.items():
+        if value is not None and name in chosen:
+            raise RequestError(f"--{name.replace('_', '-')} and --set {name} say the same; give one of them.")
+    return {**options, **chosen}
+
+
+def command_of(
+    request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int, *, speed: float = 1.0
+) -> str:
+    """Return the one command that does the same again; ``speed`` is how fast the lab's clock ran."""
+    words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
+    words += words_of(scenario, parameters, naive=request.naive, consumer=request.consumer)
+    if request.speed is not None:
+        words.append(f"--speed {request.speed:g}")
+    elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:
+        words.append(f"--speed {speed:g}")
+    for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
+        if value:
+            words.append(f"--{option} {value}")
+    return " ".join(words)
+
+
+def words_of(scenario: Scenario, parameters: Parameters, *, naive: bool, consumer: str) -> list[str]:
+    """Return the options that every tier's command shares; defaults are left out."""
+    fixed = scenario.naive_twin.settings if naive else {}
+    words = ["--naive"] * naive
+    if consumer:
+        words.append(f"--consumer {shlex.quote(consumer)}")
+    for item in fields(parameters):
+        value = getattr(parameters, item.name)
+        if value != getattr(scenario.defaults, item.name) and item.name not in fixed:
+            option = item.name.replace("_", "-")
+            words.append(f"--{option} {value}" if item.name in COMMON else f"--set {item.name}={value}")
+    return words
