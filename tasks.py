@@ -330,15 +330,22 @@ def bench(_: Context, runs: str = "5", peers: bool = False, json: bool = False) 
 # --- how the project is kept ---------------------------------------------------------------------------------------
 
 
-@task(help={"only": "a pytest expression, as for -k", "quick": "leave out what starts processes"})
-def test(c: Context, only: str = "", quick: bool = False) -> None:
-    """Run the tests, several at a time."""
+@task(
+    help={
+        "only": "a pytest expression, as for -k",
+        "quick": "leave out what starts processes",
+        "thorough": "run everything: fuzzers, real clients, browsers, the Pulumi CLI, suites of scenarios",
+    }
+)
+def test(c: Context, only: str = "", quick: bool = False, thorough: bool = False) -> None:
+    """Run the tests, several at a time: --quick in about one minute, as they are in three, --thorough in fifteen."""
     # Most of those that take long wait for queues, so there may be more of them at work than there are cores.
     options = ["-n", str((os.cpu_count() or 1) * 3 // 2), "--dist", "worksteal"]
     if only:
         options += ["-k", f"'{only}'"]
-    if quick:
-        options += ["-m", "'not processes'"]
+    left_out = ["processes"] * quick + ["thorough"] * (not thorough)
+    if left_out:
+        options += ["-m", f"'{' and '.join(f'not {marker}' for marker in left_out)}'"]
     _python(c, "pytest", *options)
 
 

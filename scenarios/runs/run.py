@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import InfraError
-from infra.stack.endpoint import speed_of
+from infra.stack import endpoint
 from infra.stack.paths import project_root
 from infra.stack.paths import project_root, stack_paths
 from infra.stack.paths import stack_paths
@@ -257,7 +257,7 @@ def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
 def check_speed(stack: Stack, speed: float) -> None:
     """Refuse another speed than the one that a stack's clock has already."""
 
-    present = speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
+    present = endpoint.speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
     if present != speed:
         raise RequestError(
             f"The clock of the stack {stack.name} runs at speed {present:g}, not {speed:g}; "
