@@ -29,7 +29,8 @@ from scenarios.simulation.random_faults import (
     RandomFault,
     draw_random_faults,
 )
-from scenarios.simulation.run import PRODUCER_SPREAD, Simulation, SimulationPlan, simulate
+from scenarios.simulation.run import Simulation, SimulationPlan, simulate
+from scenarios.simulation.tactics import PRODUCER_SPREAD
 from services.consumer.consumer import Consumer
 from services.faults import FAULTABLE, Fault
 from services.operations import OutgoingMessage

@@ -82,24 +82,42 @@ class FaultInjector:
     def __init__(self, random_faults: Iterable[RandomFault], surroundings: Surroundings) -> None:
         self._pending = list(random_faults)
         self._around = surroundings
+        #: By kind of operation: its place among the kinds that the process has performed, and how many it was so far.
+        self._performed: dict[type[Operation], tuple[int, int]] = {}
+        #: A receive, and for how many seconds delays have held up the work on what it brought.
+        self._delayed: tuple[tuple[Message, ...], float] = ((), 0.0)
         self.crashes_now = False
 
     @property
     def next_at(self) -> float:
         """The operation from which on one of them may strike; infinite where there is none."""
-        return self._pending[0].at if self._pending else inf
+        return min((1 if fault.aim is not None else fault.at for fault in self._pending), default=inf)
 
     # --- how it strikes ----------------------------------------------------------------------------------------------
 
     def perform(self, process: SimulatedProcess, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
         """Perform an operation, with the first random_fault that is due, fits it, and stays within the budget."""
+        place, times = self._count(operation)
         for random_fault in self._pending:
-            if random_fault.at > process.operations:
-                break
+            if random_fault.aim is None:
+                due = random_fault.at <= process.operations
+            else:
+                due = random_fault.aim == place and random_fault.at <= times
+            if not due:
+                continue
             strike = _Strike(random_fault, process, operation, invocation, sleeper)
             if strike.cost <= process.world.delay_budget and self._fits(strike):
                 return (yield from self._disturbed(strike))
         return (yield from process.exchange(operation, sleeper))
+
+    def _count(self, operation: Operation) -> tuple[int, int]:
+        """Return the place of an operation's kind in the order of first performance, and how many it is of its kind."""
+        kind = type(operation)
+        if kind in _BEGINNING:
+            return -1, 0
+        place, times = self._performed.get(kind, (len(self._performed), 0))
+        self._performed[kind] = counted = (place, times + 1)
+        return counted
 
     def die(self, process: SimulatedProcess) -> Steps:
         """End the process as SIGKILL would; somebody starts it again."""
@@ -138,6 +156,7 @@ class FaultInjector:
                 return (yield from self._partial_failure(strike))
             case Kind.DELAY:
                 seconds = self._affordable_time(strike, strike.step(DELAY_STEP))
+                self._delayed = (strike.process.in_hand, self._delayed_so_far(strike) + seconds)
                 self._record(strike, "delay", seconds=seconds)
                 yield strike.world.scheduler.now + seconds
             case Kind.PAUSE if strike.before:
@@ -226,7 +245,7 @@ class FaultInjector:
                     fits = strike.second_copies_are_harmless
             case Kind.DELAY:
                 seconds = 0.0 if beginning else self._affordable_time(strike, strike.step(DELAY_STEP))
-                return seconds > 0 and (strike.size < _LARGE_DELAY or self._spares_nobody_in_need(strike))
+                return seconds > 0 and (self._is_small(strike) or self._spares_nobody_in_need(strike))
             case Kind.PAUSE:
                 fits = not beginning and (
                     not strike.before or self._affordable_time(strike, strike.step(PAUSE_STEP)) > 0
@@ -245,6 +264,15 @@ class FaultInjector:
             case _:
                 fits = not beginning
         return fits and self._spares_nobody_in_need(strike)
+
+    def _delayed_so_far(self, strike: _Strike) -> float:
+        received, seconds = self._delayed
+        return seconds if received is strike.process.in_hand else 0.0
+
+    def _is_small(self, strike: _Strike) -> bool:
+        """Tell whether a delay, with those before it, costs no message that was received at the same time a receive."""
+        limit = _LARGE_DELAY * DELAY_STEP * strike.world.info.visibility_timeout
+        return self._delayed_so_far(strike) + strike.step(DELAY_STEP) <= limit + SLACK
 
     def _spares_nobody_in_need(self, strike: _Strike) -> bool:
         # Who is only slow comes back, and may claim what its successor has just received: that is one receive more.
@@ -337,7 +365,7 @@ class _Strike(NamedTuple):
 
 _STEPS = {Kind.DELAY: DELAY_STEP, Kind.PAUSE: PAUSE_STEP, Kind.OUTAGE: OUTAGE_STEP}
 _TIMEOUT = "ReadTimeoutError"
-#: From this size on a delay may cost what stands behind it in its batch a receive.
+#: Beyond so many steps, all delays of a batch together may cost what stands behind them in it a receive.
 _LARGE_DELAY = 2
 #: With fewer receives than this, a second copy that finds the first in work may be dead-lettered.
 _ROOM_FOR_COPIES = 5

@@ -64,11 +64,14 @@ class RandomFault:
         kind: what.
         at: it strikes at the first operation from this one on that it fits; the process's operations count from 1.
         size: how large it is, from 0 to ``SIZES`` - 1: how long, how many entries, how wrong.
+        aim: it strikes one kind of operation alone, and ``at`` counts the operations of this kind: the kind that stands
+            at this place, from 0, in the order in which the process first performs them. None for any operation.
     """
 
     kind: Kind
     at: int
     size: int = 0
+    aim: int | None = None
 
 
 def draw_random_faults(choices: Choices, kinds: tuple[Kind, ...], spread: int) -> tuple[RandomFault, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from infra.config import ProgramConfig
 from infra.topology import TOPOLOGY
@@ -16,31 +15,18 @@ from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import tell
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.lab import NoFaults, RandomFaults, Role, SimulatedLab, Staging
-from scenarios.simulation.random_faults import (
-    CONSUMER_KINDS,
-    PRODUCER_KINDS,
-    STATEFUL_PRODUCER_KINDS,
-    RandomFault,
-    draw_random_faults,
-)
+from scenarios.simulation.lab import NoFaults, RandomFaults, SimulatedLab, Staging
 from scenarios.simulation.tables import TableModel
+from scenarios.simulation.tactics import ROTATION, Tactic, tactical_faults
 from scenarios.simulation.world import names_for
 from scenarios.verdict import Conditions, Verdict, judge
 from services.consumer.consumer import Consumer
 from services.producer.producer import Producer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 TIER = "sim"
 
 #: How a standard queue delivers in a with_faults run, besides as its scenario says; its duplicates stay the scenario's.
 CHAOTIC = DeliveryRates(reorder=0.3, underfill=0.3)
-#: How many operations may lie between two random_faults of a consumer, for each message; and the fewest.
-SPREAD = (1.5, 12)
-#: How many may lie between two of a producer, which sends ten messages at once.
-PRODUCER_SPREAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +40,7 @@ class SimulationPlan:
         queue: what the queue is like, where the scenario has none in the topology.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
         with_faults: whether things go wrong that no story asks for.
+        tactics: how they may be chosen; each history draws one.
         command: the command that does the same again.
     """
 
@@ -67,6 +54,7 @@ class SimulationPlan:
     business_field: str = ""
     naive: bool = False
     with_faults: bool = False
+    tactics: tuple[Tactic, ...] = ROTATION
     command: str = ""
     consumer_name: str = ""
 
@@ -83,22 +71,6 @@ class Simulation:
         return "\n".join(tell(self.verdict, self.history))
 
 
-class DrawnFaults:
-    """RandomFaults from the run's own source of choices, drawn when a process starts."""
-
-    def __init__(self, choices: Choices, count: int) -> None:
-        per_message, least = SPREAD
-        self._choices = choices
-        self._spread = max(least, round(per_message * count))
-
-    def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - the role alone decides
-        """See :class:`scenarios.simulation.lab.RandomFaults`."""
-        if role == "producer":
-            return draw_random_faults(self._choices, PRODUCER_KINDS, PRODUCER_SPREAD)
-        kinds = STATEFUL_PRODUCER_KINDS if role == "stateful producer" else CONSUMER_KINDS
-        return draw_random_faults(self._choices, kinds, self._spread)
-
-
 def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults | None = None) -> Simulation:
     """Tell a scenario's story once, and judge it.
 
@@ -112,7 +84,7 @@ def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults
     """
     scenario = plan.scenario
     if random_faults is None:
-        random_faults = DrawnFaults(choices, plan.parameters.count) if plan.with_faults else NoFaults()
+        random_faults = _drawn_faults(plan, choices) if plan.with_faults else NoFaults()
     delivery = scenario.delivery
     if plan.with_faults and choices.below(2):
         delivery = replace(delivery, reorder=CHAOTIC.reorder, underfill=CHAOTIC.underfill)
@@ -162,6 +134,10 @@ def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults
         command=plan.command,
     )
     return Simulation(judge(scenario, history, conditions), history)
+
+
+def _drawn_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:
+    return tactical_faults(choices.pick(plan.tactics), choices, plan.parameters.count)
 
 
 def queue_of(scenario: Scenario) -> QueueInfo:

@@ -51,7 +51,7 @@ class TestCampaign:
     @pytest.mark.parametrize("name", ["business-idempotency", "dlq-redrive"])
     def test_a_payment_that_is_repeated_because_its_reply_was_lost_is_found_out(self, name):
         consumer = "scenarios.mutants.consumers:RepeatsAnUnclearSideEffect"
-        found = explore(Campaign(make_target(name, consumer=consumer), CHUNK, 1)).tally.found
+        found = explore(Campaign(make_target(name, consumer=consumer), 4 * CHUNK, 1)).tally.found
         assert found is not None
         assert found.invariants == {"paid-twice"}
 
@@ -69,7 +69,7 @@ class TestCampaign:
 class TestShrinking:
     def test_a_violation_is_shrunk_to_one_message_and_the_one_fault_that_matters(self):
         target = make_target("orders", mutant="never-looks-up")
-        found = explore(Campaign(target, 500, 7, 1, frozenset({"duplicated-side-effect"}))).tally.found
+        found = explore(Campaign(target, 500, 2, 1, frozenset({"duplicated-side-effect"}))).tally.found
         # Where Hypothesis takes its own chance from, which `find` lets nobody seed.
         core.threadlocal._hypothesis_global_random = random.Random(7)
         shrunk = shrink(record_case(target, found.seed, found.invariants)).case
