@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that the menu comes at o
 from __future__ import annotations
 
 import importlib
+import json as json_module
 import os
 import sys
 from typing import Any
@@ -41,6 +42,8 @@ def call(module: str, function: str, **options: Any) -> None:
     try:
         code = getattr(importlib.import_module(module), function)(**given)
     except (InfraError, ScenarioError, ServiceError) as error:
+        if options.get("json"):
+            sys.stdout.write(json_module.dumps({"error": str(error), "exit_code": USAGE}) + "\n")
         raise Exit(f"error: {error}", code=USAGE) from error
     except KeyboardInterrupt:
         raise Exit("interrupted", code=INTERRUPTED) from None
@@ -141,6 +144,7 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "endpoint": "the URL of another AWS endpoint for the temporary stack",
         "set": "a parameter of the scenario as key=value; once for each (see its page in docs/scenarios)",
         "speed": "let the queues' clock run so many times faster than the wall's",
+        "strict": "make a pass inconclusive if a check could not be judged",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -160,6 +164,7 @@ def scenario(
     endpoint: str = "",
     set_: list[str] | None = None,
     speed: str = "",
+    strict: bool = False,
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
@@ -179,6 +184,7 @@ def scenario(
         endpoint=endpoint,
         settings=tuple(set_ or ()),
         speed=speed,
+        strict=strict,
         json=json,
     )
 

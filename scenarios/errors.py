@@ -17,6 +17,8 @@ All but the last end a run without a verdict (exit 2). After a missed deadline t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ScenarioError(Exception):
     """Root of this package's errors; ``str(error)`` is the one sentence that the user sees."""
@@ -47,7 +49,15 @@ class BusyError(LabError):
 
 
 class ServiceFailedError(LabError):
-    """A producer or a consumer ended when nobody asked it to."""
+    """A producer or a consumer ended when nobody asked it to.
+
+    Attributes:
+        log: the last lines that it wrote.
+    """
+
+    def __init__(self, message: str, log: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.log = tuple(log)
 
 
 class DeadlineMissed(LabError):  # noqa: N818 - a fact about a run, which is judged all the same

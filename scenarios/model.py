@@ -68,6 +68,7 @@ class Scenario:
         invariants: what must hold of the history.
         witnesses: what must have happened in it.
         least: the smallest parameters with which the story can be told.
+        max_batch_size: the most messages a receive with which the story can be told.
         delivery: how the queue behaves.
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
         any_program: whether a program of any make can take the consumer's place: what the story is about, and what
@@ -91,6 +92,7 @@ class Scenario:
     naive_twin: NaiveTwin
     defaults: Parameters
     least: Parameters = field(default_factory=lambda: Parameters(1, 1))
+    max_batch_size: int = MAX_ENTRIES
     delivery: DeliveryRates = field(default_factory=DeliveryRates)
     consumer: str = ""
     any_program: bool = False
@@ -118,7 +120,8 @@ class Scenario:
             least, most = self._bounds(item)
             if not least <= value <= most:
                 option = f"--{item.name.replace('_', '-')}" if item.name in COMMON else f"--set {item.name}"
-                raise RequestError(f"{option} is {value}; the scenario {self.name} needs {least} to {most}.")
+                bounds = f"{least} to {most}" if least < most else f"{least}"
+                raise RequestError(f"{option} is {value}; the scenario {self.name} needs {bounds}.")
         return wanted
 
     def settings(self, given: Sequence[str]) -> dict[str, float]:
@@ -152,7 +155,7 @@ class Scenario:
             case "count":
                 return self.least.count, MAX_COUNT
             case "batch_size":
-                return self.least.batch_size, MAX_ENTRIES
+                return self.least.batch_size, self.max_batch_size
         return item.metadata["min"], item.metadata["max"]
 
 

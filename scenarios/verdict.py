@@ -3,6 +3,7 @@
     an invariant is violated                        fail           exit 1
     none is, but a witness is missing               inconclusive   exit 2
     none is, but something was waited for in vain   inconclusive   exit 2
+    none is, but a check was not judged, strictly   inconclusive   exit 2
     otherwise                                       pass           exit 0
 
 Pure: it reads a history, not a file, and no clock. The simulated tier judges hundreds of histories a second with it.
@@ -17,8 +18,8 @@ from enum import StrEnum
 from typing import Any
 
 from scenarios.checks.external_program import is_program, unseen
-from scenarios.checks.invariants import Invariant, Violation, recovered
-from scenarios.checks.witnesses import Evidence, Witness
+from scenarios.checks.invariants import DUPLICATED_SIDE_EFFECT, Invariant, Violation, recovered
+from scenarios.checks.witnesses import Evidence, Witness, duplicated_by_queue
 from scenarios.history import History
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
@@ -50,6 +51,7 @@ class Conditions:
         missed: what was waited for in vain, a sentence; empty for nothing.
         command: the one command that reproduces the run.
         speed: how many of the lab's seconds a real one was.
+        strict: whether a check that cannot be judged makes a pass inconclusive.
     """
 
     seed: int
@@ -60,6 +62,7 @@ class Conditions:
     missed: str = ""
     command: str = ""
     speed: float = 1.0
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Verdict:
         not_judged: by invariant or witness, the operations without which there is no telling: those of a program of
             somebody else's that cannot be seen from outside.
         recovered: how many messages came out although no producer knew of their send.
+        queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
+            had a part in that, and each has to live with it.
     """
 
     scenario: Scenario
@@ -80,6 +85,7 @@ class Verdict:
     evidence: Mapping[str, Evidence | None]
     recovered: int
     not_judged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    queue_duplicates: tuple[str, ...] = ()
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
@@ -96,7 +102,8 @@ class Verdict:
         """The verdict in one word."""
         if any(self.violations.values()):
             return Outcome.FAIL
-        return Outcome.INCONCLUSIVE if self.missing or self.conditions.missed else Outcome.PASS
+        unjudged = self.conditions.strict and self.not_judged
+        return Outcome.INCONCLUSIVE if self.missing or self.conditions.missed or unjudged else Outcome.PASS
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -150,6 +157,8 @@ class Verdict:
                 for witness in self.witnesses
             ],
             "not_judged": [{"name": name, "unseen": list(names)} for name, names in self.not_judged.items()],
+            "strict": conditions.strict,
+            "queue_duplicates": list(self.queue_duplicates),
             "recovered": self.recovered,
             "missed_deadline": conditions.missed or None,
             "naive_twin": {"without": twin.without, "violation": twin.violation, "met": self.twin_met},
@@ -170,6 +179,7 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         {item.name: item.find(history) for item in scenario.witnesses if item.name not in not_judged},
         len(recovered(history)),
         not_judged,
+        tuple(dict.fromkeys(history.name(record["message_id"]) for record in duplicated_by_queue(history))),
     )
 
 
@@ -180,17 +190,30 @@ def _reason(verdict: Verdict) -> str:
             counts = Counter({name: len(items) for name, items in verdict.violations.items() if items})
             listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
             late = f" {verdict.conditions.missed}" if verdict.conditions.missed else ""
-            return f"Violated: {listed}; for example {first.summary}{late}"
+            return f"Violated: {listed}; for example {first.summary}{_of_the_queue(verdict)}{late}"
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
             absent = (
                 f"Nothing is violated, but it was not seen: {', '.join(verdict.missing)}." if verdict.missing else ""
             )
-            return " ".join(filter(None, (late, absent)))
+            partly = "" if verdict.missing or not verdict.conditions.strict else "What could be judged holds."
+            return " ".join(filter(None, (_not_judged(verdict), late, absent, partly)))
     if verdict.not_judged:
-        names = ", ".join(verdict.not_judged)
-        return f"What could be judged holds, and what was to go wrong did go wrong; not judged: {names}."
+        return f"{_not_judged(verdict)} What could be judged holds, and what was to go wrong did go wrong."
     return "Every invariant holds, and what was to go wrong did go wrong."
+
+
+def _not_judged(verdict: Verdict) -> str:
+    return f"Not judged: {', '.join(verdict.not_judged)}." if verdict.not_judged else ""
+
+
+def _of_the_queue(verdict: Verdict) -> str:
+    """Say which deliveries the queue duplicated, where a duplicate is what convicts."""
+    names = verdict.queue_duplicates
+    if not names or not verdict.violations.get(DUPLICATED_SIDE_EFFECT.name):
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004 - enough for an example
+    return f" The queue itself delivered twice, as SQS may: {', '.join(names[:3])}{more}."
 
 
 def _violation_as_json(violation: Violation) -> dict[str, Any]:

@@ -40,6 +40,8 @@ from infra.localaws.sqs.queue import Queue
 from infra.localaws.sqs.wire import SqsWire
 from infra.localaws.sts import caller_identity
 
+#: Connections that may wait until they are accepted; the kernel lowers it to its own maximum (net.core.somaxconn).
+BACKLOG: Final = 65_535
 SQS_TARGET: Final = "AmazonSQS."
 _JSON: Final = "application/x-amz-json-1.0"
 _OK_JSON: Final = f"HTTP/1.1 200 OK\r\nContent-Type: {_JSON}\r\nContent-Length: "
@@ -88,7 +90,10 @@ class LocalAws:
         self._s3 = S3(self._model.account, config.region)
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(self._answer, self._short_cut, self._connections), config.host, config.port
+                lambda: _Connection(self._answer, self._short_cut, self._connections),
+                config.host,
+                config.port,
+                backlog=BACKLOG,
             )
         except OSError as error:
             self._close_history()

@@ -143,7 +143,7 @@ def find_duplicated(history: History) -> Evidence | None:
     The endpoint says so where it records its side. Elsewhere only what cannot be a redelivery counts: two receives
     that lie, from the beginning of the first to the end of the second, within one visibility timeout.
     """
-    told = _acts(history, "duplicate")
+    told = duplicated_by_queue(history)
     if told:
         return _queue_evidence(history, told, "delivered twice")
     given_back = {item for call in history.calls("ChangeVisibility") for item in call.arguments["messages"]}
@@ -181,6 +181,11 @@ def find_under_filled(history: History) -> Evidence | None:
     first = told[0]
     summary = f"{times(len(told))}, e.g. {first['returned']} of {first['available']} available messages"
     return Evidence(summary, len(told), (first,))
+
+
+def duplicated_by_queue(history: History) -> Sequence[Record]:
+    """Return the deliveries that the queue duplicated by its own account; empty where it gives none."""
+    return _acts(history, "duplicate")
 
 
 def _acts(history: History, act: str) -> Sequence[Record]:

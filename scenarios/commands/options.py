@@ -15,7 +15,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from types import FrameType
@@ -54,16 +54,30 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, int]:
         try:
             return function(*arguments, **options)
         except (ScenarioError, InfraError) as error:
-            return refuse(error)
+            code, said, log = refuse(error), str(error), getattr(error, "log", ())
         except KeyboardInterrupt:
-            print("Interrupted: no verdict, and nothing is left running.", file=sys.stderr)
-            return INTERRUPTED
+            code, said, log = INTERRUPTED, "Interrupted: no verdict, and nothing is left running.", ()
+            print(said, file=sys.stderr)
+        except SystemExit as end:
+            if options.get("json") and end.code in ENDINGS.values():
+                print_json(without_verdict("ended by a signal", int(end.code or 0)))
+            raise
+        if options.get("json"):
+            print_json(without_verdict(said, code, log))
+        return code
 
     return guarded
 
 
+def without_verdict(error: str, code: int, log: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what ``--json`` prints of a command that ends before it has a verdict."""
+    return {"verdict": None, "error": error, "exit_code": code, **({"log": list(log)} if log else {})}
+
+
 def refuse(error: Exception) -> int:
-    """Print an error; return the exit code of a request that cannot be met."""
+    """Print an error, after what a failed program said; return the exit code of a request that cannot be met."""
+    for line in getattr(error, "log", ()):
+        print(f"  | {line}", file=sys.stderr)
     print(f"error: {error}", file=sys.stderr)
     return BAD_REQUEST
 

@@ -150,6 +150,11 @@ def _remarks(result: RunResult) -> Iterable[str]:
         )
     if verdict.recovered:
         yield f"{verdict.recovered} messages came out although no producer knew of their send."
+    if verdict.queue_duplicates:
+        yield f"The queue itself delivered twice: {', '.join(verdict.queue_duplicates[:10])}."
+    for name, lines in result.logs.items():
+        yield f"the end of {name}'s log:"
+        yield from (f"  | {line}" for line in lines)
     yield f"took     {result.seconds:.1f} s on stack {result.stack}"
     yield f"run      {short(result.directory)}"
     yield f"report   {short(result.directory / REPORT)}"

@@ -44,6 +44,7 @@ def scenario(
     endpoint: str | None = None,
     settings: Sequence[str] = (),
     speed: float | str | None = None,
+    strict: bool = False,
     runs: Path | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
@@ -63,6 +64,7 @@ def scenario(
         endpoint: the URL of an AWS endpoint for a stack that is made for this run.
         settings: parameters of the scenario, each as ``key=value``.
         speed: how many seconds the queues' clock runs in a real one.
+        strict: make a pass inconclusive in which a check could not be judged.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
     given = check_consumer(consumer)
@@ -100,6 +102,7 @@ def scenario(
         settings=tuple(settings or ()),
         speed=chosen_speed(speed),
         runs=runs,
+        strict=strict,
     )
     title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
     with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:

@@ -350,7 +350,7 @@ class History:
     @cached_property
     def effects(self) -> Sequence[Effect]:
         """The side effects that consumers set out to cause, in the order in which they were begun."""
-        return [_effect(call) for call in self._side_effect_calls()]
+        return _counted([_effect(call) for call in self._side_effect_calls()])
 
     def _side_effect_calls(self) -> Sequence[Call]:
         with_key = self.calls("CallApi")
@@ -477,6 +477,22 @@ def _effect(call: Call) -> Effect:
         call,
         answer["recognised"],
     )
+
+
+def _counted(effects: list[Effect]) -> list[Effect]:
+    """Number the effects of each key where the answer does not: a client need not ask the ledger for its count."""
+    if all(effect.executions is not None or effect.status != "ok" for effect in effects):
+        return effects
+    done: dict[str, int] = defaultdict(int)
+    numbers: dict[int, int] = {}
+    for place, effect in sorted(enumerate(effects), key=lambda item: item[1].call.ended):
+        if effect.status == "ok" and not effect.recognised:
+            done[effect.key] += 1
+            numbers[place] = done[effect.key]
+    return [
+        effect._replace(executions=numbers[place]) if effect.executions is None and place in numbers else effect
+        for place, effect in enumerate(effects)
+    ]
 
 
 def _order(record: Record) -> tuple[float, str, int]:

@@ -154,7 +154,8 @@ class Effect(NamedTuple):
     """A side effect that a process set out to cause.
 
     Attributes:
-        executions: how often the external system had done it by then, this time included; None unless ``ok``.
+        executions: how often the external system had done it by then, this time included; None unless ``ok``. Where
+            the answer did not say, the history's own count.
         recognised: the external system knew the call by its idempotency key, and did nothing a second time.
     """
 

@@ -34,6 +34,7 @@ from scenarios.lab import (
     redriven,
 )
 from scenarios.local.environment import as_options, as_variables, service_environment
+from scenarios.local.logs import last_lines
 from scenarios.local.observer import Observer
 from scenarios.local.processes import Command, Processes
 from scenarios.local.programs import Programs, Start
@@ -435,7 +436,9 @@ class SubprocessLab:
         log = self._files / f"{name}.log"
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         unasked = "" if code else " although nobody had asked it to"
-        raise ServiceFailedError(f"{name} ended with {how}{unasked}: {_exit_message(log)} (its log: {log})")
+        raise ServiceFailedError(
+            f"{name} ended with {how}{unasked}: {_exit_message(log)} (its log: {log})", last_lines(log)
+        )
 
     def _new_name(self, wanted: str) -> str:
         number = 1

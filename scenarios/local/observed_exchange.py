@@ -119,6 +119,9 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    #: Connections that may wait until they are accepted. The kernel lowers it to its own maximum (net.core.somaxconn,
+    #: 4096). A connection beyond the limit would wait a second for its next try, and count as the program's slowness.
+    request_queue_size = 65_535
 
     def __init__(self, answer: Callable[[Request], Response], failed: Callable[[Exception], None]) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)

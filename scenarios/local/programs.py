@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.local.http_reader import CONTRACT, Surroundings
+from scenarios.local.logs import last_lines
 from scenarios.local.processes import Command
 from scenarios.local.recording_proxy import SIDE_EFFECTS, Program, RecordingProxy
 from services.clients import is_loopback
@@ -103,8 +104,10 @@ class Programs:
         )
         told = _environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
-        log = self._files / f"{start.name}.log"
-        return Command(start.name, self._arguments, told, Path.cwd(), log, foreign=True)
+        return Command(start.name, self._arguments, told, Path.cwd(), self._log(start.name), foreign=True)
+
+    def _log(self, name: str) -> Path:
+        return self._files / f"{name}.log"
 
     def began(self, name: str) -> None:
         """Open a program's tap, now that it runs."""
@@ -119,12 +122,13 @@ class Programs:
         """
         for name, tap in self._taps.items():
             if tap.complaint:
-                raise ServiceFailedError(f"{name} {tap.complaint}; see {CONTRACT}.")
+                raise ServiceFailedError(f"{name} {tap.complaint}; see {CONTRACT}.", last_lines(self._log(name)))
             if name in running and not tap.asked and time.monotonic() - self._started[name] > FIRST_RECEIVE:
                 raise ServiceFailedError(
                     f"{name} has run for {FIRST_RECEIVE:g} s and never asked for a message; it has to call "
                     f"ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL, see {CONTRACT} "
-                    f"(its log: {self._files / f'{name}.log'})."
+                    f"(its log: {self._log(name)}).",
+                    last_lines(self._log(name)),
                 )
         return [name for name in running if self.is_done(name)]
 

@@ -40,6 +40,7 @@ class RunRequest:
         speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
             the scenario's own.
         runs: where runs leave their directories; None for ``runs/`` in the project.
+        strict: whether a check that cannot be judged makes a pass inconclusive.
     """
 
     scenario: str
@@ -55,6 +56,7 @@ class RunRequest:
     endpoint: str | None = None
     speed: float | None = None
     runs: Path | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def command_of(
     """Return the one command that does the same again; ``speed`` is how fast the lab's clock ran."""
     words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
     words += words_of(scenario, parameters, naive=request.naive, consumer=request.consumer)
+    words += ["--strict"] * request.strict
     if request.speed is not None:
         words.append(f"--speed {request.speed:g}")
     elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:

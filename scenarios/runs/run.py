@@ -9,9 +9,9 @@ import json
 import secrets
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from scenarios.history.files import MERGED, HistoryTail, write_atomically, write
 from scenarios.local.spawner import Spawner, nursery
 from scenarios.runs.plan import RunPlan, RunRequest, plan_run
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
+from scenarios.local.logs import logs_of
 from scenarios.local.observer import Nobody, Observer
 from scenarios.local.lab import Setup, SubprocessLab
 from scenarios.parameters import COMMON
@@ -41,7 +42,7 @@ from scenarios.parameters import Parameters
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
 from scenarios.checks.other_consumers import taken_by_others
-from scenarios.verdict import Conditions, Verdict, judge
+from scenarios.verdict import Conditions, Outcome, Verdict, judge
 
 TIER = "local"
 
@@ -60,6 +61,7 @@ class RunResult:
         stack: the name of the stack that it ran on.
         kept: whether that stack was made for this run and left up.
         seconds: from the request to the verdict, on the wall's clock.
+        logs: of a program that did not pass, the last lines of each of its processes.
     """
 
     verdict: Verdict
@@ -68,10 +70,12 @@ class RunResult:
     stack: str
     kept: bool
     seconds: float
+    logs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return what verdict.json holds: the verdict, and where and how fast it came about."""
-        own = {"stack": self.stack, "run": str(self.directory), "seconds": round(self.seconds, 3)}
+        own: dict[str, Any] = {"stack": self.stack, "run": str(self.directory), "seconds": round(self.seconds, 3)}
+        own |= {"logs": {name: list(lines) for name, lines in self.logs.items()}}
         return {**self.verdict.as_json(), **own}
 
 
@@ -157,17 +161,22 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
                 missed=missed,
                 command=plan.command(speed),
                 speed=speed,
+                strict=request.strict,
             ),
         )
         kept = environment.fresh and request.keep
-        result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began)
+        unpassed = program and verdict.outcome is not Outcome.PASS
+        logs = logs_of(directory / "processes", _consumers_of(history)) if unpassed else {}
+        result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began, logs)
         write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
-        write_atomically(directory / REPORT, render(verdict, history).encode())
+        write_atomically(directory / REPORT, render(verdict, history, logs).encode())
         point_latest_at(directory)
         watcher.stage("cleaning up")
     return result
 
 
+def _consumers_of(history: History) -> list[str]:
+    return [record["process"] for record in history.events("started")]
 
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.runs.run import RunRequest, run_scenario
-from tests.scenarios.conftest import project  # noqa: F401 - a project directory of the test's own
+from tests.consumers.small import LANGUAGES
 
 pytestmark = pytest.mark.processes
 
@@ -32,6 +32,28 @@ def command_of(name, *options):
     return shlex.join([*(word.format(directory=directory) for word in COMMANDS[name]), *options])
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("option", "violated"), [("--mark-first", {"lost"}), ("--naive", {"duplicated-side-effect"}), ("--careful", set())]
+)
+def test_a_crash_before_or_after_the_side_effect_tells_the_careful_from_the_others(
+    project, small_consumer, language, option, violated
+):
+    verdict = run_scenario(RunRequest("crash", seed=3, consumer=small_consumer(language, option))).verdict
+    assert {name for name, found in verdict.violations.items() if found} == violated, verdict.reason
+    assert verdict.missing == ()
+
+
+def test_to_mark_first_and_then_to_act_loses_a_message_where_side_effects_are_studied(project, small_consumer):
+    consumer = small_consumer("python", "--mark-first")
+    verdict = run_scenario(RunRequest("side-effects", seed=3, consumer=consumer)).verdict
+    assert verdict.violations["lost"], verdict.reason
+    careful = run_scenario(RunRequest("side-effects", seed=3, consumer=small_consumer("python", "--careful"))).verdict
+    assert str(careful.outcome) == "pass", careful.reason
+    assert careful.reason.startswith("Not judged: found-in-ledger. ")
+
+
 @pytest.mark.parametrize(
     ("name", "options", "paid_twice"),
     [
@@ -43,7 +65,7 @@ def command_of(name, *options):
         ("powertools", ("--look",), 0),
     ],
 )
-def test_what_a_crash_shows_of_a_consumer_of_another_make(project, name, options, paid_twice):  # noqa: F811
+def test_what_a_crash_shows_of_a_consumer_of_another_make(project, name, options, paid_twice):
     verdict = run_scenario(RunRequest("crash", seed=3, consumer=command_of(name, *options))).verdict
     assert len(verdict.violations["duplicated-side-effect"]) == paid_twice, verdict.reason
     assert str(verdict.outcome) == ("fail" if paid_twice else "pass"), verdict.reason

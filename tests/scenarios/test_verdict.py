@@ -70,6 +70,19 @@ def test_the_reason_of_an_inconclusive_run_says_what_was_not_seen_and_what_took_
     assert verdict.reason == "5 s were not enough waiting for it. Nothing is violated, but it was not seen: unseen."
 
 
+def test_the_reason_names_what_the_queue_delivered_twice_where_a_duplicate_convicts():
+    told = paid_twice()
+    told.endpoint("delivered", "a", receive_count=2, chaos=["duplicate"])
+    verdict = judge(scenario(SEEN), told.history, conditions())
+    assert verdict.reason.endswith(" The queue itself delivered twice, as SQS may: message #0.")
+    assert verdict.as_json()["queue_duplicates"] == ["message #0"]
+    # What is innocent of duplicates is told nothing of them.
+    innocent = good()
+    innocent.endpoint("delivered", "a", receive_count=2, chaos=["duplicate"])
+    assert "queue itself" not in judge(scenario(SEEN), innocent.history, conditions()).reason
+    assert "queue itself" not in judge(scenario(SEEN), paid_twice().history, conditions()).reason
+
+
 @pytest.mark.parametrize(("told", "met"), [(paid_twice, True), (good, False)])
 def test_a_naive_run_knows_whether_it_showed_what_it_must(told, met):
     assert judge(scenario(SEEN), told().history, conditions(naive=True)).twin_met is met
@@ -137,7 +150,7 @@ def test_a_name_like_none_is_answered_with_the_list():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"count": 4}, r"--count is 4; the scenario crash needs 5 to 100000\."),
+        ({"count": 4}, r"--count is 4; the scenario crash needs 6 to 100000\."),
         ({"batch_size": 11}, r"--batch-size is 11; the scenario crash needs 1 to 10\."),
         ({"batch_size": 0}, r"--batch-size is 0; the scenario crash needs 1 to 10\."),
     ],

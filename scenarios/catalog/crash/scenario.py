@@ -1,13 +1,16 @@
 """Crash recovery: a consumer can die at any line, and no message is lost or done twice.
 
-Four consumers take one message at a time, and each dies by SIGKILL at another point of a message's way:
+Five consumers take one message at a time, and each dies by SIGKILL at another point of a message's way:
 
     receive ─▶ claim ─▶ perform the side effect ─▶ complete ─▶ delete
-           ✗        ✗                           ✗             ✗ (of its second message)
+           ✗        ✗  ✗                        ✗             ✗ (of its second message)
 
-Nobody deletes what they had in hand, so the queue hands it out again when its visibility timeout is over. A fifth
+Nobody deletes what they had in hand, so the queue hands it out again when its visibility timeout is over. A sixth
 consumer finishes everything. It finds claims whose leases have run out, a side effect that the ledger already has,
 and work that is complete and only wants its delete.
+
+A consumer that marks a message as processed and then acts dies between the two, before its side effect: the next one
+finds the mark, deletes the message, and the work is lost.
 
 The naive twin keeps no claims and asks no ledger: what died after its side effect is done a second time.
 """
@@ -25,6 +28,7 @@ from services.faults import Fault
 DOOMED = (
     ("dies-after-receive", Fault("crash", "Receive", "after"), 1),
     ("dies-after-claim", Fault("crash", "Claim", "after"), 1),
+    ("dies-before-side-effect", Fault("crash", "PerformSideEffect", "before"), 1),
     ("dies-after-side-effect", Fault("crash", "PerformSideEffect", "after"), 1),
     ("dies-before-delete", Fault("crash", "Delete", "before", nth=2), 2),
 )

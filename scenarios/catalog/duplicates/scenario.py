@@ -57,6 +57,7 @@ SCENARIO = Scenario(
         violation="duplicated-side-effect",
     ),
     defaults=Parameters(count=4, batch_size=1),
+    max_batch_size=1,
     # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,

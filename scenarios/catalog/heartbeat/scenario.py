@@ -91,6 +91,8 @@ SCENARIO = Scenario(
     defaults=HeartbeatParameters(count=4, batch_size=1),
     # One for each consumer.
     least=Parameters(count=3, batch_size=1),
+    # One message at a time, so that the long work is known to be one message's.
+    max_batch_size=1,
     # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,

@@ -8,6 +8,9 @@ first to try, and asks the external system's own ledger. The effect is there, so
     claim ─▶ perform the side effect ─▶ ✗  complete ─▶ delete
     claim ─▶ look up: it is there ────────▶ complete ─▶ delete
 
+One more consumer dies an instant earlier, before its side effect. Its bookkeeping says the same, and the ledger says
+that nothing was done; so the next consumer does the work. One that trusts its own mark deletes the message instead.
+
 The naive twin claims as well, and never asks the ledger: the customer pays twice.
 """
 
@@ -29,7 +32,7 @@ class SideEffectsParameters(Parameters):
     """What a user may change.
 
     Attributes:
-        victims: how many consumers die.
+        victims: how many consumers die after their side effect; one more dies before it.
     """
 
     victims: int = parameter(2, "consumers that die after their side effect", min=1, max=10)
@@ -41,10 +44,12 @@ def run(lab: Lab) -> None:
     lab.produce()
 
     dies = Fault("crash", "PerformSideEffect", "after")
+    dies_before = Fault("crash", "PerformSideEffect", "before")
     victims = [
         lab.start_consumer(f"victim-{number}", faults=[dies], max_messages=1)
         for number in range(1, parameters.victims + 1)
     ]
+    victims.append(lab.start_consumer("victim-before", faults=[dies_before], max_messages=1))
     lab.wait_for(has_ended(*victims), deadline=30, what="every victim to die")
 
     rescuer = lab.start_consumer("rescuer", max_messages=parameters.batch_size)
@@ -59,15 +64,15 @@ SCENARIO = Scenario(
     seconds=2,
     run=run,
     invariants=STANDARD,
-    witnesses=(crashed("PerformSideEffect", "after"), FOUND_IN_LEDGER),
+    witnesses=(crashed("PerformSideEffect", "after"), crashed("PerformSideEffect", "before"), FOUND_IN_LEDGER),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.side_effects.naive:WithoutLedger",
         without="a look into the ledger before doing",
         violation="duplicated-side-effect",
     ),
-    defaults=SideEffectsParameters(count=10, batch_size=10),
-    # As many messages as the most victims.
-    least=Parameters(count=10, batch_size=1),
+    defaults=SideEffectsParameters(count=12, batch_size=10),
+    # As many messages as the most victims, and one for the victim that dies before its side effect.
+    least=Parameters(count=11, batch_size=1),
     # No duplicates of the queue's own: whatever comes twice here, comes because somebody died.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,

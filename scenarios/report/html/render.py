@@ -7,6 +7,7 @@ most simulated runs (see ``docs/decisions/report.md``); its distribution is wher
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -30,8 +31,13 @@ _LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
 _SCRIPTS = ("plots.js", "timeline.js", "curves.js", "rows.js", "page.js")
 
 
-def render(verdict: Verdict, history: History) -> str:
+def render(verdict: Verdict, history: History, logs: Mapping[str, Sequence[str]] | None = None) -> str:
     """Return the report of a run.
+
+    Args:
+        verdict: of the run.
+        history: of the run.
+        logs: the last lines of programs' logs, by process.
 
     Raises:
         ScenarioError: the plotting library's script is not there.
@@ -39,6 +45,7 @@ def render(verdict: Verdict, history: History) -> str:
     content = content_of(verdict, history)
     return _template().render(
         **content["words"],
+        logs=logs or {},
         style=_part("page.css"),
         scripts=[*_library(), *map(_part, _SCRIPTS)],
         plots=_as_script(content["plots"]),

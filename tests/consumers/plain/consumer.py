@@ -2,6 +2,8 @@
 
     python consumer.py                 claims, asks the ledger, causes the side effect, marks it as done, deletes
     python consumer.py --naive         causes the side effect and deletes
+    python consumer.py --look          asks the ledger, causes the side effect and deletes
+    python consumer.py --mark-first    marks the message as processed, causes the side effect and deletes
     python consumer.py --delete-first  deletes, then causes the side effect
 
 docs/your-own-consumer.md has the lab's contract.
@@ -17,6 +19,7 @@ import urllib.request
 
 ENV = os.environ
 NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
+LOOKS, MARK_FIRST = "--look" in sys.argv, "--mark-first" in sys.argv
 MARKER = ENV.get("REJECT_PAYLOAD_MARKER")
 MESSAGE_LIMIT = int(ENV.get("MESSAGE_LIMIT") or 0)
 KEY_FIELD = ENV.get("BUSINESS_IDEMPOTENCY_FIELD") or "id"
@@ -55,9 +58,8 @@ def aws(target, **document):
     return ask(urllib.request.Request(ENV["AWS_ENDPOINT_URL"], body, headers))  # noqa: S310 - told by the lab
 
 
-def claim(key, seconds):
+def claim(key, until):
     """Claim a key by one conditional write; return whether it is ours now, and whether it was done before."""
-    now = time.time()
     try:
         status_table(
             "UpdateItem",
@@ -66,8 +68,8 @@ def claim(key, seconds):
             UpdateExpression="SET #status = :started, lease = :lease",
             ExpressionAttributeValues={
                 ":started": {"S": "STARTED"},
-                ":now": {"N": str(now)},
-                ":lease": {"N": str(now + seconds)},
+                ":now": {"N": str(time.time())},
+                ":lease": {"N": str(until)},
             },
         )
     except urllib.error.HTTPError as error:
@@ -89,19 +91,32 @@ def handle(message, lease):
     if MARKER and MARKER in message["Body"]:
         return False
     key = str(json.loads(message["Body"])[KEY_FIELD])
-    if NAIVE or DELETE_FIRST:
+    if NAIVE or DELETE_FIRST or LOOKS:
         if DELETE_FIRST:
             sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
-        side_effect(key, "POST")
+        if not (LOOKS and side_effect(key, "GET")):
+            side_effect(key, "POST")
         return True
-    ours, done = claim(key, lease)
+    until = time.time() + lease
+    ours, done = claim(key, until)
     if done or not ours:
         return done
-    if not side_effect(key, "GET"):
+    if MARK_FIRST:
+        mark(key)
         side_effect(key, "POST")
+        return True
+    if not side_effect(key, "GET"):
+        # Too little of the lease is left to begin anything: the next receive begins anew.
+        if until - time.time() < lease / 2:
+            return False
+        side_effect(key, "POST")
+    mark(key)
+    return True
+
+
+def mark(key):
     completed = {":completed": {"S": "COMPLETED"}}
     status_table("UpdateItem", key, UpdateExpression="SET #status = :completed", ExpressionAttributeValues=completed)
-    return True
 
 
 def main():

@@ -91,12 +91,19 @@ def test_what_cannot_be_seen_is_not_judged_and_the_verdict_says_so(capsys):
     claims = Witness("claimed", "somebody claims", lambda _: None, reads=("Claim",))
     judged = judge(scenario(SEEN_WITNESS, claims), good().history, conditions(consumer="node my.js"))
     assert judged.outcome is Outcome.PASS
-    assert judged.reason == "What could be judged holds, and what was to go wrong did go wrong; not judged: claimed."
+    assert judged.reason == ("Not judged: claimed. What could be judged holds, and what was to go wrong did go wrong.")
     assert dict(judged.not_judged) == {"claimed": ("Claim",)}
     assert judged.as_json()["not_judged"] == [{"name": "claimed", "unseen": ["Claim"]}]
     assert [item["name"] for item in judged.as_json()["witnesses"]] == ["seen"]
     make_console().print(findings(judged))
     assert "Claim cannot be seen from outside a program" in capsys.readouterr().out
+
+    strictly = judge(scenario(SEEN_WITNESS, claims), good().history, conditions(consumer="node my.js", strict=True))
+    assert strictly.outcome is Outcome.INCONCLUSIVE
+    assert strictly.reason == "Not judged: claimed. What could be judged holds."
+    assert (
+        judge(scenario(SEEN_WITNESS), good().history, conditions(consumer="x y", strict=True)).outcome is Outcome.PASS
+    )
 
     # Of our own consumer, and of a subclass, everything is known.
     for consumer in ("", "my.module:Class"):

@@ -6,7 +6,7 @@ from infra.errors import EndpointError
 from scenarios.catalog import find_scenario
 from scenarios.commands import listings
 from scenarios.commands import scenario as command
-from scenarios.errors import DeadlineMissed, UnsuitableError
+from scenarios.errors import DeadlineMissed, ServiceFailedError, UnsuitableError
 from scenarios.parameters import Parameters
 from scenarios.runs.plan import RunRequest, command_of
 from scenarios.runs.run import RunResult
@@ -47,8 +47,9 @@ def staged(monkeypatch, tmp_path):
         ),
         ({"name": "crash", "seed": "-1"}, "error: --seed must be a whole number, 0 or more, and is '-1'."),
         ({"name": "crash", "count": "1.5"}, "error: --count must be a whole number, 0 or more, and is '1.5'."),
-        ({"name": "crash", "count": "2"}, "error: --count is 2; the scenario crash needs 5 to 100000."),
+        ({"name": "crash", "count": "2"}, "error: --count is 2; the scenario crash needs 6 to 100000."),
         ({"name": "crash", "batch_size": "11"}, "error: --batch-size is 11; the scenario crash needs 1 to 10."),
+        ({"name": "heartbeat", "batch_size": "10"}, "error: --batch-size is 10; the scenario heartbeat needs 1."),
         ({"name": "fifo-order", "batch_size": "1"}, "error: --batch-size is 1; the scenario fifo-order needs 3 to 10."),
         (
             {"name": "crash", "consumer": "nonsense"},
@@ -84,6 +85,39 @@ def test_what_goes_wrong_underneath_is_one_sentence_and_exit_2(monkeypatch, caps
     monkeypatch.setattr(command, "run_scenario", fails)
     assert command.scenario("crash") == 2
     assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_json_is_an_object_also_where_a_run_ends_without_a_verdict(monkeypatch, capsys):
+    def fails(*_):
+        raise ServiceFailedError("consumer-1 ended.", ["TypeError: x"])
+
+    monkeypatch.setattr(command, "run_scenario", fails)
+    code = command.scenario("crash", json=True)
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {
+        "verdict": None,
+        "error": "consumer-1 ended.",
+        "exit_code": code,
+        "log": ["TypeError: x"],
+    }
+    assert said.err.endswith("  | TypeError: x\nerror: consumer-1 ended.\n")
+    code = command.scenario("no-such-scenario", json=True)
+    assert json.loads(capsys.readouterr().out)["exit_code"] == code
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_scenario", interrupted)
+    assert command.scenario("crash", json=True) == 130
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 130
+
+
+def test_a_program_that_fails_has_the_end_of_its_log_on_the_terminal(staged, capsys):
+    staged(paid_twice, logs={"consumer-1": ("first", "last")})
+    command.scenario("crash")
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("the end of consumer-1's log:")
+    assert lines[at + 1 : at + 3] == ["  | first", "  | last"]
 
 
 def test_an_interrupted_run_ends_with_130(monkeypatch, capsys):

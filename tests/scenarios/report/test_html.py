@@ -72,6 +72,24 @@ def test_crashes_redeliveries_second_side_effects_ends_and_dead_letters_have_sig
     }
 
 
+def test_a_second_side_effect_has_its_sign_also_where_the_client_did_not_ask_for_the_count():
+    told = Told()
+    told.send("a", "b")
+    for consumer, identity in (("c1", "a"), ("c2", "a"), ("c2", "b")):
+        told.effect(consumer, identity, executions=None)
+    shown = plots(told)
+    signs = [said for kind, said in zip(shown["signs"]["kind"], shown["signs"]["said"], strict=True) if kind == "twice"]
+    assert signs == ["message #0: done 2 times"]
+    assert [[effect[3] for effect in row["effects"]] for row in shown["rows"]] == [[1, 2], [1]]
+
+
+def test_the_end_of_a_programs_log_is_there_and_is_text():
+    told = paid_twice()
+    page = render(judged(told), told.history, {"consumer-1": ("line 1", "<b>TypeError</b>: x")})
+    assert "line 1\n&lt;b&gt;TypeError&lt;/b&gt;: x</pre>" in page
+    assert 'id="logs"' not in render(judged(told), told.history)
+
+
 @pytest.mark.parametrize("name", all_scenarios())
 @pytest.mark.parametrize("naive", [False, True], ids=["pattern", "twin"])
 def test_every_scenario_has_a_report(name, naive):

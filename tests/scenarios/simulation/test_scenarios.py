@@ -45,6 +45,13 @@ def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, na
     assert len(missed) <= 2, missed
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_largest_batch_that_a_scenario_takes_is_what_a_consumer_asks_for(simulated, name):
+    most = all_scenarios()[name].max_batch_size
+    received = simulated(name, 3, batch_size=most).history.calls("Receive")
+    assert most in {call.arguments["max_messages"] for call in received if not call.process.startswith("lab")}
+
+
 @pytest.mark.parametrize("name", ["crash", "orders"])
 def test_every_kind_of_fault_is_met(simulated, name):
     met = set()
