@@ -165,7 +165,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             ),
         )
         kept = environment.fresh and request.keep
-        unpassed = program and verdict.outcome is not Outcome.PASS
+        unpassed = plan.program and verdict.outcome is not Outcome.PASS
         logs = logs_of(directory / "processes", _consumers_of(history)) if unpassed else {}
         result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began, logs)
         write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
