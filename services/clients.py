@@ -50,11 +50,14 @@ class Clients:
         if access.endpoint_url:
             check_endpoint_url(access.endpoint_url)
         credentials: dict[str, str] = {}
+        variables: dict[str, Any] = {}
+        if access.endpoint_url and is_loopback(access.endpoint_url) and access.profile is None:
+            variables = {"profile": (None, None, None, None)}  # AWS_PROFILE may name a profile that is not here
         if access.endpoint_url and is_loopback(access.endpoint_url) and not access.credentials_given:
             # Without this boto3 would look for credentials on the network, and refuse to sign when it finds none.
             credentials = {"aws_access_key_id": "loopback", "aws_secret_access_key": "loopback"}
         try:
-            core = botocore.session.Session(profile=access.profile or None)
+            core = botocore.session.Session(variables, profile=access.profile or None)
             if core.get_config_variable("data_path") is None:
                 core.register_component("data_loader", _descriptions())
             self._session = boto3.session.Session(botocore_session=core, region_name=access.region, **credentials)

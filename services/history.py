@@ -94,7 +94,7 @@ def append_to(path: Path) -> Sink:
     Raises:
         OSError: the file cannot be opened for appending.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def write(record: Record) -> None:
         os.write(descriptor, json.dumps(record, separators=(",", ":")).encode() + b"\n")

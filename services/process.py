@@ -6,12 +6,12 @@ Exit codes: 0 the work is done, 1 a part of it could not be done, 2 it could not
 from __future__ import annotations
 
 import logging
+import os
 import random
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from services.clients import Clients, checked_queue_url
 from services.drivers.aws import AwsDriver
@@ -79,7 +79,7 @@ def check_log(path: str) -> None:
         ConfigurationError: the path cannot be used.
     """
     try:
-        Path(path).open("ab").close()
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
     except OSError as error:
         raise _unwritable("SIDE_EFFECT_LOG_PATH", error) from None
 

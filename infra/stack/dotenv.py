@@ -6,9 +6,6 @@ from pathlib import Path
 from infra.errors import ConfigError
 from infra.files import write_atomically
 
-MODE = 0o644
-"""It holds names and addresses, no secrets."""
-
 
 def read_dotenv(path: Path) -> dict[str, str]:
     """The variables in a ``.env`` file; empty if there is none."""
@@ -16,10 +13,10 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def write_dotenv(path: Path, variables: Mapping[str, str]) -> None:
-    """Set variables in a ``.env`` file, all at once or not at all; other lines stay."""
+    """Set variables in a ``.env`` file, all at once or not at all; other lines, its permissions and a link stay."""
     kept = [line for line in _lines(path) if _key_of(line) not in variables]
     text = "\n".join([*kept, *(f"{key}={value}" for key, value in variables.items())])
-    write_atomically(path, text + "\n", mode=MODE)
+    write_atomically(path, text + "\n")
 
 
 def clear_dotenv(path: Path, variables: Mapping[str, str]) -> None:
@@ -32,7 +29,7 @@ def clear_dotenv(path: Path, variables: Mapping[str, str]) -> None:
         return
     kept = [line for line in _lines(path) if _key_of(line) not in variables]
     if kept:
-        write_atomically(path, "\n".join(kept) + "\n", mode=MODE)
+        write_atomically(path, "\n".join(kept) + "\n")
     else:
         path.unlink()
 

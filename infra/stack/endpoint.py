@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.errors import EndpointError
-from infra.files import write_atomically
+from infra.files import open_private, write_atomically
 from infra.stack.paths import StackPaths
 
 HEALTH_PATH = "/_localaws/health"
@@ -207,7 +207,7 @@ class StartingEndpoint:
         command = [sys.executable, "-m", "infra.localaws", "--port", str(self._port), "--region", self._region]
         command += ["--history", str(self._paths.history), "--ready-file", str(self._paths.ready)]
         command += ["--speed", f"{self._speed:g}"]
-        with self._paths.log.open("wb") as log:
+        with os.fdopen(open_private(self._paths.log, append=False), "wb") as log:
             # A session of its own: Ctrl-C in the terminal and the terminal's end do not reach it.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

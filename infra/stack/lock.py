@@ -2,32 +2,39 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.errors import StackBusyError
 
+_PAUSE = 0.02
+
 
 @contextmanager
-def hold_lock(path: Path, what: str) -> Iterator[None]:
+def hold_lock(path: Path, what: str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock for the time of a ``with`` block.
 
     Args:
         path: The lock's file, made if it is not there; it holds the holder's process id for people to read.
         what: What is locked, for the sentence: ``stack ada``.
+        wait: Seconds to wait for another holder.
 
     Raises:
         StackBusyError: Another process, or another thread of this one, holds it.
     """
-    descriptor = _acquire(path)
+    deadline = time.monotonic() + wait
+    while (descriptor := _acquire(path)) is None and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
     if descriptor is None:
         raise StackBusyError(
             f"Process {_holder(path)} is at work on {what}; wait until it has ended, then run this again."
         )
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds without its holder's name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

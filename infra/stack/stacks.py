@@ -1,6 +1,8 @@
 """Stacks as the scenarios and tasks see them: find one that is up, or have a temporary one for a while."""
 
+import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,13 +16,15 @@ from infra.engines.state import Snapshot
 from infra.errors import EndpointError, InfraError, StackNotUpError
 from infra.provider.values import reveal
 from infra.stack.endpoint import find_endpoint
-from infra.stack.lock import is_locked, wait_for_lock
+from infra.stack.lock import hold_lock, is_locked, wait_for_lock
 from infra.stack.names import TEMPORARY_PREFIX, choose_stack
 from infra.stack.paths import StackPaths, stack_paths, state_directory
 from infra.stack.target import Options, Target, read_target
 from infra.stack.workspace import Place, Workspace, open_workspace
 
 _TEMPORARY_LOCK = "temporary.lock"
+USE_SECONDS = 20.0
+"""Seconds to wait for another command on the stack before it is said to be busy."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,41 @@ def find_stack(name: str | None = None) -> Stack | None:
     if "region" not in outputs or not target.complete:
         raise StackNotUpError(f"The last `invoke up` of stack {stack} did not come to its end; run it again.")
     return Stack(stack, outputs["region"], place.url, place.history, outputs)
+
+
+@contextmanager
+def use_stack(name: str | None = None) -> Iterator[Stack | None]:
+    """The stack of that name, or None if it is not up; for the time of the block no ``down`` takes it away.
+
+    A user's lock is taken while the stack's own is held, which a ``down`` holds from its first look to its end. So
+    either the ``down`` sees the user, or the user sees no stack.
+
+    Args:
+        name: The stack's name; None for ``PULUMI_STACK``, else one of the login name.
+
+    Raises:
+        InfraError: As for ``find_stack``; and another process is at work on the stack.
+    """
+    stack = choose_stack(name)
+    paths = stack_paths(stack)
+    found = None
+    with ExitStack() as cleanup:
+        if find_stack(stack) is not None:
+            lock = paths.directory / f"use-{os.getpid()}-{secrets.token_hex(4)}.lock"
+            with hold_lock(paths.lock, f"stack {stack}", wait=USE_SECONDS):
+                found = find_stack(stack)
+                if found is not None:
+                    cleanup.callback(lock.unlink, missing_ok=True)
+                    cleanup.enter_context(hold_lock(lock, "the stack's use"))
+            if found is None:
+                _remove_if_only_locked(paths)
+        yield found
+
+
+def _remove_if_only_locked(paths: StackPaths) -> None:
+    """Remove the directory that a lock has made after a ``down`` had removed it."""
+    if [path.name for path in paths.directory.iterdir()] == [paths.lock.name]:
+        shutil.rmtree(paths.directory, ignore_errors=True)
 
 
 def _living_place(stack: str, target: Target, snapshot: Snapshot) -> Place:

@@ -14,6 +14,7 @@ from infra.engines.engine import Deployment, Engine, Observer, ignore_steps
 from infra.engines.plan import Plan
 from infra.engines.state import read_snapshot
 from infra.errors import EndpointError
+from infra.files import sweep_temporaries
 from infra.progress import Progress, no_progress
 from infra.stack.endpoint import Endpoint, StartingEndpoint, find_endpoint, read_endpoint, stop_endpoint
 from infra.stack.lock import hold_lock
@@ -188,6 +189,7 @@ def open_workspace(
     paths = stack_paths(stack)
     read_stack_config(stack, overrides)  # what is wrong there is said before anything is made
     with hold_lock(paths.lock, f"stack {stack}"):
+        sweep_temporaries(paths.directory)
         target = (read_target(paths) or Target()) if options is None else choose_target(paths, options)
         yield Workspace(stack, paths, read_stack_config(stack, overrides, region=target.region), target, tell, speed)
 

@@ -21,12 +21,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from infra.files import write_atomically
 from infra.stack.paths import project_root
 from scenarios.errors import RequestError
 from scenarios.exploration.shrink import Case
 from scenarios.exploration.targets import Target
 from scenarios.history import History
-from scenarios.history.files import MERGED, record_line, write_atomically
+from scenarios.history.files import MERGED, record_line
 from scenarios.report.counterexample import tell
 from scenarios.report.html import REPORT, render
 from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT, new_run_directory
@@ -64,16 +65,16 @@ def write_run(case: Case, simulation: Simulation, directory: Path) -> None:
     history = history_bytes(simulation.history)
     story = "\n".join(tell(simulation.verdict, simulation.history)) + "\n"
     document = {**simulation.verdict.as_json(), "run": str(directory)}
-    write_atomically(directory / MERGED, history)
-    write_atomically(directory / STORY, story.encode())
+    write_atomically(directory / MERGED, history, durable=False)
+    write_atomically(directory / STORY, story.encode(), durable=False)
     write_document(directory / VERDICT, document)
-    write_atomically(directory / CHOICES, _choices_bytes(case, history))
-    write_atomically(directory / REPORT, render(simulation.verdict, simulation.history).encode())
+    write_atomically(directory / CHOICES, _choices_bytes(case, history), durable=False)
+    write_atomically(directory / REPORT, render(simulation.verdict, simulation.history).encode(), durable=False)
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON document."""
-    write_atomically(path, json.dumps(document, indent=2).encode() + b"\n")
+    write_atomically(path, json.dumps(document, indent=2).encode() + b"\n", durable=False)
 
 
 def new_directory(name: str, seed: int, runs: Path | None = None) -> Path:

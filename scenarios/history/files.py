@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from infra.files import write_atomically
 from scenarios.errors import HistoryError
 from scenarios.history.history import History
 from scenarios.history.records import Record
@@ -120,7 +121,7 @@ def read_history(path: Path) -> History:
 
 def write_history(history: History, path: Path) -> None:
     """Write a merged history, whole or not at all."""
-    write_atomically(path, b"".join(record_line(record) for record in history.records))
+    write_atomically(path, b"".join(record_line(record) for record in history.records), durable=False)
 
 
 def parse_record(line: bytes, path: Path) -> Record:
@@ -141,13 +142,3 @@ def parse_record(line: bytes, path: Path) -> Record:
 def record_line(record: Record) -> bytes:
     """Return a record as a history's line."""
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or whoever comes after a crash, finds all of it or nothing."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_bytes(data)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)

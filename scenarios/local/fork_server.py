@@ -152,7 +152,7 @@ def _live(request: Mapping[str, Any], parent: int) -> NoReturn:
 def _redirect(log: str) -> None:
     """Let standard input be empty, and standard output and standard error the log."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    written = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    written = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(nothing, 0)
     os.dup2(written, 1)
     os.dup2(written, 2)

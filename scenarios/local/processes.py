@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from infra.files import open_private
 from scenarios.errors import ServiceFailedError
 from scenarios.local.spawner import Spawner
 
@@ -98,7 +99,7 @@ class Processes:
             if (interpreter, option) == (sys.executable, "-m"):
                 self._running[command.name] = self._births.spawn(command, module[0], module[1:])
                 return
-        with command.log.open("ab") as log:
+        with os.fdopen(open_private(command.log), "ab") as log:
             try:
                 self._running[command.name] = Started(
                     [*_leash(), *command.arguments],

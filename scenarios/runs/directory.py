@@ -28,12 +28,12 @@ def new_run_directory(runs: Path, scenario: str, seed: int, now: datetime) -> Pa
     if latest.exists() and not latest.is_symlink():
         raise ScenarioError(f"{latest} is to be the link to the latest run, and is something else; move it away.")
     try:
-        runs.mkdir(parents=True, exist_ok=True)
+        runs.mkdir(parents=True, exist_ok=True, mode=0o700)
         attempt = 1
         while True:
             directory = runs / (name if attempt == 1 else f"{name}-{attempt}")
             try:
-                directory.mkdir()
+                directory.mkdir(mode=0o700)
             except FileExistsError:
                 attempt += 1
                 continue

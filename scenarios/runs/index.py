@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from infra.files import write_atomically
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
-from scenarios.history.files import MERGED, read_history, write_atomically
+from scenarios.history.files import MERGED, read_history
 from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
@@ -90,7 +91,7 @@ def report_of(run: Run) -> Path:
         missed=run.verdict["missed_deadline"] or "",
         command=run.verdict["command"],
     )
-    write_atomically(path, render(judge(scenario, history, conditions), history).encode())
+    write_atomically(path, render(judge(scenario, history, conditions), history).encode(), durable=False)
     return path
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import InfraError
+from infra.files import write_atomically
 from infra.stack import endpoint
 from infra.stack.paths import project_root
 from infra.stack.paths import project_root, stack_paths
 from infra.stack.paths import stack_paths
-from infra.stack.stacks import Stack, find_stack, temporary_stack
-from infra.stack.stacks import find_stack
+from infra.stack.stacks import Stack, find_stack, temporary_stack, use_stack
 from infra.stack.target import Options, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import TOPOLOGY
@@ -30,7 +30,7 @@ from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.history import History
-from scenarios.history.files import MERGED, HistoryTail, write_atomically, write_history
+from scenarios.history.files import MERGED, HistoryTail, write_history
 from scenarios.local.spawner import Spawner, nursery
 from scenarios.runs.plan import RunPlan, RunRequest, plan_run
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
@@ -168,8 +168,8 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
         unpassed = plan.program and verdict.outcome is not Outcome.PASS
         logs = logs_of(directory / "processes", _consumers_of(history)) if unpassed else {}
         result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began, logs)
-        write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n")
-        write_atomically(directory / REPORT, render(verdict, history, logs).encode())
+        write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n", durable=False)
+        write_atomically(directory / REPORT, render(verdict, history, logs).encode(), durable=False)
         point_latest_at(directory)
         watcher.stage("cleaning up")
     return result
@@ -234,14 +234,14 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
     request, scenario = plan.request, plan.scenario
 
     options = Options(engine=request.engine, endpoint=request.endpoint) if request.engine or request.endpoint else None
-    found = find_stack(request.stack)
-    if found is not None:
-        if options is not None:
-            choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
-        if request.speed is not None:
-            check_speed(found, request.speed)
-        yield found, False
-        return
+    with use_stack(request.stack) as found:
+        if found is not None:
+            if options is not None:
+                choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
+            if request.speed is not None:
+                check_speed(found, request.speed)
+            yield found, False
+            return
     if request.stack:
         raise RequestError(
             f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up, "

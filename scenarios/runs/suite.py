@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from infra.errors import InfraError
-from infra.stack.stacks import find_stack, temporary_stack
+from infra.stack.stacks import temporary_stack, use_stack
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import History
 from scenarios.local.spawner import Spawner, nursery
@@ -250,14 +250,14 @@ class _Watcher:
 def _environments(request: SuiteRequest, births: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
     """Yield the environment of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
 
-    found = find_stack(request.stack)
-    if found is None and request.stack:
+    with use_stack(request.stack) as found:
+        if found is not None:
+            if request.speed is not None:
+                check_speed(found, request.speed)
+            yield {scenario.name: RunEnvironment(found, fresh=False, births=births) for scenario in request.scenarios}
+            return
+    if request.stack:
         raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
-    if found is not None:
-        if request.speed is not None:
-            check_speed(found, request.speed)
-        yield {scenario.name: RunEnvironment(found, fresh=False, births=births) for scenario in request.scenarios}
-        return
     at_speed: dict[float, list[str]] = {}
     for scenario in request.scenarios:
         at_speed.setdefault(request.speed or speed_of(scenario), []).append(scenario.name)

@@ -6,10 +6,10 @@ Each of its parts has a method for each operation that is its own; see ``service
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from services.drivers.aws_errors import as_operation_failed
@@ -119,5 +119,8 @@ class Process:
 
     def append_to_log(self, operation: AppendToLog) -> None:
         """Append a line by one write to a file opened for appending: lines of several processes do not mix."""
-        with Path(operation.path).open("ab", buffering=0) as file:
-            file.write(operation.line.encode() + b"\n")
+        descriptor = os.open(operation.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, operation.line.encode() + b"\n")
+        finally:
+            os.close(descriptor)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,7 +26,8 @@ from infra.stack.endpoint import (
 from infra.stack.lock import hold_lock
 from infra.stack.names import choose_stack
 from infra.stack.paths import stack_paths
-from infra.stack.stacks import find_stack, temporary_stack
+from infra.stack.stacks import find_stack, temporary_stack, use_stack
+from infra.stack.workspace import open_workspace
 from infra.topology import TOPOLOGY
 
 #: The stack and its provider; for each scenario three components, two queues, two policies and two tables; where it
@@ -263,6 +265,44 @@ def test_a_stack_is_not_taken_down_from_under_a_run(stacks):
         commands.down("dev")
     assert find_stack("dev") is not None
     assert commands.down("dev") == 0
+
+
+@pytest.mark.processes
+def test_a_stack_in_use_is_not_taken_down_and_one_that_goes_down_is_not_used(stacks):
+    commands.up("dev")
+    with use_stack("dev") as found:
+        assert found.scenario("happy").queue_url
+        with pytest.raises(StackBusyError, match=r"A run \(use-\d+-\w+\) is at work on stack dev"):
+            commands.down("dev")
+    # A `down` that has looked for users and found none, and has not deleted anything yet.
+    with ThreadPoolExecutor(1) as threads:
+        with open_workspace("dev") as workspace:
+            used = threads.submit(lambda: _enter(use_stack("dev")))
+            with pytest.raises(TimeoutError):
+                used.result(timeout=0.5)
+            workspace.down()
+        assert used.result(timeout=20) is None
+    assert not stack_paths("dev").directory.exists()
+
+
+def _enter(context):
+    with context as entered:
+        return entered
+
+
+@pytest.mark.processes
+def test_temporary_files_of_a_killed_up_are_swept_by_the_next(stacks):
+    commands.up("dev")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    half = stack_paths("dev").directory / f".state.json.{ended.pid}.tmp"
+    half.write_text("half")
+    commands.up("dev")
+    assert not half.exists()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in stack_paths("dev").directory.iterdir()}
+    assert {"state.json", "target.json", "endpoint.json", "endpoint.log", "endpoint.history.jsonl"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+    commands.down("dev")
 
 
 @pytest.mark.processes

@@ -9,7 +9,6 @@ from scenarios.history.files import (
     TailedFile,
     read_history,
     record_line,
-    write_atomically,
     write_history,
 )
 from scenarios.history.history import History
@@ -92,14 +91,6 @@ def test_a_written_history_reads_as_the_same_history(tmp_path):
 def test_a_history_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(HistoryError, match="cannot be read"):
         read_history(tmp_path / "nothing")
-
-
-def test_an_atomic_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "f"
-    path.write_bytes(b"old")
-    with pytest.raises(TypeError):
-        write_atomically(path, "no bytes")
-    assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("f", b"old")]
 
 
 def test_a_send_that_a_fifo_queue_swallowed_as_a_duplicate_is_one_message():

@@ -74,6 +74,14 @@ def gone(pid):
         return True
 
 
+def test_a_profile_that_does_not_exist_does_not_stop_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    with nursery("a test's") as made:
+        assert run(made, command(tmp_path, "tells", "0")) == 1  # there is no such module, and the server says so
+        (tmp_path / "tells.py").write_text(TELLS)
+        assert run(made, command(tmp_path, "tells", "0")) == 0
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_it_has_its_arguments_environment_directory_log_and_exit_code(births, tmp_path, code):
     (tmp_path / "tells.py").write_text(TELLS)

@@ -80,6 +80,9 @@ def test_a_scenario_passes_and_its_twin_fails_with_the_violation_it_names(projec
     document = json.loads((passed.directory / "verdict.json").read_bytes())
     assert (document["verdict"], document["seed"]) == ("pass", 7)
     assert read_history(passed.directory / "history.jsonl").records == passed.history.records
+    files = [path for path in passed.directory.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"history.jsonl", "verdict.json", "report.html"}
+    assert [path.name for path in files if path.stat().st_mode & 0o077] == []
     assert processes_of(project) == []
     assert not list((project / ".queue-fundamentals").glob("tmp-*"))
 
