@@ -28,6 +28,8 @@ from infra.localaws.http import (
     ShortCut,
     text_response,
 )
+from infra.localaws.lambda_.api import LambdaApi
+from infra.localaws.lambda_.runner import Queues
 from infra.localaws.longpolls import Answer, LongPolls
 from infra.localaws.movers import Movers
 from infra.localaws.s3 import S3, is_for_s3
@@ -105,7 +107,12 @@ class LocalAws:
         self.url = f"http://{host}:{self._server.sockets[0].getsockname()[1]}"
         self._sqs = SqsWire(self._model, self.url)
         self._fast = FastPath(self._sqs).actions
-
+        self.lambda_ = LambdaApi(
+            Queues(self._model, self._polls, clock, self._flush),
+            _random(f"{config.seed}/lambda"),
+            self._history.observe if self._history else None,
+            self.url,
+        )
         self._sweep_connections()
 
     def preload(self) -> None:
@@ -117,6 +124,7 @@ class LocalAws:
         if self._sweep is not None:
             self._sweep.cancel()
         if self._server is not None:
+            self.lambda_.close()
             self._server.close()
             for connection in list(self._connections):
                 # A client that does not take its answers must not hold up the end.
@@ -136,6 +144,13 @@ class LocalAws:
 
     def _answer(self, request: Request) -> Response | Pending:
         self._requests += 1
+        if self.lambda_.takes(request):
+            answer = self.lambda_.answer(request)
+            self._flush()
+            return answer
+        return self._dispatch(request)
+
+    def _dispatch(self, request: Request) -> Response | Pending:
         target = request.headers.get("x-amz-target", "")
         if target.startswith(SQS_TARGET):
             return self._answer_sqs(target.removeprefix(SQS_TARGET), request)

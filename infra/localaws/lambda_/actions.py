@@ -93,7 +93,9 @@ class Result(NamedTuple):
     Attributes:
         payload: what the function returned, or the error's description, as JSON.
         failure: None if the function returned.
+        request_id: of the invocation; empty where there is none.
     """
 
     payload: bytes = b"null"
     failure: Failure | None = None
+    request_id: str = ""

@@ -1,6 +1,5 @@
 """A function: its code and settings, its pool of execution environments, and its invocations."""
 
-import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -106,7 +105,7 @@ class Function:
                 for environment in list(self._idle):
                     environment.end()
         try:
-            return await self._run(call)
+            return (await self._run(call))._replace(request_id=call.request_id)
         finally:
             self._concurrency.release(self.config.name)
 
@@ -116,6 +115,11 @@ class Function:
         for environment in struck:
             environment.crash()
         return len(struck)
+
+    @property
+    def concurrency(self) -> Concurrency:
+        """The account's concurrency, of which it has a part."""
+        return self._concurrency
 
     def close(self) -> None:
         """End every environment, busy or not."""
@@ -183,6 +187,10 @@ class Function:
             self._late.discard(environment)
             self._idle.append(environment)
 
+    def note(self, fault: Fault) -> None:
+        """Tell the observer of a fault that has struck elsewhere than in an invocation."""
+        self._strike(fault, "")
+
     def _strike(self, fault: Fault, request_id: str) -> None:
         self._observe("fault-struck", kind=fault.kind.value, at=fault.at, request=request_id, seconds=fault.seconds)
 
@@ -197,13 +205,6 @@ class Function:
     def _observe(self, event: str, **fields: Any) -> None:
         if self._observer is not None:
             self._observer(event, "", {"function": self.config.name, **fields})
-
-
-def now_or_throttled(function: Function, payload: bytes) -> "asyncio.Task[Result] | None":
-    """Invoke a function in the background; None if the invocation is throttled."""
-    if not function.begin():
-        return None
-    return asyncio.get_running_loop().create_task(function.invoke(payload))
 
 
 _STRIKE_INVOCATIONS: Final = (

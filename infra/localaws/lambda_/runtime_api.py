@@ -21,7 +21,7 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from infra.localaws.http import Request, foreign
+from infra.localaws.http import Request
 from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
 
 PREFIX: Final = "/2018-06-01/runtime/"
@@ -149,10 +149,9 @@ class RuntimeApi:
 
     def request(self, connection: "_Connection", request: Request, size: int) -> None:
         """Act on a request; ``size`` is its body's, of which only so much was kept as may be accepted."""
-        refusal = foreign(request)
         path = request.target.partition("?")[0]
-        if refusal is not None:
-            connection.answer(403, "Forbidden", refusal)
+        if _may_be_a_page(request):
+            connection.answer(403, "Forbidden", "The Runtime API answers the function's process alone, not web pages.")
         elif not path.startswith(PREFIX):
             connection.answer(404, "NotFound", f"The Runtime API has no {path}.")
         else:
@@ -206,6 +205,12 @@ class RuntimeApi:
         self.phase = Phase.FAILED
         connection.accept()
         self._environment.on_init_error(_error_body(request))
+
+
+def _may_be_a_page(request: Request) -> bool:
+    """Tell whether a browser may have sent a request: by its own headers, or under a name that points to loopback."""
+    host = request.headers.get("host", "").partition(":")[0]
+    return host not in _HOSTS or not _BROWSERS.isdisjoint(request.headers)
 
 
 def _error_body(request: Request) -> bytes:
@@ -311,6 +316,8 @@ class _Connection(asyncio.Protocol):
 _ACCEPTED: Final = (
     b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
 )
+_HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
+_BROWSERS: Final = frozenset({"origin", "sec-fetch-site"})
 _REASONS: Final = {
     400: "Bad Request",
     403: "Forbidden",

@@ -45,3 +45,12 @@ def delete(model: SqsModel, name: str, action: Delete) -> dict[str, bool]:
         except SqsError:
             failed[entry.entry_id] = False
     return failed
+
+
+def is_there(model: SqsModel, name: str) -> bool:
+    """Tell whether a queue exists."""
+    try:
+        model.queue(name)
+    except SqsError:
+        return False
+    return True

@@ -1,0 +1,195 @@
+"""IAM and CloudWatch Logs by moto's own backends, called directly: what a function's role and log group need."""
+
+import io
+import json
+import logging
+import time
+from collections import deque
+from typing import Any, Final
+
+from infra.localaws.http import Request, Response
+
+LOGS_TARGET: Final = "Logs_20140328."
+SQS_EXECUTION_POLICY: Final = "AWSLambdaSQSQueueExecutionRole"
+_MANAGED_POLICIES: Final = (SQS_EXECUTION_POLICY, "AWSLambdaBasicExecutionRole")
+_KEPT_LINES: Final = 10_000
+"""Lines of functions' logs that wait to be asked for."""
+_TAIL_LINES: Final = 1_000
+_OURS: Final = frozenset({"content-length", "connection", "date", "server"})
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Face:
+    """A service of moto's behind HTTP; its handler loads with the first request."""
+
+    def __init__(self, service: str, account: str, region: str) -> None:
+        self._service = service
+        self._account = account
+        self._region = region
+
+    def dispatch(self, handler: Any, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            status, headers, body = handler.dispatch(*self._for_moto(request))
+        except NotImplementedError:
+            return _error("NotImplemented", f"This endpoint does not serve this action of {self._service}.", 501)
+        except Exception as error:  # noqa: BLE001 - moto trips over some requests that AWS refuses
+            if refusal := _refusal(error):
+                return refusal
+            _LOG.exception("moto could not perform a request of %s.", self._service)
+            return _error("InternalFailure", "The endpoint failed on this request; its log says where.", 500)
+        named = {name.lower(): str(value) for name, value in dict(headers).items()}
+        kept = {name: value for name, value in named.items() if name not in _OURS and name != "content-type"}
+        return Response(int(status), _bytes(body), _type_of(named), kept)
+
+    def _for_moto(self, request: Request) -> tuple[Any, str, Any]:
+        """Return the request as a WSGI server would hand it to moto."""
+        from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads with the first request
+
+        host = f"{self._service}.{self._region}.amazonaws.com"
+        path, _, query = request.target.partition("?")
+        variables = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "SERVER_NAME": host,
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(request.body)),
+            "CONTENT_TYPE": request.headers.get("content-type", ""),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(request.body),
+        }
+        names = {name: text for name, text in request.headers.items() if name not in _IN_VARIABLES}
+        headers = {**names, "host": host, "x-moto-account-id": self._account}
+        variables |= {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
+        asked = MotoRequest(variables)
+        return asked, f"http://{host}{request.target}", asked.headers
+
+
+class Iam:
+    """The roles of one account."""
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account = account
+        self._face = _Face("iam", account, region)
+        self._backend: Any = None
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request of IAM's Query protocol."""
+        return self._face.dispatch(self._load(), request)
+
+    def role(self, arn: str) -> "tuple[dict[str, Any], list[dict[str, Any]]] | None":
+        """Return a role's trust policy and the policies that it has; None if there is no such role."""
+        if self._backend is None:
+            return None
+        role = next((role for role in self._backend.roles.values() if role.arn == arn), None)
+        if role is None:
+            return None
+        texts = [*role.policies.values(), *map(_document_of, role.managed_policies.values())]
+        return _as_json(role.assume_role_policy_document), [_as_json(text) for text in texts]
+
+    def _load(self) -> Any:
+        """Make moto's handler, with roles of this endpoint's own where moto has one set a process."""
+        if self._backend is None:
+            from moto.iam.models import AWSManagedPolicy, IAMBackend  # noqa: PLC0415 - a quarter of a second
+            from moto.iam.models import aws_managed_policies_data as published  # noqa: PLC0415 - likewise
+            from moto.iam.responses import IamResponse  # noqa: PLC0415 - likewise
+
+            self._backend = backend = IAMBackend("aws", self._account)
+            data = json.loads(published)
+            for name in _MANAGED_POLICIES:
+                policy = AWSManagedPolicy.from_data(name, self._account, "aws", data[name])
+                backend.managed_policies[policy.arn] = policy
+            self._handler = type("Handler", (IamResponse,), {"backend": backend})
+        return self._handler
+
+
+class Logs:
+    """The log groups of one account, with what functions have written."""
+
+    def __init__(self, account: str, region: str) -> None:
+        self._face = _Face("logs", account, region)
+        self._account = account
+        self._region = region
+        self._backend: Any = None
+        self._lines: deque[tuple[str, str, int, str]] = deque(maxlen=_KEPT_LINES)
+        self._tail: deque[tuple[str, str, str]] = deque(maxlen=_TAIL_LINES)
+
+    def write(self, group: str, stream: str, line: str) -> None:
+        """Take a line of a function's log."""
+        self._lines.append((group, stream, int(time.time() * 1000), line))
+        self._tail.append((group, stream, line))
+
+    def tail(self, group: str, request_id: str) -> str:
+        """Return the lines of one invocation, from its START on."""
+        lines = [(stream, line) for named, stream, line in self._tail if named == group]
+        starts = [at for at, (_, line) in enumerate(lines) if line.startswith(f"START RequestId: {request_id}")]
+        if not starts:
+            return ""
+        at = starts[-1]
+        return "\n".join(line for stream, line in lines[at:] if stream == lines[at][0]) + "\n"
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request of CloudWatch Logs' JSON protocol."""
+        handler = self._load()
+        self._hand_over()
+        return self._face.dispatch(handler, request)
+
+    def _hand_over(self) -> None:
+        """Give moto what was written since the last request; groups and streams come with their first line."""
+        lines, self._lines = self._lines, deque(maxlen=_KEPT_LINES)
+        backend = self._backend
+        by_stream: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for group, stream, at, line in lines:
+            by_stream.setdefault((group, stream), []).append({"timestamp": at, "message": line})
+        for (group, stream), events in by_stream.items():
+            if group not in backend.groups:
+                backend.create_log_group(group, {})
+            if stream not in backend.groups[group].streams:
+                backend.create_log_stream(group, stream)
+            backend.put_log_events(group, stream, events)
+
+    def _load(self) -> Any:
+        if self._backend is None:
+            from moto.logs.models import LogsBackend  # noqa: PLC0415 - a fifth of a second
+            from moto.logs.responses import LogsResponse  # noqa: PLC0415 - likewise
+
+            self._backend = LogsBackend(self._region, self._account)
+            self._handler = type("Handler", (LogsResponse,), {"logs_backend": self._backend})
+        return self._handler
+
+
+_IN_VARIABLES: Final = frozenset({"content-length", "content-type"})
+
+
+def _refusal(error: Any) -> Response | None:
+    """Return what moto refuses a request with by raising; None for a failure of its own."""
+    if not hasattr(error, "get_body"):
+        return None
+    return Response(int(error.code), _bytes(error.get_body()), _type_of(dict(error.get_headers())))
+
+
+def _document_of(policy: Any) -> Any:
+    """Return the document of a managed policy's default version."""
+    return next(version.document for version in policy.versions if version.version_id == policy.default_version_id)
+
+
+def _as_json(document: Any) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(document) if isinstance(document, str) else document
+    return parsed
+
+
+def _bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def _type_of(headers: dict[str, Any]) -> str:
+    named = {name.lower(): str(value) for name, value in headers.items()}
+    return named.get("content-type", "application/x-amz-json-1.1")
+
+
+def _error(code: str, message: str, status: int) -> Response:
+    return Response(status, json.dumps({"__type": code, "message": message}).encode(), "application/x-amz-json-1.1")
