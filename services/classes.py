@@ -6,6 +6,7 @@ import importlib
 from typing import Any, TypeVar
 
 from services.errors import ConfigurationError
+from services.machine import machine_error
 
 Base = TypeVar("Base")
 
@@ -28,7 +29,9 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
         found: Any = getattr(importlib.import_module(module), name)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - a module of the user's own may do anything
+    except BaseException as error:
+        if (machine := machine_error(error)) is not None:
+            raise machine from error
         raise ConfigurationError(f"{subject} cannot be loaded: {error!r}.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         whole = f"{base.__module__}:{base.__qualname__}"

@@ -2,7 +2,8 @@
 
     ServiceError
     ├── ConfigurationError    a variable or an option is wrong: exit 2
-    └── Unusable              the queue, a table or the endpoint is not there: exit 2
+    ├── Unusable              the queue, a table or the endpoint is not there: exit 2
+    └── MachineError          the machine is at its end (disk, memory, open files, a closed output): exit 3
 
 ``str(error)`` is the one sentence that a person reads. What can go wrong with a single operation is
 :class:`services.operations.OperationFailed`, and it is the consumer's business.
@@ -10,9 +11,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class ServiceError(Exception):
     """The root of what ends a service before its work is done."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class MachineError(ServiceError):
+    """This machine lacks what a process needs: room on a disk, memory, open files, an output that is open."""
+
+    exit_code = 3
 
 
 class ConfigurationError(ServiceError):

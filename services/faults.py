@@ -5,6 +5,7 @@ A fault names an operation's kind and strikes at the n-th one that matches. ``FA
     [{"kind": "crash", "operation": "Claim", "point": "after", "nth": 2},
      {"kind": "delay", "operation": "PerformSideEffect", "nth": 0, "seconds": 2.5},
      {"kind": "error", "operation": "PerformSideEffect", "where": {"sequence": 3}, "code": "ThrottlingException"},
+     {"kind": "crash", "operation": "Complete", "point": "during"},
      {"kind": "reply-lost", "operation": "CallApi"},
      {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
 
@@ -26,14 +27,12 @@ from services.operations import OPERATIONS, Operation, Receive
 from services.variables import MAX_SECONDS
 
 Kind = Literal["crash", "error", "delay", "reply-lost", "partial-failure"]
-Point = Literal["before", "after"]
-#: Before an operation, between its being done and its caller's hearing so, and after it.
+Point = Literal["before", "during", "after"]
+#: Before an operation, when it is done and its caller has not heard of it, and after it.
 Stage = Literal["before", "reply", "after"]
 
 #: The operations that a fault can name.
 FAULTABLE = tuple(sorted(name for name, kind in OPERATIONS.items() if kind.recorded))
-#: What a caller is told whose reply was lost.
-TIMEOUT = "ReadTimeoutError"
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
 PATH_LENGTH = 5
 
@@ -47,7 +46,8 @@ class Fault:
             ``reply-lost`` (it is done, and its caller is told of a timeout),
             ``partial-failure`` (some entries of a batch are not done, under an overall success).
         operation: the operation's class name.
-        point: for a crash, whether the operation is done (and known to be) or not even begun.
+        point: for a crash, whether the operation is not begun (``before``), done without a record of it (``during``),
+            or done and recorded (``after``).
         nth: counts the operations that match, from 1; 0 for every one.
         where: facts that a message of the operation must have.
         seconds: how long a delay lasts.
@@ -91,8 +91,8 @@ class FaultPlan:
         """Return the faults that strike before this operation, in their order; the call counts."""
         yield from self._due(operation, "before")
 
-    def losing_the_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
-        """Return the faults that strike between an operation's being done and its caller's hearing so."""
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """Return the faults that strike when this operation is done, and its caller has not heard of it."""
         if not (isinstance(operation, Receive) and not result):
             yield from self._due(operation, "reply", result)
 
@@ -130,7 +130,7 @@ class FaultPlan:
 
 
 def _stage(fault: Fault) -> Stage:
-    if fault.kind == "reply-lost":
+    if fault.kind == "reply-lost" or (fault.kind == "crash" and fault.point == "during"):
         return "reply"
     return "after" if fault.kind == "crash" and fault.point == "after" else "before"
 
@@ -159,7 +159,7 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
         (item.keys() <= names, f"knows only {', '.join(sorted(names))}"),
         (item.get("kind") in get_args(Kind), f"needs a kind: {', '.join(get_args(Kind))}"),
         (item.get("operation") in FAULTABLE, f"needs an operation: {', '.join(FAULTABLE)}"),
-        (item.get("point", "after") in get_args(Point), "has a point that is neither before nor after"),
+        (item.get("point", "after") in get_args(Point), "has a point that is none of before, during and after"),
         (_number(item.get("nth", 1)) and isinstance(item.get("nth", 1), int), "has an nth that is no whole number"),
         (
             _number(item.get("seconds", 0)) and item.get("seconds", 0) <= MAX_SECONDS,

@@ -97,6 +97,8 @@ def append_to(path: Path) -> Sink:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def write(record: Record) -> None:
-        os.write(descriptor, json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        while line:  # a disk that is nearly full takes a part; the next write then raises
+            line = line[os.write(descriptor, line) :]
 
     return write

@@ -1,6 +1,7 @@
 """What every service's process does around its work: logging, the history, the driver, the exit code.
 
-Exit codes: 0 the work is done, 1 a part of it could not be done, 2 it could not begin (a wrong option, no queue).
+Exit codes: 0 the work is done, 1 a part of it could not be done, 2 it could not begin (a wrong option, no queue), 3 the
+machine is at its end (see ``services.machine``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
 
 from services.clients import Clients, checked_queue_url
 from services.drivers.aws import AwsDriver
@@ -19,15 +22,14 @@ from services.drivers.base import Driver
 from services.drivers.outbox import Outbox
 from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
-from services.drivers.recorded import RealStrikes, RecordedDriver
+from services.drivers.recorded import RealFaults, RecordedDriver
 from services.drivers.store import Store
-from services.errors import ConfigurationError, ServiceError, Unusable
+from services.errors import ConfigurationError, MachineError, ServiceError, Unusable
 from services.faults import FaultPlan
 from services.history import Recorder, append_to, nowhere
+from services.machine import RESOURCES, machine_error
 from services.operations import OperationFailed
 from services.settings import ServiceSettings
-
-UNUSABLE = 2
 
 #: The tables that a store works on: the status table's name and the ledger's, either of which may be empty.
 Tables = tuple[str, str]
@@ -36,15 +38,60 @@ Tables = tuple[str, str]
 def exit_code_of(main: Callable[[], int]) -> int:
     """Run a service's main function; turn what it cannot go on from into one sentence on standard error."""
     try:
-        return main()
+        _check_outputs()
+        code = main()
+        sys.stdout.flush()
     except ServiceError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the program's face
-        return UNUSABLE
+        found: ServiceError = error
+    except Exception as error:
+        machine = machine_error(error)
+        if machine is None:
+            raise
+        found = machine
+    else:
+        return code
+    _complain(found)
+    return found.exit_code
+
+
+def _check_outputs() -> None:
+    for stream, name in ((sys.stdout, "output"), (sys.stderr, "error")):
+        if stream is None:  # so Python says that the descriptor was closed; a file might get its number
+            raise MachineError(f"The standard {name} is closed; keep it open, or send it to /dev/null.")
+
+
+def _complain(error: ServiceError) -> None:
+    """Say what is wrong where it can be said, and have the interpreter flush nothing that cannot be written."""
+    for stream in (sys.stderr, sys.stdout):
+        with suppress(OSError, AttributeError):
+            print(f"error: {error}", file=stream, flush=True)
+            break
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Log(logging.StreamHandler[TextIO]):
+    """Writes to standard error. A process whose log cannot be written ends, as one whose history cannot."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        """Raise what went wrong."""
+        error = sys.exc_info()[1]
+        machine = error and machine_error(error)
+        if machine:
+            raise machine from error
+        super().handleError(record)
 
 
 def start_logging(level: str) -> None:
     """Log to standard error, a line a fact."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", handlers=[_Log(sys.stderr)]
+    )
     logging.getLogger("services").setLevel(level)
 
 
@@ -69,7 +116,7 @@ def build_driver(
         raise _unwritable("HISTORY_PATH", error) from None
     recorder = Recorder(sink, settings.process_name, time.monotonic, {"queue": queue.name})
     driver = AwsDriver(queue, Store(dynamodb, *tables), wake, payloads, outbox)
-    return RecordedDriver(driver, recorder, faults, RealStrikes(time.sleep))
+    return RecordedDriver(driver, recorder, faults, RealFaults(time.sleep))
 
 
 def check_log(path: str) -> None:
@@ -84,8 +131,11 @@ def check_log(path: str) -> None:
         raise _unwritable("SIDE_EFFECT_LOG_PATH", error) from None
 
 
-def _unwritable(variable: str, error: OSError) -> ConfigurationError:
+def _unwritable(variable: str, error: OSError) -> ServiceError:
     """Return the sentence for a file that cannot be written."""
+    machine = machine_error(error)
+    if machine is not None and error.errno in RESOURCES:
+        return machine
     return ConfigurationError(f"{variable} cannot be written: {error.strerror}: {error.filename}")
 
 

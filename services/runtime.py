@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from services.drivers.base import Driver
-from services.operations import OperationFailed, Task
+from services.errors import ServiceError
+from services.operations import Operation, OperationFailed, Task
 
 Result = TypeVar("Result")
 
@@ -23,9 +24,10 @@ def run(main: Task[Result], driver: Driver, beside: Sequence[Task[Any]] = ()) ->
     Raises:
         OperationFailed: an operation of the main task failed and the task did not handle it.
     """
+    watched = _Watched(driver)
     for task in beside:
-        threading.Thread(target=_step_beside, args=(task, driver), daemon=True).start()
-    return step(main, driver)
+        threading.Thread(target=watched.step_beside, args=(task,), daemon=True).start()
+    return step(main, watched)
 
 
 def step(task: Task[Result], driver: Driver) -> Result:
@@ -44,10 +46,27 @@ def step(task: Task[Result], driver: Driver) -> Result:
         return value
 
 
-def _step_beside(task: Task[Any], driver: Driver) -> None:
-    # What such a task could not handle itself, the main task meets as well.
-    with contextlib.suppress(OperationFailed):
-        step(task, driver)
+class _Watched:
+    """A driver that ends the main task where the machine has ended one beside it."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._failure: Exception | None = None
+
+    def perform(self, operation: Operation) -> Any:
+        """See :class:`services.drivers.base.Driver`."""
+        if self._failure is not None:
+            raise self._failure
+        return self._driver.perform(operation)
+
+    def step_beside(self, task: Task[Any]) -> None:
+        """Step a task to its end."""
+        # A failed operation that such a task does not handle, the main task meets as well.
+        with contextlib.suppress(OperationFailed):
+            try:
+                step(task, self._driver)
+            except (ServiceError, OSError, MemoryError) as error:
+                self._failure = error
 
 
 @contextlib.contextmanager

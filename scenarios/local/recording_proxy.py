@@ -126,7 +126,7 @@ class RecordingProxy:
     def _perform(self, request: Request, reading: Reading) -> Response:
         """Do an operation as our own driver does: with records around it, and faults among them."""
         step = _Step(self, request, reading)
-        driver = RecordedDriver(step, self.recorder, self.faults, _Strikes(self.program.kill, request))
+        driver = RecordedDriver(step, self.recorder, self.faults, _ProgramFaults(self.program.kill, request))
         try:
             driver.perform(reading.operation)
         except OperationFailed as error:
@@ -207,7 +207,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Strikes:
+class _ProgramFaults:
     """Faults, as they strike from outside."""
 
     kill: Callable[[], None]
@@ -223,7 +223,7 @@ class _Strikes:
         self.request.pause(seconds)
 
 
-class _Shared(FaultPlan):
+class _Shared:
     """A plan that several threads ask; it counts for one at a time."""
 
     def __init__(self, plan: FaultPlan) -> None:
@@ -231,17 +231,17 @@ class _Shared(FaultPlan):
         self._lock = threading.Lock()
 
     def before(self, operation: Operation) -> Iterable[Fault]:
-        """See :class:`services.faults.FaultPlan`."""
+        """See :class:`services.injection.FaultSource`."""
         with self._lock:
             return list(self._plan.before(operation))
 
-    def losing_the_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
-        """See :class:`services.faults.FaultPlan`."""
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """See :class:`services.injection.FaultSource`."""
         with self._lock:
-            return list(self._plan.losing_the_reply(operation, result))
+            return list(self._plan.on_reply(operation, result))
 
     def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
-        """See :class:`services.faults.FaultPlan`."""
+        """See :class:`services.injection.FaultSource`."""
         with self._lock:
             return list(self._plan.after(operation, result))
 

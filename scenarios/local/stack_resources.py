@@ -56,7 +56,7 @@ class StackResources:
     ) -> None:
         from services.drivers.aws import AwsDriver  # noqa: PLC0415 - boto3, which a bad option need not wait for
         from services.drivers.queue import Queue  # noqa: PLC0415 - likewise
-        from services.drivers.recorded import RealStrikes, RecordedDriver  # noqa: PLC0415 - likewise
+        from services.drivers.recorded import RealFaults, RecordedDriver  # noqa: PLC0415 - likewise
 
         self._stack = stack
         self._resources = resources
@@ -71,7 +71,7 @@ class StackResources:
         def driver(process: str, url: str) -> RecordedDriver:
             queue = Queue(self._sqs, url)
             recorder = Recorder(sink, process, clock, {"queue": queue.name})
-            return RecordedDriver(AwsDriver(queue, payloads=payloads), recorder, FaultPlan(), RealStrikes(time.sleep))
+            return RecordedDriver(AwsDriver(queue, payloads=payloads), recorder, FaultPlan(), RealFaults(time.sleep))
 
         self._queue = driver(f"{LAB}-queue", resources.queue_url)
         self._dead_letters = driver(f"{LAB}-dead-letters", resources.dead_letter_queue_url)

@@ -17,18 +17,19 @@ them proves nothing. So a random_fault waits until it can strike within these:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any, NamedTuple, Protocol
 
 from infra.localaws.sqs.message import Message as HeldMessage
 from infra.localaws.sqs.message import State
-from scenarios.simulation.process import LATENCIES, SimulatedProcess, Steps
+from scenarios.simulation.process import SimulatedProcess, Steps
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
-from scenarios.simulation.scheduler import Sleeper
 from scenarios.simulation.world import EPOCH, World
-from services.batches import BATCHES, CutBatch
+from services.batches import BATCHES
 from services.consumer.consumer import LEASE_PART
+from services.injection import TIMEOUT, InjectedFault
 from services.operations import (
     ChangeVisibility,
     CheckTables,
@@ -36,7 +37,6 @@ from services.operations import (
     DescribeQueue,
     Message,
     Operation,
-    OperationFailed,
     Purge,
     Receive,
     RenewClaim,
@@ -73,11 +73,7 @@ class Surroundings(Protocol):
 
 
 class FaultInjector:
-    """The random_faults of one process that have not struck yet.
-
-    Attributes:
-        crashes_now: the process dies as soon as its operation is recorded as done.
-    """
+    """The random faults of one process that have not struck yet."""
 
     def __init__(self, random_faults: Iterable[RandomFault], surroundings: Surroundings) -> None:
         self._pending = list(random_faults)
@@ -86,7 +82,9 @@ class FaultInjector:
         self._performed: dict[type[Operation], tuple[int, int]] = {}
         #: A receive, and for how many seconds delays have held up the work on what it brought.
         self._delayed: tuple[tuple[Message, ...], float] = ((), 0.0)
-        self.crashes_now = False
+        #: Faults that wait for their operation to take effect, and a crash that waits for the record of it.
+        self._waiting: list[Strike] = []
+        self._crashing: Strike | None = None
 
     @property
     def next_at(self) -> float:
@@ -95,8 +93,11 @@ class FaultInjector:
 
     # --- how it strikes ----------------------------------------------------------------------------------------------
 
-    def perform(self, process: SimulatedProcess, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
-        """Perform an operation, with the first random_fault that is due, fits it, and stays within the budget."""
+    def before(self, process: SimulatedProcess, operation: Operation) -> Iterable[InjectedFault]:
+        """Return the first random fault that is due, fits the operation, and stays within the budget.
+
+        One that strikes when the operation has taken effect waits until then, see :meth:`on_reply`.
+        """
         place, times = self._count(operation)
         for random_fault in self._pending:
             if random_fault.aim is None:
@@ -105,10 +106,13 @@ class FaultInjector:
                 due = random_fault.aim == place and random_fault.at <= times
             if not due:
                 continue
-            strike = _Strike(random_fault, process, operation, invocation, sleeper)
+            strike = Strike(random_fault, process, operation)
             if strike.cost <= process.world.delay_budget and self._fits(strike):
-                return (yield from self._disturbed(strike))
-        return (yield from process.exchange(operation, sleeper))
+                if strike.comes_after:
+                    self._waiting.append(strike)
+                else:
+                    yield self._struck(strike)
+                break
 
     def _count(self, operation: Operation) -> tuple[int, int]:
         """Return the place of an operation's kind in the order of first performance, and how many it is of its kind."""
@@ -119,117 +123,112 @@ class FaultInjector:
         self._performed[kind] = counted = (place, times + 1)
         return counted
 
-    def die(self, process: SimulatedProcess) -> Steps:
-        """End the process as SIGKILL would; somebody starts it again."""
-        self.crashes_now = False
-        process.killed_by_a_fault = True
-        process.kill()
-        yield None
+    def awaits(self, operation: Operation) -> bool:
+        """Tell whether a fault waits for an operation to take effect."""
+        return any(strike.operation is operation for strike in self._waiting)
 
-    def _disturbed(self, strike: _Strike) -> Steps:
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
+        """Return the fault that waited for the operation, unless its result is nothing to strike at."""
+        for strike in self._waiting:
+            if strike.operation is operation:
+                self._waiting.remove(strike)
+                if self._spared(strike, result):
+                    pass
+                elif strike.kind is Kind.CRASH_AFTER:
+                    self._forget(strike)
+                    self._crashing = strike
+                else:
+                    yield self._struck(strike)
+                break
+
+    def after(self, operation: Operation) -> Iterable[InjectedFault]:
+        """Return the crash that waited for the operation's record."""
+        strike = self._crashing
+        if strike is not None and strike.operation is operation:
+            self._crashing = None
+            yield StrikingFault(strike, "crash", {"point": "after"})
+
+    def carry_out(self, fault: InjectedFault) -> Steps:
+        """Let a fault take its time, or end the process."""
+        assert isinstance(fault, StrikingFault)  # noqa: S101 - this injector makes no other
+        strike, details = fault.strike, fault.details
+        process, world = strike.process, strike.world
+        now = world.scheduler.now
         match strike.kind:
             case Kind.CLOCK_SKEW:
-                strike.process.skew = strike.skew
-                self._record(strike, "clock-skew", seconds=round(strike.skew, 3))
+                process.skew = strike.skew
             case Kind.SIGTERM:
-                self._record(strike, "sigterm")
-                strike.process.killed_by_a_fault = True
-                strike.process.signal()
+                process.killed_by_a_fault = True
+                process.signal()
             case Kind.RETENTION_END:
-                message_id = strike.messages[0].message_id
-                self._record(strike, "retention-end", message_id=message_id)
-                strike.world.model.expire(strike.world.names.queue, message_id)
+                world.model.expire(world.names.queue, details["message_id"])
             case Kind.OUTAGE:
-                seconds = strike.step(OUTAGE_STEP)
-                self._record(strike, "outage", point="before", seconds=seconds)
-                self._around.outage(seconds)
+                self._around.outage(details["seconds"])
                 yield None
-            case Kind.CRASH_BEFORE:
-                self._record(strike, "crash", point="before")
-                yield from self.die(strike.process)
+            case Kind.CRASH_BEFORE | Kind.CRASH_DURING | Kind.CRASH_AFTER:
+                process.killed_by_a_fault = True
+                process.kill()
+                yield None
             case Kind.THROTTLE | Kind.SERVER_ERROR:
-                code = _code(strike)
-                self._record(strike, "error", code=code)
-                yield strike.world.scheduler.now + SLACK / 2
-                raise OperationFailed(code, "a random_fault", transient=True)
-            case Kind.PARTIAL_FAILURE:
-                return (yield from self._partial_failure(strike))
-            case Kind.DELAY:
-                seconds = self._affordable_time(strike, strike.step(DELAY_STEP))
-                self._delayed = (strike.process.in_hand, self._delayed_so_far(strike) + seconds)
-                self._record(strike, "delay", seconds=seconds)
-                yield strike.world.scheduler.now + seconds
-            case Kind.PAUSE if strike.before:
-                yield from self._pause(strike)
-            case _:
-                return (yield from self._after_its_effect(strike))
-        return (yield from strike.process.exchange(strike.operation, strike.sleeper))
-
-    def _after_its_effect(self, strike: _Strike) -> Steps:
-        """Perform the operation; then have the process not hear of it, die of it, or stand still."""
-        process, scheduler = strike.process, strike.world.scheduler
-        yield scheduler.now + LATENCIES[0]
-        result = yield from process.act(strike.operation, strike.sleeper)
-        # What a receive brought, and what a claim holds, is at stake only now.
-        spared = isinstance(strike.operation, Receive) and not result
-        spared = spared or not self._spares_nobody_in_need(strike)
-        if strike.kind is Kind.PAUSE:
-            spared = spared or not self._affordable_time(strike, strike.step(PAUSE_STEP))
-        if spared:
-            yield scheduler.now + LATENCIES[0]
-            return result
-        match strike.kind:
+                yield now + SLACK / 2
             case Kind.REPLY_LOST:
-                self._record(strike, "reply-lost", code=_TIMEOUT)
-                yield scheduler.now + SLACK
-                raise OperationFailed(_TIMEOUT, "the reply was lost", transient=True)
-            case Kind.CRASH_DURING:
-                self._record(strike, "crash", point="during")
-                yield from self.die(process)
-            case Kind.CRASH_AFTER:
-                self._forget(strike)
-                strike.world.lose(strike.cost)
-                self.crashes_now = True
+                yield now + SLACK
+            case Kind.DELAY:
+                yield now + details["seconds"]
             case Kind.PAUSE:
-                yield from self._pause(strike)
-        yield scheduler.now + LATENCIES[0]
-        return result
+                process.paused_until = now + details["seconds"]
+                yield process.paused_until
 
-    def _pause(self, strike: _Strike) -> Steps:
-        """Let the whole process stand still."""
-        seconds = self._affordable_time(strike, strike.step(PAUSE_STEP))
-        self._record(strike, "pause", point="before" if strike.before else "after", seconds=seconds)
-        process = strike.process
-        process.paused_until = strike.world.scheduler.now + seconds
-        yield process.paused_until
-
-    def _partial_failure(self, strike: _Strike) -> Steps:
-        """Do a part of a batch; the rest fails by the queue's own fault."""
-        operation = strike.operation
-        assert isinstance(operation, BATCHES)  # noqa: S101 - _fits has seen to it
-        count = len(operation.messages)
-        refused = {(strike.size + at) % count for at in range(1 + strike.size % count)}
-        self._record(strike, "partial-failure", entries=sorted(refused))
-        cut = CutBatch(operation, refused, "a random_fault")
-        if cut.rest is not None:
-            return cut.answer((yield from strike.process.exchange(cut.rest, strike.sleeper)))
-        yield strike.world.scheduler.now + LATENCIES[0]
-        return cut.answer(None)
-
-    def _record(self, strike: _Strike, kind: str, **details: Any) -> None:
-        """Say in the history that it strikes, and forget it."""
+    def _struck(self, strike: Strike) -> StrikingFault:
+        """Return a fault as it strikes, and forget it."""
+        details = self._details(strike)
+        if strike.kind is Kind.DELAY:
+            self._delayed = (strike.process.in_hand, self._delayed_so_far(strike) + details["seconds"])
         self._forget(strike)
-        strike.world.lose(strike.cost)
-        strike.process.recorder.fault(strike.invocation, strike.operation, {"kind": kind, **details})
+        return StrikingFault(strike, _RECORDED_AS.get(strike.kind, strike.kind.value), details)
 
-    def _forget(self, strike: _Strike) -> None:
+    def _details(self, strike: Strike) -> dict[str, Any]:
+        """Return what the history says of a fault besides its kind."""
+        details: dict[str, Any] = {}
+        match strike.kind:
+            case Kind.CLOCK_SKEW:
+                details["seconds"] = round(strike.skew, 3)
+            case Kind.RETENTION_END:
+                details["message_id"] = strike.messages[0].message_id
+            case Kind.OUTAGE:
+                details = {"point": "before", "seconds": strike.step(OUTAGE_STEP)}
+            case Kind.CRASH_BEFORE | Kind.CRASH_DURING:
+                details["point"] = "before" if strike.kind is Kind.CRASH_BEFORE else "during"
+            case Kind.THROTTLE | Kind.SERVER_ERROR:
+                details["code"] = _code(strike)
+            case Kind.REPLY_LOST:
+                details["code"] = TIMEOUT
+            case Kind.PARTIAL_FAILURE:
+                details["entries"] = _entries(strike)
+            case Kind.DELAY:
+                details["seconds"] = self._affordable_time(strike, strike.step(DELAY_STEP))
+            case Kind.PAUSE:
+                seconds = self._affordable_time(strike, strike.step(PAUSE_STEP))
+                details = {"point": "before" if strike.before else "after", "seconds": seconds}
+        return details
+
+    def _spared(self, strike: Strike, result: Any) -> bool:
+        """Tell whether a fault must not strike: what a receive brought, or a claim holds, is at stake only now."""
+        if isinstance(strike.operation, Receive) and not result:
+            return True
+        if not self._spares_nobody_in_need(strike):
+            return True
+        return strike.kind is Kind.PAUSE and not self._affordable_time(strike, strike.step(PAUSE_STEP))
+
+    def _forget(self, strike: Strike) -> None:
+        strike.world.lose(strike.cost)
         if strike.random_fault in self._pending:
             self._pending.remove(strike.random_fault)
         strike.process.expect_random_fault(self.next_at)
 
     # --- the budget --------------------------------------------------------------------------------------------------
 
-    def _fits(self, strike: _Strike) -> bool:
+    def _fits(self, strike: Strike) -> bool:
         operation, process = strike.operation, strike.process
         beginning = isinstance(operation, _BEGINNING)
         match strike.kind:
@@ -265,16 +264,16 @@ class FaultInjector:
                 fits = not beginning
         return fits and self._spares_nobody_in_need(strike)
 
-    def _delayed_so_far(self, strike: _Strike) -> float:
+    def _delayed_so_far(self, strike: Strike) -> float:
         received, seconds = self._delayed
         return seconds if received is strike.process.in_hand else 0.0
 
-    def _is_small(self, strike: _Strike) -> bool:
+    def _is_small(self, strike: Strike) -> bool:
         """Tell whether a delay, with those before it, costs no message that was received at the same time a receive."""
         limit = _LARGE_DELAY * DELAY_STEP * strike.world.info.visibility_timeout
         return self._delayed_so_far(strike) + strike.step(DELAY_STEP) <= limit + SLACK
 
-    def _spares_nobody_in_need(self, strike: _Strike) -> bool:
+    def _spares_nobody_in_need(self, strike: Strike) -> bool:
         # Who is only slow comes back, and may claim what its successor has just received: that is one receive more.
         comes_back = int(strike.kind in (Kind.PAUSE, Kind.DELAY))
         return not strike.process.is_consumer or _affordable(strike.process, self._around.scripted_costs(), comes_back)
@@ -292,7 +291,7 @@ class FaultInjector:
             return _beats_for_what_comes(process)
         return isinstance(operation, RenewClaim) and (bool(process.unperformed) or _beats_for_what_comes(process))
 
-    def _affordable_time(self, strike: _Strike, wanted: float) -> float:
+    def _affordable_time(self, strike: Strike, wanted: float) -> float:
         """Return for how long the process may lose time now, up to what is wanted; 0 for not at all."""
         process = strike.process
         leases = _leases(process)
@@ -307,21 +306,26 @@ class FaultInjector:
         return round(min(wanted, left), 3) if left > SLACK else 0.0
 
 
-class _Strike(NamedTuple):
+class Strike(NamedTuple):
     """A random_fault and the operation that it is to strike."""
 
     random_fault: RandomFault
     process: SimulatedProcess
     operation: Operation
-    invocation: int
-    sleeper: Sleeper
+
+    @property
+    def comes_after(self) -> bool:
+        """Whether it strikes only when the operation has taken effect."""
+        return self.kind in _AFTER or (self.kind is Kind.PAUSE and not self.before)
 
     @property
     def kind(self) -> Kind:
+        """What the fault does."""
         return self.random_fault.kind
 
     @property
     def size(self) -> int:
+        """How large it is."""
         return self.random_fault.size
 
     @property
@@ -336,6 +340,7 @@ class _Strike(NamedTuple):
 
     @property
     def world(self) -> World:
+        """What is outside of the process."""
         return self.process.world
 
     @property
@@ -364,14 +369,53 @@ class _Strike(NamedTuple):
 
 
 _STEPS = {Kind.DELAY: DELAY_STEP, Kind.PAUSE: PAUSE_STEP, Kind.OUTAGE: OUTAGE_STEP}
-_TIMEOUT = "ReadTimeoutError"
+_AFTER = frozenset({Kind.REPLY_LOST, Kind.CRASH_DURING, Kind.CRASH_AFTER})
+#: What the history calls those that it does not know by their own names.
+_RECORDED_AS = {
+    Kind.THROTTLE: "error",
+    Kind.SERVER_ERROR: "error",
+    Kind.CRASH_BEFORE: "crash",
+    Kind.CRASH_DURING: "crash",
+}
 #: Beyond so many steps, all delays of a batch together may cost what stands behind them in it a receive.
 _LARGE_DELAY = 2
 #: With fewer receives than this, a second copy that finds the first in work may be dead-lettered.
 _ROOM_FOR_COPIES = 5
 
 
-def _code(strike: _Strike) -> str:
+@dataclass(frozen=True, slots=True)
+class StrikingFault:
+    """A random fault as it strikes; see :class:`services.injection.InjectedFault`."""
+
+    strike: Strike
+    kind: str
+    details: Mapping[str, Any]
+
+    @property
+    def code(self) -> str:
+        """The code of an error."""
+        code: str = self.details.get("code", "")
+        return code
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """The entries of a batch that fail."""
+        return tuple(self.details.get("entries", ()))
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return what the history says of it."""
+        return {"kind": self.kind, **self.details}
+
+
+def _entries(strike: Strike) -> list[int]:
+    """Return the entries of a batch that fail: as many as the size says, from where it says."""
+    operation = strike.operation
+    assert isinstance(operation, BATCHES)  # noqa: S101 - _fits has seen to it
+    count = len(operation.messages)
+    return sorted({(strike.size + at) % count for at in range(1 + strike.size % count)})
+
+
+def _code(strike: Strike) -> str:
     at_queue = isinstance(strike.operation, _SQS)
     if strike.kind is Kind.THROTTLE:
         return "ThrottlingException" if at_queue else "ProvisionedThroughputExceededException"

@@ -1,9 +1,7 @@
-"""A simulated process: steps a producer's or consumer's own tasks, records their operations, and lets faults strike.
+"""A simulated process: steps a producer's or consumer's own tasks, and has their operations recorded and faulted.
 
-It is to the simulation what ``services.runtime`` and ``services.drivers.recorded`` are to a real process:
-
-    invoke ── story's faults ── request ── the operation itself ── reply ── ok or fail ── crash after
-                                   └ a random_fault can take the place of this part ┘
+It is to the simulation what ``services.runtime`` and ``services.drivers.recorded`` are to a real process. What a fault
+means is the same in both, see ``services.injection``; here it takes virtual time.
 
 The tasks are the services' own generators. They learn nothing of where they run.
 """
@@ -18,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World
-from services.batches import CutBatch
 from services.errors import ServiceError
-from services.faults import TIMEOUT, Fault, FaultPlan
+from services.faults import Fault, FaultPlan
 from services.history import Recorder
+from services.injection import InjectedFault, perform_with_faults
 from services.operations import (
     CallApi,
     Claim,
@@ -121,8 +119,8 @@ class SimulatedProcess:
         self._signalled = False
         self._sleepers: list[Sleeper] = []
         self._asleep: set[Sleeper] = set()
-        self._disturber: FaultInjector | None = None
-        self._next_disturbance: float = float("inf")
+        self._injector: FaultInjector | None = None
+        self._next_random_fault: float = float("inf")
 
     @property
     def runs(self) -> bool:
@@ -134,7 +132,7 @@ class SimulatedProcess:
     def start(self, program: Program, at: float, injector: FaultInjector | None = None) -> None:
         """Begin at a time."""
         self.program = program
-        self._disturber = injector
+        self._injector = injector
         if injector is not None:
             self.expect_random_fault(injector.next_at)
         for task in (program.main, *program.beside):
@@ -154,7 +152,7 @@ class SimulatedProcess:
 
     def expect_random_fault(self, at: float) -> None:
         """Have the injector asked from the operation of this number on."""
-        self._next_disturbance = at
+        self._next_random_fault = at
 
     def kill(self) -> None:
         """End at once, as by SIGKILL: no generator gets another turn, so nothing of it can reach the outside."""
@@ -215,47 +213,76 @@ class SimulatedProcess:
         """Perform one operation, in as many steps as it takes."""
         if not operation.recorded:
             return (yield from self._unrecorded(operation, sleeper))
-        recorder, plan = self.recorder, self._plan
-        invocation = recorder.invoke(operation)
         self.operations += 1
         if type(operation) is ReleaseClaim:
             self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
+        steps = perform_with_faults(operation, self.recorder, self)
         try:
-            result = yield from self._do(operation, invocation, sleeper)
-        except OperationFailed as error:
-            recorder.fail(invocation, operation, error)
-            raise
-        recorder.ok(invocation, operation, result)
-        if plan is not None:
-            yield from self._strike_each(plan.after(operation, result), invocation, operation)
-        if self._disturber is not None and self._disturber.crashes_now:
-            recorder.fault(invocation, operation, {"kind": "crash", "point": "after"})
-            yield from self._disturber.die(self)
-        return result
+            step = next(steps)
+            while True:
+                try:
+                    if isinstance(step, Operation):
+                        result = yield from self.exchange(step, sleeper)
+                    else:
+                        result = yield from self._carry_out(step)
+                except OperationFailed as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as stop:
+            return stop.value
 
-    def _do(self, operation: Operation, invocation: int, sleeper: Sleeper) -> Steps:
-        """Do an operation as far as the story's faults let it be done, and with a random_fault where one is due."""
-        refused: set[int] = set()
+    # --- faults: what ``services.injection`` asks for ----------------------------------------------------------------
+
+    def before(self, operation: Operation) -> Iterable[InjectedFault]:
+        """Return the scripted faults, then a random one where it is due."""
+        cut = False
         if self._plan is not None:
             for fault in self._plan.before(operation):
-                yield from self._strike(fault, invocation, operation)
-                refused.update(fault.entries)
-        if refused:
-            # It has struck as it is; a random_fault waits for the next operation.
-            cut = CutBatch(operation, refused, "an injected fault")
-            result = cut.answer(None if cut.rest is None else (yield from self.exchange(cut.rest, sleeper)))
-        elif self.operations >= self._next_disturbance and self._disturber is not None:
-            result = yield from self._disturber.perform(self, operation, invocation, sleeper)
-        else:
-            result = yield from self.exchange(operation, sleeper)
+                cut = cut or bool(fault.entries)
+                yield fault
+        # An operation of which a scripted fault takes a part has its fault; a random one waits for the next.
+        if self._injector is not None and self.operations >= self._next_random_fault and not cut:
+            yield from self._injector.before(self, operation)
+
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
+        """Return the random fault that waited for the operation to take effect, then the scripted ones."""
+        if self._injector is not None:
+            yield from self._injector.on_reply(operation, result)
         if self._plan is not None:
-            yield from self._strike_each(self._plan.losing_the_reply(operation, result), invocation, operation)
-        return result
+            yield from self._plan.on_reply(operation, result)
+
+    def after(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
+        """Return the scripted faults, then a random crash that waited for the record."""
+        if self._plan is not None:
+            yield from self._plan.after(operation, result)
+        if self._injector is not None:
+            yield from self._injector.after(operation)
+
+    def _carry_out(self, fault: InjectedFault) -> Steps:
+        """Let a fault take its time, or end the process."""
+        if not isinstance(fault, Fault):
+            assert self._injector is not None  # noqa: S101 - it is where all other faults come from
+            yield from self._injector.carry_out(fault)
+            return
+        if fault.nth:
+            with suppress(ValueError):
+                self.story_faults.remove(fault)
+        if fault.kind == "crash":
+            self.kill()
+            yield None
+        elif fault.kind == "delay":
+            yield self.world.scheduler.now + fault.seconds
+
+    # --- what an operation takes -------------------------------------------------------------------------------------
 
     def exchange(self, operation: Operation, sleeper: Sleeper) -> Steps:
         """Send a request, let it take effect, and hear of it."""
         scheduler = self.world.scheduler
-        round_trip = self.world.choices.draw(_ROUND_TRIPS)
+        if self._injector is not None and self._injector.awaits(operation):
+            round_trip = 0  # its fault is all the chance there is in it
+        else:
+            round_trip = self.world.choices.draw(_ROUND_TRIPS)
         yield scheduler.now + LATENCIES[round_trip // len(LATENCIES)]
         result = yield from self.act(operation, sleeper)
         yield scheduler.now + LATENCIES[round_trip % len(LATENCIES)]
@@ -313,27 +340,6 @@ class SimulatedProcess:
                 self.unperformed[operation.key] = now + operation.lease_seconds
             case PerformSideEffect() | CallApi() | Complete():
                 self.unperformed.pop(operation.key, None)
-
-    def _strike_each(self, faults: Iterable[Fault], invocation: int, operation: Operation) -> Steps:
-        for fault in faults:
-            yield from self._strike(fault, invocation, operation)
-
-    def _strike(self, fault: Fault, invocation: int, operation: Operation) -> Steps:
-        """Carry out a story's fault, as ``services.drivers.recorded`` does."""
-        self.recorder.fault(invocation, operation, fault.as_json())
-        if fault.nth:
-            with suppress(ValueError):
-                self.story_faults.remove(fault)
-        match fault.kind:
-            case "crash":
-                self.kill()
-                yield None
-            case "delay":
-                yield self.world.scheduler.now + fault.seconds
-            case "error":
-                raise OperationFailed(fault.code, "an injected fault", transient=True)
-            case "reply-lost":
-                raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
 
 
 _CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, CallApi, Complete})

@@ -17,6 +17,7 @@ from services.consumer.consumer import Consumer
 from services.consumer.settings import ConsumerSettings
 from services.errors import ConfigurationError
 from services.faults import FaultPlan
+from services.machine import machine_error
 from services.operations import OperationFailed
 from services.settings import read_settings
 
@@ -42,6 +43,8 @@ def main() -> int:
     try:
         consumer = kind(settings.options(owner))
     except (Exception, SystemExit) as error:  # a class of the user's own may do anything
+        if (machine := machine_error(error)) is not None:
+            raise machine from error
         raise ConfigurationError(f"CONSUMER is {settings.consumer!r}, which cannot be made: {error!r}.") from error
     rng = process.random_source(settings.seed)
     faults = FaultPlan(settings.all_faults(), crash_rate=settings.crash_rate, rng=rng)

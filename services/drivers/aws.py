@@ -18,6 +18,7 @@ from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
 from services.drivers.store import Store
 from services.errors import ServiceError, Unusable
+from services.machine import machine_error
 from services.operations import (
     AppendToLog,
     Note,
@@ -84,7 +85,7 @@ class AwsDriver:
         except (OperationFailed, ServiceError):
             raise
         except Exception as error:
-            raise as_operation_failed(error) from error
+            raise machine_error(error) or as_operation_failed(error) from error
 
 
 class Process:

@@ -1,9 +1,7 @@
 """The recorded driver: every operation leaves its records, and this is where faults strike.
 
-    invoke ── crash before ── delay ── error ── the operation itself ── reply lost ── ok or fail ── crash after
-                                                   └ or a part of it
-
-No other place injects a fault, so a handler holds no chaos code, and a history names each fault that struck.
+No other place injects a fault, so a handler holds no chaos code, and a history names each fault that struck. What a
+fault means stands in ``services.injection``, for real and for simulated processes alike.
 """
 
 from __future__ import annotations
@@ -13,15 +11,15 @@ import signal
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
-from services.batches import CutBatch
 from services.drivers.base import Driver
-from services.faults import TIMEOUT, Fault, FaultPlan
+from services.faults import Fault
 from services.history import Recorder
+from services.injection import FaultSource, Step, perform_with_faults
 from services.operations import Note, Operation, OperationFailed
 
 
-class Strikes(Protocol):
-    """How a fault is carried out: for real in a process, by the scheduler in simulated time."""
+class FaultHandler(Protocol):
+    """Carries out what a fault does to a process."""
 
     def crash(self) -> NoReturn:
         """End the process as SIGKILL would."""
@@ -30,7 +28,7 @@ class Strikes(Protocol):
         """Let time pass; a signal does not cut it short."""
 
 
-class RealStrikes:
+class RealFaults:
     """Strike this very process."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:
@@ -50,14 +48,14 @@ class RecordedDriver:
     """Perform operations through another driver, with records around them and faults among them.
 
     Attributes:
-        inner: that driver; what is performed by it leaves no record.
+        inner: performs the operations themselves.
     """
 
-    def __init__(self, inner: Driver, recorder: Recorder, faults: FaultPlan, strikes: Strikes) -> None:
+    def __init__(self, inner: Driver, recorder: Recorder, faults: FaultSource, handler: FaultHandler) -> None:
         self.inner = inner
         self._recorder = recorder
         self._faults = faults
-        self._strikes = strikes
+        self._handler = handler
 
     def perform(self, operation: Operation) -> Any:
         """Perform an operation; see :class:`services.drivers.base.Driver`."""
@@ -66,32 +64,25 @@ class RecordedDriver:
         if not operation.recorded:
             return self.inner.perform(operation)
 
-        invocation = self._recorder.invoke(operation)
+        steps = perform_with_faults(operation, self._recorder, self._faults)
         try:
-            refused: set[int] = set()
-            for fault in self._faults.before(operation):
-                self._strike(fault, invocation, operation)
-                refused.update(fault.entries)
-            cut = CutBatch(operation, refused, "an injected fault")
-            result = cut.answer(None if cut.rest is None else self.inner.perform(cut.rest))
-            for fault in self._faults.losing_the_reply(operation, result):
-                self._strike(fault, invocation, operation)
-        except OperationFailed as error:
-            self._recorder.fail(invocation, operation, error)
-            raise
-        self._recorder.ok(invocation, operation, result)
-        for fault in self._faults.after(operation, result):
-            self._strike(fault, invocation, operation)
-        return result
+            step = next(steps)
+            while True:
+                try:
+                    result = self._do(step)
+                except OperationFailed as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as stop:
+            return stop.value
 
-    def _strike(self, fault: Fault, invocation: int, operation: Operation) -> None:
-        self._recorder.fault(invocation, operation, fault.as_json())
-        match fault.kind:
-            case "crash":
-                self._strikes.crash()
-            case "delay":
-                self._strikes.delay(fault.seconds)
-            case "error":
-                raise OperationFailed(fault.code, "an injected fault", transient=True)
-            case "reply-lost":
-                raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
+    def _do(self, step: Step) -> Any:
+        if isinstance(step, Operation):
+            return self.inner.perform(step)
+        assert isinstance(step, Fault)  # noqa: S101 - a plan has no others
+        if step.kind == "crash":
+            self._handler.crash()
+        elif step.kind == "delay":
+            self._handler.delay(step.seconds)
+        return None

@@ -16,7 +16,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of the process runs after it."""
 
 
-class Strikes:
+class Handler:
     def __init__(self):
         self.delays = []
 
@@ -32,10 +32,10 @@ class Recorded:
 
     def __init__(self, *faults, world=None, **chance):
         self.records = []
-        self.strikes = Strikes()
+        self.handler = Handler()
         self.world = world or World()
         recorder = Recorder(self.records.append, "me", lambda: 1.5, {"queue": "q"})
-        self.driver = RecordedDriver(self.world, recorder, FaultPlan(faults, **chance), self.strikes)
+        self.driver = RecordedDriver(self.world, recorder, FaultPlan(faults, **chance), self.handler)
 
     def perform(self, operation):
         return self.driver.perform(operation)
@@ -85,6 +85,14 @@ def test_a_crash_before_leaves_the_operation_undone():
     assert recorded.world.ledger == {}
 
 
+def test_a_crash_during_leaves_it_done_and_unknown():
+    recorded = Recorded(Fault("crash", "PerformSideEffect", point="during"))
+    with pytest.raises(Killed):
+        recorded.perform(effect(1))
+    assert recorded.types() == ["invoke", "fault"]
+    assert recorded.world.ledger == {"key-1": 1}
+
+
 def test_a_crash_after_leaves_it_done_and_known():
     recorded = Recorded(Fault("crash", "PerformSideEffect", point="after"))
     with pytest.raises(Killed):
@@ -123,7 +131,7 @@ def test_nth_zero_strikes_every_time():
     recorded = Recorded(Fault("delay", "PerformSideEffect", nth=0, seconds=2.5))
     for number in (1, 2):
         recorded.perform(effect(number))
-    assert recorded.strikes.delays == [2.5, 2.5]
+    assert recorded.handler.delays == [2.5, 2.5]
     assert recorded.types() == ["invoke", "fault", "ok"] * 2
 
 
@@ -227,7 +235,7 @@ def test_faults_are_read_from_json():
         ('[{"kind": "delay", "operation": "Claim", "seconds": "two"}]', "seconds"),
         ('[{"kind": "delay", "operation": "Claim", "seconds": NaN}]', "seconds"),
         ('[{"kind": "crash", "operation": "Claim", "where": 3}]', "where"),
-        ('[{"kind": "crash", "operation": "Claim", "point": "during"}]', "neither before nor after"),
+        ('[{"kind": "crash", "operation": "Claim", "point": "beside"}]', "none of before, during and after"),
         ('[{"kind": "partial-failure", "operation": "Claim", "entries": [0]}]', "fails in part, which only"),
         ('[{"kind": "partial-failure", "operation": "Delete", "entries": [-1]}]', "entries"),
         ('[{"kind": "partial-failure", "operation": "Delete", "entries": 1}]', "entries"),

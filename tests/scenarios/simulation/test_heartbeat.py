@@ -11,6 +11,7 @@ from services import operations as op
 from services.consumer.consumer import Consumer, Delivery
 from services.consumer.options import ConsumerOptions
 from services.drivers.aws import AwsDriver
+from services.drivers.queue import Queue
 from services.faults import Fault
 
 
@@ -57,10 +58,7 @@ def test_a_real_process_waits_uninterruptedly_after_a_signal(monkeypatch):
     wake.set()
     monkeypatch.setattr("time.sleep", slept.append)
 
-    class Queue:
-        describe = receive = delete = change_visibility = send = purge = None
-
-    driver = AwsDriver(Queue(), wake=wake)
+    driver = AwsDriver(Queue(None, "q"), wake=wake)
     assert driver.perform(op.Sleep(0.5)) is False
     assert driver.perform(op.Sleep(0.5, uninterrupted=True)) is True
     assert slept == [0.5]

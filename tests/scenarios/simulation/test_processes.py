@@ -59,6 +59,8 @@ PATH = (op.Note("hello", {}), op.Claim("k", "me", 1.0), op.PerformSideEffect("k"
         (),
         (Fault("crash", "Claim", "before"),),
         (Fault("crash", "PerformSideEffect", "after"),),
+        (Fault("crash", "PerformSideEffect", "during"),),
+        (Fault("reply-lost", "Complete"),),
         (Fault("delay", "Complete", seconds=1.5),),
         (Fault("error", "PerformSideEffect", code="ThrottlingException"),),
         (Fault("delay", "Claim", seconds=0.5), Fault("crash", "Claim", "after")),
@@ -68,7 +70,7 @@ def test_a_story_reads_the_same_as_by_the_driver_of_a_real_process(world, start,
     class Crash(BaseException):
         pass
 
-    class Strikes:
+    class Handler:
         def crash(self):
             raise Crash
 
@@ -82,7 +84,7 @@ def test_a_story_reads_the_same_as_by_the_driver_of_a_real_process(world, start,
     other = World(Setting(world.info, world.names, STRICT, TableModel), TAME, seed=0)
     real = []
     recorder = Recorder(real.append, "p", lambda: 0.0, {"queue": world.names.queue})
-    driver = RecordedDriver(Tables(), recorder, FaultPlan(faults), Strikes())
+    driver = RecordedDriver(Tables(), recorder, FaultPlan(faults), Handler())
     with suppress(Crash, op.OperationFailed):
         step(perform(*PATH), driver)
 

@@ -1,0 +1,100 @@
+"""One operation with its records and its faults: one code path for real and for simulated processes.
+
+    invoke ── faults before it ── the operation ── faults on its reply ── ok or fail ── faults after it
+
+It is a generator, as a consumer is. It yields what comes next, an operation to perform or a fault to carry out, and is
+sent the operation's result. A driver does so with a real clock and a real SIGKILL, a simulation in virtual time. What a
+fault means stands here alone: when it strikes, what the history says of it, and what the caller is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from services.batches import CutBatch
+from services.history import Recorder
+from services.operations import Operation, OperationFailed
+
+#: What a caller is told whose reply was lost.
+TIMEOUT = "ReadTimeoutError"
+
+
+class InjectedFault(Protocol):
+    """A fault that strikes now.
+
+    ``crash``, ``delay`` and kinds that only a simulation has are carried out by whatever steps the generator. The rest
+    is carried out here: ``error``, ``reply-lost``, ``partial-failure``.
+    """
+
+    @property
+    def kind(self) -> str:
+        """What it does."""
+
+    @property
+    def code(self) -> str:
+        """The code of an error."""
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """The entries of a batch that it keeps from being done."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return what the history says of it."""
+
+
+class FaultSource(Protocol):
+    """Decides which faults strike. Each method is called once for an operation that comes so far."""
+
+    def before(self, operation: Operation) -> Iterable[InjectedFault]:
+        """Return the faults that strike before an operation, in their order."""
+
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
+        """Return the faults that strike when an operation is done, and its caller has not heard of it."""
+
+    def after(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
+        """Return the faults that strike when an operation was done and recorded."""
+
+
+#: What comes next: an operation to perform, or a fault to carry out.
+Step: TypeAlias = Operation | InjectedFault
+
+
+def perform_with_faults(operation: Operation, recorder: Recorder, faults: FaultSource) -> Generator[Step, Any, Any]:
+    """Yield the steps of an operation; return its result.
+
+    Raises:
+        OperationFailed: it failed by itself, or a fault had it fail.
+    """
+    invocation = recorder.invoke(operation)
+    refused: set[int] = set()
+    try:
+        for fault in faults.before(operation):
+            refused.update(fault.entries)
+            yield from _strike(fault, recorder, invocation, operation)
+        if refused:
+            cut = CutBatch(operation, refused, "an injected fault")
+            result = cut.answer(None if cut.rest is None else (yield cut.rest))
+        else:
+            result = yield operation
+        for fault in faults.on_reply(operation, result):
+            yield from _strike(fault, recorder, invocation, operation)
+    except OperationFailed as error:
+        recorder.fail(invocation, operation, error)
+        raise
+    recorder.ok(invocation, operation, result)
+    for fault in faults.after(operation, result):
+        yield from _strike(fault, recorder, invocation, operation)
+    return result
+
+
+def _strike(
+    fault: InjectedFault, recorder: Recorder, invocation: int, operation: Operation
+) -> Generator[Step, Any, None]:
+    recorder.fault(invocation, operation, fault.as_json())
+    yield fault
+    match fault.kind:
+        case "error":
+            raise OperationFailed(fault.code, "an injected fault", transient=True)
+        case "reply-lost":
+            raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
