@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infra.localaws.config import EndpointConfig, EndpointError
+from infra.localaws.lambda_ import standalone
 from infra.localaws.server import LocalAws
 from infra.localaws.sqs.rates import DeliveryRates
 from infra.localaws.sqs.settling import Settling
@@ -30,14 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             speed=options.speed,
             history=options.history,
         )
+        standalone.check_options(options)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(config, options.ready_file))
+            return runner.run(_serve(config, options))
     except EndpointError as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
 
-async def _serve(config: EndpointConfig, ready_file: Path | None) -> int:
+async def _serve(config: EndpointConfig, options: argparse.Namespace) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,14 +47,21 @@ async def _serve(config: EndpointConfig, ready_file: Path | None) -> int:
     endpoint = LocalAws(config)
     await endpoint.start()
     _calm_the_collector()
+    attached = None
     try:
+        if options.handler is not None:
+            attached = standalone.attach(endpoint.lambda_, options, sys.stdout)
         sys.stdout.write(f"listening on {endpoint.url}\n")
         sys.stdout.flush()
-        if ready_file is not None:
-            _write_ready_file(ready_file, endpoint.url)
+        if options.ready_file is not None:
+            _write_ready_file(options.ready_file, endpoint.url)
         endpoint.preload()
+        if attached is not None:
+            attached.start()
         await stopping.wait()
     finally:
+        if attached is not None:
+            attached.stop()
         await endpoint.stop()
     return 0
 
@@ -121,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")
     parser.add_argument("--history", type=Path, help="append every event of the queues to this file, one JSON a line")
     parser.add_argument("--ready-file", type=Path, help="write the address to this file once connections are accepted")
+    standalone.add_options(parser)
     return parser
 
 

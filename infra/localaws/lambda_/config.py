@@ -32,6 +32,7 @@ class FunctionConfig:
         timeout: seconds.
         memory: MB; told to the function, and not enforced.
         variables: its own environment variables.
+        program: what the runtime ``provided`` runs; None for the file ``bootstrap`` in the directory.
         inherits: whether it sees the endpoint's environment variables as well, as daily work at a desk wants it.
     """
 
@@ -43,6 +44,7 @@ class FunctionConfig:
     timeout: int = DEFAULT_TIMEOUT_SECONDS
     memory: int = DEFAULT_MEMORY_MB
     variables: dict[str, str] = field(default_factory=dict)
+    program: Path | None = None
     inherits: bool = False
 
     @property
@@ -75,7 +77,7 @@ def command_of(config: FunctionConfig) -> list[str]:
             raise InvalidParameterValue("A Node.js handler needs the program node on the PATH, and there is none.")
         return [node, str(NODE_LOOP), config.handler]
     if config.runtime.startswith(PROVIDED):
-        return [str(_bootstrap(config.directory))]
+        return [str(_executable(config.program or config.directory / BOOTSTRAP))]
     raise InvalidParameterValue(
         f"This endpoint runs the runtimes python3.x, nodejs and provided, not {config.runtime!r}; a program that "
         "speaks the Runtime API is a bootstrap of the runtime provided.al2023."
@@ -100,6 +102,8 @@ def environment_of(config: FunctionConfig, api: str, endpoint_url: str, stream: 
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "TMPDIR": str(scratch),
+        # AWS's own code directory is read-only; and what is compiled here could hide a change of the same second.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_ACCESS_KEY_ID": "dummy",
         "AWS_SECRET_ACCESS_KEY": "dummy",
         "AWS_SESSION_TOKEN": "dummy",
@@ -122,12 +126,11 @@ def environment_of(config: FunctionConfig, api: str, endpoint_url: str, stream: 
     }
 
 
-def _bootstrap(directory: Path) -> Path:
-    path = directory / BOOTSTRAP
+def _executable(path: Path) -> Path:
     if not path.is_file():
-        raise InvalidParameterValue(f"The function's code has no {BOOTSTRAP} at its root; {path} is not a file.")
+        raise InvalidParameterValue(f"The function's code has no {path.name} at its root; {path} is not a file.")
     if not os.access(path, os.X_OK):
-        raise InvalidParameterValue(f"The function's {BOOTSTRAP} is not executable: chmod +x {path}.")
+        raise InvalidParameterValue(f"The function's {path.name} is not executable: chmod +x {path}.")
     return path
 
 

@@ -44,6 +44,7 @@ class Surroundings:
         init_seconds: real seconds until an init is restarted.
         on_gone: is told when the environment has ended.
         on_ready: is told when it can be used again after a failure that it survived.
+        says_init_failure: tells whether an init's failure is worth saying, and not the same as the last one.
     """
 
     real_seconds: Callable[[float], float]
@@ -52,6 +53,7 @@ class Surroundings:
     observe: Callable[..., None]
     on_gone: Callable[["ExecutionEnvironment"], None]
     on_ready: Callable[["ExecutionEnvironment"], None]
+    says_init_failure: Callable[[bytes], bool] = lambda _: True
     freezes: bool = True
     init_seconds: float = INIT_SECONDS
 
@@ -93,6 +95,7 @@ class ExecutionEnvironment:
         self._partial_line = b""
         self._frozen_at = 0.0
         self._init_seconds: float | None = None
+        self._held_lines: list[str] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -107,10 +110,13 @@ class ExecutionEnvironment:
         """
         self._init_seconds = None
         if self._group is None:
+            self._held_lines = []
             failed = await self._init(call)
             if failed is not None:
                 self.end()
+                self._release_log(failed.payload.replace(call.request_id.encode(), b""))
                 return failed
+            self._release_log(None)
         elif not self._is_ready and not await self._becomes_ready():
             self.end()
             return None
@@ -345,8 +351,18 @@ class ExecutionEnvironment:
             line, self._partial_line = self._partial_line, b""
             self._log(line.decode("utf-8", "replace"))
 
+    def _release_log(self, failure: bytes | None) -> None:
+        """Say what was logged during the init, unless the init failed just as the one before."""
+        lines, self._held_lines = self._held_lines or [], None
+        if failure is None or self._around.says_init_failure(failure):
+            for line in lines:
+                self._around.log(line)
+
     def _log(self, line: str) -> None:
-        self._around.log(line)
+        if self._held_lines is None:
+            self._around.log(line)
+        else:
+            self._held_lines.append(line)
 
 
 def _set(future: "asyncio.Future[Result | None]", result: Result | None) -> None:

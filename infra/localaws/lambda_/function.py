@@ -62,6 +62,7 @@ class Function:
         self._busy: dict[ExecutionEnvironment, Call] = {}
         self._late: set[ExecutionEnvironment] = set()
         self._throttled_until = 0.0
+        self._init_failure: bytes | None = None
 
     @property
     def environments(self) -> list[ExecutionEnvironment]:
@@ -71,6 +72,7 @@ class Function:
     def reconfigure(self, config: FunctionConfig) -> None:
         """Take other settings or code; the next invocation is a cold start, and those under way end as they are."""
         self.config = config
+        self._init_failure = None
         for environment in [*self._idle, *self._late]:
             environment.end()
 
@@ -143,6 +145,8 @@ class Function:
             self._busy.pop(environment, None)
             if result is None:
                 continue
+            if environment.invocations:
+                self._init_failure = None
             failure = None if result.failure is None else result.failure.value
             self._observe("function-ended", request=call.request_id, failure=failure)
             self._keep(environment)
@@ -171,6 +175,7 @@ class Function:
                 observe=self._observe,
                 on_gone=self._forget,
                 on_ready=self._survived,
+                says_init_failure=self._is_new_failure,
                 freezes=self._freezes,
                 init_seconds=self._init_seconds,
             ),
@@ -181,6 +186,12 @@ class Function:
             self._idle.remove(environment)
         self._late.discard(environment)
         self._observe("environment-ended", invocations=environment.invocations)
+
+    def _is_new_failure(self, failure: bytes) -> bool:
+        """Tell whether an init failed otherwise than the last one: each retry of a batch would say the same again."""
+        is_new = failure != self._init_failure
+        self._init_failure = failure
+        return is_new
 
     def _survived(self, environment: ExecutionEnvironment) -> None:
         if environment in self._late:

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from infra.localaws.http import Request, Response
@@ -108,9 +109,14 @@ class Iam:
 
 
 class Logs:
-    """The log groups of one account, with what functions have written."""
+    """The log groups of one account, with what functions have written.
+
+    Attributes:
+        on_line: is handed each line as it is written; None for nobody.
+    """
 
     def __init__(self, account: str, region: str) -> None:
+        self.on_line: Callable[[str], None] | None = None
         self._face = _Face("logs", account, region)
         self._account = account
         self._region = region
@@ -122,6 +128,8 @@ class Logs:
         """Take a line of a function's log."""
         self._lines.append((group, stream, int(time.time() * 1000), line))
         self._tail.append((group, stream, line))
+        if self.on_line is not None:
+            self.on_line(line)
 
     def tail(self, group: str, request_id: str) -> str:
         """Return the lines of one invocation, from its START on."""

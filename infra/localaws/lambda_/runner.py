@@ -39,6 +39,16 @@ class Queues:
     after: Callable[[], None]
 
 
+@dataclass(slots=True)
+class Counts:
+    """What a mapping has done by now: batches answered, batches failed, throttles, messages deleted."""
+
+    answered: int = 0
+    failed: int = 0
+    throttled: int = 0
+    deleted: int = 0
+
+
 class MappingRunner:
     """Performs what a mapping asks for.
 
@@ -57,7 +67,7 @@ class MappingRunner:
         on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self.mapping = mapping
-        self.batches = 0
+        self.counts = Counts()
         self.last_result: str | None = None
         self._function = function
         self._model = queues.model
@@ -162,13 +172,17 @@ class MappingRunner:
             self._answered(batch, task.result())
 
     def _answered(self, batch: int, result: Result) -> None:
-        self.batches += 1
+        if result.failure is None:
+            self.counts.answered += 1
+        else:
+            self.counts.failed += 1
         if self._function() is not None:
             self.last_result = "OK" if result.failure is None else "PROBLEM: Function call failed"
         self.mapping.answered(batch, result)
         self.step()
 
     def _throttled(self, batch: int) -> None:
+        self.counts.throttled += 1
         self.mapping.throttled(batch)
         self.step()
 
@@ -182,6 +196,7 @@ class MappingRunner:
             function.note(fault)
         kept = tuple(entry for entry in action.entries if entry.entry_id not in failed)
         failed |= source.delete(self._model, self.mapping.queue.name, Delete(action.number, kept, action.attempt))
+        self.counts.deleted += len(action.entries) - len(failed)
         self.mapping.deleted(action.number, failed)
 
     def _arm(self) -> None:

@@ -66,7 +66,7 @@ class _Deployed:
 
 
 @dataclass(slots=True)
-class _Mapped:
+class Mapped:
     """A mapping with what the API says of it beyond its settings."""
 
     uuid: str
@@ -107,7 +107,7 @@ class LambdaService:
         self._observer = observer
         self._endpoint_url = endpoint_url
         self._functions: dict[str, _Deployed] = {}
-        self._mappings: dict[str, _Mapped] = {}
+        self._mappings: dict[str, Mapped] = {}
         self._directory: Path | None = None
         self._versions = 0
         model = queues.model
@@ -459,7 +459,7 @@ class LambdaService:
 
     # How mappings are kept
 
-    def _mapped(self, uuid: str) -> _Mapped:
+    def _mapped(self, uuid: str) -> Mapped:
         mapped = self._mappings.get(uuid)
         if mapped is None:
             raise ResourceNotFound("The resource you requested does not exist.")
@@ -497,7 +497,12 @@ class LambdaService:
                     f"The provided execution role does not have permissions to call {action} on SQS"
                 )
 
-    def map_queue(self, settings: MappingSettings, queue_name: str, function: str, *, enabled: bool = True) -> _Mapped:
+    @property
+    def queues(self) -> Queues:
+        """The endpoint's queues."""
+        return self._queues
+
+    def map_queue(self, settings: MappingSettings, queue_name: str, function: str, *, enabled: bool = True) -> Mapped:
         """Map a queue to a function, both of which are there."""
         mapping = EventSourceMapping(
             settings,
@@ -517,12 +522,12 @@ class LambdaService:
             if mapped.is_deleting:
                 self._mappings.pop(uuid, None)
 
-        mapped = _Mapped(uuid, function, MappingRunner(mapping, find, self._queues, on_idle))
+        mapped = Mapped(uuid, function, MappingRunner(mapping, find, self._queues, on_idle))
         mapped.modified_at = time.time()
         self._mappings[uuid] = mapped
         return mapped
 
-    def _mapping(self, mapped: _Mapped) -> Shape:
+    def _mapping(self, mapped: Mapped) -> Shape:
         mapping = mapped.runner.mapping
         settings = mapping.settings
         answer: Shape = {
@@ -561,7 +566,7 @@ class LambdaService:
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
-def _state(mapped: _Mapped) -> str:
+def _state(mapped: Mapped) -> str:
     if mapped.is_deleting:
         return "Deleting"
     mapping = mapped.runner.mapping
