@@ -250,7 +250,7 @@ def runs(_: Context, json: bool = False) -> None:
 
 @task(
     help={
-        "name": "the scenario, or a workload: orders, business-keys, long-work, groups, zombies",
+        "name": "the scenario, or a workload: orders, business-keys, long-work, few-receives, groups, zombies",
         "histories": "how many at most (default 10000)",
         "jobs": "processes that share the work (default: all cores)",
         "seed": "what all histories follow from (default: a new one)",

@@ -9,7 +9,7 @@ from scenarios.catalog.fifo_order.naive import GoesOnAfterFailure
 from scenarios.catalog.graceful_shutdown.naive import DropsWhatItHolds
 from scenarios.catalog.happy.naive import WithoutGuard
 from scenarios.catalog.poison.naive import DeletesRejected
-from scenarios.mutants import consumers, others, workloads
+from scenarios.mutants import consumers, elusive, others, workloads
 from scenarios.mutants.workloads import Workload
 from scenarios.simulation.run import queue_of
 from scenarios.simulation.tables import TableModel
@@ -62,8 +62,9 @@ def _story(name: str) -> Workload:
 
 _ORDERS, _KEYS = workloads.ORDERS, workloads.BUSINESS_KEYS
 _LONG, _GROUPS = workloads.LONG_WORK, workloads.GROUPS
+_ZOMBIES = workloads.ZOMBIES
 
-MUTANTS: tuple[Mutant, ...] = (
+_OBVIOUS: tuple[Mutant, ...] = (
     _consumer("no guard at all", WithoutGuard, _ORDERS, _TWICE),
     _consumer("poison is acknowledged", DeletesRejected, _ORDERS, "poison-acknowledged"),
     _consumer("FIFO goes on after a failure", GoesOnAfterFailure, _GROUPS, "order-violated"),
@@ -120,3 +121,36 @@ MUTANTS: tuple[Mutant, ...] = (
     _tables("claim not conditional", others.LooksThenWrites, _ORDERS, _TWICE),
     _tables("completed claims forgotten", others.ForgetsWhatIsComplete, _ORDERS, _TWICE),
 )
+
+#: Mutants that need a coincidence: what the search is measured by.
+HARD: tuple[Mutant, ...] = (
+    _consumer("a failed look-up taken as done", elusive.TakesAFailedLookUpAsDone, _ORDERS, _LOST),
+    _consumer("a failed look-up taken as not done", elusive.TakesAFailedLookUpAsNotDone, _ORDERS, _TWICE),
+    _consumer("ledger asked every second time", elusive.LooksUpEverySecondTime, _ORDERS, _TWICE),
+    _consumer("the ledger's no remembered", elusive.RemembersWhatTheLedgerLacked, _ORDERS, _TWICE),
+    _consumer("a server error taken as done", elusive.TakesAServerErrorAsDone, _ORDERS, _LOST),
+    _consumer("short lease", elusive.HasAShortLease, _ZOMBIES, _TWICE),
+    _consumer("lease without margin", elusive.LeavesNoMargin, _story("poison"), _DEAD),
+    _consumer("lease by the wall clock", elusive.TakesALeaseThatIsNearlyOver, _ORDERS, _TWICE),
+    _consumer("claim released by another", elusive.ReleasesAnothersClaim, _ORDERS, _TWICE),
+    _consumer("held for the third time, and deleted", elusive.GivesUpWhatIsHeld, _ORDERS, _LOST),
+    _tables("attempts forgotten at a release", elusive.ForgetsAttempts, _ORDERS, _TWICE),
+    _consumer("skipped by receive count", elusive.SkipsByReceiveCount, _ORDERS, _LOST),
+    _consumer("held, and given back in a hot loop", elusive.GivesBackAtOnce, _ORDERS, _DEAD),
+    _consumer("deleted, then sent again", elusive.DeletesBeforeItSendsAgain, _ORDERS, _LOST),
+    _consumer("keys that collide", elusive.HasKeysThatCollide, _ORDERS, _LOST, "unrequested-side-effect"),
+    _consumer("wrong entries deleted again", elusive.DeletesTheWrongEntries, _ORDERS, "refused-and-forgotten"),
+    _consumer("prefetched, and dropped at SIGTERM", elusive.PrefetchesAndForgets, _ORDERS, "abandoned-at-shutdown"),
+    _consumer("stale prefetch", elusive.ActsOnAStalePrefetch, _story("poison"), _DEAD),
+    _consumer("acknowledgements buffered", elusive.BuffersAcknowledgements, _ORDERS, "abandoned-at-shutdown"),
+    _consumer("receive loop that dies", elusive.EndsAtAFailedReceive, _ORDERS, _STUCK),
+    _consumer("circuit breaker that stays open", elusive.HasABreakerThatStaysOpen, _ORDERS, _STUCK, _DEAD),
+    _consumer("FIFO goes on when its head is held", elusive.GoesOnWhenItsHeadIsHeld, _GROUPS, "order-violated"),
+    _consumer("FIFO head given back", elusive.GivesBackTheHeadAndGoesOn, _GROUPS, "order-violated"),
+    _consumer("heartbeat for the claim alone", elusive.ExtendsTheClaimAlone, workloads.FEW_RECEIVES, _DEAD),
+    _consumer("heartbeat that beats once", elusive.BeatsOnce, _LONG, _TWICE, _DEAD),
+    _consumer("done again after a failed Complete", elusive.DoesItAgainAfterAFailedComplete, _ORDERS, _TWICE),
+    _consumer("cannot be given back, and deleted", elusive.DeletesWhatItCannotGiveBack, _ORDERS, _LOST),
+)
+
+MUTANTS: tuple[Mutant, ...] = (*_OBVIOUS, *HARD)

@@ -119,6 +119,18 @@ LONG_WORK = _workload(
         ),
     )
 )
+FEW_RECEIVES = _workload(
+    _Shape(
+        name="few-receives",
+        summary="work that outlives the visibility timeout, where each receive counts",
+        mix=MessageMix(),
+        settings={"heartbeat_seconds": 0.5},
+        queue=QueueInfo(visibility_timeout=2, max_receive_count=3, fifo=False),
+        faults=(Fault("delay", "PerformSideEffect", nth=1, seconds=5.0),),
+        delivery=DeliveryRates(reorder=0.1, duplicate=0.0, underfill=0.1),
+        parameters=Parameters(count=4, batch_size=1),
+    )
+)
 GROUPS = _workload(
     _Shape(
         name="groups",
@@ -146,4 +158,4 @@ ZOMBIES = _workload(
     )
 )
 
-ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, LONG_WORK, GROUPS, ZOMBIES)
+ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, LONG_WORK, FEW_RECEIVES, GROUPS, ZOMBIES)

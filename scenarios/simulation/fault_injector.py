@@ -33,6 +33,7 @@ from services.injection import TIMEOUT, InjectedFault
 from services.operations import (
     ChangeVisibility,
     CheckTables,
+    Claim,
     Delete,
     DescribeQueue,
     Message,
@@ -185,6 +186,9 @@ class FaultInjector:
         if strike.kind is Kind.DELAY:
             self._delayed = (strike.process.in_hand, self._delayed_so_far(strike) + details["seconds"])
         self._forget(strike)
+        if type(strike.operation) is Claim:
+            world = strike.world
+            world.claims_late_by = max(world.claims_late_by, details.get("seconds", 0.0))
         return StrikingFault(strike, _RECORDED_AS.get(strike.kind, strike.kind.value), details)
 
     def _details(self, strike: Strike) -> dict[str, Any]:
@@ -461,8 +465,12 @@ def _has_receives_left(world: World, message: HeldMessage, scripted_costs: int, 
     found_claimed = 0
     if claim is not None and not claim.completed:
         outlives = claim.lease_expires_at / 1000 - EPOCH + LARGEST_SKEW * timeout - message.visible_at
-        # No longer than the settings say: a consumer that claims for longer than it should is not to be spared.
-        found_claimed = ceil(min(outlives, world.longest_lease) / timeout) if outlives > 0 else 0
+        # No longer than the settings say, than the claim was late, or than a copy's own delivery lasts: a consumer that
+        # claims for longer than it should is not to be spared.
+        longest = max(world.longest_lease, world.claims_late_by)
+        if len(world.copies_of(message)) > 1:
+            longest = max(longest, LEASE_PART * timeout)
+        found_claimed = ceil(min(outlives, longest) / timeout) if outlives > 0 else 0
     also_visible = int(message.also_visible)
     costs = also_visible + still_to_come + _deliveries(world) * (found_claimed + scripted_costs)
     return message.receive_count + costs < world.info.max_receive_count

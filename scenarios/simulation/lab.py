@@ -41,7 +41,7 @@ from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World
 from services.batches import MAX_ENTRIES
 from services.classes import load_class
-from services.consumer.consumer import LEASE_PART, Consumer
+from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
 from services.errors import ConfigurationError
 from services.faults import Fault
@@ -282,9 +282,7 @@ class SimulatedLab:
         settings = checked_settings(settings)
         handle = ConsumerHandle(self._new_name(name or "consumer"))
         world, timeout = self.world, self.queue.visibility_timeout
-        # A claim that arrives late, or one of a copy, outlasts a delivery even where the settings give it none.
-        usual = timeout if settings.get("heartbeat_seconds") else LEASE_PART * timeout
-        lease = settings.get("claim_lease_seconds", usual)
+        lease = settings.get("claim_lease_seconds", timeout if settings.get("heartbeat_seconds") else 0.0)
         world.longest_lease = max(world.longest_lease, lease)
         self._start_incarnation(handle.name, handle.name, (*faults, *_delay(settings)), settings)
         return handle

@@ -88,6 +88,7 @@ class World:
         unsettled: how many messages the queue under study holds, visible or not.
         held: the messages that were ever received, as the state machine sees them.
         longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
+        claims_late_by: for how many seconds a claim was late, at most; it outlasts its delivery by as much.
         time_lost: by how many seconds random_faults may have held up the story so far.
         delay_budget: by how many they may still hold it up.
         held_up_until: until when what has struck so far may go on holding it up.
@@ -106,6 +107,7 @@ class World:
         self.held: dict[str, HeldMessage] = {}
         self.unsettled = 0
         self.longest_lease = 0.0
+        self.claims_late_by = 0.0
         self.time_lost = 0.0
         self.delay_budget = inf
         self.held_up_until = 0.0
