@@ -228,9 +228,13 @@ def has_died(consumer: ConsumerHandle) -> Callable[[History], bool]:
 
 
 def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that all of these consumers are ready to receive."""
-    names = {consumer.name for consumer in consumers}
-    return lambda history: names <= {record["process"] for record in history.events("started")}
+    """Return the condition that each of these consumers, or the one that took its place, has been ready to receive."""
+
+    def condition(history: History) -> bool:
+        started = {record["process"] for record in history.events("started")}
+        return all(any(is_it(name, consumer) for name in started) for consumer in consumers)
+
+    return condition
 
 
 def in_a_long_poll(consumer: ConsumerHandle) -> Callable[[History], bool]:

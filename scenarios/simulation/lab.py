@@ -54,8 +54,6 @@ from services.references import object_key
 
 #: Seconds from the start of a process to its first operation, as the source of choices picks.
 START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
-#: How many operations a consumer begins with before it is ready (see ``Consumer.prepare``).
-BEGINNING = 2
 #: Seconds after which a consumer that a random_fault ended is started again.
 RESTART_AFTER = 0.5
 #: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
@@ -394,12 +392,11 @@ class SimulatedLab:
         return faults + int(self._gives_back_yet)
 
     def outage(self, seconds: float) -> None:
-        """End every consumer that is ready; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
+        """End every consumer that runs; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
         for process in self.consumers():
-            if process.operations > BEGINNING:
-                process.killed_by_a_fault = True
-                process.restart_after = seconds
-                process.kill()
+            process.killed_by_a_fault = True
+            process.restart_after = seconds
+            process.kill()
 
     def _running(self) -> list[SimulatedProcess]:
         return [process for process in self._processes.values() if process.runs]
