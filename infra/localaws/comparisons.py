@@ -1,7 +1,7 @@
 """Comparisons between values of different types: DynamoDB has no order there, and such a condition is false.
 
-moto leaves them to Python, which raises. Like the seams of ``infra.localaws.quicker``, these are names in moto that are
-replaced when it is loaded.
+moto leaves them to Python, which raises. Like the seams of ``infra.localaws.moto_caches``, these are names in moto that
+are replaced when it is loaded.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
 """
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.localaws.http import is_loopback
+from infra.localaws.pages import is_loopback
 from infra.localaws.sqs.rates import DeliveryRates
 from infra.localaws.sqs.settling import Settling
 

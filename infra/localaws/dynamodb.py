@@ -6,20 +6,23 @@ One thread serves all requests, so a conditional write is atomic.
 import functools
 import io
 import json
-import logging
 import re
-import threading
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any, Final
 
+from botocore.validate import ParamValidator
+from moto.core.request import Request as MotoRequest
+from moto.core.utils import get_service_model
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.responses import DynamoHandler
+
 from infra.localaws import arithmetic, comparisons
+from infra.localaws.faults import FAULTS
 from infra.localaws.http import Request, Response
-from infra.localaws.quicker import quicken
+from infra.localaws.moto_caches import quicken
 from infra.localaws.values import RefusedError, settle
 
-TARGET_PREFIX: Final = "DynamoDB_20120810."
 CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -42,26 +45,23 @@ _GIVEN: Final = {
     "#": ("name", "the document path", "ExpressionAttributeNames"),
 }
 
-_LOG = logging.getLogger(__name__)
-
 
 class DynamoDb:
     """The tables of one account in one region."""
 
     def __init__(self, account: str, region: str) -> None:
+        comparisons.mend()
+        arithmetic.mend()
+        quicken()
         self._account = account
         self._region = region
-        self._handler: Future[Any] | None = None
-
-    def preload(self) -> None:
-        """Import moto in the background: a third of a second that the first request then need not wait for."""
-        if self._handler is None:
-            self._begin_loading()
+        # Tables of this endpoint's own, where moto has one set a process.
+        tables = DynamoDBBackend(region, account)
+        self._handler: Any = type("Handler", (DynamoHandler,), {"dynamodb_backend": tables})
 
     def answer(self, request: Request) -> Response:
         """Answer a request of the DynamoDB JSON protocol."""
-        handler = (self._handler or self._begin_loading()).result()
-        action = request.headers["x-amz-target"].removeprefix(TARGET_PREFIX)
+        action = request.headers["x-amz-target"].partition(".")[2]
         try:
             asked = json.loads(request.body or b"{}")
             _check_shape(action, asked)
@@ -71,9 +71,9 @@ class DynamoDb:
         except RefusedError as error:
             return _error(error.code, str(error))
         try:
-            status, headers, answer = handler.dispatch(self._for_moto(request, body))
+            status, headers, answer = self._handler.dispatch(self._for_moto(request, body))
         except Exception as error:  # noqa: BLE001 - moto trips over some requests that DynamoDB refuses
-            _LOG.exception("moto could not perform %s.", action)
+            FAULTS.exception("moto could not perform %s.", action)
             return _as_refusal(action, asked, error)
         data = answer.encode() if isinstance(answer, str) else answer
         kept = {name: str(headers[name]) for name in ("x-amz-crc32", "x-amzn-requestid") if name in headers}
@@ -84,8 +84,6 @@ class DynamoDb:
 
     def _for_moto(self, request: Request, body: bytes) -> Any:
         """Return the request as a WSGI server would hand it to moto."""
-        from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads in the background
-
         host = f"dynamodb.{self._region}.amazonaws.com"
         return MotoRequest(
             {
@@ -105,25 +103,6 @@ class DynamoDb:
                 "wsgi.input": io.BytesIO(body),
             }
         )
-
-    def _begin_loading(self) -> Future[Any]:
-        self._handler = Future()
-        threading.Thread(target=self._load, args=(self._handler,), daemon=True, name="load-moto").start()
-        return self._handler
-
-    def _load(self, future: Future[Any]) -> None:
-        """Make moto's handler, with tables of this endpoint's own where moto has one set a process."""
-        try:
-            from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415 - a third of a second
-            from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415 - likewise
-
-            comparisons.mend()
-            arithmetic.mend()
-            quicken()
-            tables = DynamoDBBackend(self._region, self._account)
-            future.set_result(type("Handler", (DynamoHandler,), {"dynamodb_backend": tables}))
-        except BaseException as error:  # noqa: BLE001 - whoever waits has to learn of it
-            future.set_exception(error)
 
 
 def _check_shape(action: str, asked: Any) -> None:
@@ -152,8 +131,6 @@ def _size(requests: Any) -> int:
 
 
 def _service() -> Any:
-    from moto.core.utils import get_service_model  # noqa: PLC0415 - moto loads in the background
-
     return get_service_model("dynamodb")
 
 
@@ -169,8 +146,6 @@ def _as_refusal(action: str, asked: dict[str, Any], error: Exception) -> Respons
     refusal = _refusal(asked, error)
     if refusal:
         return _error("ValidationException", refusal)
-    from botocore.validate import ParamValidator  # noqa: PLC0415 - moto has it
-
     report = ParamValidator().validate(asked, _input_of(action))
     if report.has_errors():
         return _error("SerializationException", report.generate_report().replace("\n", "; "))

@@ -15,12 +15,17 @@ def refused_headers(request: Request, content_types: frozenset[str]) -> str | No
     """
     headers = request.headers
     given = headers.get("content-type")
-    if given is not None and request.body and given.partition(";")[0].strip().lower() not in content_types:
+    if (
+        given is not None
+        and given not in content_types
+        and request.body
+        and given.partition(";")[0].strip().lower() not in content_types
+    ):
         return f"The Content-Type {given!r} is not one that this endpoint reads; it reads {min(content_types)}."
     if headers.get("content-encoding", "identity").lower() != "identity":
         return f"The Content-Encoding {headers['content-encoding']!r} is not one that this endpoint reads."
-    for name in headers:
-        if name.startswith(_AMAZON) and name not in _KNOWN and not name.startswith(_HARMLESS):
+    for name in headers.keys() - _KNOWN:
+        if name.startswith(_AMAZON) and not name.startswith(_HARMLESS):
             return f"The header {name} is not one that this endpoint knows."
     return None
 
@@ -29,6 +34,14 @@ _AMAZON: Final = ("x-amz-", "x-amzn-")
 _HARMLESS: Final = ("x-amz-meta-", "x-amz-user-agent", "x-amzn-trace-id")
 _KNOWN: Final = frozenset(
     {
+        "accept-encoding",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
+        "authorization",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
         "x-amz-api-version",
         "x-amz-content-sha256",
         "x-amz-date",

@@ -5,27 +5,47 @@ poll). Requests of one connection are answered in the order in which they came.
 """
 
 import asyncio
-import ipaddress
-import logging
 import select
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
-from urllib.parse import urlsplit
 
 import httptools
+
+from infra.localaws.faults import FAULTS
+from infra.localaws.pages import refuse_page
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """A batch of 1 MiB can grow sixfold when a client escapes every character of it in JSON."""
 MAX_HEAD_BYTES: Final = 64 * 1024
 REQUEST_SECONDS: Final = 60.0
 """How long a client may take to send one request; after that its connection is closed."""
+WRITE_SECONDS: Final = 60.0
+"""How long answers may wait for a client that does not read them; after that its connection is closed."""
 MAX_PIPELINED: Final = 64
-"""Requests of one connection that may wait behind a pending one."""
+"""Requests of one connection that wait for their turn; with more of them the connection is not read for a while."""
 
-_LOG = logging.getLogger(__name__)
+_PIECE_BYTES: Final = 16 * 1024
+"""The parser gets no more at once, so that an unfinished head is noticed soon after it is too large."""
+_LINE_BYTES: Final = 4
+"""A header's colon, space and line end."""
+_ONCE: Final = frozenset(
+    {
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "origin",
+        "sec-fetch-site",
+        "x-amz-content-sha256",
+        "x-amz-target",
+    }
+)
+"""Headers that decide what a request is; a second one would leave open which of them counts."""
 
 
 @dataclass(slots=True)
@@ -52,6 +72,11 @@ class Response:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
+
+    def without_body(self) -> "Response":
+        """Return the answer to a HEAD: the same headers, and no body."""
+        length = len(self.body) if self.length is None else self.length
+        return Response(self.status, b"", self.content_type, self.headers, length)
 
     def to_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the response as it goes over the wire."""
@@ -84,30 +109,18 @@ class Pending(Protocol):
 Application = Callable[[Request], "Response | Pending"]
 
 
-class ShortCut(Protocol):
-    """Answers the plainest requests without the general parser, ``Request`` and ``Response``."""
-
-    def __call__(self, data: bytes, start: int) -> "tuple[bytes | Pending, int] | None":
-        """Return the bytes of the response (or what leads to it), and where the next request begins.
-
-        Args:
-            data: what has arrived.
-            start: where in it the request begins.
-
-        Returns:
-            None if the general parser has to read the request.
-        """
-
-
 class HttpConnection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, application: Application, short_cut: ShortCut | None = None) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
-        self._short_cut = short_cut
         self._is_between_requests = True
+        self._is_in_head = False
         self._began = 0.0
-        self._is_paused = False
+        self._blocked_since: float | None = None
+        self._is_held_back = False
+        self._is_refusing = False
+        self._unread_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Request | Response] = deque()
@@ -120,7 +133,13 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def is_overdue(self, now: float) -> bool:
-        """Tell whether the client has been sending one request for too long; ``now`` is of the monotonic clock."""
+        """Tell whether the client sends one request, or takes one answer, for too long.
+
+        Args:
+            now: the time of the monotonic clock.
+        """
+        if self._blocked_since is not None:
+            return now - self._blocked_since > WRITE_SECONDS
         return not self._is_between_requests and now - self._began > REQUEST_SECONDS
 
     # asyncio's callbacks
@@ -138,29 +157,29 @@ class HttpConnection(asyncio.Protocol):
         self._abandon()
 
     def eof_received(self) -> bool:
-        """Take the end of the client's side as its farewell; the transport is closed."""
+        """Close the transport: a client that ends its side leaves."""
         return False
 
     def pause_writing(self) -> None:
-        """Read and answer no more to a client that does not take its answers."""
-        self._is_paused = True
-        if self._transport:
-            self._transport.pause_reading()
+        """Read and answer no more while the client does not take its answers."""
+        self._blocked_since = time.monotonic()
+        self._hold_back()
 
     def resume_writing(self) -> None:
-        """Read on."""
-        self._is_paused = False
-        if self._transport:
-            self._transport.resume_reading()
+        """Go on."""
+        self._blocked_since = None
         self._drain()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and answer what is complete."""
-        start = self._take_short_cuts(data)
-        if start == len(data):
+        if self._is_refusing:
             return
         try:
-            self._parser.feed_data(data[start:] if start else data)
+            if len(data) <= _PIECE_BYTES:
+                self._feed(data)
+            else:
+                for start in range(0, len(data), _PIECE_BYTES):
+                    self._feed(data[start : start + _PIECE_BYTES])
         except httptools.HttpParserUpgrade:
             # httptools has queued the request up and takes all further bytes for another protocol's.
             self._waiting.pop()
@@ -168,77 +187,72 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not isinstance(error.__context__, _Refusal):
                 self._refuse(400, f"This is not an HTTP/1.1 request that this endpoint understands: {error}.")
-        if len(self._waiting) > MAX_PIPELINED and self._transport:
-            self._transport.close()
-            return
+        except _Refusal:
+            pass
         self._drain()
+        if len(self._waiting) >= MAX_PIPELINED:
+            self._hold_back()
 
-    def _take_short_cuts(self, data: bytes) -> int:
-        """Answer the plainest requests; return where what is left for the general parser begins."""
-        start = 0
-        short_cut = self._short_cut
-        transport = self._transport
-        if short_cut is None or transport is None:
-            return start
-        while (
-            start < len(data)
-            and self._is_between_requests
-            and self._pending is None
-            and not self._waiting
-            and not self._is_paused
-            and not transport.is_closing()
-        ):
-            try:
-                taken = short_cut(data, start)
-            except Exception:  # noqa: BLE001 - a fault of ours must not cost the client its connection
-                _LOG.exception("A request could not be answered.")
-                self._refuse(500, _FAILED)
-                self._drain()
-                return len(data)
-            if taken is None:
-                break
-            answer, start = taken
-            if isinstance(answer, bytes):
-                transport.write(answer)
-            else:
-                self._await(answer, keep_alive=True)
-        return start
+    def _feed(self, piece: bytes) -> None:
+        """Parse a piece; the parser itself keeps a header that is not complete, however long it gets."""
+        self._unread_bytes += len(piece)
+        self._parser.feed_data(piece)
+        if self._unread_bytes > MAX_HEAD_BYTES:
+            self._head_too_large()
 
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._is_between_requests = False
+        self._is_in_head = True
         self._began = time.monotonic()
         self._begin_message()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
-        self._grow_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._head_too_large()
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        self._grow_head(len(name) + len(value))
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        """Take a header; a trailer, which comes after the body, changes nothing any more."""
+        self._head_bytes += len(name) + len(value) + _LINE_BYTES
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._head_too_large()
+        if not self._is_in_head:
+            return
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        if key in self._headers:
+            if key in _ONCE:
+                self._refuse(400, f"The request has more than one {key} header.")
+                raise _Refusal
+            text = f"{self._headers[key]},{text}"
+        self._headers[key] = text
 
     def on_headers_complete(self) -> None:
         """Look at what the headers announce."""
-        length = self._headers.get("content-length", "0")
-        if length.isdigit() and int(length) > MAX_BODY_BYTES:
-            self._too_large()
-        if self._headers.get("expect", "").lower() == "100-continue" and self._transport and self._pending is None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._is_in_head = False
+        self._unread_bytes = 0
+        # The parser has checked that it is a number, and that it fits into 64 bits.
+        if int(self._headers.get("content-length", 0)) > MAX_BODY_BYTES:
+            self._body_too_large()
+        if "expect" in self._headers:
+            self._let_body_come()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        self._unread_bytes = 0
         self._body += body
         if len(self._body) > MAX_BODY_BYTES:
-            self._too_large()
+            self._body_too_large()
 
     def on_message_complete(self) -> None:
         """Queue the request up."""
         self._is_between_requests = True
+        self._unread_bytes = 0
         self._waiting.append(
             Request(
                 self._parser.get_method().decode("latin-1"),
@@ -251,28 +265,42 @@ class HttpConnection(asyncio.Protocol):
 
     # Within
 
+    def _let_body_come(self) -> None:
+        if self._headers["expect"].lower() == "100-continue" and self._transport and self._pending is None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def _begin_message(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
         self._body = bytearray()
         self._head_bytes = 0
 
-    def _grow_head(self, count: int) -> None:
-        self._head_bytes += count
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(431, f"The request line and headers are larger than {MAX_HEAD_BYTES} bytes.")
-            raise _Refusal
+    def _head_too_large(self) -> None:
+        self._refuse(431, f"The request line and headers are larger than {MAX_HEAD_BYTES} bytes.")
+        raise _Refusal
 
-    def _too_large(self) -> None:
+    def _body_too_large(self) -> None:
         self._refuse(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
         raise _Refusal
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer what came before, then this, then close."""
-        self._waiting.append(text_response(status, sentence))
+        if not self._is_refusing:
+            self._is_refusing = True
+            self._waiting.append(text_response(status, sentence))
+
+    def _hold_back(self) -> None:
+        if self._transport and not self._is_held_back and not self._transport.is_closing():
+            self._is_held_back = True
+            self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._transport and self._is_held_back and not self._transport.is_closing():
+            self._is_held_back = False
+            self._transport.resume_reading()
 
     def _drain(self) -> None:
-        while self._waiting and self._pending is None and self._transport and not self._is_paused:
+        while self._waiting and self._is_ready():
             following = self._waiting.popleft()
             if isinstance(following, Response):
                 self._waiting.clear()
@@ -280,25 +308,37 @@ class HttpConnection(asyncio.Protocol):
                 return
             answer = self._answer(following)
             if isinstance(answer, Response):
-                self._write(answer, keep_alive=following.keep_alive)
+                self._respond(following, answer)
             else:
-                self._await(answer, keep_alive=following.keep_alive)
+                self._await(following, answer)
+        if len(self._waiting) < MAX_PIPELINED and self._blocked_since is None:
+            self._read_on()
+
+    def _is_ready(self) -> bool:
+        """Tell whether the next request may be answered: one after a closing answer would be performed in vain."""
+        transport = self._transport
+        return (
+            self._pending is None
+            and self._blocked_since is None
+            and transport is not None
+            and not transport.is_closing()
+        )
 
     def _answer(self, request: Request) -> "Response | Pending":
-        refusal = foreign(request)
+        refusal = refuse_page(request)
         if refusal:
             return text_response(403, refusal)
         try:
             return self._application(request)
         except Exception:  # noqa: BLE001 - a fault of ours must not cost the client its connection
-            _LOG.exception("A request could not be answered.")
+            FAULTS.exception("A request could not be answered.")
             return text_response(500, _FAILED)
 
-    def _await(self, pending: Pending, *, keep_alive: bool) -> None:
+    def _await(self, request: Request, pending: Pending) -> None:
         def respond(response: Response) -> None:
             if self._pending is pending:
                 self._pending = None
-                self._write(response, keep_alive=keep_alive)
+                self._respond(request, response)
                 self._drain()
 
         self._pending = pending
@@ -313,6 +353,11 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return False
         return not _peer_has_closed(self._transport.get_extra_info("socket").fileno())
+
+    def _respond(self, request: Request, response: Response) -> None:
+        if request.method == "HEAD":
+            response = response.without_body()
+        self._write(response, keep_alive=request.keep_alive)
 
     def _write(self, response: Response, *, keep_alive: bool) -> None:
         if self._transport is None:
@@ -329,35 +374,6 @@ class _Refusal(Exception):  # noqa: N818 - leaves the parser, and never reaches 
 def text_response(status: int, sentence: str) -> Response:
     """Return a response of one sentence."""
     return Response(status, (sentence + "\n").encode(), "text/plain; charset=utf-8")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def foreign(request: Request) -> str | None:
-    """Return why a request may come from a web page and is refused, None if it may not.
-
-    A page can send requests to loopback, by its own script (the browser then names the page in ``Origin``) or under a
-    name of its own that it lets point to 127.0.0.1 (which then stands in ``Host``).
-    """
-    host = request.headers.get("host", "")
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        name = ""
-    if not is_loopback(name):
-        return f"This endpoint answers on loopback only: the Host header must be localhost or 127.0.0.1, not {host!r}."
-    origin = request.headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{host}".lower():
-        return f"This endpoint does not answer web pages; the request comes from {origin!r}."
-    return None
 
 
 def _peer_has_closed(descriptor: int) -> bool:

@@ -1,26 +1,17 @@
-"""S3 by moto's own backend, called directly: buckets and objects, addressed by path.
+"""S3 by moto's own backend, called directly: buckets and objects, addressed by path."""
 
-A request is S3's where its signature says so: its paths look like those of queues.
-"""
-
-import logging
-import re
-import threading
 from typing import Any, Final
 
+from moto.core.request import Request as MotoRequest
+from moto.s3.models import S3Backend
+from moto.s3.responses import S3Response
+
+from infra.localaws.faults import FAULTS
 from infra.localaws.http import Request, Response
 
 CONTENT_TYPE: Final = "application/xml"
-_SCOPE: Final = re.compile(r"Credential=[^/]+/\d+/[^/]+/s3/aws4_request")
 #: What the endpoint itself adds to a response.
 _OURS: Final = frozenset({"content-length", "content-type", "connection", "date", "server"})
-
-_LOG = logging.getLogger(__name__)
-
-
-def is_for_s3(request: Request) -> bool:
-    """Tell whether a request is signed for S3."""
-    return _SCOPE.search(request.headers.get("authorization", "")) is not None
 
 
 class S3:
@@ -29,8 +20,8 @@ class S3:
     def __init__(self, account: str, region: str) -> None:
         self._account = account
         self._region = region
-        self._handler: Any = None
-        self._lock = threading.Lock()
+        # Buckets of this endpoint's own, where moto has one set a process.
+        self._handler: Any = type("Handler", (S3Response,), {"backend": S3Backend(region, account)})
 
     def answer(self, request: Request) -> Response:
         """Answer a request of S3's REST protocol."""
@@ -41,7 +32,7 @@ class S3:
         except NotImplementedError:
             return _error("NotImplemented", f"This endpoint does not serve {request.method} {request.target}.", 501)
         except Exception:  # noqa: BLE001 - moto trips over some requests that S3 would refuse
-            _LOG.exception("moto could not perform %s %s.", request.method, request.target)
+            FAULTS.exception("moto could not perform %s %s.", request.method, request.target)
             return _error("InternalError", f"The endpoint failed on {request.method}; its log says where.", 500)
         data = body.encode() if isinstance(body, str) else bytes(body)
         named = {name.lower(): str(value) for name, value in headers.items()}
@@ -52,26 +43,13 @@ class S3:
         return Response(int(status), data, named.get("content-type", CONTENT_TYPE), kept, length)
 
     def _dispatch(self, request: Request) -> Any:
-        from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads with the first request
-
-        handler = self._load()()
+        handler = self._handler()
         url = f"http://s3.{self._region}.amazonaws.com{request.target}"
         headers = {**request.headers, "host": f"s3.{self._region}.amazonaws.com", "x-moto-account-id": self._account}
         asked = MotoRequest.from_primitives(request.method, url, headers, request.body)
         bucket, _, key = request.target.partition("?")[0].lstrip("/").partition("/")
         respond = handler.key_response if bucket and key else handler.bucket_response
         return respond(asked, url, asked.headers)
-
-    def _load(self) -> Any:
-        """Make moto's handler, with buckets of this endpoint's own where moto has one set a process."""
-        with self._lock:
-            if self._handler is None:
-                from moto.s3.models import S3Backend  # noqa: PLC0415 - a tenth of a second
-                from moto.s3.responses import S3Response  # noqa: PLC0415 - likewise
-
-                buckets = S3Backend(self._region, self._account)
-                self._handler = type("Handler", (S3Response,), {"backend": buckets})
-            return self._handler
 
 
 def _error(code: str, message: str, status: int) -> Response:

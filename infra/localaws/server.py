@@ -4,19 +4,17 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from infra.localaws import control
 from infra.localaws.clock import ScaledClock
 from infra.localaws.config import EndpointConfig, EndpointError
-from infra.localaws.dynamodb import TARGET_PREFIX as DYNAMODB_TARGET
-from infra.localaws.dynamodb import DynamoDb
 from infra.localaws.headers import FORM_TYPES, JSON_TYPES, refused_headers
-from infra.localaws.heads import PlainReader
 from infra.localaws.history import HistoryFile
 from infra.localaws.http import (
     REQUEST_SECONDS,
@@ -25,28 +23,48 @@ from infra.localaws.http import (
     Pending,
     Request,
     Response,
-    ShortCut,
     text_response,
 )
 from infra.localaws.lambda_.api import LambdaApi
 from infra.localaws.lambda_.runner import Queues
 from infra.localaws.longpolls import Answer, LongPolls
-from infra.localaws.movers import Movers
-from infra.localaws.s3 import S3, is_for_s3
+from infra.localaws.moto_loader import MotoServices
+from infra.localaws.move_task_timer import MoveTaskTimer
+from infra.localaws.signature import is_signed, scope_of
 from infra.localaws.sqs import query
 from infra.localaws.sqs.context import LongPoll, Shape
-from infra.localaws.sqs.errors import MissingAction, SerializationError, SqsError, UnsupportedOperation
-from infra.localaws.sqs.fastpath import FastPath
+from infra.localaws.sqs.errors import (
+    MissingAction,
+    MissingAuthenticationToken,
+    SerializationError,
+    SqsError,
+    UnsupportedOperation,
+)
+from infra.localaws.sqs.fastpath import FastAnswer, FastPath
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.queue import Queue
 from infra.localaws.sqs.wire import SqsWire
 from infra.localaws.sts import caller_identity
+from infra.localaws.worker import Worker
 
 #: Connections that may wait until they are accepted; the kernel lowers it to its own maximum (net.core.somaxconn).
 BACKLOG: Final = 65_535
 SQS_TARGET: Final = "AmazonSQS."
+STOP_SECONDS: Final = 2.0
+DYNAMODB_TARGET: Final = "DynamoDB_20120810."
 _JSON: Final = "application/x-amz-json-1.0"
-_OK_JSON: Final = f"HTTP/1.1 200 OK\r\nContent-Type: {_JSON}\r\nContent-Length: "
+
+
+class Service(NamedTuple):
+    """One service behind the endpoint's port.
+
+    Attributes:
+        takes: tells whether a request is for it.
+        answer: answers such a request, at once or later.
+    """
+
+    takes: Callable[[Request], bool]
+    answer: Callable[[Request], Response | Pending]
 
 
 class LocalAws:
@@ -65,7 +83,7 @@ class LocalAws:
         self._connections: set[_Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._requests = 0
-        self._read_plain = PlainReader().read
+        self._services = self._list_services()
 
     async def start(self) -> None:
         """Listen.
@@ -87,15 +105,12 @@ class LocalAws:
             settling=config.settling,
         )
         self._polls = LongPolls(self._model, clock, self._flush)
-        self._movers = Movers(self._model, clock, self._flush)
-        self._dynamodb = DynamoDb(self._model.account, config.region)
-        self._s3 = S3(self._model.account, config.region)
+        self._move_tasks = MoveTaskTimer(self._model, clock, self._flush)
+        self._moto = MotoServices(self._model.account, config.region)
+        self._worker = Worker()
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(self._answer, self._short_cut, self._connections),
-                config.host,
-                config.port,
-                backlog=BACKLOG,
+                lambda: _Connection(self._answer, self._connections), config.host, config.port, backlog=BACKLOG
             )
         except OSError as error:
             self._close_history()
@@ -116,8 +131,8 @@ class LocalAws:
         self._sweep_connections()
 
     def preload(self) -> None:
-        """Load DynamoDB in the background, so that its first request need not wait for it."""
-        self._dynamodb.preload()
+        """Load DynamoDB and S3 in the background, so that their first request need not wait for it."""
+        self._worker.prepare(self._moto.load)
 
     async def stop(self) -> None:
         """Close all connections and the history."""
@@ -126,15 +141,24 @@ class LocalAws:
         if self._server is not None:
             self.lambda_.close()
             self._server.close()
-            for connection in list(self._connections):
-                # A client that does not take its answers must not hold up the end.
-                connection.abort()
+            await self._abort_connections()
             await self._server.wait_closed()
             self._server = None
+            self._worker.stop()
         self._close_history()
 
+    async def _abort_connections(self) -> None:
+        """Close all connections: a client that does not take its answers must not hold up the end."""
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._connections and time.monotonic() < deadline:
+            for connection in list(self._connections):
+                connection.abort()
+            await asyncio.sleep(0)
+
     def _sweep_connections(self) -> None:
-        """Close what waits for the rest of a request that does not come, again and again."""
+        """Close connections that wait too long for the rest of a request or for their client to read, repeatedly."""
         now = time.monotonic()
         for connection in [each for each in self._connections if each.is_overdue(now)]:
             connection.abort()
@@ -142,64 +166,67 @@ class LocalAws:
 
     # Requests
 
+    def _list_services(self) -> tuple[Service, ...]:
+        """Return the services in the order in which they are asked; the last one takes what is left."""
+        return (
+            Service(lambda request: _target(request).startswith(SQS_TARGET), self._answer_sqs),
+            Service(lambda request: _target(request).startswith(DYNAMODB_TARGET), self._answer_dynamodb),
+            Service(self._takes_lambda, self._answer_lambda),
+            Service(lambda request: not _target(request) and _is_for_s3(request), self._answer_s3),
+            Service(lambda request: request.target.startswith(control.PREFIX), self._answer_control),
+            Service(lambda request: bool(_target(request)), _answer_unknown),
+            Service(lambda _: True, self._answer_query),
+        )
+
     def _answer(self, request: Request) -> Response | Pending:
         self._requests += 1
-        if self.lambda_.takes(request):
-            answer = self.lambda_.answer(request)
-            self._flush()
-            return answer
-        return self._dispatch(request)
+        for service in self._services:
+            if service.takes(request):
+                return service.answer(request)
+        raise AssertionError("the last service takes every request")
 
-    def _dispatch(self, request: Request) -> Response | Pending:
-        target = request.headers.get("x-amz-target", "")
-        if target.startswith(SQS_TARGET):
-            return self._answer_sqs(target.removeprefix(SQS_TARGET), request)
-        if target.startswith(DYNAMODB_TARGET):
-            return self._dynamodb.answer(request)
-        if not target and is_for_s3(request):
-            return self._s3.answer(request)
-        if request.target.startswith(control.PREFIX):
-            answer = control.control(request, self._model, self.config, self._polls.waiting)
-            self._flush()
-            return answer
-        if target:
-            return _json_error("UnknownOperationException", f"This endpoint does not serve {target!r}.")
-        return self._answer_query(request)
+    def _takes_lambda(self, request: Request) -> bool:
+        return self.lambda_.takes(request)
 
-    def _short_cut(self, data: bytes, start: int) -> tuple[bytes | Pending, int] | None:
-        """Answer a plain request for a common action; None if it is not one."""
-        request = self._read_plain(data, start)
-        if request is None:
-            return None
-        act = self._fast.get(request.target)
-        if act is None:
-            return None
-        try:
-            answer = act(request.body)
-            if answer is None:
-                return None
-        except SqsError as error:
-            answer = self._json_answer(error).to_bytes()
-        else:
-            if isinstance(answer, bytes):
-                self._requests += 1
-                head = f"{_OK_JSON}{len(answer)}\r\nx-amzn-RequestId: {self._request_id()}\r\n\r\n"
-                answer = head.encode() + answer
-        if self._history is not None:
-            self._history.flush()
-        self._movers.look()
-        if isinstance(answer, LongPoll):
-            return self._polls.wait(answer, self._json_answer), request.end
-        return answer, request.end
+    def _answer_lambda(self, request: Request) -> Response | Pending:
+        answer = self.lambda_.answer(request)
+        self._flush()
+        return answer
 
-    def _answer_sqs(self, action: str, request: Request) -> Response | Pending:
+    def _answer_dynamodb(self, request: Request) -> Pending:
+        late = partial(_json_error, "RequestTimeoutException", _LATE)
+        return self._worker.run(lambda: self._moto.dynamodb.answer(request), late, len(request.body))
+
+    def _answer_s3(self, request: Request) -> Pending:
+        return self._worker.run(
+            lambda: self._moto.s3.answer(request),
+            partial(text_response, HTTPStatus.BAD_REQUEST, f"RequestTimeout: {_LATE}"),
+            len(request.body),
+        )
+
+    def _answer_control(self, request: Request) -> Response:
+        answer = control.control(request, self._model, self.config, self._polls.waiting)
+        self._flush()
+        return answer
+
+    def _answer_sqs(self, request: Request) -> Response | Pending:
         if refusal := refused_headers(request, JSON_TYPES):
             return self._json_answer(UnsupportedOperation(refusal))
+        target = _target(request)
+        act = self._fast.get(target)
+        answer: FastAnswer | SqsError
         try:
-            document = _document(request.body)
+            answer = act(request.body) if act else None
+            if answer is None:
+                return self._perform(target.removeprefix(SQS_TARGET), _document(request.body), self._json_answer)
         except SqsError as error:
-            return self._json_answer(error)
-        return self._perform(action, document, self._json_answer)
+            answer = error
+        self._after_sqs()
+        if isinstance(answer, bytes):
+            return Response(200, answer, _JSON, {"x-amzn-RequestId": self._request_id()})
+        if isinstance(answer, LongPoll):
+            return self._polls.wait(answer, self._json_answer)
+        return self._json_answer(answer)
 
     def _answer_query(self, request: Request) -> Response | Pending:
         """Answer the Query protocol: SQS's actions, and STS's GetCallerIdentity."""
@@ -211,6 +238,8 @@ class LocalAws:
             form = self._form(request)
             if form.get("Action") == "GetCallerIdentity":
                 return caller_identity(self._model.account, self._request_id())
+            if request.method != "POST" and not (is_signed(request, form) or form.get("Action") in query.READS):
+                raise MissingAuthenticationToken(_UNSIGNED)
             path = request.target.partition("?")[0]
             url = None if path == "/" else self.url + path
             action, document = query.read_request(form, url)
@@ -234,11 +263,14 @@ class LocalAws:
             answer = self._sqs.call(action, document)
         except SqsError as error:
             answer = error
-        self._flush()
-        self._movers.look()
+        self._after_sqs()
         if isinstance(answer, LongPoll):
             return self._polls.wait(answer, render)
         return render(answer)
+
+    def _after_sqs(self) -> None:
+        self._flush()
+        self._move_tasks.look()
 
     def _json_answer(self, answer: Shape | SqsError) -> Response:
         headers = {"x-amzn-RequestId": self._request_id()}
@@ -328,8 +360,8 @@ def running_endpoint(config: EndpointConfig | None = None) -> Iterator[LocalAws]
 class _Connection(HttpConnection):
     """A connection that its endpoint can close."""
 
-    def __init__(self, application: Application, short_cut: ShortCut, connections: "set[_Connection]") -> None:
-        super().__init__(application, short_cut)
+    def __init__(self, application: Application, connections: "set[_Connection]") -> None:
+        super().__init__(application)
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -345,6 +377,21 @@ def _random(seed: str) -> Random:
     return Random(seed)  # noqa: S311 - chooses ids and deliveries, guards nothing
 
 
+def _target(request: Request) -> str:
+    return request.headers.get("x-amz-target", "")
+
+
+def _is_for_s3(request: Request) -> bool:
+    """Tell by the signature whether a request is for S3: its paths look like those of queues."""
+    scope = scope_of(request)
+    return scope is not None and scope.service == "s3"
+
+
+def _answer_unknown(request: Request) -> Response:
+    shown = _target(request)[:_SHOWN_CHARACTERS]
+    return _json_error("UnknownOperationException", f"This endpoint does not serve {shown!r}.")
+
+
 def _document(body: bytes) -> Any:
     try:
         return json.loads(body or b"{}")
@@ -354,3 +401,12 @@ def _document(body: bytes) -> Any:
 
 def _json_error(code: str, sentence: str) -> Response:
     return Response(400, json.dumps({"__type": code, "message": sentence}).encode(), _JSON)
+
+
+_LATE: Final = "The endpoint gave up waiting for this request; what it has begun may still take effect."
+_UNSIGNED: Final = (
+    "An unsigned request may change something by POST only: any web page can cause a GET. Sign it, or use POST."
+)
+_ACCEPT_TURNS: Final = 4
+"""Turns of the event loop after which each connection that it has accepted has reached its protocol."""
+_SHOWN_CHARACTERS: Final = 200

@@ -5,12 +5,13 @@ import sys
 
 from infra.localaws import dynamodb
 from infra.localaws.http import Request
+from infra.localaws.server import DYNAMODB_TARGET
 
 
 def ask(tables, action, body):
     """Return status and body of the answer to a request; a body that is text goes out as it is."""
     text = body if isinstance(body, str) else json.dumps(body)
-    headers = {"x-amz-target": dynamodb.TARGET_PREFIX + action, "content-type": dynamodb.CONTENT_TYPE}
+    headers = {"x-amz-target": DYNAMODB_TARGET + action, "content-type": dynamodb.CONTENT_TYPE}
     answer = tables.answer(Request("POST", "/", headers, text.encode()))
     return answer.status, answer.body.decode()
 

@@ -4,12 +4,9 @@ import copy
 import json
 from random import Random
 
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.localaws.heads import PlainReader
-from infra.localaws.http import HttpConnection
 from infra.localaws.sqs.context import LongPoll
 from infra.localaws.sqs.errors import SqsError
 from infra.localaws.sqs.fastpath import FastPath
@@ -46,7 +43,7 @@ class Face:
     def by_the_fast_path(self, action, document):
         """Return the answer; NotImplemented if the fast path does not take the request."""
         try:
-            answer = self.fast[f"AmazonSQS.{action}".encode()](json.dumps(document).encode())
+            answer = self.fast[f"AmazonSQS.{action}"](json.dumps(document).encode())
         except SqsError as error:
             return type(error), str(error)
         if answer is None:
@@ -140,88 +137,3 @@ def test_what_consumers_and_producers_send_all_day_takes_the_fast_path():
         ("DeleteMessageBatch", {"QueueUrl": BASE + "q", "Entries": [{"Id": "1", "ReceiptHandle": "x"}]}),
     ):
         assert face.by_the_fast_path(action, document) is not NotImplemented
-
-
-# Heads
-
-POST = b"POST / HTTP/1.1\r\nHost: localhost:1\r\nX-Amz-Target: AmazonSQS.SendMessage\r\nContent-Length: 2\r\n\r\n{}"
-names = st.sampled_from(
-    [
-        *(b"Host", b"host", b"Content-Length", b"X-Amz-Target", b"Content-Type", b"Connection", b"Expect", b"Origin"),
-        *(
-            b"Transfer-Encoding",
-            b"X-Amz-Date",
-            b"X-Amz-Odd",
-            b"Content-Encoding",
-            b"User-Agent",
-            b"Upgrade",
-            b"A b",
-            b"",
-        ),
-    ]
-)
-values = st.sampled_from(
-    [
-        *(
-            b"localhost",
-            b"127.0.0.1:80",
-            b"example.com",
-            b"2",
-            b"02",
-            b"+2",
-            b"3",
-            b"99999999999",
-            b"close",
-            b"chunked",
-        ),
-        *(b"AmazonSQS.SendMessage", b"application/x-amz-json-1.0", b"text/plain", b"100-continue", b"", b" x"),
-        *(b"x\0", b"\xff", b"a\rb"),
-    ]
-)
-
-
-@settings(max_examples=400)
-@given(st.lists(st.tuples(names, values), max_size=7), st.binary(max_size=4), st.sampled_from([b": ", b":", b" : "]))
-@example(
-    [(b"Host", b"localhost"), (b"Content-Length", b"2"), (b"X-Amz-Target", b"AmazonSQS.SendMessage")], b"{}", b": "
-)
-def test_a_plain_request_is_one_that_the_general_parser_reads_alike(headers, body, colon):
-    head = b"".join(name + colon + value + b"\r\n" for name, value in headers)
-    data = b"POST / HTTP/1.1\r\n" + head + b"\r\n" + body
-    plain = PlainReader().read(data, 0)
-    if plain is None:
-        return
-    read = []
-    connection = HttpConnection(read.append)
-    connection._drain = lambda: None
-    connection.data_received(data[: plain.end])
-    [request] = connection._waiting
-    assert (request.method, request.target, request.keep_alive) == ("POST", "/", True)
-    assert request.body == plain.body
-    assert request.headers["x-amz-target"].encode() == plain.target
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        (b"POST / ", b"GET / "),
-        (b"HTTP/1.1", b"HTTP/1.0"),
-        (b"localhost", b"example.com"),
-        (b"Host", b"Connection: close\r\nHost"),
-        (b"Host", b"Origin: http://example.com\r\nHost"),
-        (b"Host", b"host: localhost\r\nHost"),
-        (b"Content-Length: 2", b"Content-Length: 3"),
-        (b"Content-Length: 2", b"Transfer-Encoding: chunked"),
-        (b"Host", b"X-Amz-Odd: 1\r\nHost"),
-    ],
-)
-def test_what_is_not_plain_is_left_to_the_general_parser(change):
-    assert PlainReader().read(POST, 0) is not None
-    assert PlainReader().read(POST.replace(*change), 0) is None
-
-
-def test_the_memory_of_plain_heads_is_bounded():
-    reader = PlainReader()
-    for number in range(2_000):
-        assert reader.read(POST.replace(b"Host", b"X-%d: 1\r\nHost" % number), 0) is not None
-    assert len(reader._shapes) <= 256

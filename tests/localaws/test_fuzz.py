@@ -237,7 +237,10 @@ SOUND = (
         ["Content-Type: application/x-www-form-urlencoded"],
         b"Action=SendMessage&MessageBody=x%20%c3%a9&MessageAttribute.1.Name=a&MessageAttribute.1.Value.DataType=String",
     ),
-    b"GET /000000000000/fuzz?Action=ReceiveMessage&MaxNumberOfMessages=10 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    (
+        b"GET /000000000000/fuzz?Action=ReceiveMessage&MaxNumberOfMessages=10&Signature=0 HTTP/1.1\r\n"
+        b"Host: localhost\r\n\r\n"
+    ),
     (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         b"X-Amz-Target: AmazonSQS.ListQueues\r\n\r\n2\r\n{}\r\n0\r\n\r\n"

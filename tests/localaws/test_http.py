@@ -3,13 +3,17 @@
 import contextlib
 import json
 import socket
+import threading
+import time
 
 import pytest
 
 from infra.localaws import http, server
 from infra.localaws.config import EndpointConfig
-from infra.localaws.http import MAX_BODY_BYTES, is_loopback
+from infra.localaws.http import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_PIPELINED, HttpConnection
+from infra.localaws.pages import is_loopback
 from infra.localaws.server import running_endpoint
+from tests.localaws.lab import client_of
 
 
 def _exchange(connection, data):
@@ -196,3 +200,179 @@ def test_a_client_that_takes_no_answers_fills_no_memory(raw, endpoint, new_queue
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert counts["ApproximateNumberOfMessages"] == "1"
     assert endpoint._model.queue(url.rpartition("/")[2])._deliveries < 60
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "anything"])
+def test_what_a_page_causes_without_an_origin_is_refused(raw, site):
+    status, body = _exchange(raw(), _health(f"Sec-Fetch-Site: {site}"))
+    assert status == 403
+    assert "does not answer web pages" in body
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_an_address_that_a_user_types_is_answered(raw, site):
+    assert _exchange(raw(), _health(f"Sec-Fetch-Site: {site}"))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+@pytest.mark.parametrize("action", ["SendMessage&MessageBody=x", "PurgeQueue", "DeleteQueue", "ReceiveMessage"])
+def test_an_unsigned_request_changes_nothing_but_by_post(raw, sqs, new_queue, method, action):
+    url = new_queue()
+    sqs.send_message(QueueUrl=url, MessageBody="kept")
+    path = url[url.index("/", 8) :]
+    head = f"{method} {path}?Action={action} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    status, body = _exchange(raw(), head.encode())
+    assert status == 403
+    assert "MissingAuthenticationToken" in body or method == "HEAD"
+    assert [message["Body"] for message in sqs.receive_message(QueueUrl=url)["Messages"]] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("query", "header"),
+    [
+        ("&X-Amz-Signature=0", ""),
+        ("&Signature=0", ""),
+        ("", "Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-west-1/sqs/aws4_request, Signature=0\r\n"),
+    ],
+)
+def test_a_signed_get_may_change_something(raw, sqs, new_queue, query, header):
+    url = new_queue()
+    path = url[url.index("/", 8) :]
+    target = f"{path}?Action=SendMessage&MessageBody=signed{query}"
+    data = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n"
+    assert _exchange(raw(), data.encode())[0] == 200
+    assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "signed"
+
+
+def test_an_unsigned_get_reads(raw, new_queue):
+    path = new_queue()
+    path = path[path.index("/", 8) :]
+    target = f"{path}?Action=GetQueueAttributes&AttributeName.1=All"
+    status, body = _exchange(raw(), f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert status == 200
+    assert "VisibilityTimeout" in body
+
+
+@pytest.mark.parametrize("second", ["example.com", "localhost"])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_two_host_headers_are_refused(raw, second, place):
+    hosts = ["Host: localhost", f"Host: {second}"]
+    lines = ["GET /_localaws/health HTTP/1.1", *(hosts if place == "after" else reversed(hosts)), "", ""]
+    status, body = _exchange(raw(), "\r\n".join(lines).encode())
+    assert (status, body) == (400, "The request has more than one host header.\n")
+
+
+def test_a_trailer_does_not_replace_a_header(raw):
+    data = (
+        b"POST /?Action=ListQueues HTTP/1.1\r\nHost: example.com\r\nOrigin: http://example.com\r\n"
+        b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: localhost\r\nX: y\r\n\r\n"
+    )
+    assert _exchange(raw(), data)[0] == 403
+    data = data.replace(b"Host: example.com\r\nOrigin: http://example.com", b"Host: localhost")
+    assert _exchange(raw(), data.replace(b"0\r\nHost: localhost", b"0\r\nHost: example.com"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "request_", [_health(connection="keep-alive"), b"POST /?Action=ListQueues HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+def test_more_requests_in_one_piece_than_may_wait_are_all_answered(raw, sqs, new_queue, request_):
+    """The first one waits, so that the others have to."""
+    body = json.dumps({"QueueUrl": new_queue(), "WaitTimeSeconds": 1})
+    head = f"Host: localhost\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: {len(body)}"
+    first = f"POST / HTTP/1.1\r\n{head}\r\n\r\n{body}"
+    count = 20 * MAX_PIPELINED
+    connection = raw()
+    sender = threading.Thread(target=connection.sendall, args=(first.encode() + request_ * count + _health(),))
+    sender.start()
+    answer = b""
+    while piece := connection.recv(65536):
+        answer += piece
+    sender.join()
+    assert answer.count(b"HTTP/1.1 200 OK") == count + 2
+
+
+def test_requests_after_a_closing_one_are_not_performed(raw, sqs, new_queue):
+    url = new_queue()
+    path = url[url.index("/", 8) :]
+    send = f"POST {path}?Action=SendMessage&MessageBody=x HTTP/1.1\r\nHost: localhost\r\n"
+    data = f"{send}Connection: close\r\nContent-Length: 0\r\n\r\n{send}Content-Length: 0\r\n\r\n"
+    assert _exchange(raw(), data.encode())[0] == 200
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert counts["ApproximateNumberOfMessages"] == "1"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2;x=",
+    ],
+    ids=["target", "header", "name", "trailer", "chunk extension"],
+)
+def test_a_head_that_never_ends_is_refused_while_it_arrives(raw, start):
+    """The client sends on until it is refused: the endpoint holds at most its limit and what one read brings."""
+    connection = raw()
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        connection.sendall(start)
+        while sent < 64 * MAX_HEAD_BYTES:
+            connection.sendall(b"x" * 4096)
+            sent += 4096
+    assert sent < 64 * MAX_HEAD_BYTES
+    with contextlib.suppress(ConnectionError):
+        assert connection.recv(100)[:13] in {b"HTTP/1.1 431 ", b"HTTP/1.1 400 "}
+
+
+@pytest.mark.parametrize("piece", [1_000, 16_384, 65_536, 1_000_000])
+def test_an_unfinished_head_is_never_held_beyond_its_limit(piece):
+    connection = HttpConnection(lambda _: None)
+    transport = FakeTransport()
+    connection.connection_made(transport)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+    fed = 0
+    while not transport.written:
+        connection.data_received(b"x" * piece)
+        fed += piece
+    assert transport.written.startswith(b"HTTP/1.1 431 ")
+    assert fed <= MAX_HEAD_BYTES + max(piece, 16_384)
+
+
+class FakeTransport:
+    def __init__(self):
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data):
+        self.written += data
+
+    def close(self):
+        self.is_closed = True
+
+    def is_closing(self):
+        return self.is_closed
+
+
+def test_a_client_that_never_reads_is_cut_off(monkeypatch):
+    monkeypatch.setattr(http, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.1)
+    with running_endpoint(EndpointConfig()) as endpoint:
+        port = int(endpoint.url.rpartition(":")[2])
+        sqs = client_of(endpoint, "sqs")
+        url = sqs.create_queue(QueueName="large", Attributes={"VisibilityTimeout": "0"})["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="x" * 1_000_000)
+        body = json.dumps({"QueueUrl": url})
+        head = f"Host: localhost\r\nX-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: {len(body)}"
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(f"POST / HTTP/1.1\r\n{head}\r\n\r\n{body}".encode() * 50)
+            deadline = time.monotonic() + 20
+            while endpoint._model.queue("large")._deliveries == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            while len(endpoint._connections) > 1:  # the SDK's own stays
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        sqs.close()

@@ -5,8 +5,8 @@ import http.client
 import pytest
 
 from infra.localaws.http import Request
-from infra.localaws.s3 import S3, is_for_s3
-from infra.localaws.server import running_endpoint
+from infra.localaws.s3 import S3
+from infra.localaws.server import _is_for_s3, running_endpoint
 from tests.localaws.lab import client_of
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=dummy/20260101/us-west-1/s3/aws4_request, SignedHeaders=host, Signature=0"
@@ -91,7 +91,7 @@ def test_a_host_that_is_not_loopback_is_refused(endpoint):
     [(SIGNED, True), (SIGNED.replace("/s3/", "/sqs/"), False), ("", False), ("s3/aws4_request", False)],
 )
 def test_a_request_is_for_s3_where_its_signature_says_so(authorization, answer):
-    assert is_for_s3(Request("GET", "/a/b", {"authorization": authorization}, b"")) is answer
+    assert _is_for_s3(Request("GET", "/a/b", {"authorization": authorization}, b"")) is answer
 
 
 def test_a_body_in_signed_chunks_is_refused_and_not_stored_as_it_stands():

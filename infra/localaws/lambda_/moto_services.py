@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from infra.localaws.http import Request, Response
+from infra.localaws.moto_loader import LOADING
 
 LOGS_TARGET: Final = "Logs_20140328."
 SQS_EXECUTION_POLICY: Final = "AWSLambdaSQSQueueExecutionRole"
@@ -46,7 +47,8 @@ class _Face:
 
     def _for_moto(self, request: Request) -> tuple[Any, str, Any]:
         """Return the request as a WSGI server would hand it to moto."""
-        from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads with the first request
+        with LOADING:
+            from moto.core.request import Request as MotoRequest  # noqa: PLC0415 - moto loads with the first request
 
         host = f"{self._service}.{self._region}.amazonaws.com"
         path, _, query = request.target.partition("?")
@@ -95,9 +97,10 @@ class Iam:
     def _load(self) -> Any:
         """Make moto's handler, with roles of this endpoint's own where moto has one set a process."""
         if self._backend is None:
-            from moto.iam.models import AWSManagedPolicy, IAMBackend  # noqa: PLC0415 - a quarter of a second
-            from moto.iam.models import aws_managed_policies_data as published  # noqa: PLC0415 - likewise
-            from moto.iam.responses import IamResponse  # noqa: PLC0415 - likewise
+            with LOADING:
+                from moto.iam.models import AWSManagedPolicy, IAMBackend  # noqa: PLC0415 - a quarter of a second
+                from moto.iam.models import aws_managed_policies_data as published  # noqa: PLC0415 - likewise
+                from moto.iam.responses import IamResponse  # noqa: PLC0415 - likewise
 
             self._backend = backend = IAMBackend("aws", self._account)
             data = json.loads(published)
@@ -162,8 +165,9 @@ class Logs:
 
     def _load(self) -> Any:
         if self._backend is None:
-            from moto.logs.models import LogsBackend  # noqa: PLC0415 - a fifth of a second
-            from moto.logs.responses import LogsResponse  # noqa: PLC0415 - likewise
+            with LOADING:
+                from moto.logs.models import LogsBackend  # noqa: PLC0415 - a fifth of a second
+                from moto.logs.responses import LogsResponse  # noqa: PLC0415 - likewise
 
             self._backend = LogsBackend(self._region, self._account)
             self._handler = type("Handler", (LogsResponse,), {"logs_backend": self._backend})

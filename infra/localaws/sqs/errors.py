@@ -4,7 +4,8 @@
 
     SqsError
     ├── InvalidParameterValue, MissingParameter, SerializationError,
-    │   InvalidAction, MissingAction, NoSuchVersion, MalformedQueryString                            (common errors)
+    │   InvalidAction, MissingAction, MissingAuthenticationToken, NoSuchVersion,
+    │   MalformedQueryString                                                                        (common errors)
     ├── QueueDoesNotExist, QueueNameExists, QueueDeletedRecently, PurgeQueueInProgress,
     │   ResourceNotFound                                                                            (queues)
     ├── InvalidAttributeName, InvalidAttributeValue, InvalidAddress                                 (requests)
@@ -88,6 +89,14 @@ class MissingAction(SqsError):  # noqa: N818 - AWS's name
 
     def __init__(self, message: str = "The request must contain the parameter Action.") -> None:
         super().__init__(message)
+
+
+class MissingAuthenticationToken(SqsError):  # noqa: N818 - AWS's name
+    """A request that changes something by another method than POST carries no signature."""
+
+    json_type = _COMMON + "MissingAuthenticationTokenException"
+    query_code = "MissingAuthenticationToken"
+    status = 403
 
 
 class NoSuchVersion(SqsError):  # noqa: N818 - AWS's name

@@ -29,12 +29,12 @@ class FastPath:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self.actions: Final[dict[bytes, Callable[[bytes], FastAnswer]]] = {
-            b"AmazonSQS.SendMessage": self._send,
-            b"AmazonSQS.SendMessageBatch": self._send_batch,
-            b"AmazonSQS.ReceiveMessage": self._receive,
-            b"AmazonSQS.DeleteMessage": self._delete,
-            b"AmazonSQS.DeleteMessageBatch": self._delete_batch,
+        self.actions: Final[dict[str, Callable[[bytes], FastAnswer]]] = {
+            "AmazonSQS.SendMessage": self._send,
+            "AmazonSQS.SendMessageBatch": self._send_batch,
+            "AmazonSQS.ReceiveMessage": self._receive,
+            "AmazonSQS.DeleteMessage": self._delete,
+            "AmazonSQS.DeleteMessageBatch": self._delete_batch,
         }
 
     # Each returns the JSON of the answer, or the wait that leads to it; None for a request that it does not take.

@@ -35,6 +35,18 @@ CONTENT_TYPE: Final = "text/xml"
 MAX_FIELDS: Final = 2_000
 """Fields of a form. The largest request of SQS, a batch with ten attributes a message, has some 400."""
 
+READS: Final = frozenset(
+    {
+        "GetQueueAttributes",
+        "GetQueueUrl",
+        "ListDeadLetterSourceQueues",
+        "ListMessageMoveTasks",
+        "ListQueueTags",
+        "ListQueues",
+    }
+)
+"""Actions that change nothing; a receive is none of them."""
+
 Form = dict[str, str]
 Tree = dict[str, Any]
 

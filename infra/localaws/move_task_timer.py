@@ -1,4 +1,4 @@
-"""Lets message move tasks go on while nobody calls."""
+"""Moves messages of message move tasks between requests."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _TICK: Final = 0.001
 """Seconds; the event loop's timers are no finer."""
 
 
-class Movers:
+class MoveTaskTimer:
     """A timer that is set whenever a move task has something to do.
 
     Args:

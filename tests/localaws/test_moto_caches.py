@@ -15,7 +15,7 @@ from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.moto_api._internal.moto_random import MotoRandom
 
 from infra.localaws.dynamodb import DynamoDb
-from infra.localaws.quicker import quicken
+from infra.localaws.moto_caches import quicken
 from infra.stack.paths import project_root
 from tests.localaws.plain_moto import ask
 
@@ -202,7 +202,7 @@ def test_every_seam_is_there_in_the_moto_that_is_installed():
         MotoRandom.get_random_string,
     }
     remembered = {seam for seam in replaced if hasattr(seam, "cache_info")}
-    ours = {seam for seam in replaced - remembered if seam.__module__ == "infra.localaws.quicker"}
+    ours = {seam for seam in replaced - remembered if seam.__module__ == "infra.localaws.moto_caches"}
     assert (len(remembered), len(ours)) == (2, 5)
 
 

@@ -1,0 +1,32 @@
+"""The log of the endpoint's own faults, which does not grow for ever."""
+
+import logging
+from typing import Final
+
+MAX_FAULTS: Final = 200
+"""Faults that are logged with their traceback, for one process; a client that repeats a request adds no more."""
+
+
+class FaultLog:
+    """Logs the first faults, says once that it logs no more, and counts the rest.
+
+    Attributes:
+        count: how many faults there were.
+    """
+
+    def __init__(self, most: int = MAX_FAULTS) -> None:
+        self.count = 0
+        self._most = most
+        self._log = logging.getLogger("infra.localaws")
+
+    def exception(self, sentence: str, *values: object) -> None:
+        """Log the exception that is being handled."""
+        self.count += 1
+        if self.count <= self._most:
+            self._log.exception(sentence, *(str(value)[:_SHOWN] for value in values))
+        if self.count == self._most:
+            self._log.error("The endpoint logs no more than %d faults; the next ones are not logged.", self._most)
+
+
+FAULTS: Final = FaultLog()
+_SHOWN: Final = 300

@@ -1,0 +1,39 @@
+"""Reads what a signature says: which service and region a request is for. Nothing here checks a signature."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from infra.localaws.http import Request
+
+MAX_SCOPE_CHARACTERS: Final = 400
+"""A credential scope: an access key of at most 128 characters, a date, a region and a service."""
+_PARTS: Final = 5
+
+
+class Scope(NamedTuple):
+    """The credential scope of a signature; each part is text as the client sent it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+    """
+
+    access_key: str
+    region: str
+    service: str
+
+
+def scope_of(request: Request) -> Scope | None:
+    """Return the scope in the ``Authorization`` header; None for a request that is not signed by version 4."""
+    _, found, rest = request.headers.get("authorization", "").partition("Credential=")
+    text = rest[:MAX_SCOPE_CHARACTERS].partition(",")[0].partition(" ")[0]
+    parts = text.rsplit("/", _PARTS - 1)
+    if not found or len(parts) != _PARTS or not parts[0] or not parts[1].isdecimal() or parts[4] != "aws4_request":
+        return None
+    return Scope(parts[0], parts[2], parts[3])
+
+
+def is_signed(request: Request, form: Mapping[str, str]) -> bool:
+    """Tell whether a request carries a signature, in its header or among the fields of its URL."""
+    return "Credential=" in request.headers.get("authorization", "") or not _SIGNATURES.isdisjoint(form)
+
+
+_SIGNATURES: Final = frozenset({"X-Amz-Signature", "Signature"})
