@@ -356,6 +356,12 @@ def test(c: Context, only: str = "", quick: bool = False, thorough: bool = False
 
 
 @task
+def docs(_: Context) -> None:
+    """Write the tables of scenarios into README.md and docs/scenarios, from the catalog."""
+    call("scenarios.commands.docs", "docs")
+
+
+@task
 def lint(c: Context) -> None:
     """Check style and formatting (ruff)."""
     _python(c, "ruff", "check")

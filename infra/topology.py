@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from infra.errors import InfraError
+
 # What all queues have: SQS's own defaults, but for the size, which is that of queues from before August 2025.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 DELAY = 0
@@ -177,3 +179,15 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)
+
+
+def topology_of(name: str) -> ScenarioTopology:
+    """Return the queue of a scenario.
+
+    Raises:
+        InfraError: the topology has no row of that name.
+    """
+    for row in TOPOLOGY:
+        if row.name == name:
+            return row
+    raise InfraError(f"The scenario {name} has no row in infra/topology.py; add one, so that it gets a queue.")

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 MAX_COUNT = 100_000
 
 Pace = Literal["fast", "slow"]
+#: The groups of scenarios, in the order of the tables.
+Theme = Literal[
+    "The same work, twice",
+    "A process dies or shuts down",
+    "Work that takes long",
+    "Work that fails",
+    "Order",
+    "Several systems, no transaction",
+    "Message contents",
+    "Load",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,9 @@ class Scenario:
     """One thing that can go wrong with queues, staged and judged.
 
     Attributes:
-        summary: one line for the table of scenarios.
+        summary: what it shows, one line for the tables of scenarios.
+        theme: the group of scenarios that it belongs to; None where no table lists it.
+        pattern: what protects from the failure, in a few words.
         pace: ``fast`` ends in seconds.
         run: the story; it holds a lab and never asks which tier it is in.
         invariants: what must hold of the history.
@@ -102,6 +115,8 @@ class Scenario:
     purge_seconds: float = 0.0
     delay_budget: float = inf
     gives_back: bool = False
+    theme: Theme | None = None
+    pattern: str = ""
 
     def parameters(self, given: Mapping[str, float | None], *, naive: bool = False) -> Parameters:
         """Return the defaults with what was given in their place, and what makes the naive twin of a naive run.

@@ -25,7 +25,7 @@ from infra.stack.paths import stack_paths
 from infra.stack.stacks import Stack, find_stack, temporary_stack, use_stack
 from infra.stack.target import Options, choose_target
 from infra.stack.workspace import open_workspace
-from infra.topology import TOPOLOGY
+from infra.topology import topology_of
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.checks.external_program import command_line, is_program
@@ -184,7 +184,7 @@ def _consumers_of(history: History) -> list[str]:
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     """Stage the story; return its history, and what was waited for in vain."""
 
-    entry = next(entry for entry in TOPOLOGY if entry.name == setup.scenario.name)
+    entry = topology_of(setup.scenario.name)
     missed = ""
     lab = SubprocessLab(setup, observer)
     try:

@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 
 from infra.config import ProgramConfig
-from infra.topology import TOPOLOGY
+from infra.topology import topology_of
 from scenarios.errors import DeadlineMissed, RequestError
 from scenarios.history import History
 from scenarios.lab import QueueInfo
@@ -143,5 +143,5 @@ def _drawn_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:
 def queue_of(scenario: Scenario) -> QueueInfo:
     """Return what the queue of a scenario is like, by the same topology and the same defaults as in the other tiers."""
     defaults = ProgramConfig()
-    entry = next(entry for entry in TOPOLOGY if entry.name == scenario.name)
+    entry = topology_of(scenario.name)
     return QueueInfo(defaults.visibility_timeout(entry), defaults.receive_count(entry), entry.fifo)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import InfraError
+from infra.topology import TOPOLOGY, topology_of
 from scenarios.catalog import all_scenarios
+from scenarios.commands.docs import tables
+from scenarios.errors import RequestError
 from tests.docs.pages import CHECKOUT, HISTORIES, SEED, pages, prose_of
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -68,16 +72,33 @@ def test_each_page_but_the_first_is_linked_from_another(page):
 
 
 @pytest.mark.parametrize("name", all_scenarios())
-def test_each_scenario_has_a_page_that_names_its_parameters_and_a_line_in_both_tables(name):
+def test_each_scenario_has_a_theme_a_pattern_and_a_page_that_names_its_parameters(name):
     page = f"docs/scenarios/{name}.md"
+    assert all_scenarios()[name].theme
+    assert all_scenarios()[name].pattern
     assert (CHECKOUT / page).is_file(), f"write {page}"
-    assert f"{name}.md" in links("docs/scenarios/README.md"), "give it a line in docs/scenarios/README.md"
     text = Path(CHECKOUT / page).read_text()
     named = {item.name for item in fields(all_scenarios()[name].defaults) if f"`{item.name}`" in text}
     assert named == {item.name for item in fields(all_scenarios()[name].defaults)}
     assert f"invoke scenario --name {name}" in text
     assert all_scenarios()[name].naive_twin.violation in text
-    assert f"`{name}`" in (CHECKOUT / "README.md").read_text(), "give it a line in README.md"
+
+
+def test_the_tables_of_scenarios_are_as_the_catalog_has_them():
+    for path, text in tables(CHECKOUT).items():
+        assert path.read_text() == text, f"`invoke docs` writes {path.name}"
+
+
+def test_a_page_without_a_place_for_its_table_is_refused(tmp_path):
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(RequestError, match="needs one place"):
+        tables(tmp_path)
+
+
+def test_each_scenario_has_a_row_in_the_topology_and_each_row_a_scenario():
+    assert sorted(row.name for row in TOPOLOGY) == sorted(all_scenarios())
+    with pytest.raises(InfraError, match="nowhere has no row"):
+        topology_of("nowhere")
 
 
 def test_the_index_says_how_the_commands_are_run():

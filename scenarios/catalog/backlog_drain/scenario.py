@@ -83,6 +83,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="backlog-drain",
     summary="messages pile up in an outage; several consumers drain at once, and let expire what is stale",
+    theme="Load",
+    pattern="freshness rule, idempotent under load",
     pace="fast",
     seconds=4,
     run=run,

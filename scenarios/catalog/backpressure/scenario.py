@@ -104,6 +104,8 @@ class Crew:
 SCENARIO = Scenario(
     name="backpressure",
     summary="a producer outruns the consumers; there are more of them until they keep up, and fewer when it is quiet",
+    theme="Load",
+    pattern="scale on backlog per consumer and on age",
     pace="slow",
     seconds=9,
     run=run,

@@ -39,6 +39,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="check-race",
     summary="two consumers meet between the check and the deed; a claim lets one of them through",
+    theme="The same work, twice",
+    pattern="check and claim in one conditional write",
     pace="fast",
     seconds=2,
     run=run,

@@ -54,6 +54,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="crash",
     summary="a consumer dies at each point of a message's way; another one finishes",
+    theme="A process dies or shuts down",
+    pattern="claim, complete, then delete",
     pace="fast",
     run=run,
     invariants=STANDARD,

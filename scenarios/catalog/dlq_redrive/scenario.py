@@ -51,6 +51,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="dlq-redrive",
     summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; nobody pays twice",
+    theme="Work that fails",
+    pattern="redrive after the fix, with a key that survives it",
     pace="fast",
     seconds=4.5,
     run=run,

@@ -46,6 +46,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="duplicates",
     summary="work outlives the visibility timeout, and the message is delivered again meanwhile",
+    theme="The same work, twice",
+    pattern="a lease that outlives the work",
     pace="fast",
     seconds=4.5,
     run=run,

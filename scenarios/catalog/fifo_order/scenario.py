@@ -37,6 +37,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="fifo-order",
     summary="a failure stops its message group and no other, and nothing overtakes within a group",
+    theme="Order",
+    pattern="stop the group, not the queue",
     pace="fast",
     seconds=2,
     run=run,

@@ -102,6 +102,8 @@ def gives_back(consumer: ConsumerHandle) -> Callable[[History], bool]:
 SCENARIO = Scenario(
     name="graceful-shutdown",
     summary="SIGTERM in the middle of a batch: what is in hand is finished, the rest is visible again at once",
+    theme="A process dies or shuts down",
+    pattern="finish, release, exit",
     pace="fast",
     seconds=4,
     run=run,

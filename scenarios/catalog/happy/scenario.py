@@ -38,6 +38,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="happy",
     summary="everything is done once and deleted, although the queue delivers twice",
+    theme="The same work, twice",
+    pattern="idempotent consumer",
     pace="fast",
     seconds=2,
     run=run,

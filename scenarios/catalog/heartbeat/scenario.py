@@ -78,6 +78,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="heartbeat",
     summary="work outlasts the visibility timeout, and extends it while it goes on",
+    theme="Work that takes long",
+    pattern="extend visibility and claim while at work",
     pace="fast",
     seconds=5,
     run=run,

@@ -55,6 +55,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="idempotency-key",
     summary="a call is done and its answer lost; the API knows the next one by its key, and does nothing again",
+    theme="Several systems, no transaction",
+    pattern="idempotency key",
     pace="fast",
     seconds=2,
     run=run,

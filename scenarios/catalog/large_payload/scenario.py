@@ -87,6 +87,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="large-payload",
     summary="a message refers to an object: uploads without a send, objects that are gone, and a death in between",
+    theme="Message contents",
+    pattern="upload, then send the reference",
     pace="fast",
     seconds=4.5,
     run=run,

@@ -63,6 +63,8 @@ def _received(messages: int) -> Callable[[History], bool]:
 SCENARIO = Scenario(
     name="noisy-neighbour",
     summary="one tenant floods the queue; the messages of the others are received before its backlog",
+    theme="Load",
+    pattern="fair queue by MessageGroupId",
     pace="fast",
     run=run,
     invariants=(*STANDARD, TENANT_STARVED),

@@ -58,6 +58,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="out-of-order",
     summary="an older update comes after a newer one; versions are compared, and the newer one stays",
+    theme="Order",
+    pattern="versions, compared in the write",
     pace="fast",
     seconds=2,
     run=run,

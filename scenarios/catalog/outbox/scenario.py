@@ -54,6 +54,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="outbox",
     summary="a change and its message are committed together; shop and relays die, and everything is told",
+    theme="Several systems, no transaction",
+    pattern="outbox and relay",
     pace="fast",
     seconds=2,
     run=run,

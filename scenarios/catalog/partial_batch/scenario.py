@@ -44,6 +44,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="partial-batch",
     summary="good messages and poison come in one batch, and each is deleted, or not, for itself",
+    theme="Work that fails",
+    pattern="an outcome for each message",
     pace="fast",
     run=run,
     invariants=(*STANDARD, REFUSED_AND_FORGOTTEN, DELETED_AGAIN),

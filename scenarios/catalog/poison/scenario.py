@@ -33,6 +33,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="poison",
     summary="what can never be done goes to the dead-letter queue; everything else is done",
+    theme="Work that fails",
+    pattern="dead-letter queue",
     pace="fast",
     run=run,
     invariants=STANDARD,

@@ -66,6 +66,8 @@ def _outage_is_over(seconds: float) -> Callable[[History, float], bool]:
 SCENARIO = Scenario(
     name="retry-backoff",
     summary="what fails in an outage is put off for longer each time, and is done when the outage is over",
+    theme="Work that fails",
+    pattern="backoff with jitter, kept by the queue",
     pace="fast",
     seconds=5.5,
     run=run,

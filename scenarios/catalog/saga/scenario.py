@@ -79,6 +79,8 @@ def _refusal(order: str, step: str) -> Fault:
 SCENARIO = Scenario(
     name="saga",
     summary="a step is refused and the others are undone, once and in reverse, although the coordinator dies meanwhile",
+    theme="Several systems, no transaction",
+    pattern="saga with compensations",
     pace="fast",
     seconds=2,
     run=run,

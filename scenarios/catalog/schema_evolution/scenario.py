@@ -70,6 +70,8 @@ def _all_are_answered(history: History) -> bool:
 SCENARIO = Scenario(
     name="schema-evolution",
     summary="two versions of producers and consumers are in flight together, and a message from the future is kept",
+    theme="Message contents",
+    pattern="tolerant reader, two-step change",
     pace="fast",
     seconds=4.5,
     run=run,

@@ -60,6 +60,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="side-effects",
     summary="a consumer dies between a side effect and its bookkeeping; the ledger keeps the next from repeating it",
+    theme="A process dies or shuts down",
+    pattern="check before doing, at the external system",
     pace="fast",
     seconds=2,
     run=run,

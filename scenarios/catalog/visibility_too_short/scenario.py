@@ -43,6 +43,8 @@ def run(lab: Lab) -> None:
 SCENARIO = Scenario(
     name="visibility-too-short",
     summary="work outlasts a guessed visibility timeout and is done twice; a timeout that covers the work holds",
+    theme="Work that takes long",
+    pattern="a timeout that covers the slowest day",
     pace="fast",
     seconds=4,
     run=run,
