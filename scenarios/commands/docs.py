@@ -14,7 +14,7 @@ from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios
 from scenarios.commands.options import command
 from scenarios.errors import RequestError
-from scenarios.history.files import write_atomically
+from infra.files import write_atomically
 from scenarios.model import Scenario, Theme
 
 _PLACE = re.compile(r"(<!-- scenarios -->\n).*?(<!-- /scenarios -->)", re.DOTALL)

@@ -278,9 +278,15 @@ class FaultInjector:
         return self._delayed_so_far(strike) + strike.step(DELAY_STEP) <= limit + SLACK
 
     def _spares_nobody_in_need(self, strike: Strike) -> bool:
-        # Who is only slow comes back, and may claim what its successor has just received: that is one receive more.
-        comes_back = int(strike.kind in (Kind.PAUSE, Kind.DELAY))
+        # A slow consumer comes back, and may claim what its successor has just received: that is one receive more.
+        comes_back = int(strike.kind in (Kind.PAUSE, Kind.DELAY)) + int(self._is_held_elsewhere(strike.process))
         return not strike.process.is_consumer or _affordable(strike.process, self._around.scripted_costs(), comes_back)
+
+    def _is_held_elsewhere(self, process: SimulatedProcess) -> bool:
+        """Tell whether a slow consumer still holds an earlier delivery of what a process has in hand."""
+        mine = {delivery.message_id for delivery in process.in_hand}
+        others = (other for other in self._around.consumers() if other is not process)
+        return any(delivery.message_id in mine for other in others for delivery in other.in_hand)
 
     def _whole_queue_has_receives_left(self, world: World) -> bool:
         scripted_costs = self._around.scripted_costs()
