@@ -60,6 +60,13 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         why="the failed message blocks its group until it is visible again",
     ),
     ScenarioTopology(
+        "head-given-back",
+        fifo=True,
+        visibility_timeout=10,
+        max_receive_count=10,
+        why="the first consumer holds its batch while one message takes long; what is given back costs a receive",
+    ),
+    ScenarioTopology(
         "side-effects",
         visibility_timeout=1,
         max_receive_count=5,
