@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
+from infra.files import write_atomically
 from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios
 from scenarios.commands.options import command
 from scenarios.errors import RequestError
-from infra.files import write_atomically
 from scenarios.model import Scenario, Theme
 
 _PLACE = re.compile(r"(<!-- scenarios -->\n).*?(<!-- /scenarios -->)", re.DOTALL)
