@@ -1,5 +1,6 @@
 """The judge: from a scenario and a history to a verdict, and its JSON form.
 
+    the wall clock was stepped meanwhile            inconclusive   exit 2
     an invariant is violated                        fail           exit 1
     none is, but a witness is missing               inconclusive   exit 2
     none is, but something was waited for in vain   inconclusive   exit 2
@@ -23,9 +24,12 @@ from scenarios.checks.witnesses import Evidence, Witness, duplicated_by_queue
 from scenarios.history import History
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
+from services.consumer.consumer import MAX_SKEW_PART
 
 #: The version of verdict.json; it changes when a reader of the last one would misread the new one.
 SCHEMA = 1
+#: Seconds of the wall. A step of the wall clock below the one is noise; above the other no run is judged.
+MIN_CLOCK_STEP, MAX_CLOCK_STEP = 0.01, 0.5
 
 
 class Outcome(StrEnum):
@@ -77,6 +81,8 @@ class Verdict:
         recovered: how many messages came out although no producer knew of their send.
         queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
             had a part in that, and each has to live with it.
+        clock_step: by how many seconds the wall clock was stepped during the run; 0 where it is no more than the
+            patterns allow for. Leases compare wall clocks, so nothing that came of it convicts a consumer.
     """
 
     scenario: Scenario
@@ -86,6 +92,7 @@ class Verdict:
     recovered: int
     not_judged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queue_duplicates: tuple[str, ...] = ()
+    clock_step: float = 0.0
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
@@ -100,6 +107,8 @@ class Verdict:
     @property
     def outcome(self) -> Outcome:
         """The verdict in one word."""
+        if self.clock_step:
+            return Outcome.INCONCLUSIVE
         if any(self.violations.values()):
             return Outcome.FAIL
         unjudged = self.conditions.strict and self.not_judged
@@ -160,6 +169,7 @@ class Verdict:
             "strict": conditions.strict,
             "queue_duplicates": list(self.queue_duplicates),
             "recovered": self.recovered,
+            "clock_step_seconds": self.clock_step,
             "missed_deadline": conditions.missed or None,
             "naive_twin": {"without": twin.without, "violation": twin.violation, "met": self.twin_met},
             "command": conditions.command,
@@ -180,7 +190,20 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         len(recovered(history)),
         not_judged,
         tuple(dict.fromkeys(history.name(record["message_id"]) for record in duplicated_by_queue(history))),
+        clock_step(history, conditions.speed),
     )
+
+
+def clock_step(history: History, speed: float) -> float:
+    """Return by how many seconds the wall clock was stepped during a run; 0 where it is no more than patterns allow.
+
+    Args:
+        history: of the run.
+        speed: how many of the lab's seconds a real one was.
+    """
+    allowed = min(MAX_SKEW_PART * history.facts.visibility_timeout / speed, MAX_CLOCK_STEP)
+    step = history.clock_change
+    return round(step, 3) if step > max(allowed, MIN_CLOCK_STEP) else 0.0
 
 
 def _reason(verdict: Verdict) -> str:
@@ -191,6 +214,11 @@ def _reason(verdict: Verdict) -> str:
             listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
             late = f" {verdict.conditions.missed}" if verdict.conditions.missed else ""
             return f"Violated: {listed}; for example {first.summary}{_of_the_queue(verdict)}{late}"
+        case Outcome.INCONCLUSIVE if verdict.clock_step:
+            return (
+                f"The wall clock of this machine was stepped by {verdict.clock_step:g} s during the run, and leases "
+                "compare it; keep it steady and run again."
+            )
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
             absent = (

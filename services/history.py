@@ -21,6 +21,13 @@ from typing import Any
 
 from services.operations import Operation, OperationFailed, plain
 
+#: The event that tells of the wall clock, and what it says: seconds since the epoch, less monotonic ones.
+CLOCK, OFFSET = "clock", "wall_minus_monotonic"
+#: Seconds. A smaller change is no step, but drift, or the time between two readings.
+CLOCK_STEP = 0.005
+#: Seconds that two readings may lie apart.
+CLOCK_NOISE = 0.001
+
 Record = dict[str, Any]
 Sink = Callable[[Record], None]
 
@@ -33,15 +40,24 @@ class Recorder:
         process: the process's name in the history.
         clock: monotonic seconds, comparable between the processes of one machine.
         context: what every invoke record says besides, for example the queue's name.
+        wall_clock: seconds since the epoch. Leases compare it, so the history says when it was stepped: by an event
+            ``clock`` at the beginning and after each step. None for a process without one.
     """
 
     def __init__(
-        self, sink: Sink, process: str, clock: Callable[[], float], context: Mapping[str, Any] | None = None
+        self,
+        sink: Sink,
+        process: str,
+        clock: Callable[[], float],
+        context: Mapping[str, Any] | None = None,
+        wall_clock: Callable[[], float] | None = None,
     ) -> None:
         self.process = process
         self._sink = sink
         self._clock = clock
         self._context = dict(context or {})
+        self._wall_clock = wall_clock
+        self._offset: float | None = None
         self._index = 0
         self._lock = threading.Lock()
 
@@ -77,11 +93,27 @@ class Recorder:
 
     def _write(self, kind: str, **rest: Any) -> int:
         with self._lock:
-            index = self._index
-            self._index += 1
-            time = round(self._clock(), 6)
-            self._sink({"time": time, "process": self.process, "index": index, "type": kind, **rest})
+            self._check_wall_clock()
+            return self._append(kind, rest)
+
+    def _append(self, kind: str, rest: Mapping[str, Any]) -> int:
+        index = self._index
+        self._index += 1
+        time = round(self._clock(), 6)
+        self._sink({"time": time, "process": self.process, "index": index, "type": kind, **rest})
         return index
+
+    def _check_wall_clock(self) -> None:
+        """Record by how much the wall clock is ahead of the monotonic one, if that has changed."""
+        if self._wall_clock is None:
+            return
+        before, wall, after = self._clock(), self._wall_clock(), self._clock()
+        if after - before > CLOCK_NOISE:
+            return  # the process stood still in between; the next record looks again
+        offset = wall - before
+        if self._offset is None or abs(offset - self._offset) > CLOCK_STEP:
+            self._offset = offset
+            self._append("event", {"event": CLOCK, OFFSET: round(offset, 6)})
 
 
 def nowhere(_record: Record) -> None:

@@ -32,6 +32,7 @@ from scenarios.history.records import (
     Record,
     SentMessage,
 )
+from services.history import CLOCK, OFFSET
 from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
 
 
@@ -388,6 +389,12 @@ class History:
         """The external system's own count of executions by key, read at the end; None where nobody read it."""
         read = self.events("ledger")
         return read[-1]["executions"] if read else None
+
+    @cached_property
+    def clock_change(self) -> float:
+        """By how many seconds of the wall the wall clock was moved during the run, as far as any process saw it."""
+        offsets = [record[OFFSET] for record in self.events(CLOCK)]
+        return max(offsets) - min(offsets) if offsets else 0.0
 
     @cached_property
     def states(self) -> Mapping[str, int] | None:

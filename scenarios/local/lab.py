@@ -106,7 +106,7 @@ class SubprocessLab:
         self._asked_to_end: set[str] = set()
         self._dead_letters: list[str] = []
         sink = append_to(self._files / f"{LAB}.jsonl")
-        self._recorder = Recorder(sink, LAB, time.monotonic)
+        self._recorder = Recorder(sink, LAB, time.monotonic, wall_clock=time.time)
         self._stack_resources = StackResources(
             setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl")
         )

@@ -16,10 +16,11 @@ from scenarios.checks.invariants import Violation
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
 from scenarios.history.events import ASKED_TO_END, SCALED
 from scenarios.verdict import Verdict
+from services.history import CLOCK
 from services.operations import OPERATIONS, Delete, Receive
 
 #: Events that say nothing which an operation or an exit does not say as well.
-_SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger", "payloads"})
+_SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger", "payloads", CLOCK})
 #: What the endpoint says and no client hears, about a message.
 _QUEUE_ACTS: Mapping[str, str] = {
     "expired": "the queue forgets {name}: its retention is over",

@@ -28,7 +28,7 @@ from scenarios.simulation.process import SimulatedProcess, Steps
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
 from scenarios.simulation.world import EPOCH, World
 from services.batches import BATCHES
-from services.consumer.consumer import LEASE_PART
+from services.consumer.consumer import LEASE_PART, MAX_SKEW_PART
 from services.injection import TIMEOUT, InjectedFault
 from services.operations import (
     ChangeVisibility,
@@ -44,8 +44,6 @@ from services.operations import (
     Send,
 )
 
-#: No wall clock is wrong by more than this part of the visibility timeout. Two may be wrong in opposite directions.
-LARGEST_SKEW = (1 - LEASE_PART) * 0.4
 #: Seconds that a lease must have left when a process goes on after a delay: for the requests on the way.
 SLACK = 0.08
 #: A delay lasts this part of the visibility timeout, for each step of its size.
@@ -308,7 +306,7 @@ class FaultInjector:
         if not leases:
             return wanted
         beat = process.program.heartbeat_seconds if process.program is not None else 0.0
-        margin = SLACK + beat + 2 * LARGEST_SKEW * strike.world.info.visibility_timeout
+        margin = SLACK + beat + 2 * MAX_SKEW_PART * strike.world.info.visibility_timeout
         if not beat:
             # A heartbeat keeps the lease while the story's own slow work goes on; without one, the lease must last.
             margin += sum(fault.seconds for fault in process.story_faults if fault.kind == "delay")
@@ -357,7 +355,7 @@ class Strike(NamedTuple):
     def skew(self) -> float:
         """Return the clock's error in seconds: ahead where the size is even, behind where it is odd."""
         part = (self.size // 2 + 1) / SIZES
-        return (1 - 2 * (self.size % 2)) * part * LARGEST_SKEW * self.world.info.visibility_timeout
+        return (1 - 2 * (self.size % 2)) * part * MAX_SKEW_PART * self.world.info.visibility_timeout
 
     @property
     def second_copies_are_harmless(self) -> bool:
@@ -470,7 +468,7 @@ def _has_receives_left(world: World, message: HeldMessage, scripted_costs: int, 
     timeout = world.info.visibility_timeout
     found_claimed = 0
     if claim is not None and not claim.completed:
-        outlives = claim.lease_expires_at / 1000 - EPOCH + LARGEST_SKEW * timeout - message.visible_at
+        outlives = claim.lease_expires_at / 1000 - EPOCH + MAX_SKEW_PART * timeout - message.visible_at
         # No longer than the settings say, than the claim was late, or than a copy's own delivery lasts: a consumer that
         # claims for longer than it should is not to be spared.
         longest = max(world.longest_lease, world.claims_late_by)

@@ -50,6 +50,9 @@ from services.payload import MalformedPayload, effect_key, parse_payload, sequen
 #: A claim made without a lease of its own ends when this part of the visibility timeout is over: a successor that
 #: receives the message the moment it is visible must not find it still held by the dead.
 LEASE_PART = 0.9
+#: No wall clock may be wrong by more than this part of the visibility timeout: two may be in opposite directions, and
+#: leases compare them. What is left of the margin is for the requests on the way.
+MAX_SKEW_PART = (1 - LEASE_PART) * 0.4
 #: Seconds between receives while the queue cannot be reached, doubling up to the last.
 BACKOFF = (0.1, 5.0)
 #: How often an entry that SQS could not delete for a reason of its own is tried in all.

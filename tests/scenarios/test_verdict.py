@@ -158,3 +158,40 @@ def test_a_name_like_none_is_answered_with_the_list():
 def test_parameters_with_which_the_story_cannot_be_told_are_refused(given, sentence):
     with pytest.raises(RequestError, match=sentence):
         find_scenario("crash").parameters(given)
+
+
+def with_clock(told, *offsets):
+    """Have processes tell of a wall clock that was set like this during the run."""
+    for number, offset in enumerate(offsets):
+        told.event(f"c-{number % 2}", "clock", wall_minus_monotonic=1000.0 + offset)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("offsets", "timeout", "speed", "steady"),
+    [
+        ((0.0, 0.0), 10.0, 1.0, True),
+        ((0.0, 0.39), 10.0, 1.0, True),
+        ((0.0, 0.41), 10.0, 1.0, False),
+        ((0.0, -0.41), 10.0, 1.0, False),
+        ((0.0, -1.0, 0.0), 30.0, 1.0, False),
+        ((0.0, 60.0), 900.0, 1.0, False),
+        ((0.0, 0.04), 10.0, 20.0, False),
+        ((0.0, 0.01), 10.0, 20.0, True),
+    ],
+)
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_a_step_of_the_wall_clock_convicts_nobody_and_acquits_nobody(spoiled, offsets, timeout, speed, steady):
+    told = Told(visibility_timeout=timeout)
+    told.send("a")
+    told.handle("c", "a")
+    if spoiled:
+        told.effect("d", "a", executions=2)
+    told.ledger(a=1 + spoiled)
+    verdict = judge(scenario(SEEN), with_clock(told, *offsets).history, conditions(speed=speed))
+    if steady:
+        assert verdict.outcome is (Outcome.FAIL if spoiled else Outcome.PASS)
+        assert verdict.as_json()["clock_step_seconds"] == 0.0
+    else:
+        assert verdict.outcome is Outcome.INCONCLUSIVE
+        assert verdict.reason.startswith("The wall clock of this machine was stepped by ")

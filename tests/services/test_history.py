@@ -1,0 +1,83 @@
+"""The recorder: what it writes, and what it notices of the clock."""
+
+import json
+import os
+
+import pytest
+
+from services import operations as op
+from services.history import CLOCK_STEP, Recorder, append_to
+
+
+class Clocks:
+    def __init__(self):
+        self.monotonic = 5.0
+        self.offset = 1000.0
+        self.stands_still = 0.0
+
+    def read(self):
+        return self.monotonic
+
+    def read_wall(self):
+        self.monotonic += self.stands_still
+        return self.monotonic + self.offset
+
+
+@pytest.fixture
+def recorded():
+    clocks, records = Clocks(), []
+    recorder = Recorder(records.append, "me", clocks.read, wall_clock=clocks.read_wall)
+    return recorder, clocks, records
+
+
+def offsets(records):
+    return [record["wall_minus_monotonic"] for record in records if record.get("event") == "clock"]
+
+
+def test_the_first_record_is_of_the_clock(recorded):
+    recorder, _, records = recorded
+    recorder.event("started")
+    assert [(record["index"], record["event"]) for record in records] == [(0, "clock"), (1, "started")]
+    assert offsets(records) == [1000.0]
+
+
+@pytest.mark.parametrize("step", [-60.0, -1.0, 1.0, 60.0, 2 * CLOCK_STEP])
+def test_a_step_of_the_wall_clock_is_recorded_once(recorded, step):
+    recorder, clocks, records = recorded
+    recorder.event("started")
+    clocks.offset += step
+    invocation = recorder.invoke(op.CheckTables())
+    recorder.ok(invocation, op.CheckTables(), None)
+    assert offsets(records) == [1000.0, pytest.approx(1000.0 + step)]
+    assert records[-1]["invocation"] == records[-2]["index"] == invocation
+
+
+def test_time_that_passes_and_drift_are_no_step(recorded):
+    recorder, clocks, records = recorded
+    for _ in range(10):
+        clocks.monotonic += 100.0
+        clocks.offset += CLOCK_STEP / 20
+        recorder.event("alive")
+    assert len(offsets(records)) == 1
+
+
+def test_a_process_that_stands_still_between_two_readings_is_no_step(recorded):
+    recorder, clocks, records = recorded
+    recorder.event("started")
+    clocks.stands_still = 3.0
+    recorder.event("stopped")
+    clocks.stands_still = 0.0
+    recorder.event("goes on")
+    assert offsets(records) == [1000.0]
+
+
+def test_a_line_of_which_the_disk_takes_a_part_is_written_to_its_end(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr("os.write", lambda descriptor, data: real(descriptor, data[:7]))
+    append_to(tmp_path / "h.jsonl")({"event": "x" * 100})
+    assert json.loads((tmp_path / "h.jsonl").read_text()) == {"event": "x" * 100}
+
+
+def test_a_history_is_its_owners_alone(tmp_path):
+    append_to(tmp_path / "h.jsonl")({})
+    assert (tmp_path / "h.jsonl").stat().st_mode & 0o777 == 0o600
