@@ -357,7 +357,7 @@ def test(c: Context, only: str = "", quick: bool = False, thorough: bool = False
 
 @task
 def docs(_: Context) -> None:
-    """Write the tables of scenarios into README.md and docs/scenarios, from the catalog."""
+    """Write the tables of scenarios and variables into README.md and docs, from their declarations."""
     call("scenarios.commands.docs", "docs")
 
 

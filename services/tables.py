@@ -1,19 +1,13 @@
-"""The tables of variables in docs/services.md, made from the options' declarations.
-
-``python -m services.tables`` writes them.
-"""
+"""The tables of variables in docs/services.md, made from the options' declarations; ``invoke docs`` writes them."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from services.consumer.settings import ConsumerFaults, ConsumerSettings
 from services.variables import markdown_table
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "services.md"
-#: Each table, by the name that its marks on the page bear.
+#: Each table, by the name in the comments around it.
 TABLES: Mapping[str, str] = {
     "consumer variables": markdown_table(ConsumerSettings, leave_out=ConsumerFaults),
     "fault variables": markdown_table(ConsumerFaults),
@@ -21,26 +15,16 @@ TABLES: Mapping[str, str] = {
 
 
 def with_tables(text: str) -> str:
-    """Return a page with its tables as they should be: what stands between the marks of each is replaced.
+    """Return a page with its tables as they should be: what stands between the comments of each is replaced.
 
     Raises:
-        ValueError: the page has no marks for one of them.
+        ValueError: the page has no place for one of them.
     """
     for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, begun, rest = text.partition(begin)
         _, ended, after = rest.partition(end)
         if not (begun and ended):
             raise ValueError(f"The page has no place for the table {name!r}; give it one with {begin} and {end}.")
         text = f"{before}{begin}\n{table}\n{end}{after}"
     return text
-
-
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(with_tables(PAGE.read_text()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

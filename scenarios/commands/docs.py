@@ -1,4 +1,4 @@
-"""``invoke docs``: write the tables of scenarios into README and docs, from the catalog.
+"""``invoke docs``: write the tables of scenarios and of variables into README and docs, from their declarations.
 
 A table stands between two comments, ``<!-- scenarios -->`` and ``<!-- /scenarios -->``. What stands there is replaced.
 """
@@ -16,13 +16,14 @@ from scenarios.catalog import all_scenarios
 from scenarios.commands.options import command
 from scenarios.errors import RequestError
 from scenarios.model import Scenario, Theme
+from services.tables import with_tables
 
 _PLACE = re.compile(r"(<!-- scenarios -->\n).*?(<!-- /scenarios -->)", re.DOTALL)
 
 
 @command
 def docs() -> int:
-    """Write the tables into README.md and docs/scenarios/README.md; return the exit code."""
+    """Write the tables into README.md, docs/scenarios/README.md and docs/services.md; return the exit code."""
     for path, text in tables(project_root()).items():
         changed = text != path.read_text(encoding="utf-8")
         if changed:
@@ -32,14 +33,18 @@ def docs() -> int:
 
 
 def tables(root: Path) -> dict[Path, str]:
-    """Return, by path, each page that holds a table, with the table as the catalog has it.
+    """Return, by path, each page that holds a table, with the table as it is declared.
 
     Raises:
         RequestError: a page has no place for its table.
     """
     listed = tuple(all_scenarios().values())
     pages = {root / "README.md": _overview(listed), root / "docs" / "scenarios" / "README.md": _patterns(listed)}
-    return {path: _placed(path, "\n".join(lines)) for path, lines in pages.items()}
+    services = root / "docs" / "services.md"
+    return {
+        **{path: _placed(path, "\n".join(lines)) for path, lines in pages.items()},
+        services: with_tables(services.read_text(encoding="utf-8")),
+    }
 
 
 def _placed(path: Path, table: str) -> str:

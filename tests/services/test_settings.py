@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,9 @@ from services.consumer.settings import ConsumerSettings
 from services.errors import ConfigurationError
 from services.faults import Fault
 from services.settings import ServiceSettings, read_settings
-from services.tables import PAGE, TABLES, with_tables
+from services.tables import TABLES, with_tables
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "services.md"
 QUEUE = "http://127.0.0.1:4566/000000000000/q"
 
 
@@ -174,7 +176,7 @@ def test_a_module_that_cannot_be_imported_is_one_sentence(tmp_path, monkeypatch,
 
 
 def test_the_page_has_the_variables_as_they_are_declared():
-    assert PAGE.read_text() == with_tables(PAGE.read_text()), "run `python -m services.tables`"
+    assert PAGE.read_text() == with_tables(PAGE.read_text()), "run `invoke docs`"
 
 
 def test_a_page_whose_table_was_edited_is_found_out():
@@ -187,3 +189,8 @@ def test_every_variable_has_a_meaning_and_stands_in_one_table():
     in_tables = [name for table in TABLES.values() for name in re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)]
     assert sorted(in_tables) == sorted(declared)
     assert all(field.description for field in ConsumerSettings.model_fields.values())
+
+
+def test_a_page_without_a_place_for_a_table_is_refused():
+    with pytest.raises(ValueError, match="no place for the table 'fault variables'"):
+        with_tables(PAGE.read_text().replace("<!-- /fault variables -->", ""))
