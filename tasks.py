@@ -299,6 +299,44 @@ def explore(
     )
 
 
+@task(
+    help={
+        "consumer": "the program, such as 'node my.js'",
+        "count": "messages of each run (default 2)",
+        "seed": "repeat a sweep (default: a new one)",
+        "jobs": "runs at a time (default: three for each core)",
+        "faults": "of kill-before, kill-after, reply-lost, throttled, late-reply; separated by commas (default: all)",
+        "only": "strike only requests whose name holds this text, such as Delete#1",
+        "json": AS_JSON,
+    }
+)
+def sweep(
+    _: Context,
+    consumer: str | None = None,
+    count: str = "",
+    seed: str = "",
+    jobs: str = "",
+    faults: str = "",
+    only: str = "",
+    json: bool = False,
+) -> None:
+    """Strike each request of a program with each fault, each in a run of its own; one table of verdicts.
+
+    Exit code: 0 where all pass, 1 where one fails, 2 where none does and one shows nothing.
+    """
+    call(
+        "scenarios.commands.sweep",
+        "sweep",
+        consumer=consumer,
+        count=count,
+        seed=seed,
+        jobs=jobs,
+        faults=faults,
+        only=only,
+        json=json,
+    )
+
+
 @task(help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
 def replay(_: Context, run: str, json: bool = False) -> None:
     """Let a simulated run happen again, and compare it byte for byte."""

@@ -92,6 +92,9 @@ class Scenario:
         purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
         delay_budget: seconds by which random faults of the simulated tier may delay the scenario in all; finite where
             the pattern promises a time.
+        topology: the row of the topology whose queue and tables it uses; empty for the one of its own name.
+        tolerates_exits: a program that ends by itself does not end the run: another one takes over, as where a
+            supervisor restarts it.
         gives_back: its story asks a consumer to end that holds messages. They go back, which costs each a receive; the
             simulated tier sets it aside until then.
     """
@@ -117,6 +120,13 @@ class Scenario:
     gives_back: bool = False
     theme: Theme | None = None
     pattern: str = ""
+    topology: str = ""
+    tolerates_exits: bool = False
+
+    @property
+    def resources(self) -> str:
+        """The name of the topology's row that it uses."""
+        return self.topology or self.name
 
     def parameters(self, given: Mapping[str, float | None], *, naive: bool = False) -> Parameters:
         """Return the defaults with what was given in their place, and what makes the naive twin of a naive run.

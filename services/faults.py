@@ -47,7 +47,8 @@ class Fault:
             ``partial-failure`` (some entries of a batch are not done, under an overall success).
         operation: the operation's class name.
         point: for a crash, whether the operation is not begun (``before``), done without a record of it (``during``),
-            or done and recorded (``after``).
+            or done and recorded (``after``). For a delay ``during`` means that the operation is done at once, and its
+            caller hears so later; any other point delays the operation itself.
         nth: counts the operations that match, from 1; 0 for every one.
         where: facts that a message of the operation must have.
         seconds: how long a delay lasts.
@@ -130,7 +131,7 @@ class FaultPlan:
 
 
 def _stage(fault: Fault) -> Stage:
-    if fault.kind == "reply-lost" or (fault.kind == "crash" and fault.point == "during"):
+    if fault.kind == "reply-lost" or (fault.kind in ("crash", "delay") and fault.point == "during"):
         return "reply"
     return "after" if fault.kind == "crash" and fault.point == "after" else "before"
 

@@ -11,11 +11,29 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from scenarios.errors import RequestError
+from services.operations import Mark, Operation
 
 #: The operations that every consumer does in the open: those of the queue, and those of the external system.
 SEEN = frozenset({"Receive", "Delete", "ChangeVisibility", "Send", "LookUpSideEffect", "PerformSideEffect"})
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRequest(Operation, part="program", mark=Mark("other request", "other", "store")):
+    """A request of a program's that is neither about its queue's messages nor about the ledger.
+
+    Attributes:
+        service: such as ``dynamodb``.
+        action: such as ``UpdateItem``; of other protocols the HTTP method.
+        resource: the name of the table, queue or path.
+    """
+
+    service: str
+    action: str
+    resource: str
+
 
 _CLASS = re.compile(r"\w+(\.\w+)*:\w+")
 

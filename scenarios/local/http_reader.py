@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.operations import (
@@ -81,6 +81,7 @@ class Surroundings:
         business_field: the payload field by which a side effect is known; empty for the payload's ``id``.
         max_messages: it is handed no more at once, whatever it asks for.
         message_limit: it is done after so many messages; 0 is never.
+        roles: what queues and tables are for, by their names, which differ from stack to stack.
     """
 
     queue: str
@@ -89,6 +90,7 @@ class Surroundings:
     business_field: str = ""
     max_messages: int = 10
     message_limit: int = 0
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reader:

@@ -428,7 +428,7 @@ class SubprocessLab:
         )
         if self._programs is not None and name in self._programs:
             may_end = name in self._asked_to_end or self._programs.is_done(name)
-            fine = may_end and code in ENDED_BY_SIGTERM
+            fine = (may_end and code in ENDED_BY_SIGTERM) or self._setup.scenario.tolerates_exits
         else:
             fine = code == 0
         if fine or killed_by_fault or ended_while_starting:

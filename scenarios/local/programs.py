@@ -96,6 +96,12 @@ class Programs:
             settings.get("business_idempotency_field", ""),
             settings.get("max_messages", 1),
             settings.get("message_limit", 0),
+            {
+                resources.queue_name: "queue",
+                resources.dead_letter_queue_name: "dead-letter-queue",
+                resources.status_table: "status-table",
+                resources.side_effects_table: "side-effects-table",
+            },
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, {"queue": resources.queue_name})

@@ -14,12 +14,14 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
+from scenarios.checks.external_program import OtherRequest
 from scenarios.local.http_reader import (
+    DYNAMODB,
     SQS,
     BreaksContractError,
     Reader,
@@ -33,6 +35,7 @@ from scenarios.local.observed_exchange import GoneError, Request, Response, Serv
 from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
+from services.injection import TIMEOUT
 from services.operations import LookUpSideEffect, Operation, OperationFailed, Receive
 
 #: Below this path a program without a DynamoDB client causes its side effects.
@@ -109,7 +112,9 @@ class RecordingProxy:
             self.complaint = self.complaint or str(error)
             return _refusal(request, "ValidationException", f"This program {error}.", 400)
         if reading is None:
-            return self.forward(request, request.body)
+            reading = Reading(
+                other_request(request, self.program.around.roles), request.body, lambda data: (None, data)
+            )
         if isinstance(reading.operation, Receive):
             if not self.asked:
                 self.asked = True
@@ -130,6 +135,9 @@ class RecordingProxy:
         try:
             driver.perform(reading.operation)
         except OperationFailed as error:
+            if error.code == TIMEOUT:
+                # The lost reply: the connection is closed without an answer.
+                raise GoneError from None
             return step.response or _injected(request, error)
         return step.given
 
@@ -196,7 +204,7 @@ class _Step:
         told = self.response = self.tap.forward(self.request, self.reading.body)
         # Whoever has gone has not seen the answer: as after a crash, the operation's outcome is nobody's knowledge.
         self.request.check()
-        if told.status != http.client.OK:
+        if told.status >= http.client.BAD_REQUEST:
             raise _as_failure(told)
         result, body = self.reading.answer(told.body)
         headers = told.headers
@@ -244,6 +252,21 @@ class _Shared:
         """See :class:`services.injection.FaultSource`."""
         with self._lock:
             return list(self._plan.after(operation, result))
+
+
+def other_request(request: Request, roles: Mapping[str, str]) -> OtherRequest:
+    """Return what a request that is the program's own is about, as far as it says so."""
+    service, dot, action = request.headers.get("x-amz-target", "").partition(".")
+    if not dot:
+        return OtherRequest("http", request.method, urlsplit(request.path).path)
+    try:
+        document = json.loads(request.body or b"{}")
+        named = next((str(document[name]) for name in ("TableName", "QueueUrl", "QueueName") if name in document), "")
+    except (ValueError, TypeError, RecursionError):
+        named = ""
+    known = {SQS: "sqs", DYNAMODB: "dynamodb"}
+    name = named.rstrip("/").rpartition("/")[2]
+    return OtherRequest(known.get(service + dot, service.lower()), action, roles.get(name, name))
 
 
 def _as_failure(response: Response) -> OperationFailed:

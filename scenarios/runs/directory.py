@@ -66,4 +66,8 @@ def only_run(lock: Path, scenario: str, stack: str) -> Iterator[None]:
             raise BusyError(
                 f"Another run of {scenario} is at work on the stack {stack}; wait for its end, or name another --stack."
             ) from None
-        yield
+        try:
+            yield
+        finally:
+            # A process that is being started elsewhere at this moment holds a copy of the file, and with it the lock.
+            fcntl.flock(file, fcntl.LOCK_UN)

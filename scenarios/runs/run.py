@@ -141,7 +141,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             consumer=plan.consumer,
             producer=plan.producer,
             stack=stack,
-            resources=stack.scenario(scenario.name),
+            resources=stack.scenario(scenario.resources),
             fresh=environment.fresh,
             directory=directory,
             births=environment.births,
@@ -184,7 +184,7 @@ def _consumers_of(history: History) -> list[str]:
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     """Stage the story; return its history, and what was waited for in vain."""
 
-    entry = topology_of(setup.scenario.name)
+    entry = topology_of(setup.scenario.resources)
     missed = ""
     lab = SubprocessLab(setup, observer)
     try:

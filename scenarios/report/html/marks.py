@@ -181,6 +181,8 @@ def words_of(history: History, call: Call) -> str:
         case "WriteState":
             said = f"{arguments['entity']} version {arguments['version']}"
             said += f": refused, version {result['version']} is there" if result and not result["took"] else ""
+        case "OtherRequest":
+            said = " ".join(filter(None, (arguments["service"], arguments["action"], arguments["resource"])))
         case _:
             said = history.name_of_key(arguments["key"]) if "key" in arguments else ""
             said += f": {result}" if isinstance(result, bool | int) else ""

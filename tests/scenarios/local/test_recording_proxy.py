@@ -44,12 +44,18 @@ class Place:
 
     def __init__(self, endpoint, name, faults, limit):
         self.queue = name
+        self.endpoint = endpoint.url
         self.sqs = aws_client("sqs", endpoint_url=endpoint.url, region="us-west-1")
         self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         self.records = []
         self.killed = threading.Event()
         self.tap = RecordingProxy(
-            Program("mine", Surroundings(name, LEDGER, message_limit=limit), FaultPlan(faults), self.killed.set),
+            Program(
+                "mine",
+                Surroundings(name, LEDGER, message_limit=limit, roles={name: "queue"}),
+                FaultPlan(faults),
+                self.killed.set,
+            ),
             endpoint.url,
             Recorder(self.records.append, "mine", clock, {"queue": name}),
         )
@@ -187,6 +193,42 @@ def test_a_side_effect_that_fails_is_not_for_an_sdk_to_repeat_and_a_queue_that_f
     assert here.perform("error")[0] == 200
 
 
+def test_a_lost_reply_is_a_closed_connection_after_the_work_was_done(place):
+    here = place(Fault("reply-lost", "PerformSideEffect"))
+    here.send("lost reply")
+    here.ask_queue("ReceiveMessage")
+    with pytest.raises((OSError, urllib.error.URLError)):
+        here.perform("lost reply")
+    assert [effect.status for effect in here.history.effects] == ["unknown"]
+    assert here.perform("lost reply")[1]["Attributes"]["executions"] == {"N": "2"}
+
+
+def test_a_late_reply_is_work_that_is_done_at_once(place):
+    here = place(Fault("delay", "PerformSideEffect", "during", seconds=DEADLINE))
+    here.send("late reply")
+    here.ask_queue("ReceiveMessage")
+    outcomes = []
+
+    def ask():
+        try:
+            here.perform("late reply")
+        except OSError as error:
+            outcomes.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    until(lambda: here.history.faults)
+    # The reply is held back for longer than this takes.
+    ledger = aws_client("dynamodb", endpoint_url=here.endpoint, region="us-west-1")
+    item = ledger.get_item(TableName=LEDGER, Key={"message_id": {"S": "late reply"}})["Item"]
+    ledger.close()
+    assert item["executions"] == {"N": "1"}
+    assert [effect.status for effect in here.history.effects] == ["unknown"]
+    here.tap.close()
+    asking.join()
+    assert outcomes
+
+
 def test_an_answer_that_is_an_error_is_recorded_and_passed_on(place):
     here = place()
     status, told = here.ask_queue("DeleteMessage", ReceiptHandle="nonsense")
@@ -234,7 +276,15 @@ def test_what_nobody_could_judge_is_refused_and_told_to_the_lab(place):
 def test_the_rest_of_aws_is_the_programs_own(place):
     here = place()
     assert here.ask("DynamoDB_20120810.ListTables")[1]["TableNames"] == [LEDGER]
-    assert here.records == []
+    assert here.ask_queue("GetQueueAttributes", AttributeNames=["QueueArn"])[0] == 200
+    assert here.ask("DynamoDB_20120810.GetItem", TableName="none", Key={"message_id": {"S": "x"}})[0] == 400
+    seen = here.history.calls("OtherRequest")
+    assert [(call.arguments["service"], call.arguments["action"], call.arguments["resource"]) for call in seen] == [
+        ("dynamodb", "ListTables", ""),
+        ("sqs", "GetQueueAttributes", "queue"),
+        ("dynamodb", "GetItem", "none"),
+    ]
+    assert [call.status for call in seen] == ["ok", "ok", "fail"]
     assert here.tap.complaint == ""
 
 

@@ -1,0 +1,178 @@
+"""``invoke sweep``: strike each request of a program with each fault, and print one table of verdicts."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from scenarios.commands.options import (
+    Number,
+    check_consumer,
+    chosen_seed,
+    command,
+    print_json,
+    termination_as_exit,
+    whole,
+)
+from scenarios.commands.output import make_console, short
+from scenarios.errors import RequestError
+from scenarios.report.html import REPORT
+from scenarios.runs.sweep import KINDS, MOST_AT_A_TIME, Entry, Sweep, SweepRequest
+from scenarios.runs.sweep import sweep as run_sweep
+from scenarios.verdict import Outcome
+
+#: The most messages of one run: more of them teach nothing new, and each adds its requests to the table.
+MOST_MESSAGES = 50
+
+_CELLS = {
+    Outcome.PASS: Text("pass", style="green"),
+    Outcome.FAIL: Text("FAIL", style="bold red"),
+    Outcome.INCONCLUSIVE: Text("?", style="yellow"),
+}
+
+
+@command
+def sweep(
+    *,
+    consumer: str | None = None,
+    count: Number = None,
+    seed: Number = None,
+    jobs: Number = None,
+    faults: str | None = None,
+    only: str | None = None,
+    json: bool = False,
+) -> int:
+    """Strike each request of a program with each fault; print the table, and return the exit code.
+
+    Args:
+        consumer: the program's command line.
+        count: messages of each run; None for 2.
+        seed: None draws one.
+        jobs: runs at a time; None for as many as suit the machine.
+        faults: the faults, separated by commas; None for all.
+        only: strike only requests whose name holds this text.
+        json: print nothing but the table as JSON; progress goes to standard error.
+    """
+    program = check_consumer(consumer)
+    if not program:
+        raise RequestError("Which program? Give --consumer, such as --consumer 'node my.js'.")
+    request = SweepRequest(
+        program,
+        kinds=_kinds(faults),
+        count=whole("--count", count, 1, MOST_MESSAGES) or 2,
+        seed=chosen_seed(seed),
+        jobs=whole("--jobs", jobs, 1, MOST_AT_A_TIME),
+        only=only or "",
+    )
+    with termination_as_exit(), _Shown(make_console(stderr=json), request) as shown:
+        found = run_sweep(request, shown)
+    if json:
+        print_json(found.as_json())
+    else:
+        print_sweep(make_console(), found)
+    return found.exit_code
+
+
+def _kinds(faults: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in (faults or "").split(",") if name.strip())
+    for name in names:
+        if name not in KINDS:
+            raise RequestError(f"--faults knows no {name!r}; it takes {', '.join(KINDS)}, separated by commas.")
+    return tuple(dict.fromkeys(names)) or tuple(KINDS)
+
+
+class _Shown:
+    """Shows how a sweep goes (see :class:`scenarios.runs.sweep.SweepObserver`); a context manager."""
+
+    def __init__(self, console: Console, request: SweepRequest) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._task = self._bar.add_task("runs", total=None)
+        self._print(f"sweep of {request.consumer}, seed {request.seed}")
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def stage(self, text: str) -> None:
+        """Say what comes next."""
+        self._print(text)
+
+    def begins(self, points: int, runs: int) -> None:
+        """Say how much there is to do."""
+        self._print(f"the program makes {points} requests: {runs} runs")
+        self._bar.update(self._task, total=runs)
+
+    def ended(self, entry: Entry) -> None:
+        """Show a run that is over."""
+        self._bar.advance(self._task)
+        if not self._console.is_terminal or entry.outcome != Outcome.PASS:
+            what = f"{entry.kind} at {entry.point.name}" if entry.point else "no fault"
+            self._print(f"{entry.outcome.upper():12}  {what}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(f"{time.monotonic() - self._began:6.1f} s  {line}"), soft_wrap=True)
+
+
+def print_sweep(console: Console, found: Sweep) -> None:
+    """Print the table, the first violation with its report, and how to repeat it."""
+    kinds = found.request.kinds
+    cells = {(entry.point.name, entry.kind): entry for entry in found.entries if entry.point}
+    console.print()
+    if cells:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for heading in ("request", *kinds):
+            table.add_column(heading, no_wrap=heading != "request", overflow="fold")
+        for name in dict.fromkeys(name for name, _ in cells):
+            table.add_row(name, *(_cell(cells.get((name, kind))) for kind in kinds))
+        console.print(table)
+        console.print()
+    outcomes = [entry.outcome for entry in found.entries]
+    failed, open_ = outcomes.count("fail"), sum(outcome in ("inconclusive", "none") for outcome in outcomes)
+    word = "FAIL" if failed else "INCONCLUSIVE" if open_ else "PASS"
+    said = f"{word}  {len(outcomes)} runs: {outcomes.count('pass')} pass, {failed} fail, {open_} show nothing"
+    console.print(Text(f"{said}; in {found.seconds:.1f} s"))
+    for entry in found.entries:
+        if entry.outcome in ("none", "inconclusive"):
+            where = f"{entry.kind} at {entry.point.name}" if entry.point else "no fault"
+            why = entry.result.verdict.reason if entry.result else entry.error
+            console.print(Text(f"shows nothing: {where}: {why}"), soft_wrap=True)
+    first = found.first_violation
+    if first and first.result:
+        where = f"{first.kind} at {first.point.name}" if first.point else "no fault at all"
+        console.print(Text(f"first violation: {where}: {first.result.verdict.reason}"), soft_wrap=True)
+        for name, lines in first.result.logs.items():
+            console.print(Text("\n".join([f"the end of {name}'s log:", *(f"  | {line}" for line in lines)])))
+        console.print(Text(f"report   {short(first.result.directory / REPORT)}"), soft_wrap=True)
+        console.print(Text(f"again    {first.result.verdict.conditions.command}"), soft_wrap=True)
+    console.print(Text(f"table    {short(found.directory)}/sweep.json"), soft_wrap=True)
+
+
+def _cell(entry: Entry | None) -> Text:
+    if entry is None or entry.result is None:
+        return Text("none", style="yellow")
+    verdict = entry.result.verdict
+    cell = _CELLS[verdict.outcome].copy()
+    violated = [name for name, found in verdict.violations.items() if found]
+    if violated:
+        cell = Text(", ".join(violated[:2]), style="bold red")
+    cell.append(f" {entry.result.seconds:.1f} s", style="dim not bold")
+    if entry.ended_by_itself is not None:
+        cell.append(f" exit {entry.ended_by_itself}", style="yellow not bold")
+    return cell

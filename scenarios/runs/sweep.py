@@ -1,0 +1,420 @@
+"""Sweep a program: run it once, then strike each of its requests with each fault in a run of its own.
+
+    one run without faults ─▶ the requests that the program makes, in order
+    each request × {kill before, kill after, reply lost, throttled, late reply} ─▶ a run, and its verdict
+
+A request is named by what it is and by how many of its kind came before, so that it is found again in another run.
+Each run has two consumers: the struck one, and one that is started when the fault has struck. Runs go on side by side,
+each on a stack that no other run uses at the time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from infra.errors import InfraError
+from infra.files import write_atomically
+from infra.stack.stacks import Stack, temporary_stack
+from scenarios.checks.external_program import OtherRequest, command_line, is_program
+from scenarios.checks.invariants import STANDARD
+from scenarios.checks.witnesses import Evidence, Witness
+from scenarios.errors import RequestError, ScenarioError
+from scenarios.history import Call, History
+from scenarios.lab import Lab, has_died, struck
+from scenarios.local.spawner import Spawner, nursery
+from scenarios.model import DeliveryRates, NaiveTwin, Scenario
+from scenarios.parameters import Parameters
+from scenarios.runs.directory import new_run_directory
+from scenarios.runs.plan import RunPlan, RunRequest
+from scenarios.runs.run import RunEnvironment, RunResult, run_on, runs_of
+from scenarios.verdict import Outcome
+from services.faults import Fault
+
+#: The scenario whose queue and tables a sweep uses, and the name of what is swept in the history.
+TOPOLOGY, SWEPT = "crash", "swept"
+#: The name of the table in a sweep's directory.
+TABLE = "sweep.json"
+#: Runs at a time, for each processor: a run mostly waits for the visibility timeout.
+AT_A_TIME = 3
+#: The most runs at a time: each has a stack of its own.
+MOST_AT_A_TIME = 8
+#: Visibility timeouts by which a reply is late.
+LATE = 1.5
+#: Seconds of one wait: a signal that comes just before a wait begins does not cut it short.
+LOOK_EVERY = 0.2
+
+#: The faults, by the names that ``--faults`` takes.
+KINDS: Mapping[str, Callable[[float], dict[str, Any]]] = {
+    "kill-before": lambda _: {"kind": "crash", "point": "before"},
+    "kill-after": lambda _: {"kind": "crash", "point": "after"},
+    "reply-lost": lambda _: {"kind": "reply-lost"},
+    "throttled": lambda _: {"kind": "error", "code": "ThrottlingException"},
+    "late-reply": lambda timeout: {"kind": "delay", "point": "during", "seconds": LATE * timeout},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A request of the program.
+
+    Attributes:
+        operation: its kind, as the history has it.
+        where: what else tells it from others of its kind.
+        nth: how many of the same came until then, from 1.
+    """
+
+    operation: str
+    where: tuple[tuple[str, str], ...]
+    nth: int
+
+    @property
+    def name(self) -> str:
+        """What people call it, such as ``Delete#2`` or ``dynamodb.UpdateItem(status)#1``."""
+        facts = dict(self.where)
+        what = f"{facts['service']}.{facts['action']}({facts['resource']})" if facts else self.operation
+        return f"{what}#{self.nth}"
+
+    def fault(self, kind: str, timeout: float) -> Fault:
+        """Return the fault that strikes it; ``timeout`` is the queue's visibility timeout in seconds."""
+        return Fault(operation=self.operation, nth=self.nth, where=dict(self.where), **KINDS[kind](timeout))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """What to sweep.
+
+    Attributes:
+        consumer: the program's command line.
+        kinds: the faults, by their names.
+        count: messages of each run.
+        seed: of all runs.
+        jobs: runs at a time; None for as many as suit the machine.
+        only: strike only the request of this name, or else those whose name holds this text; empty for all.
+        runs: where runs leave their directories; None for ``runs/`` in the project.
+    """
+
+    consumer: str
+    kinds: tuple[str, ...] = tuple(KINDS)
+    count: int = 2
+    seed: int = 0
+    jobs: int | None = None
+    only: str = ""
+    runs: Path | None = None
+
+    def command(self, point: str = "", kind: str = "") -> str:
+        """Return the command that repeats the sweep, or one run of it."""
+        words = ["invoke", "sweep", "--consumer", self.consumer, "--seed", str(self.seed), "--count", str(self.count)]
+        kinds = kind or ("" if self.kinds == tuple(KINDS) else ",".join(self.kinds))
+        words += ["--faults", kinds] if kinds else []
+        words += ["--only", point or self.only] if point or self.only else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How one run came out.
+
+    Attributes:
+        point: the request that was struck; None for the run without faults.
+        kind: the fault's name.
+        result: None where there is no verdict.
+        error: why there is none, a sentence.
+        ended_by_itself: the program ended although nothing killed it, with this exit code; None where it did not.
+    """
+
+    point: Point | None
+    kind: str
+    result: RunResult | None
+    error: str = ""
+    ended_by_itself: int | None = None
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in a word; ``none`` where there is none."""
+        return str(self.result.verdict.outcome) if self.result else "none"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as JSON has it."""
+        own: dict[str, Any] = {"request": self.point.name if self.point else None, "fault": self.kind or None}
+        own |= {"verdict": self.outcome, "ended_by_itself": self.ended_by_itself}
+        if self.result is None:
+            return {**own, "error": self.error}
+        verdict = self.result.verdict
+        violated = [name for name, found in verdict.violations.items() if found]
+        own |= {"violated": violated, "reason": verdict.reason, "seconds": round(self.result.seconds, 3)}
+        return {**own, "run": str(self.result.directory), "command": verdict.conditions.command}
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found.
+
+    Attributes:
+        entries: the run without faults, then a run for each request and fault.
+        directory: where its files are.
+    """
+
+    request: SweepRequest
+    entries: Sequence[Entry]
+    directory: Path
+    seconds: float
+
+    @property
+    def first_violation(self) -> Entry | None:
+        """The first run that fails, in the order of the program's requests."""
+        return next((entry for entry in self.entries if entry.outcome == Outcome.FAIL), None)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a run fails, 2 where none does and one shows nothing, else 0."""
+        outcomes = {entry.outcome for entry in self.entries}
+        if Outcome.FAIL in outcomes:
+            return Outcome.FAIL.exit_code
+        return 0 if outcomes == {str(Outcome.PASS)} else Outcome.INCONCLUSIVE.exit_code
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the table as JSON has it."""
+        first = self.first_violation
+        return {
+            "consumer": self.request.consumer,
+            "seed": self.request.seed,
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "runs": [entry.as_json() for entry in self.entries],
+            "first_violation": first.as_json() if first else None,
+            "directory": str(self.directory),
+            "command": self.request.command(),
+        }
+
+
+class SweepObserver(Protocol):
+    """Is told how a sweep goes, from one thread."""
+
+    def stage(self, text: str) -> None:
+        """Hear what comes next."""
+
+    def begins(self, points: int, runs: int) -> None:
+        """Hear how many requests the program makes, and how many runs there will be."""
+
+    def ended(self, entry: Entry) -> None:
+        """Hear how a run came out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan(RunPlan):
+    """The plan of one run; its command is the sweep's."""
+
+    repeat: str = ""
+
+    def command(self, speed: float) -> str:  # noqa: ARG002 - a sweep's queues keep the wall's time
+        """See :class:`RunPlan`."""
+        return self.repeat
+
+
+def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
+    """Sweep a program.
+
+    Raises:
+        RequestError: it is no program, or no request of it has the name that is asked for.
+        ScenarioError: the run without faults comes to no verdict.
+        InfraError: no stack can be made.
+    """
+    if not is_program(request.consumer):
+        raise RequestError("sweep takes a program, such as --consumer 'node my.js'; `invoke explore` is for classes.")
+    program = command_line(request.consumer)
+    began = time.monotonic()
+    directory = new_run_directory(runs_of(request.runs), "sweep", request.seed, datetime.now().astimezone())
+    (directory / "processes").rmdir()
+    request = replace(request, runs=directory)
+    with nursery(str(directory)) as births, ExitStack() as stacks:
+        worker = _Worker(request, program, births)
+        observer.stage("bringing up a stack")
+        worker.add(stacks.enter_context(temporary_stack([TOPOLOGY])))
+        observer.stage("running the program without faults")
+        baseline = worker.run(None, "")
+        if baseline.result is None:
+            raise ScenarioError(f"Without any fault there is no verdict: {baseline.error}")
+        entries = [baseline]
+        observer.ended(baseline)
+        if baseline.outcome == Outcome.PASS:
+            points = _chosen(points_of(baseline.result.history), request.only)
+            if not points:
+                raise RequestError(f"The program makes no request whose name holds {request.only!r}.")
+            observer.begins(len(points), len(points) * len(request.kinds))
+            entries += _strike_all(worker, points, observer, stacks)
+    found = Sweep(request, entries, directory, time.monotonic() - began)
+    write_atomically(directory / TABLE, json.dumps(found.as_json(), indent=2).encode() + b"\n", durable=False)
+    return found
+
+
+def points_of(history: History) -> list[Point]:
+    """Return the requests of the swept program in order; a receive that brought nothing teaches nothing."""
+    kinds = dict.fromkeys(record["operation"] for record in history.records if record["type"] == "invoke")
+    calls = [call for kind in kinds for call in history.calls(kind) if call.process == SWEPT]
+    seen: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+    points: list[Point] = []
+    for call in sorted(calls, key=lambda call: call.started):
+        if call.operation == "Receive" and not call.result:
+            continue
+        what = (call.operation, _where(call))
+        seen[what] += 1
+        points.append(Point(*what, seen[what]))
+    return points
+
+
+def _chosen(points: Sequence[Point], only: str) -> list[Point]:
+    """Return the one with this name, or else all whose names hold the text."""
+    return [point for point in points if point.name == only] or [point for point in points if only in point.name]
+
+
+def _where(call: Call) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(call.arguments.items())) if call.operation == OtherRequest.__name__ else ()
+
+
+def _strike_all(
+    worker: _Worker, points: Sequence[Point], observer: SweepObserver, stacks: ExitStack
+) -> Iterator[Entry]:
+    """Return the entries of all runs, in the order of requests and faults."""
+    runs = [(point, kind) for point in points for kind in worker.request.kinds]
+    jobs = min(len(runs), worker.request.jobs or min(MOST_AT_A_TIME, AT_A_TIME * (os.cpu_count() or 1)))
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        begun: list[Future[Entry]] = [pool.submit(worker.run, point, kind) for point, kind in runs]
+        for _ in range(jobs - 1):
+            worker.add(stacks.enter_context(temporary_stack([TOPOLOGY])))
+        left = set(begun)
+        while left:
+            done, left = wait(left, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
+            for future in done:
+                observer.ended(future.result())
+        return iter([future.result() for future in begun])
+    except BaseException:
+        worker.give_up.set()
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown()
+
+
+class _GaveUp(BaseException):
+    """Ends a run in its own thread, through all of its clean-up, when the sweep is interrupted."""
+
+
+class _Worker:
+    """Runs the program once and again, each time on a stack that is free."""
+
+    def __init__(self, request: SweepRequest, program: tuple[str, ...], births: Spawner | None) -> None:
+        self.request = request
+        self.give_up = threading.Event()
+        self._program = program
+        self._births = births
+        self._free: SimpleQueue[tuple[Stack, bool]] = SimpleQueue()
+
+    def add(self, stack: Stack) -> None:
+        """Take a stack that is new."""
+        self._free.put((stack, True))
+
+    def run(self, point: Point | None, kind: str) -> Entry:
+        """Run the program with one fault, or with none."""
+        stack, fresh = self._free.get()
+        try:
+            timeout = stack.scenario(TOPOLOGY).visibility_timeout
+            fault = point.fault(kind, timeout) if point else None
+            request = self.request
+            plan = _Plan(
+                RunRequest(TOPOLOGY, consumer=request.consumer, runs=request.runs),
+                _scenario(fault, point, kind),
+                Parameters(request.count, 1),
+                request.seed,
+                self._program,
+                request.command(point.name, kind) if point else request.command(),
+            )
+            result = run_on(RunEnvironment(stack, fresh, self._births), plan, _Watcher(self.give_up))
+        except (ScenarioError, InfraError) as error:
+            return Entry(point, kind, None, str(error))
+        else:
+            return Entry(point, kind, result, ended_by_itself=_ended_by_itself(result.history))
+        finally:
+            self._free.put((stack, False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watcher:
+    """Ends a run of an interrupted sweep (see :class:`scenarios.local.observer.Observer`)."""
+
+    give_up: threading.Event = field(default_factory=threading.Event)
+
+    def began(self, seed: int, directory: Path) -> None:
+        """Do nothing: both stand in the result."""
+
+    def stage(self, _text: str) -> None:
+        """Let an interrupted sweep end its runs."""
+        self.waited()
+
+    def grown(self, history: History) -> None:
+        """Do nothing: several histories at once are nothing to watch."""
+
+    def waited(self) -> None:
+        """Let an interrupted sweep end its runs."""
+        if self.give_up.is_set():
+            raise _GaveUp
+
+
+def _ended_by_itself(history: History) -> int | None:
+    crashed = any(strike.kind == "crash" for strike in history.faults)
+    codes = [end.code for name, end in history.exits.items() if name == SWEPT and end.code and not crashed]
+    return next((code for code in codes if code > 0 and code != 128 + 15), None)
+
+
+def _scenario(fault: Fault | None, point: Point | None, kind: str) -> Scenario:
+    """Return the story of one run."""
+    summary = f"{kind} at {point.name}" if point else "no fault"
+    return Scenario(
+        name="sweep",
+        summary=summary,
+        pace="fast",
+        run=partial(_run, fault),
+        invariants=STANDARD,
+        witnesses=(_struck(fault, summary),) if fault else (),
+        naive_twin=NaiveTwin("", "nothing", STANDARD[0].name),
+        defaults=Parameters(2, 1),
+        # No duplicates of the queue's own: whatever comes twice here, comes because of the fault.
+        delivery=DeliveryRates(duplicate=0.0),
+        any_program=True,
+        topology=TOPOLOGY,
+        tolerates_exits=True,
+    )
+
+
+def _run(fault: Fault | None, lab: Lab) -> None:
+    """Let one program work, strike it, and let a second one take over what the first left."""
+    lab.produce()
+    first = lab.start_consumer(SWEPT, faults=[fault] if fault else [], max_messages=1)
+    if fault is not None:
+        happened = has_died(first) if fault.kind == "crash" else struck(first)
+        lab.wait_for(lambda history: happened(history) or not history.unsettled, deadline=30, what="the fault")
+        lab.start_consumer("rescuer", max_messages=1)
+    lab.settle(deadline=30 + LATE * lab.queue.visibility_timeout + lab.parameters.count)
+    lab.stop()
+
+
+def _struck(fault: Fault, summary: str) -> Witness:
+    def find(history: History) -> Evidence | None:
+        strikes = [strike for strike in history.faults if strike.process == SWEPT]
+        return Evidence(summary, len(strikes), (strikes[0].record,)) if strikes else None
+
+    return Witness("struck", f"the fault strikes: {fault.kind} at {fault.operation}", find)
