@@ -66,7 +66,9 @@ class Progress:
         self._print(f"seed {seed}, files in {short(directory)}")
 
     def stage(self, text: str) -> None:
-        """Show what comes next."""
+        """Show what comes next; what still goes on is no news."""
+        if text == self._stage:
+            return
         self._stage = text
         if self._status is None:
             self._print(f"{time.monotonic() - self._began:6.1f} s  {text}")

@@ -113,10 +113,35 @@ class History:
             outgoing = call.arguments["messages"]
             for entry in (call.result or {}).get("sent", ()):
                 message = outgoing[entry["entry"]]
-                position = int(entry.get("sequence_number") or len(found))
+                position = self._position(entry.get("sequence_number"), len(found))
                 sent = self._message(entry["message_id"], message["body"], message.get("group"), position, call)
                 found.setdefault(sent.message_id, sent)
         return tuple(found.values())
+
+    def _position(self, sequence_number: str | None, place: int) -> int:
+        """Return a message's place in the order of sends: the queue's own number where it is one."""
+        return int(sequence_number) if sequence_number and self._numbers_follow_sends else place
+
+    @cached_property
+    def _numbers_follow_sends(self) -> bool:
+        """Whether the queue's sequence numbers grow as each producer sends to a message group.
+
+        SQS's do. moto's server draws them at random, and the order in which the sends were answered is all there is.
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatchResultEntry.html
+        """
+        last: dict[tuple[str, str | None], int] = {}
+        known: set[str] = set()
+        for call in self.calls("Send"):
+            for entry in (call.result or {}).get("sent", ()):
+                number = entry.get("sequence_number")
+                if not number or entry["message_id"] in known:
+                    continue  # a duplicate that the queue swallowed has the number of the first
+                known.add(entry["message_id"])
+                line = call.process, call.arguments["messages"][entry["entry"]].get("group")
+                if int(number) <= last.get(line, -1):
+                    return False
+                last[line] = int(number)
+        return True
 
     @cached_property
     def bodies(self) -> Mapping[str, str]:
@@ -155,7 +180,7 @@ class History:
         if unclear:
             for item in self.deliveries:
                 if item.message_id not in found and item.body in unclear:
-                    position = int(item.sequence_number or len(found))
+                    position = self._position(item.sequence_number, len(found))
                     found[item.message_id] = self._message(
                         item.message_id, item.body, item.group, position, unclear[item.body], acknowledged=False
                     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -185,10 +186,11 @@ def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     """Stage the story; return its history, and what was waited for in vain."""
 
     entry = topology_of(setup.scenario.resources)
-    missed = ""
+    missed, begun = "", False
     lab = SubprocessLab(setup, observer)
     try:
         lab.open(fifo=entry.fifo, bucket=entry.bucket)
+        begun = True
         try:
             setup.scenario.run(lab)
         except DeadlineMissed as error:
@@ -198,7 +200,10 @@ def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     except BaseException:
         # Also on Ctrl-C: what was there until now is worth reading, and a verdict that is not there says the rest.
         lab.close()
-        _leave_what_there_is(setup.directory)
+        if begun:
+            _leave_what_there_is(setup.directory)
+        else:
+            shutil.rmtree(setup.directory, ignore_errors=True)  # it was refused: there is nothing to read
         raise
     else:
         lab.close()

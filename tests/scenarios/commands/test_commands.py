@@ -1,11 +1,14 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from infra.errors import EndpointError
 from scenarios.catalog import find_scenario
 from scenarios.commands import listings
 from scenarios.commands import scenario as command
+from scenarios.commands.output import Progress
 from scenarios.errors import DeadlineMissed, ServiceFailedError, UnsuitableError
 from scenarios.parameters import Parameters
 from scenarios.runs.plan import RunRequest, command_of
@@ -191,3 +194,16 @@ def test_the_command_that_repeats_a_run_names_what_differs_from_the_defaults_and
     assert command_of(request, crash, Parameters(30, 5), 7) == (
         "invoke scenario --name crash --seed 7 --naive --count 30 --batch-size 5 --stack dev"
     )
+
+
+def test_elsewhere_than_on_a_terminal_a_stage_that_goes_on_is_one_line():
+    out = io.StringIO()
+    progress = Progress(Console(file=out), "title")
+    with progress:
+        for text in ("waiting for a", "waiting for a", "waiting for a", "waiting for b", "waiting for a"):
+            progress.stage(text)
+    assert [line.partition("s  ")[2] for line in out.getvalue().splitlines()[1:]] == [
+        "waiting for a",
+        "waiting for b",
+        "waiting for a",
+    ]

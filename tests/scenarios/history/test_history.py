@@ -100,6 +100,31 @@ def test_a_send_that_a_fifo_queue_swallowed_as_a_duplicate_is_one_message():
     assert len(told.history.sends) == 1
 
 
+def numbered(*sent):
+    """Tell of sends, one after the other: producer, group, and the sequence number that the queue gave."""
+    told = Told(fifo=True)
+    for place, (process, group, number) in enumerate(sent):
+        message = {"body": json.dumps({"id": str(place)}), "group": group, "deduplication_id": None}
+        invocation = told.begin(process, "Send", messages=[message])
+        entry = {"entry": 0, "message_id": f"m-{place}", "sequence_number": str(number)}
+        told.end(process, invocation, "Send", {"sent": [entry], "failed": []})
+    return [message.position for message in told.history.sends]
+
+
+@pytest.mark.parametrize(
+    ("sent", "positions"),
+    [
+        ([("p", "g", 10), ("p", "g", 20)], [10, 20]),
+        ([("p", "g", 20), ("q", "g", 10)], [20, 10]),  # two producers: only the queue knows
+        ([("p", "g", 20), ("p", "h", 10)], [20, 10]),  # numbers grow within a group
+        ([("p", "g", 20), ("p", "g", 10)], [0, 1]),  # at random, as moto's: the order of the answers is all there is
+        ([("p", "g", 10), ("p", "g", 30), ("p", "g", 20)], [0, 1, 2]),
+    ],
+)
+def test_sequence_numbers_order_the_sends_unless_they_are_drawn_at_random(sent, positions):
+    assert numbered(*sent) == positions
+
+
 def test_what_the_lab_receives_from_the_dead_letter_queue_is_no_delivery_of_the_queue_under_study():
     told = Told()
     told.send("a", poison=True)

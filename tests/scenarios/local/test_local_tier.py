@@ -99,8 +99,10 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
         stack = find_stack(first.stack)
         table = stack.scenario("happy").side_effects_table
         aws_client("dynamodb", endpoint_url=stack.endpoint_url, region=stack.region).delete_table(TableName=table)
+        before = sorted((project / "runs").iterdir())
         with pytest.raises(UnsuitableError, match=f"There is no table {table}"):
             run_scenario(RunRequest("happy", stack=first.stack))
+        assert sorted((project / "runs").iterdir()) == before, "a run that is refused leaves no directory"
     finally:
         with open_workspace(first.stack) as workspace:
             workspace.discard()
