@@ -25,6 +25,17 @@ FOREIGN = (
 )
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Count and show what was retried: a run that was inconclusive on a busy machine is no failure, and no secret."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    retried = [said for report in reports for name, said in getattr(report, "user_properties", ()) if name == "retried"]
+    if retried:
+        terminalreporter.section("retried because inconclusive")
+        for said in retried:
+            terminalreporter.write_line(said)
+        terminalreporter.write_line(f"{len(retried)} retries")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
     for name in list(os.environ):

@@ -200,11 +200,11 @@ def print_mutants(results: Sequence[MutantResult], bound: int) -> None:
     console.print()
     survivors = [catch.mutant.name for catch in results if not catch.found]
     if survivors:
-        said = f"  {', '.join(survivors)}: not found out in {bound:,} histories"
+        said = f"  {', '.join(survivors)}: not killed in {bound:,} histories"
         _print_line(console, ("SURVIVED", "bold red", said))
     else:
         said = f"  all {len(results)} mutants, within {bound:,} histories each"
-        _print_line(console, ("FOUND OUT", "bold green", said))
+        _print_line(console, ("KILLED", "bold green", said))
 
 
 def print_scenario(simulation: Simulation, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""The kill_mutants: each mutant explored in its workload until it violates what it must, or has survived."""
+"""Mutation testing of the judge: each mutant is explored in its workload until it is killed, or has survived."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MutantResult:
     """What became of a mutant.
 
     Attributes:
-        found: the history that gave it away; None where it survived.
+        found: the history that killed it; None where it survived.
         histories: how many it took.
     """
 
@@ -27,11 +27,11 @@ class MutantResult:
 
     @property
     def violated(self) -> list[str]:
-        """What it violated, of what it must."""
-        return sorted(self.found.invariants & self.mutant.breaks) if self.found else []
+        """All that the history that killed it violates."""
+        return sorted(self.found.invariants) if self.found else []
 
     def as_json(self) -> dict[str, Any]:
-        """Return the catch as JSON holds it."""
+        """Return the result as JSON holds it."""
         return {
             "mutant": self.mutant.name,
             "change": self.mutant.change,
@@ -47,16 +47,16 @@ class MutantResult:
 def kill_mutants(
     mutants: Iterable[Mutant], bound: int, seed: int, jobs: int, watch: Callable[[str], None] = lambda _: None
 ) -> Iterator[MutantResult]:
-    """Yield what becomes of each mutant within a bound of histories."""
+    """Yield the result of each mutant within a bound of histories."""
     for mutant in mutants:
         target = make_target(mutant.workload.scenario.name, mutant=mutant.name)
         # Most are found out at once, and a pool of processes takes longer to start than that.
         explored = explore(Campaign(target, min(bound, QUICK), seed, 1, mutant.breaks))
         if explored.tally.found is None and bound > QUICK:
             explored = explore(Campaign(target, bound, seed, jobs, mutant.breaks))
-        catch = MutantResult(mutant, explored.tally.found, explored.tally.histories, explored.seconds)
-        watch(f"{mutant.name}: {'found' if catch.found else 'SURVIVED'} after {catch.histories}")
-        yield catch
+        result = MutantResult(mutant, explored.tally.found, explored.tally.histories, explored.seconds)
+        watch(f"{mutant.name}: {'killed' if result.found else 'SURVIVED'} after {result.histories}")
+        yield result
 
 
 #: Histories that are tried in one process before several are asked.

@@ -25,12 +25,14 @@ class Mutant:
         change: what is different, in a few words.
         workload: where it is hunted; a scenario, where only that asks for the pattern that it breaks.
         breaks: the invariants of which it must violate one.
+        also: invariants that the same change may violate beside them; a violation of any other is a false one.
     """
 
     name: str
     change: str
     workload: Workload
     breaks: frozenset[str]
+    also: frozenset[str] = frozenset()
     consumer: type[Consumer] = Consumer
     producer: type[Producer] = Producer
     tables: type[TableModel] = TableModel
@@ -40,10 +42,13 @@ _LOST = "lost"
 _TWICE = "duplicated-side-effect"
 _DEAD = "wrongly-dead-lettered"
 _STUCK = "in-flight-at-end"
+_POISON = ("poison-acknowledged",)
 
 
-def _consumer(change: str, broken: type[Consumer], workload: Workload, *breaks: str) -> Mutant:
-    return Mutant(_name(broken), change, workload, frozenset(breaks), consumer=broken)
+def _consumer(
+    change: str, broken: type[Consumer], workload: Workload, *breaks: str, also: tuple[str, ...] = ()
+) -> Mutant:
+    return Mutant(_name(broken), change, workload, frozenset(breaks), frozenset(also), consumer=broken)
 
 
 def _tables(change: str, broken: type[TableModel], workload: Workload, *breaks: str) -> Mutant:
@@ -71,12 +76,12 @@ _OBVIOUS: tuple[Mutant, ...] = (
     _consumer("no look into the ledger", consumers.NeverLooksUp, _ORDERS, _TWICE),
     _consumer("looks up before it claims", consumers.LooksUpBeforeItClaims, workloads.ZOMBIES, _TWICE),
     _consumer("complete before effect", consumers.CompletesBeforeItPerforms, _ORDERS, _LOST),
-    _consumer("delete before effect", consumers.DeletesBeforeItPerforms, _ORDERS, _LOST),
-    _consumer("delete on receive", consumers.DeletesOnReceive, _ORDERS, _LOST),
+    _consumer("delete before effect", consumers.DeletesBeforeItPerforms, _ORDERS, _LOST, also=("deleted-before-done",)),
+    _consumer("delete on receive", consumers.DeletesOnReceive, _ORDERS, _LOST, also=("deleted-before-done",)),
     _consumer("fail open", consumers.FailsOpen, _ORDERS, _TWICE),
     _consumer("no lease expiry", consumers.ClaimsForEver, _ORDERS, _DEAD, _LOST, _STUCK),
     _consumer("lease ignored", consumers.IgnoresTheLease, _ORDERS, _TWICE),
-    _consumer("what is held is deleted", consumers.DeletesWhatIsHeld, _ORDERS, _LOST),
+    _consumer("what is held is deleted", consumers.DeletesWhatIsHeld, _ORDERS, _LOST, also=("deleted-before-done",)),
     _consumer("what failed is deleted", consumers.DeletesWhatFailed, _ORDERS, _LOST),
     _consumer("batch acknowledged as a whole", consumers.AcknowledgesTheWholeBatch, _ORDERS, _LOST),
     _consumer("Failed entries of a delete ignored", consumers.ForgetsRefusedDeletes, _ORDERS, "refused-and-forgotten"),
@@ -99,8 +104,20 @@ _OBVIOUS: tuple[Mutant, ...] = (
     _consumer("heartbeat ends at SIGTERM", consumers.StopsBeatingAtSigterm, _LONG, _TWICE),
     _consumer("heartbeat gives up at a passing error", consumers.LetsGoAtAPassingError, _LONG, _TWICE),
     _consumer("heartbeat after the claim is lost", consumers.BeatsForWhatItLost, _LONG, _STUCK),
-    _consumer("fields read, and no version", consumers.ReadsByShape, _story("schema-evolution"), "misread"),
-    _consumer("newer read as known", consumers.TakesTheFutureForThePresent, _story("schema-evolution"), "misread"),
+    _consumer(
+        "fields read, and no version",
+        consumers.ReadsByShape,
+        _story("schema-evolution"),
+        "misread",
+        also=("poison-acknowledged",),
+    ),
+    _consumer(
+        "newer read as known",
+        consumers.TakesTheFutureForThePresent,
+        _story("schema-evolution"),
+        "misread",
+        also=("poison-acknowledged",),
+    ),
     _consumer("payload fetched before the look", consumers.FetchesBeforeItLooks, _story("large-payload"), _DEAD),
     _consumer(
         "one payload of a batch removed", consumers.RemovesTheFirst, _story("large-payload"), "payload-forgotten"
@@ -139,7 +156,13 @@ HARD: tuple[Mutant, ...] = (
     _consumer("held, and given back in a hot loop", elusive.GivesBackAtOnce, _ORDERS, _DEAD),
     _consumer("deleted, then sent again", elusive.DeletesBeforeItSendsAgain, _ORDERS, _LOST),
     _consumer("keys that collide", elusive.HasKeysThatCollide, _ORDERS, _LOST, "unrequested-side-effect"),
-    _consumer("wrong entries deleted again", elusive.DeletesTheWrongEntries, _ORDERS, "refused-and-forgotten"),
+    _consumer(
+        "wrong entries deleted again",
+        elusive.DeletesTheWrongEntries,
+        _ORDERS,
+        "refused-and-forgotten",
+        also=("poison-acknowledged",),
+    ),
     _consumer("prefetched, and dropped at SIGTERM", elusive.PrefetchesAndForgets, _ORDERS, "abandoned-at-shutdown"),
     _consumer("stale prefetch", elusive.ActsOnAStalePrefetch, _story("poison"), _DEAD),
     _consumer("acknowledgements buffered", elusive.BuffersAcknowledgements, _ORDERS, "abandoned-at-shutdown"),
@@ -150,7 +173,13 @@ HARD: tuple[Mutant, ...] = (
     _consumer("heartbeat for the claim alone", elusive.ExtendsTheClaimAlone, workloads.FEW_RECEIVES, _DEAD),
     _consumer("heartbeat that beats once", elusive.BeatsOnce, _LONG, _TWICE, _DEAD),
     _consumer("done again after a failed Complete", elusive.DoesItAgainAfterAFailedComplete, _ORDERS, _TWICE),
-    _consumer("cannot be given back, and deleted", elusive.DeletesWhatItCannotGiveBack, _ORDERS, _LOST),
+    _consumer(
+        "cannot be given back, and deleted",
+        elusive.DeletesWhatItCannotGiveBack,
+        _ORDERS,
+        _LOST,
+        also=("poison-acknowledged",),
+    ),
 )
 
 MUTANTS: tuple[Mutant, ...] = (*_OBVIOUS, *HARD)

@@ -12,7 +12,7 @@ from infra.localaws.sqs.wire import ACTIONS
 from tests.clients.client import CLIENTS, HOW_TO_INSTALL, Refused
 from tests.clients.walk import NO_QUEUE, walk
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from scenarios.runs.run import RunRequest, run_scenario
 from tests.consumers.small import LANGUAGES
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.thorough]
 
 SCRIPT = Path(__file__).resolve().parents[2] / ".ci" / "consumers"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "queue-fundamentals" / "consumers"

@@ -72,6 +72,9 @@ def test_a_deletes_repetition_succeeds(lab):
     [delivery] = lab.receive("q")
     lab.model.delete("q", delivery.receipt_handle)
     lab.model.delete("q", delivery.receipt_handle)
+    assert len(lab.named("deleted")) == 1
+    lab.wait(60)
+    assert lab.bodies("q") == []
 
 
 def test_a_handle_of_another_queue_is_invalid(lab):

@@ -15,7 +15,7 @@ from tests.browser import CHROMIUM, HOW_TO_INSTALL, Browser
 from tests.scenarios.recorded import Told
 from tests.scenarios.report.pages import doubled, embedded, judged
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.thorough]
 
 DRAWN = "document.documentElement.dataset.drawn === 'yes'"
 #: The renderers of the time line, each with its view: what the library has put on the canvas.
