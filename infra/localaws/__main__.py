@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             region=options.region,
             seed=options.seed,
-            rates=DeliveryRates(options.reorder, options.duplicate, options.underfill),
+            rates=DeliveryRates(options.reorder, options.duplicate, options.underfill, options.stale_delete),
             settling=Settling(options.purge, options.counts, options.purge_interval, options.name_reuse),
             speed=options.speed,
             history=options.history,
@@ -125,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         default=rates.underfill,
         metavar="RATE",
         help="how often a receive returns fewer messages than there are, 0 to 1",
+    )
+    parser.add_argument(
+        "--stale-delete",
+        type=_probability,
+        default=rates.stale_delete,
+        metavar="RATE",
+        help="how often a delete by the receipt handle of an earlier receive deletes nothing, 0 to 1",
     )
     _add_settling(parser)
     parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")

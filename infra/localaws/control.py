@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -75,12 +75,15 @@ def _parse_reset(body: bytes, present: DeliveryRates) -> _Reset:
     if seed is not None and type(seed) is not int:
         raise ValueError(f"seed must be an integer, not {seed!r}.")
     delivery = document.get("delivery") or {}
-    if not isinstance(delivery, dict) or delivery.keys() - {"reorder", "duplicate", "underfill"}:
-        raise ValueError('delivery must be an object with the optional keys "reorder", "duplicate" and "underfill".')
+    if not isinstance(delivery, dict) or delivery.keys() - _RATES:
+        raise ValueError(f"delivery must be an object with the optional keys {', '.join(sorted(_RATES))}.")
     purge = document.get("purge")
     if purge is not None and not (type(purge) in (int, float) and 0 <= purge < math.inf):
         raise ValueError(f"purge is a number of seconds from 0 on, not {purge!r}.")
     return _Reset(seed, replace(present, **delivery), purge)
+
+
+_RATES: Final = frozenset(rate.name for rate in fields(DeliveryRates))
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -173,7 +173,9 @@ class StackResources:
     def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates, purge_seconds: float) -> int:
         """Reset a queue of the embedded endpoint; return how many receives wait there."""
         url = f"{self._stack.endpoint_url}/_localaws/queues/{queue}/reset"
-        body = json.dumps({"seed": seed, "delivery": asdict(delivery), "purge": purge_seconds}).encode()
+        # The worst that SQS may do with an old receipt handle: the delete succeeds, and the message stays.
+        rates = {**asdict(delivery), "stale_delete": 1.0}
+        body = json.dumps({"seed": seed, "delivery": rates, "purge": purge_seconds}).encode()
         request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310 - a stack's own endpoint
         try:
             # No proxy has a way to this machine's own loopback.

@@ -130,7 +130,9 @@ class SimulatedLab:
 
         self._staging = staging
         self.choices = choices
-        rates = Rates(staging.delivery.reorder, staging.delivery.duplicate, staging.delivery.underfill)
+        delivery = staging.delivery
+        # The worst that SQS may do with an old receipt handle: the delete succeeds, and the message stays.
+        rates = Rates(delivery.reorder, delivery.duplicate, delivery.underfill, stale_delete=1.0)
         setting = Setting(staging.queue, staging.names, rates, staging.tables, staging.purge_seconds)
         self.world = World(setting, choices, staging.seed)
         self.world.business_field = staging.business_field

@@ -12,46 +12,113 @@ def _groups(lab, most=10):
     return [delivery.message.group for delivery in lab.receive("q", most)]
 
 
-def test_a_quiet_tenants_messages_overtake_a_noisy_ones(lab):
+def _flood(lab, messages, group="noisy"):
+    for number in range(messages):
+        lab.send("q", str(number), group=group)
+
+
+@pytest.mark.parametrize(("in_flight", "first"), [(29, "noisy"), (30, "quiet")])
+def test_a_tenant_is_noisy_from_30_messages_in_flight_on(lab, in_flight, first):
+    assert NOISY_MINIMUM == 30
     lab.model.create_queue("q")
-    for number in range(100):
-        lab.send("q", str(number), group="noisy")
-    for _ in range(NOISY_MINIMUM // 10 + 1):
-        assert _groups(lab) == ["noisy"] * 10
-    for number in range(3):
-        lab.send("q", f"quiet {number}", group="quiet")
-    assert _groups(lab) == ["quiet"] * 3 + ["noisy"] * 7
+    _flood(lab, 100)
+    for most in (10, 10, in_flight - 20):
+        assert _groups(lab, most) == ["noisy"] * most
+    lab.send("q", "x", group="quiet")
+    assert _groups(lab, 1) == [first]
+
+
+@pytest.mark.parametrize(("others", "first"), [(270, "noisy"), (269, "quiet")])
+def test_a_tenant_is_noisy_with_more_than_a_tenth_of_the_messages_in_flight(lab, others, first):
+    lab.model.create_queue("q")
+    for number in range(others):
+        lab.send("q", str(number))
+    _flood(lab, 100)
+    for _ in range(29):
+        lab.receive("q")
+    lab.receive("q", 10 - (270 - others))
+    queue = lab.model.queue("q")
+    assert queue.in_flight == others + 30
+    lab.send("q", "x", group="quiet")
+    assert _groups(lab, 1) == [first]
+
+
+def test_a_tenant_is_noisy_with_more_than_a_tenth_of_the_recent_processing_time(lab):
+    lab.model.create_queue("q")
+    _flood(lab, 100)
+    _flood(lab, 2, "quiet")
+    assert _groups(lab, 1) == ["noisy"]
+    lab.wait(1)
+    assert _groups(lab, 1) == ["quiet"]
+
+
+@pytest.mark.parametrize(("pause", "first"), [(0, "quiet"), (600, "noisy")])
+def test_processing_time_long_ago_counts_no_more(lab, pause, first):
+    lab.model.create_queue("q", {"VisibilityTimeout": "43200"})
+    _flood(lab, 100)
+    for number in range(20):
+        lab.send("q", f"none {number}")
+    [done] = lab.receive("q", 1)
+    lab.wait(1)
+    lab.model.delete("q", done.receipt_handle)
+    for _ in range(2):
+        assert all(delivery.body.startswith("none") for delivery in lab.receive("q"))
+    lab.wait(pause)
+    lab.send("q", "x", group="quiet")
+    assert _groups(lab, 1) == [first]
 
 
 def test_a_message_without_a_tenant_is_never_noisy(lab):
     lab.model.create_queue("q")
-    for number in range(50):
-        lab.send("q", str(number), group="noisy" if number < 40 else None)
-    assert [_groups(lab) for _ in range(3)][1:] == [[None] * 10, ["noisy"] * 10]
-
-
-def test_a_tenant_that_is_quiet_again_gets_its_place_back(lab):
-    lab.model.create_queue("q")
-    for number in range(30):
-        lab.send("q", str(number), group="a")
-    first = lab.receive("q")
-    for number in range(20):
-        lab.send("q", f"b {number}", group="b")
-    assert _groups(lab, 1) == ["b"]
-    for delivery in first:
-        lab.model.delete("q", delivery.receipt_handle)
-    assert [delivery.body for delivery in lab.receive("q", 3)] == ["10", "11", "12"]
-
-
-def test_nothing_is_withheld_and_the_noisy_take_turns(lab):
-    lab.model.create_queue("q", {"VisibilityTimeout": "1000"})
     for number in range(60):
-        lab.send("q", str(number), group="ab"[number % 2])
-    taken = [group for _ in range(6) for group in _groups(lab)]
-    assert sorted(taken) == ["a"] * 30 + ["b"] * 30
-    assert taken[-10:] == ["a", "b"] * 5
+        lab.send("q", str(number), group="noisy" if number < 50 else None)
+    assert [_groups(lab) for _ in range(5)][3:] == [[None] * 10, ["noisy"] * 10]
+
+
+def test_the_noisy_tenant_with_the_fewest_messages_in_flight_goes_first(lab):
+    lab.model.create_queue("q", {"VisibilityTimeout": "1000"})
+    for group, messages in (("a", 40), ("b", 32)):
+        _flood(lab, messages, group)
+    for _ in range(3):
+        assert _groups(lab) == ["a"] * 10
+    lab.wait(1)
+    assert [_groups(lab) for _ in range(3)] == [["b"] * 10] * 3
+    assert _groups(lab) == ["a", "b", "a", "b"] + ["a"] * 6
+    assert _groups(lab) == ["a"] * 2
     lab.wait(1000)
-    assert sum(len(_groups(lab)) for _ in range(6)) == 60
+    assert sum(len(_groups(lab)) for _ in range(8)) == 72
+
+
+def test_a_tenant_stays_noisy_until_its_backlog_is_consumed(lab):
+    lab.model.create_queue("q", {"VisibilityTimeout": "1000"})
+    _flood(lab, 35)
+    taken = [delivery for _ in range(3) for delivery in lab.receive("q")]
+    _flood(lab, 2, "quiet")
+    assert _groups(lab, 1) == ["quiet"]
+    for delivery in taken:
+        lab.model.delete("q", delivery.receipt_handle)
+    assert _groups(lab, 1) == ["quiet"]
+    assert _groups(lab) == ["noisy"] * 5
+    _flood(lab, 1)
+    _flood(lab, 1, "quiet")
+    assert _groups(lab) == ["noisy", "quiet"]
+
+
+@pytest.mark.parametrize(("pause", "first"), [(299, "quiet"), (300, "noisy")])
+def test_a_tenant_is_quiet_again_after_five_minutes_with_none_in_flight(lab, pause, first):
+    lab.model.create_queue("q", {"VisibilityTimeout": "1000"})
+    _flood(lab, 35)
+    taken = [delivery for _ in range(3) for delivery in lab.receive("q")]
+    for number in range(40):
+        lab.send("q", f"none {number}")
+    lab.receive("q")
+    for delivery in taken:
+        lab.model.delete("q", delivery.receipt_handle)
+    lab.wait(pause)
+    lab.send("q", "x", group="quiet")
+    for _ in range(3 if first == "quiet" else 0):
+        lab.receive("q")
+    assert _groups(lab, 1) == [first]
 
 
 def test_a_reset_and_a_purge_forget_who_was_noisy(lab):
@@ -59,8 +126,7 @@ def test_a_reset_and_a_purge_forget_who_was_noisy(lab):
     for forget in (lambda: lab.model.reset("q"), lambda: lab.model.purge("q")):
         for number in range(40):
             lab.send("q", str(number), group="a")
-        assert len(_groups(lab)) == 10
-        assert len(_groups(lab)) == 10
+        assert [len(_groups(lab)) for _ in range(3)] == [10] * 3
         forget()
         lab.send("q", "x", group="a")
         assert _groups(lab) == ["a"]

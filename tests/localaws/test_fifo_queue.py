@@ -176,12 +176,15 @@ def test_a_spent_message_moves_and_the_group_goes_on_without_breaking_its_exclus
     lab.wait(1)
     assert lab.bodies("q.fifo", 2) == ["2", "3"]
     assert lab.bodies("q.fifo", 2) == []
-    sent_at = lab.time
     [moved] = lab.receive("dlq.fifo")
     assert (moved.message_id, moved.receive_count) == (spent, 2)
     assert moved.message.deduplication_id == spent
     assert moved.message.group == "g"
-    assert moved.message.sent_at == sent_at
+    assert moved.message.sent_at == lab.time - 1
+    lab.wait(345_600 - 1)
+    assert len(lab.model.queue("dlq.fifo")._messages) == 1  # its retention began with the move
+    lab.wait(1)
+    assert lab.bodies("dlq.fifo") == []
 
 
 def test_an_attempt_repeated_gives_the_same_handles_and_a_new_timeout(lab):
@@ -242,15 +245,45 @@ def test_what_a_fifo_send_must_have(lab):
     _send(lab, "a", group="x" * 128, delay=0, deduplication_id="!~")
 
 
-def test_a_purge_keeps_the_memory_of_duplicates_and_a_reset_does_not(lab):
+@pytest.mark.parametrize("forget", ["purge", "reset"])
+def test_a_purge_and_a_reset_forget_the_deduplication_ids(lab, forget):
     _create(lab)
     first = _send(lab, "a")
-    lab.model.purge("q.fifo")
-    assert _send(lab, "a") == first
-    assert lab.bodies("q.fifo") == []
-    lab.model.reset("q.fifo")
+    getattr(lab.model, forget)("q.fifo")
     assert _send(lab, "a") != first
     assert lab.bodies("q.fifo") == ["a"]
+
+
+def test_ids_of_the_queues_scope_are_refused_in_every_group_after_a_change_of_scope(lab):
+    _create(lab)
+    first = _send(lab, "a", group="1")
+    lab.model.set_attributes("q.fifo", {"DeduplicationScope": "messageGroup"})
+    assert _send(lab, "a", group="1") == _send(lab, "a", group="2") == first
+    assert _send(lab, "b", group="1") != _send(lab, "b", group="2")
+    lab.wait(300)
+    assert _send(lab, "a", group="1") != _send(lab, "a", group="2")
+
+
+def test_a_moved_message_has_the_id_of_its_source_message_for_deduplication_and_can_be_swallowed(lab):
+    _create(lab, "dlq.fifo")
+    policy = f'{{"deadLetterTargetArn":"{lab.model.arn("dlq.fifo")}","maxReceiveCount":1}}'
+    _create(lab, RedrivePolicy=policy, VisibilityTimeout="0")
+    dead = [_send(lab, body) for body in "ab"]
+    lab.receive("q.fifo")
+    lab.receive("q.fifo")
+    known = _send(lab, "the producer knows this id", deduplication_id=dead[1])
+    lab.model.start_move_task(lab.model.arn("dlq.fifo"))
+    lab.wait(1)
+    lab.model.set_attributes("q.fifo", {"VisibilityTimeout": "30"})
+    own, back = lab.receive("q.fifo")
+    assert (own.message_id, back.body, back.message.deduplication_id) == (known, "a", dead[0])
+    assert lab.named("moved")[-1] == {
+        "message_id": dead[1],
+        "to": "q.fifo",
+        "new_message_id": known,
+        "deduplicated": True,
+    }
+    assert _send(lab, "again", deduplication_id=dead[0]) == back.message_id
 
 
 def test_an_expired_message_frees_its_group(lab):

@@ -1,12 +1,12 @@
 """What a standard queue promises, on the state machine alone."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from infra.localaws.sqs.errors import (
     InvalidParameterValue,
-    MessageNotInflight,
     OverLimit,
     ReceiptHandleIsInvalid,
 )
@@ -42,7 +42,9 @@ def test_a_receive_can_give_a_visibility_timeout_of_its_own(lab):
     assert lab.bodies("q") == ["a"]
 
 
-def test_each_receive_gives_a_new_handle_and_only_the_newest_deletes(lab):
+def test_each_receive_gives_a_new_handle_and_an_older_one_deletes_or_not_by_the_rate(lab):
+    lab.rates = replace(STRICT, stale_delete=1)
+    lab.__post_init__()
     lab.model.create_queue("q", {"VisibilityTimeout": "1"})
     message_id = lab.send("q", "a")
     [first] = lab.receive("q")
@@ -55,6 +57,29 @@ def test_each_receive_gives_a_new_handle_and_only_the_newest_deletes(lab):
     lab.model.delete("q", second.receipt_handle)
     assert lab.model.queue("q").in_flight == 0
     assert lab.named("deleted") == [{"message_id": message_id}]
+    lab.model.reset("q", rates=STRICT)
+    lab.send("q", "b")
+    [first] = lab.receive("q")
+    lab.wait(1)
+    lab.receive("q")
+    lab.model.delete("q", first.receipt_handle)
+    assert not lab.model.queue("q")._messages
+
+
+def test_a_message_visible_again_comes_before_one_that_was_sent_later(lab):
+    lab.model.create_queue("q", {"VisibilityTimeout": "5"})
+    for body in "ab":
+        lab.send("q", body)
+    [first] = lab.receive("q", 1)
+    lab.send("q", "c")
+    lab.wait(4)
+    lab.send("q", "d", delay=1)
+    lab.wait(1)
+    lab.send("q", "e")
+    assert lab.bodies("q") == list("abcde")
+    lab.wait(5)
+    lab.model.delete("q", first.receipt_handle)
+    assert lab.bodies("q") == list("bcde")
 
 
 def test_the_newest_handle_still_deletes_after_the_timeout_if_nobody_received_again(lab):
@@ -110,23 +135,32 @@ def test_visibility_lasts_twelve_hours_from_the_receive_at_most(lab):
     lab.model.change_visibility("q", delivery.receipt_handle, 43_199)
 
 
-def test_the_visibility_of_a_visible_message_cannot_change(lab):
+def test_the_handle_of_a_receive_whose_timeout_is_over_hides_the_message_again(lab):
     lab.model.create_queue("q", {"VisibilityTimeout": "1"})
     lab.send("q", "a")
     [delivery] = lab.receive("q")
     lab.wait(1)
-    with pytest.raises(MessageNotInflight):
-        lab.model.change_visibility("q", delivery.receipt_handle, 5)
+    lab.model.change_visibility("q", delivery.receipt_handle, 0)
+    assert lab.model.queue("q").visible == 1
+    lab.model.change_visibility("q", delivery.receipt_handle, 5)
+    assert lab.bodies("q") == []
+    assert lab.model.queue("q").in_flight == 1
+    lab.wait(5)
+    assert lab.bodies("q") == ["a"]
+    assert lab.bodies("q") == []
 
 
-def test_a_stale_handle_cannot_change_the_visibility_of_a_newer_receive(lab):
+def test_an_older_handle_changes_the_visibility_of_a_newer_receive(lab):
     lab.model.create_queue("q", {"VisibilityTimeout": "1"})
     lab.send("q", "a")
     [first] = lab.receive("q")
     lab.wait(1)
     lab.receive("q")
-    with pytest.raises(InvalidParameterValue, match="not available for visibility timeout change"):
-        lab.model.change_visibility("q", first.receipt_handle, 5)
+    lab.model.change_visibility("q", first.receipt_handle, 5)
+    lab.wait(4)
+    assert lab.bodies("q") == []
+    lab.wait(1)
+    assert lab.bodies("q") == ["a"]
 
 
 def test_a_delayed_message_is_visible_after_its_delay_and_its_own_delay_wins(lab):
@@ -293,7 +327,7 @@ def test_a_duplicate_that_would_exceed_the_maximum_does_not_come():
 
 
 def test_the_next_visibility_period_can_bring_a_duplicate_again_and_old_handles_are_stale_then():
-    lab = Lab(DeliveryRates(reorder=0, duplicate=1, underfill=0))
+    lab = Lab(DeliveryRates(reorder=0, duplicate=1, underfill=0, stale_delete=1))
     lab.model.create_queue("q")
     lab.send("q", "a")
     old = lab.receive("q") + lab.receive("q")

@@ -21,7 +21,7 @@ from typing import Final
 
 from infra.localaws.sqs.attributes import PER_GROUP
 from infra.localaws.sqs.content import MessageDraft
-from infra.localaws.sqs.errors import InvalidParameterValue, MissingParameter
+from infra.localaws.sqs.errors import InvalidParameterValue, MessageNotInflight, MissingParameter
 from infra.localaws.sqs.limits import (
     DEDUPLICATION_SECONDS,
     MAX_ATTEMPT_ID_LENGTH,
@@ -33,7 +33,7 @@ from infra.localaws.sqs.limits import (
 )
 from infra.localaws.sqs.memory import TimedMemory
 from infra.localaws.sqs.message import Delivery, Message, ReceiveAttempt, State
-from infra.localaws.sqs.queue import Queue, ReceiveRequest, Sent, check_receive, dead_letter
+from infra.localaws.sqs.queue import NOT_AVAILABLE, Queue, ReceiveRequest, Sent, check_receive, dead_letter
 from infra.localaws.sqs.standard import NOT_FOR_THIS_TYPE
 
 FIRST_SEQUENCE_NUMBER: Final = 18_850_000_000_000_000_000
@@ -80,9 +80,7 @@ class FifoQueue(Queue):
         """
         group, deduplication_id = self._check(draft)
         self.advance(now)
-        per_group = self.attributes.deduplication_scope == PER_GROUP
-        key = (group if per_group else None, deduplication_id)
-        earlier = self._sent.get(key, now)
+        earlier = self._remembered(group, deduplication_id, now)
         if earlier is not None:
             self._observe_sent(earlier.message_id, group, deduplicated=True)
             return earlier
@@ -91,7 +89,7 @@ class FifoQueue(Queue):
         self._enqueue(message, group, self.attributes.delay, now)
         self._observe_sent(message.message_id, group)
         sent = Sent(message.message_id, message.body_md5, message.attributes_md5, message.sequence_number)
-        self._sent.put(key, sent, now)
+        self._remember(group, deduplication_id, sent, now)
         return sent
 
     def receive(self, request: ReceiveRequest, now: float) -> list[Delivery]:
@@ -122,16 +120,36 @@ class FifoQueue(Queue):
         return deliveries
 
     def accept_dead_letter(self, message: Message, source_arn: str, now: float) -> None:
-        """Take over a message; its enqueue time is now, and its deduplication id becomes its message id."""
+        """Take over a message; its retention starts anew, and its deduplication id becomes its message id."""
         self.advance(now)
         moved = dead_letter(message, source_arn)
-        moved.sent_at = now
+        moved.enqueued_at = now
         moved.deduplication_id = moved.message_id
         self._take_over(moved, 0, now)
 
     def first_visible(self) -> Message | None:
         """Return the first message of the first group that can deliver."""
         return self._offers[0].head() if self._has_next() else None
+
+    def _remembered(self, group: str, deduplication_id: str, now: float) -> Sent | None:
+        """Return what was answered to the send of this deduplication id within 5 minutes, None if there was none."""
+        # What was remembered in the queue's scope, before the scope was changed, holds in every group.
+        of_queue = self._sent.get((None, deduplication_id), now)
+        if of_queue is not None or self.attributes.deduplication_scope != PER_GROUP:
+            return of_queue
+        return self._sent.get((group, deduplication_id), now)
+
+    def _remember(self, group: str, deduplication_id: str, sent: Sent, now: float) -> None:
+        per_group = self.attributes.deduplication_scope == PER_GROUP
+        self._sent.put((group if per_group else None, deduplication_id), sent, now)
+
+    def _remembered_as(self, message: Message, now: float) -> str | None:
+        group, deduplication_id = _group_name(message), message.deduplication_id or message.message_id
+        earlier = self._remembered(group, deduplication_id, now)
+        if earlier is None:
+            sent = Sent(message.message_id, message.body_md5, message.attributes_md5, self._sequence + 1)
+            self._remember(group, deduplication_id, sent, now)
+        return None if earlier is None else earlier.message_id
 
     def _take_over(self, message: Message, delay: int, now: float) -> None:
         self._enqueue(message, message.group or message.message_id, delay, now)
@@ -253,8 +271,18 @@ class FifoQueue(Queue):
         if not group.line and not group.offered:
             self._groups.pop(group.name, None)
 
+    def _hide(self, message: Message) -> None:
+        del message
+        raise AssertionError("a FIFO queue refuses the handle of a visible message")
+
     def _may_delete(self, message: Message, handle: int) -> bool:
         return message.state is State.IN_FLIGHT and handle == message.latest_handle
+
+    def _check_change(self, message: Message, handle: int, receipt_handle: str) -> None:
+        if message.state is not State.IN_FLIGHT:
+            raise MessageNotInflight("The specified message isn't in flight.")
+        if handle != message.latest_handle:
+            raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, NOT_AVAILABLE)
 
     def _refuse_stale_delete(self, receipt_handle: str) -> None:
         raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, "The receipt handle has expired.")

@@ -23,13 +23,16 @@ class Message:
 
     Attributes:
         message_id: given at the send, kept when the message is dead-lettered.
-        sent_at: when it was enqueued; retention counts from here.
+        sent_at: when it was sent, or moved as a new message.
+        enqueued_at: retention counts from here: ``sent_at``, but the time of a dead-letter move on a FIFO queue.
+        place: its number in the order of the queue's messages, from 1 on.
         visible_at: when a delayed message or one in flight becomes visible.
         received_at: when it was last received.
         receive_count: receives in all queues.
         earlier_receives: those of them that other queues count (before a dead-letter move).
         oldest_handle: the number of the first delivery whose receipt handle is still current.
         latest_handle: the number of the last delivery, 0 before the first.
+        queued: the queue's line has an entry of it.
         also_visible: in flight, and a second delivery within this visibility period waits in the queue.
         attempt: the receive request attempt that took it, None once the attempt is void.
         timer: the number of its present entry among the visibility timers.
@@ -45,6 +48,8 @@ class Message:
     group: str | None = None
     deduplication_id: str | None = None
     sequence_number: int = 0
+    enqueued_at: float = 0.0
+    place: int = 0
     dead_letter_source: str | None = None
     state: State = State.VISIBLE
     visible_at: float = 0.0
@@ -54,6 +59,7 @@ class Message:
     earlier_receives: int = 0
     oldest_handle: int = 0
     latest_handle: int = 0
+    queued: bool = False
     also_visible: bool = False
     attempt: "ReceiveAttempt | None" = None
     timer: int = 0

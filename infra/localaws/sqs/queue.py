@@ -23,7 +23,6 @@ from infra.localaws.sqs.attributes import QueueAttributes
 from infra.localaws.sqs.content import MessageDraft, attributes_md5, body_md5
 from infra.localaws.sqs.errors import (
     InvalidParameterValue,
-    MessageNotInflight,
     ReceiptHandleIsInvalid,
 )
 from infra.localaws.sqs.limits import MAX_IN_FLIGHT, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_SECONDS
@@ -127,6 +126,8 @@ class Queue(ABC):
         self._timers = VisibilityTimers()
         self._retention = RetentionIndex()
         self._deliveries = 0
+        self._places = 0
+        self._now = 0.0
         # Nothing is due before this moment, as far as is known: an earlier one only costs a look.
         self._quiet_until = 0.0
 
@@ -177,18 +178,15 @@ class Queue(ABC):
 
         Raises:
             ReceiptHandleIsInvalid: the handle was not given by this queue.
-            MessageNotInflight: the message is visible.
-            InvalidParameterValue: the message is gone, the handle is stale, or the total would exceed 12 hours.
+            MessageNotInflight: FIFO: the message is not in flight by this handle.
+            InvalidParameterValue: the message is gone, or the total would exceed 12 hours.
         """
         self.advance(now)
         number, message_id = self._parse(receipt_handle)
         message = self._messages.get(message_id)
         if message is None:
-            raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, _NOT_AVAILABLE)
-        if message.state is not State.IN_FLIGHT:
-            raise MessageNotInflight("The specified message isn't in flight.")
-        if number < message.oldest_handle:
-            raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, _NOT_AVAILABLE)
+            raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, NOT_AVAILABLE)
+        self._check_change(message, number, receipt_handle)
         if now + timeout > message.received_at + MAX_VISIBILITY_SECONDS:
             raise InvalidParameterValue.of(
                 "VisibilityTimeout",
@@ -196,6 +194,8 @@ class Queue(ABC):
                 f"Total VisibilityTimeout for the message is beyond the limit [{MAX_VISIBILITY_SECONDS} seconds]",
             )
         self._void_attempt(message)
+        if message.state is State.VISIBLE:
+            self._hide(message)
         message.visible_at = now + timeout
         self._start_timer(message)
         if observer := self.surroundings.observer:
@@ -208,6 +208,7 @@ class Queue(ABC):
         self.advance(now)
         count = len(self._messages)
         self.purged_at = now
+        self._forget_windows()
         within = self.purge_seconds
         if within:
             self._quiet_until = 0.0
@@ -237,6 +238,7 @@ class Queue(ABC):
 
     def advance(self, now: float) -> None:
         """Let happen what is due by ``now``: messages expire, delays and visibility timeouts end, a purge strikes."""
+        self._now = now
         if now < self._quiet_until:
             return
         if self._past is not None:
@@ -302,14 +304,24 @@ class Queue(ABC):
         """Return the message that a move task takes next, None if no message can be taken."""
 
     def move(self, message: Message, target: "Queue", now: float) -> None:
-        """Hand a visible message over to another queue, where it is a new message with the same content."""
+        """Hand a visible message over to another queue, where it is a new message with the same content.
+
+        A FIFO queue that remembers its deduplication id swallows it.
+        """
         moved = self._renewed(message, now)
         self._forget(message)
-        if observer := self.surroundings.observer:
-            fields = {"message_id": message.message_id, "to": target.name, "new_message_id": moved.message_id}
-            observer("moved", self.name, fields)
         target.advance(now)
-        target._take_over(moved, target.attributes.delay, now)  # noqa: SLF001 - another queue, the same class
+        earlier_id = target._remembered_as(moved, now)  # noqa: SLF001 - another queue, the same class
+        if observer := self.surroundings.observer:
+            fields = {"message_id": message.message_id, "to": target.name}
+            fields["new_message_id"] = earlier_id or moved.message_id
+            observer("moved", self.name, fields | {"deduplicated": True} if earlier_id else fields)
+        if earlier_id is None:
+            target._take_over(moved, target.attributes.delay, now)  # noqa: SLF001 - another queue, the same class
+
+    @abstractmethod
+    def _remembered_as(self, message: Message, now: float) -> str | None:
+        """Return the id of the earlier message that a moved one duplicates; None, and remember it, if there is none."""
 
     @abstractmethod
     def _take_over(self, message: Message, delay: int, now: float) -> None:
@@ -331,6 +343,14 @@ class Queue(ABC):
 
     @abstractmethod
     def _may_delete(self, message: Message, handle: int) -> bool: ...
+
+    @abstractmethod
+    def _check_change(self, message: Message, handle: int, receipt_handle: str) -> None:
+        """Raise the error with which this handle's change of visibility is refused, if it is."""
+
+    @abstractmethod
+    def _hide(self, message: Message) -> None:
+        """Put a visible message in flight without a receive."""
 
     @abstractmethod
     def _refuse_stale_delete(self, receipt_handle: str) -> None: ...
@@ -363,7 +383,7 @@ class Queue(ABC):
             message.attributes_md5,
             message.trace_header,
             message.group,
-            None if message.deduplication_id is None else message_id,
+            None if message.deduplication_id is None else message.message_id,
         )
 
     def _counts(self) -> Counts:
@@ -394,8 +414,12 @@ class Queue(ABC):
     def _hold(self, message: Message, delay: int, now: float) -> None:
         """Take a message into the books; it is visible after ``delay`` seconds."""
         self._messages[message.message_id] = message
+        self._places += 1
+        message.place = self._places
+        if not message.enqueued_at:
+            message.enqueued_at = message.sent_at
         self._retention.add(message, len(self._messages))
-        expires = message.sent_at + self.attributes.retention
+        expires = message.enqueued_at + self.attributes.retention
         self._quiet_until = min(self._quiet_until, expires)
         if delay:
             message.state = State.DELAYED
@@ -560,4 +584,4 @@ _HANDLE_PREFIX: Final = "AQEB-"
 _HANDLE: Final = re.compile(
     _HANDLE_PREFIX + r"([0-9a-f]{1,16})-([0-9a-f]{1,16})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 ).fullmatch
-_NOT_AVAILABLE: Final = "Message does not exist or is not available for visibility timeout change."
+NOT_AVAILABLE: Final = "Message does not exist or is not available for visibility timeout change."

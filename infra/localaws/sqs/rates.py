@@ -12,11 +12,13 @@ class DeliveryRates:
         duplicate: a delivery leaves the message visible as well, so that it may come once more in the same
             visibility period.
         underfill: a receive with more than one message available returns fewer than it could.
+        stale_delete: a delete by the receipt handle of an earlier receive succeeds and deletes nothing.
     """
 
     reorder: float = 0.1
     duplicate: float = 0.02
     underfill: float = 0.1
+    stale_delete: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -25,5 +27,5 @@ class DeliveryRates:
                 raise ValueError(f"{field.name} is a probability from 0 to 1, not {value!r}.")
 
 
-STRICT = DeliveryRates(reorder=0, duplicate=0, underfill=0)
+STRICT = DeliveryRates(reorder=0, duplicate=0, underfill=0, stale_delete=0)
 """A standard queue that behaves like a list."""

@@ -1,17 +1,16 @@
 """A standard queue: at-least-once delivery in best-effort order.
 
-Messages wait in the order in which they became visible. By the queue's rates a receive takes another than the
-first, leaves a delivered message visible as well, or returns fewer messages than it could. Messages that name a
-tenant are delivered fairly (see ``tenants``).
+Messages wait in the order of their sends, also those that are visible again. By the queue's rates a receive takes
+another than the first, leaves a delivered message visible as well, or returns fewer messages than it could. Messages
+that name a tenant are delivered fairly (see ``tenants``).
 """
 
-from collections import deque
-from itertools import islice
 from typing import Any, Final
 
 from infra.localaws.sqs.content import MessageDraft
 from infra.localaws.sqs.errors import InvalidParameterValue, OverLimit
 from infra.localaws.sqs.limits import MAX_DELAY_SECONDS, MAX_IN_FLIGHT
+from infra.localaws.sqs.line import Line
 from infra.localaws.sqs.message import Delivery, Message, State
 from infra.localaws.sqs.queue import Queue, ReceiveRequest, Sent, check_receive, dead_letter
 from infra.localaws.sqs.tenants import Tenants
@@ -28,8 +27,7 @@ class StandardQueue(Queue):
     def __post_init__(self) -> None:
         super().__post_init__()
         # Each visible message stands here once (or is set aside), and each in flight that is ``also_visible``.
-        # Entries of other messages are void and dropped when they come to the front.
-        self._line: deque[Message] = deque()
+        self._line = Line(_stands_in_line)
         self._also_visible = 0
         self._tenants = Tenants()
 
@@ -48,7 +46,7 @@ class StandardQueue(Queue):
         message = self._new_message(draft, now)
         self._hold(message, delay, now)
         if not delay:
-            self._line.append(message)
+            self._enter(message)
         self._observe_sent(message.message_id, draft.group)
         self._announce()
         return Sent(message.message_id, message.body_md5, message.attributes_md5, None)
@@ -87,26 +85,27 @@ class StandardQueue(Queue):
         self._take_over(dead_letter(message, source_arn), 0, now)
 
     def first_visible(self) -> Message | None:
-        """Return the message that is longest visible."""
-        tenants = self._tenants
-        while tenants and (message := tenants.next_of_the_quiet(0)):
-            self._line.appendleft(message)
+        """Return the visible message that was sent first."""
         line = self._line
-        while line and line[0].state is not State.VISIBLE:
-            message = line.popleft()
-            if message.also_visible:
-                # A move takes what is visible only: the second delivery of one in flight is forgone.
-                message.also_visible = False
-                self._also_visible -= 1
-        if line:
-            return line[0]
-        return next((m for m in tenants.set_aside_now() if m.state is State.VISIBLE), None)
+        while (first := line.first()) is not None and first.state is not State.VISIBLE:
+            # A move takes what is visible only: the second delivery of one in flight is forgone.
+            first.also_visible = False
+            self._also_visible -= 1
+        aside = self._tenants.first_set_aside()
+        if first is None or (aside is not None and aside.place < first.place):
+            return aside
+        return first
 
     def _take_over(self, message: Message, delay: int, now: float) -> None:
         self._hold(message, delay, now)
         if not delay:
-            self._line.append(message)
+            self._enter(message)
         self._announce()
+
+    def _remembered_as(self, message: Message, now: float) -> str | None:
+        """Return None: a standard queue remembers no deduplication ids."""
+        del message, now
+        return None
 
     def _underfilled(self, could: int, available: int, request: ReceiveRequest) -> int | None:
         """Return to how many messages this receive is held down, None if it is not."""
@@ -121,7 +120,7 @@ class StandardQueue(Queue):
         to_repeat: list[Message] = []
         duplicate_rate = self.rates.duplicate
         while len(deliveries) < limit:
-            message, reordered = self._pick_fairly() if self._tenants else self._pick()
+            message, reordered = self._pick_fairly(now) if self._tenants else self._pick()
             if message is None:
                 break
             second = message.state is State.IN_FLIGHT
@@ -134,8 +133,8 @@ class StandardQueue(Queue):
                 continue
             delivery = self._deliver(message, timeout, now)
             deliveries.append(delivery)
-            if message.group is not None and not second:
-                self._tenants.took(message.group)
+            if self._tenants and not second:
+                self._tenants.took(message.group, now)
             if self.surroundings.observer:
                 self._observe_delivery(delivery, timeout, _chaos(reordered=reordered, duplicate=second))
             if duplicate_rate and not second and self.rng.random() < duplicate_rate:
@@ -147,70 +146,78 @@ class StandardQueue(Queue):
     def _pick(self) -> tuple[Message | None, bool]:
         """Take the next message out of the line; tell whether it was taken out of turn."""
         line = self._line
-        while line and not _stands_in_line(line[0]):
-            line.popleft()
-        if not line:
-            return None, False
         rate = self.rates.reorder
-        if rate and len(line) > 1 and self.rng.random() < rate:
-            others = [
-                index
-                for index, message in enumerate(islice(line, 1, REORDER_WINDOW), start=1)
-                if _stands_in_line(message)
-            ]
-            if others:
-                index = self.rng.choice(others)
-                message = line[index]
-                del line[index]
-                return message, True
-        return line.popleft(), False
+        if rate and line.first() is not None and len(line) > 1 and self.rng.random() < rate:
+            another = line.pop_one_of(REORDER_WINDOW, self.rng.choice)
+            if another is not None:
+                return another, True
+        return line.pop(), False
 
-    def _pick_fairly(self) -> tuple[Message | None, bool]:
+    def _pick_fairly(self, now: float) -> tuple[Message | None, bool]:
         """Take the next message, those of noisy tenants last; tell whether it was taken out of turn."""
         tenants = self._tenants
-        message = tenants.next_of_the_quiet(self.in_flight)
-        if message is not None:
-            return message, False
+        for quiet in tenants.quiet_again(now):
+            self._line.add(quiet)
         while True:
             message, reordered = self._pick()
             if message is None:
                 return tenants.next_of_the_noisy(), False
-            if message.state is State.IN_FLIGHT or not tenants.is_noisy(message.group, self.in_flight):
+            if message.state is State.IN_FLIGHT or not tenants.is_noisy(message.group, now):
                 return message, reordered
             tenants.set_aside(message)
 
     def _leave_visible(self, messages: list[Message]) -> None:
-        """Put messages that were just delivered back to the front, for one more delivery each."""
+        """Put messages that were just delivered back in the line, for one more delivery each."""
         for message in messages:
             message.also_visible = True
+            self._line.add(message)
         self._also_visible += len(messages)
-        self._line.extendleft(reversed(messages))
 
     def _has_next(self) -> bool:
         return self.visible > 0 or self._also_visible > 0
 
     def _on_delay_over(self, message: Message) -> None:
-        self._line.append(message)
+        self._enter(message)
 
     def _on_visible_again(self, message: Message) -> None:
-        if message.group is not None:
-            self._tenants.gave_back(message.group)
         if message.also_visible:
             # It stands in line already, and is an ordinary visible message from now on.
             message.also_visible = False
             self._also_visible -= 1
-        else:
-            self._line.append(message)
+        self._enter(message)
+        if self._tenants:
+            self._tenants.gave_back(message.group, self._now)
+
+    def _hide(self, message: Message) -> None:
+        message.state = State.IN_FLIGHT
+        self.in_flight += 1
+        if self._tenants:
+            self._tenants.took(message.group, self._now)
 
     def _on_gone(self, message: Message, before: State) -> None:
-        if before is State.IN_FLIGHT and message.group is not None:
-            self._tenants.gave_back(message.group)
+        if before is State.IN_FLIGHT:
+            if self._tenants:
+                self._tenants.gave_back(message.group, self._now)
+        elif before is State.VISIBLE and message.group is not None:
+            self._tenants.waits_no_more(message.group)
         if message.also_visible:
             message.also_visible = False
             self._also_visible -= 1
 
+    def _enter(self, message: Message) -> None:
+        """Let a visible message join the line."""
+        self._line.add(message)
+        if message.group is not None:
+            self._tenants.waits(message.group, self.in_flight, self._now)
+
     def _may_delete(self, message: Message, handle: int) -> bool:
-        return message.oldest_handle <= handle <= message.latest_handle
+        if message.oldest_handle <= handle <= message.latest_handle:
+            return True
+        rate = self.rates.stale_delete
+        return not rate or (rate < 1 and self.rng.random() >= rate)
+
+    def _check_change(self, message: Message, handle: int, receipt_handle: str) -> None:
+        """Do nothing: on a standard queue each handle of a message that is there changes its visibility."""
 
     def _refuse_stale_delete(self, receipt_handle: str) -> None:
         """Do nothing: on a standard queue such a delete succeeds and deletes nothing."""

@@ -86,22 +86,22 @@ class RetentionIndex:
         self._serial = 0
 
     def add(self, message: Message, live: int) -> None:
-        """Index a message by its ``sent_at``; ``live`` is how many messages the queue holds."""
+        """Index a message by its ``enqueued_at``; ``live`` is how many messages the queue holds."""
         in_order = self._in_order
         if len(in_order) > 2 * live + _SLACK:
             self._in_order = in_order = deque(m for m in in_order if m.state is not State.GONE)
-        if in_order and message.sent_at < in_order[-1].sent_at:
+        if in_order and message.enqueued_at < in_order[-1].enqueued_at:
             self._serial += 1
             if len(self._moved_in) > 2 * live + _SLACK:
                 self._moved_in[:] = [entry for entry in self._moved_in if entry[2].state is not State.GONE]
                 heapify(self._moved_in)
-            heappush(self._moved_in, (message.sent_at, self._serial, message))
+            heappush(self._moved_in, (message.enqueued_at, self._serial, message))
         else:
             in_order.append(message)
 
     def oldest(self) -> float:
         """Return a moment, in seconds of the model's clock, before which none of the messages was enqueued."""
-        oldest = self._in_order[0].sent_at if self._in_order else math.inf
+        oldest = self._in_order[0].enqueued_at if self._in_order else math.inf
         return min(oldest, self._moved_in[0][0]) if self._moved_in else oldest
 
     def pop_older(self, horizon: float) -> Message | None:
@@ -111,7 +111,7 @@ class RetentionIndex:
             message = in_order[0]
             if message.state is State.GONE:
                 in_order.popleft()
-            elif message.sent_at <= horizon:
+            elif message.enqueued_at <= horizon:
                 return in_order.popleft()
             else:
                 break
