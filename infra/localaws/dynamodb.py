@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 from botocore.validate import ParamValidator
@@ -17,24 +17,19 @@ from moto.core.utils import get_service_model
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.responses import DynamoHandler
 
-from infra.localaws import arithmetic, comparisons
 from infra.localaws.faults import FAULTS
 from infra.localaws.http import Request, Response
+from infra.localaws.limits import EXPRESSIONS, RefusedError, check_expressions, parts_of
 from infra.localaws.moto_caches import quicken
-from infra.localaws.values import RefusedError, settle
+from infra.localaws.moto_patches import patch
+from infra.localaws.values import settle
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 MAX_BATCH_WRITE: Final = 25
 
-_EXPRESSIONS: Final = (
-    "ConditionExpression",
-    "FilterExpression",
-    "KeyConditionExpression",
-    "ProjectionExpression",
-    "UpdateExpression",
-)
+_SHOWN: Final = 300
 _NOT_IMPLEMENTED: Final = "action has not been implemented"
 _SYNTAX: Final = "Cannot parse condition starting at:"
 """What moto's lexer says, before the rest of the expression."""
@@ -50,8 +45,7 @@ class DynamoDb:
     """The tables of one account in one region."""
 
     def __init__(self, account: str, region: str) -> None:
-        comparisons.mend()
-        arithmetic.mend()
+        patch()
         quicken()
         self._account = account
         self._region = region
@@ -61,10 +55,18 @@ class DynamoDb:
 
     def answer(self, request: Request) -> Response:
         """Answer a request of the DynamoDB JSON protocol."""
-        action = request.headers["x-amz-target"].partition(".")[2]
+        action = request.headers["x-amz-target"].partition(".")[2][:_SHOWN]
+        try:
+            return self._answer(request, action)
+        except Exception as error:  # noqa: BLE001 - an SDK would repeat a 500, and nothing would be any better
+            FAULTS.exception("The endpoint could not perform %s.", action)
+            return _error("ValidationException", f"This endpoint cannot do this {action} ({type(error).__name__}).")
+
+    def _answer(self, request: Request, action: str) -> Response:
         try:
             asked = json.loads(request.body or b"{}")
             _check_shape(action, asked)
+            check_expressions(asked)
             body = json.dumps(asked).encode() if settle(asked) else request.body
         except (ValueError, RecursionError):
             return _error("SerializationException", "The request's body is not JSON.")
@@ -76,6 +78,8 @@ class DynamoDb:
             FAULTS.exception("moto could not perform %s.", action)
             return _as_refusal(action, asked, error)
         data = answer.encode() if isinstance(answer, str) else answer
+        if int(status) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _error("ValidationException", f"This endpoint cannot do this {action}: {data[:_SHOWN]!r}")
         kept = {name: str(headers[name]) for name in ("x-amz-crc32", "x-amzn-requestid") if name in headers}
         if b'"ConsumedCapacity"' in data and asked.get("ReturnConsumedCapacity", "NONE") == "NONE":
             data = _without_capacity(data)
@@ -164,8 +168,8 @@ def _without_capacity(data: bytes) -> bytes:
 def _refusal(asked: Any, error: Exception) -> str:
     """What DynamoDB says of a request that moto has tripped over; empty where it may well be moto's own fault."""
     syntax = isinstance(error, ValueError) and str(error).startswith(_SYNTAX)
-    for item in _with_expressions(asked):
-        for name in filter(item.get, _EXPRESSIONS):
+    for item in parts_of(asked):
+        for name in filter(item.get, EXPRESSIONS):
             text = str(item[name])
             for placeholder in _PLACEHOLDER.findall(text):
                 what, where, given = _GIVEN[placeholder[0]]
@@ -178,16 +182,6 @@ def _refusal(asked: Any, error: Exception) -> str:
             if syntax and text.endswith(str(error).removeprefix(_SYNTAX)):
                 return f"Invalid {name}: Syntax error; {error}"
     return f"The request holds a value that cannot be taken: {error}." if isinstance(error, ValueError) else ""
-
-
-def _with_expressions(asked: Any) -> Iterator[dict[str, Any]]:
-    """The request itself, and the parts of a transaction."""
-    if isinstance(asked, dict):
-        yield asked
-        parts = asked.get("TransactItems")
-        for item in parts if isinstance(parts, list) else ():
-            if isinstance(item, dict):
-                yield from (part for part in item.values() if isinstance(part, dict))
 
 
 def _error(code: str, message: str) -> Response:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from decimal import Context, Decimal
 from typing import Any, Final
 
+from infra.localaws.limits import MAX_NUMBER_CHARACTERS, RefusedError, check_level, check_size
+
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-data-types-numbers
 MAX_DIGITS: Final = 38
 LARGEST_EXPONENT: Final = 125
@@ -18,7 +20,8 @@ SMALLEST_EXPONENT: Final = -130
 
 _KEPT: Final = re.compile(rf"0|-?[1-9][0-9]{{0,{MAX_DIGITS - 1}}}")
 """A number that is spelt as DynamoDB keeps it; not all of them, but nearly all that are used."""
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
+"""Each digit can belong to one part only, so the time that a match takes grows with the length and not faster."""
 _EXACT: Final = Context(prec=MAX_DIGITS)
 
 _NO_NUMBER = "The parameter cannot be converted to a numeric value"
@@ -36,14 +39,6 @@ _SETS: Final = {"SS": "An string set  may", "NS": "An number set  may", "BS": "B
 #: Members that hold attribute values by name, and those that hold conditions or changes by the attribute's name.
 _BY_NAME: Final = frozenset({"Item", "Key", "ExclusiveStartKey", "ExpressionAttributeValues"})
 _LEGACY: Final = frozenset({"AttributeUpdates", "Expected", "KeyConditions", "QueryFilter", "ScanFilter"})
-
-
-class RefusedError(Exception):
-    """Tell that DynamoDB takes no such value; ``str(error)`` is its sentence."""
-
-    def __init__(self, sentence: str, code: str = "ValidationException") -> None:
-        super().__init__(sentence)
-        self.code = code
 
 
 def settle(asked: Any) -> bool:
@@ -89,6 +84,8 @@ def _settle_named(name: str, held: dict[str, Any]) -> bool:
             if name == "ExpressionAttributeValues" and error.code == "ValidationException":
                 raise RefusedError(f"{name} contains invalid value: {error} for key {key}") from None
             raise
+    if name == "Item":
+        check_size(held)
     return changed
 
 
@@ -104,8 +101,9 @@ def _any(changes: Iterable[bool]) -> bool:
     return bool(sum(changes))
 
 
-def _attribute(value: Any) -> bool:
-    """Check one attribute value; return whether it was changed."""
+def _attribute(value: Any, level: int = 1) -> bool:
+    """Check one attribute value, which lies so many levels deep; return whether it was changed."""
+    check_level(level)
     if type(value) is not dict:
         raise RefusedError("Unexpected value type in payload", "SerializationException")
     changed = len(value) != 1 and _leave_out_nulls(value)
@@ -123,9 +121,9 @@ def _attribute(value: Any) -> bool:
         value[kind] = _set(kind, held)
         return changed or value[kind] != held
     elif kind == "M" and type(held) is dict:
-        return _any(map(_attribute, held.values())) or changed
+        return _any(_attribute(each, level + 1) for each in held.values()) or changed
     elif kind == "L" and type(held) is list:
-        return _any(map(_attribute, held)) or changed
+        return _any(_attribute(each, level + 1) for each in held) or changed
     return changed
 
 
@@ -156,6 +154,8 @@ def spelt(number: str) -> str:
     """
     if _KEPT.fullmatch(number):
         return number
+    if len(number) > MAX_NUMBER_CHARACTERS:
+        raise RefusedError(_TOO_LONG)
     if not _NUMBER.fullmatch(number):
         raise RefusedError(f"{_NO_NUMBER}: {number}" if number else _NO_NUMBER)
     return kept(Decimal(number))

@@ -7,6 +7,7 @@ leave a table half changed; work whose deadline has passed while it waited is no
 
 import asyncio
 import gc
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,10 @@ COLLECT_BYTES: Final = 64 * 1024 * 1024
 """After so many bytes of requests and answers the garbage is collected: moto's objects refer to each other in circles,
 and the process's collector looks at them seldom."""
 
+RECURSION: Final = 6_000
+"""Calls within calls: moto goes down the tree of an expression, which is as deep as it has actions (up to 300)."""
+STACK_BYTES: Final = 64 * 1024 * 1024
+
 Work = Callable[[], Response]
 
 
@@ -33,6 +38,8 @@ class Worker:
     """
 
     def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
+        # Known to the whole interpreter, but only this thread goes so deep, and has the stack for it.
+        sys.setrecursionlimit(max(RECURSION, sys.getrecursionlimit()))
         self._seconds = seconds
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -97,8 +104,12 @@ class Worker:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, daemon=True, name="localaws-worker")
-            self._thread.start()
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                self._thread = threading.Thread(target=self._serve, daemon=True, name="localaws-worker")
+                self._thread.start()
+            finally:
+                threading.stack_size(before)
 
     def _serve(self) -> None:
         while (job := self._queue.get()) is not None:

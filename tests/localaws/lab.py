@@ -1,7 +1,10 @@
 """What the tests of the embedded endpoint share: a model with a clock moved by hand, and clients of an endpoint."""
 
 import json
+import subprocess
+import sys
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
@@ -59,6 +62,27 @@ def client_of(endpoint, service):
         aws_secret_access_key="dummy",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=30, connect_timeout=5),
     )
+
+
+@dataclass(frozen=True)
+class EndpointProcess:
+    """A running endpoint: where it listens, and its process."""
+
+    url: str
+    process: subprocess.Popen
+
+
+@contextmanager
+def endpoint_process(*options, **popen):
+    """Run an endpoint as a process of its own."""
+    command = [sys.executable, "-m", "infra.localaws", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **popen) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("listening on "), line
+            yield EndpointProcess(line.split()[-1], process)
+        finally:
+            process.terminate()
 
 
 def post(url, document):

@@ -8,14 +8,8 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.core import responses
-from moto.dynamodb.comparisons import ConditionExpressionParser
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser
-from moto.moto_api._internal.moto_random import MotoRandom
 
 from infra.localaws.dynamodb import DynamoDb
-from infra.localaws.moto_caches import quicken
 from infra.stack.paths import project_root
 from tests.localaws.plain_moto import ask
 
@@ -188,36 +182,3 @@ def test_the_answers_are_those_of_moto_as_it_is(both, requests):
     ours, moto = both("Scan", {"TableName": "items"})
     assert ours == moto
     both("DeleteTable", {"TableName": "items"})
-
-
-def test_every_seam_is_there_in_the_moto_that_is_installed():
-    quicken()
-    replaced = {
-        UpdateExpressionParser.make,
-        Node.__deepcopy__,
-        Node.find_clauses,
-        DepthFirstTraverser.traverse_node_recursively,
-        ConditionExpressionParser._lex_one_node,
-        responses.method_names_from_class,
-        MotoRandom.get_random_string,
-    }
-    remembered = {seam for seam in replaced if hasattr(seam, "cache_info")}
-    ours = {seam for seam in replaced - remembered if seam.__module__ == "infra.localaws.moto_caches"}
-    assert (len(remembered), len(ours)) == (2, 5)
-
-
-@pytest.mark.parametrize(
-    ("module", "owner", "names"),
-    [
-        ("moto.dynamodb.parsing.expressions", "UpdateExpressionParser", ["make"]),
-        ("moto.dynamodb.parsing.ast_nodes", "Node", ["find_clauses"]),
-        ("moto.dynamodb.parsing.ast_nodes", "DepthFirstTraverser", ["traverse_node_recursively", "_processing_map"]),
-        ("moto.dynamodb.comparisons", "ConditionExpressionParser", ["_lex_one_node"]),
-        ("moto.core", "responses", ["method_names_from_class"]),
-        ("moto.moto_api._internal.moto_random", "MotoRandom", ["get_random_string"]),
-    ],
-)
-def test_what_is_replaced_is_moto_s_own(module, owner, names):
-    script = f"import {module} as it; print([hasattr(it.{owner}, name) for name in {names!r}])"
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert "False" not in said
