@@ -1,13 +1,7 @@
-"""The recorder: what a process did, one JSON line before each operation and one after it.
+"""The recorder: what a process did, one record before each operation and one after it (see ``services.records``).
 
-A line is a single unbuffered append, so it survives SIGKILL, and several processes may append to one directory of
-files that are merged later. The record types, in the order in which they can follow one another:
-
-    invoke   an operation is about to be performed
-    ok       it was, with this result
-    fail     it was not, or nobody knows, with this error
-    fault    a fault was injected here (nothing follows a crash: the outcome of its operation is unknown)
-    event    something that is no operation: started, signal, handled, stopped
+A record is a line of a file, by a single unbuffered append, so it survives SIGKILL; several processes may append to one
+directory of files that are merged later.
 """
 
 from __future__ import annotations
@@ -20,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.operations import Operation, OperationFailed, plain
+from services.records import AnyRecord, Event, Fail, FaultRecord, Invoke, Ok, Record
 
 #: The event that tells of the wall clock, and what it says: seconds since the epoch, less monotonic ones.
 CLOCK, OFFSET = "clock", "wall_minus_monotonic"
@@ -28,7 +23,6 @@ CLOCK_STEP = 0.005
 #: Seconds that two readings may lie apart.
 CLOCK_NOISE = 0.001
 
-Record = dict[str, Any]
 Sink = Callable[[Record], None]
 
 
@@ -39,7 +33,7 @@ class Recorder:
         sink: takes a record, and has made it last by the time it returns.
         process: the process's name in the history.
         clock: monotonic seconds, comparable between the processes of one machine.
-        context: what every invoke record says besides, for example the queue's name.
+        queue: the name of the queue that the process works on; empty for none.
         wall_clock: seconds since the epoch. Leases compare it, so the history says when it was stepped: by an event
             ``clock`` at the beginning and after each step. None for a process without one.
     """
@@ -49,13 +43,13 @@ class Recorder:
         sink: Sink,
         process: str,
         clock: Callable[[], float],
-        context: Mapping[str, Any] | None = None,
+        queue: str = "",
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
         self.process = process
         self._sink = sink
         self._clock = clock
-        self._context = dict(context or {})
+        self._queue = queue
         self._wall_clock = wall_clock
         self._offset: float | None = None
         self._index = 0
@@ -63,44 +57,38 @@ class Recorder:
 
     def invoke(self, operation: Operation) -> int:
         """Record that an operation is about to be performed; return the record's index."""
-        return self._write(
-            "invoke", operation=type(operation).__name__, arguments=operation.arguments(), **self._context
-        )
+        name, arguments = type(operation).__name__, operation.arguments()
+        return self._write(lambda time, index: Invoke(time, self.process, index, name, arguments, self._queue))
 
     def ok(self, invocation: int, operation: Operation, result: Any) -> None:
         """Record an operation's result."""
-        kept = operation.kept_result(result)
-        self._write("ok", invocation=invocation, operation=type(operation).__name__, result=kept)
+        name, kept = type(operation).__name__, operation.kept_result(result)
+        self._write(lambda time, index: Ok(time, self.process, index, invocation, name, kept))
 
     def fail(self, invocation: int, operation: Operation, error: OperationFailed) -> None:
         """Record that an operation failed."""
-        self._write(
-            "fail",
-            invocation=invocation,
-            operation=type(operation).__name__,
-            error=error.code,
-            message=error.message,
-            transient=error.transient,
-        )
+        name, said = type(operation).__name__, (error.code, error.message, error.transient)
+        self._write(lambda time, index: Fail(time, self.process, index, invocation, name, *said))
 
     def fault(self, invocation: int, operation: Operation, fault: Mapping[str, Any]) -> None:
         """Record that a fault is being injected, before it strikes."""
-        self._write("fault", invocation=invocation, operation=type(operation).__name__, fault=dict(fault))
+        name = type(operation).__name__
+        self._write(lambda time, index: FaultRecord(time, self.process, index, invocation, name, dict(fault)))
 
     def event(self, event: str, **details: Any) -> None:
         """Record something that is no operation."""
-        self._write("event", event=event, **plain(details))
+        kept = plain(details)
+        self._write(lambda time, index: Event(time, self.process, index, event, kept))
 
-    def _write(self, kind: str, **rest: Any) -> int:
+    def _write(self, make: Callable[[float, int], AnyRecord]) -> int:
         with self._lock:
             self._check_wall_clock()
-            return self._append(kind, rest)
+            return self._append(make)
 
-    def _append(self, kind: str, rest: Mapping[str, Any]) -> int:
+    def _append(self, make: Callable[[float, int], AnyRecord]) -> int:
         index = self._index
         self._index += 1
-        time = round(self._clock(), 6)
-        self._sink({"time": time, "process": self.process, "index": index, "type": kind, **rest})
+        self._sink(make(round(self._clock(), 6), index).as_record())
         return index
 
     def _check_wall_clock(self) -> None:
@@ -113,7 +101,8 @@ class Recorder:
         offset = wall - before
         if self._offset is None or abs(offset - self._offset) > CLOCK_STEP:
             self._offset = offset
-            self._append("event", {"event": CLOCK, OFFSET: round(offset, 6)})
+            details = {OFFSET: round(offset, 6)}
+            self._append(lambda time, index: Event(time, self.process, index, CLOCK, details))
 
 
 def nowhere(_record: Record) -> None:

@@ -114,7 +114,7 @@ def build_driver(
         sink = append_to(settings.history_path) if settings.history_path else nowhere
     except OSError as error:
         raise _unwritable("HISTORY_PATH", error) from None
-    recorder = Recorder(sink, settings.process_name, time.monotonic, {"queue": queue.name}, time.time)
+    recorder = Recorder(sink, settings.process_name, time.monotonic, queue.name, time.time)
     driver = AwsDriver(queue, Store(dynamodb, *tables), wake, payloads, outbox)
     return RecordedDriver(driver, recorder, faults, RealFaults(time.sleep))
 

@@ -16,12 +16,10 @@ from infra.files import write_atomically
 from scenarios.errors import HistoryError
 from scenarios.history.history import History
 from scenarios.history.records import Record
+from services.records import typed
 
 #: The name of the merged history in a run's directory.
 MERGED = "history.jsonl"
-
-#: What every record has.
-_ALWAYS = {"time", "process", "index", "type"}
 
 
 class TailedFile:
@@ -131,11 +129,12 @@ def parse_record(line: bytes, path: Path) -> Record:
         HistoryError: it is none.
     """
     try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not (isinstance(record, dict) and record.keys() >= _ALWAYS):
-        raise HistoryError(f"The history {path} holds a line that is no record: {line[:80]!r}; the file was edited.")
+        record: Record = json.loads(line)
+        typed(record)
+    except (ValueError, RecursionError) as error:
+        raise HistoryError(
+            f"The history {path} holds a line that is no record: {line[:80]!r} ({error}); the file was edited."
+        ) from None
     return record
 
 

@@ -104,7 +104,7 @@ class Programs:
             },
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
-        recorder = Recorder(sink, start.name, time.monotonic, {"queue": resources.queue_name})
+        recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)
         tap = self._taps[start.name] = RecordingProxy(
             Program(start.name, around, plan, start.kill), self._endpoint, recorder
         )

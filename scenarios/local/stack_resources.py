@@ -70,7 +70,7 @@ class StackResources:
 
         def driver(process: str, url: str) -> RecordedDriver:
             queue = Queue(self._sqs, url)
-            recorder = Recorder(sink, process, clock, {"queue": queue.name})
+            recorder = Recorder(sink, process, clock, queue.name)
             return RecordedDriver(AwsDriver(queue, payloads=payloads), recorder, FaultPlan(), RealFaults(time.sleep))
 
         self._queue = driver(f"{LAB}-queue", resources.queue_url)

@@ -150,7 +150,7 @@ class SimulatedLab:
             self.world.records.append,
             f"{LAB}-dead-letters",
             self.world.tick,
-            {"queue": staging.names.dead_letter_queue},
+            staging.names.dead_letter_queue,
         )
         self._acting: dict[str, Recorder] = {}
         self._dead_letters: list[str] = []
@@ -346,8 +346,8 @@ class SimulatedLab:
         """Perform an operation of the lab's own, into the history."""
         recorder = self._acting.get(name)
         if recorder is None:
-            context = {"queue": self._staging.names.queue}
-            recorder = self._acting[name] = Recorder(self.world.records.append, name, self.world.tick, context)
+            queue = self._staging.names.queue
+            recorder = self._acting[name] = Recorder(self.world.records.append, name, self.world.tick, queue)
         invocation = recorder.invoke(operation)
         result = self.world.perform(operation, self._scheduler.time)
         recorder.ok(invocation, operation, result)

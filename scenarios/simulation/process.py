@@ -113,7 +113,7 @@ class SimulatedProcess:
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
-        self.recorder = Recorder(world.records.append, name, world.tick, {"queue": world.names.queue})
+        self.recorder = Recorder(world.records.append, name, world.tick, world.names.queue)
         self.program: Program | None = None
         self._plan = FaultPlan(faults) if faults else None
         self._signalled = False

@@ -23,7 +23,6 @@ from scenarios.simulation.choices import Choices, ChosenRandom
 from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
-from services.history import Record
 from services.operations import (
     AppendToLog,
     ChangeVisibility,
@@ -43,6 +42,7 @@ from services.operations import (
     methods_of,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload
+from services.records import Record
 
 #: Seconds since the epoch at the beginning of a simulation: what a wall clock that is right shows then.
 EPOCH = 1_700_000_000.0

@@ -1,18 +1,49 @@
 """Histories told by hand, as the processes would have recorded them; each call takes a tenth of a second."""
 
+import dataclasses
 import json
 
 from scenarios.history import History
+from services.history import Recorder
+from services.operations import OPERATIONS, Message, OperationFailed, OutgoingMessage
 
 QUEUE, DLQ = "work", "work-dlq"
 TICK = 0.1
+
+
+def operation_of(name, arguments):
+    """Return an operation of a kind whose record holds these arguments, and something in the place of the others."""
+    if name not in OPERATIONS:
+        return type(name, (), {"arguments": lambda _: arguments, "kept_result": lambda _, result: result})()
+    kind = OPERATIONS[name]
+    given = dict(arguments)
+    if name == "Send":
+        given["messages"] = tuple(OutgoingMessage(**message) for message in given.get("messages", ()))
+    elif name in ("Delete", "ChangeVisibility"):
+        given["messages"] = tuple(Message(identity, "r", "") for identity in given.get("messages", ()))
+    elif name == "CommitChange":
+        given["message"] = "body" if given.get("message") else None
+    elif name == "PutObject":
+        given["body"] = "x" * given.pop("characters", 0)
+    missing = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING} - given.keys()
+    return kind(**given, **{name: _PLACEHOLDERS.get(name, "") for name in missing})
+
+
+_PLACEHOLDERS = {
+    "fencing_token": 1,
+    "lease_seconds": 1.0,
+    "limit": 10,
+    "max_messages": 10,
+    "wait_seconds": 1,
+    "version": 1,
+}
 
 
 class Told:
     def __init__(self, *, fifo=False, max_receive_count=2, visibility_timeout=1.0, business_field=""):
         self.records = []
         self.now = 0.0
-        self._indices = {}
+        self._recorders = {}
         self._bodies = {}
         self._groups = {}
         self.event(
@@ -30,32 +61,37 @@ class Told:
     def history(self):
         return History(self.records)
 
-    def write(self, process, kind, **rest):
-        index = self._indices.get(process, 0)
-        self._indices[process] = index + 1
+    def recorder(self, process):
+        """Return a process's own recorder: what a test tells is written as a process would write it."""
+        if process not in self._recorders:
+            self._recorders[process] = Recorder(self.records.append, process, self._tick)
+        return self._recorders[process]
+
+    def _tick(self):
         self.now = round(self.now + TICK, 6)
-        record = {"time": self.now, "process": process, "index": index, "type": kind, **rest}
-        self.records.append(record)
-        return index
+        return self.now
 
     def event(self, process, event, **details):
-        self.write(process, "event", event=event, **details)
+        self.recorder(process).event(event, **details)
 
     # An operation may be begun and ended apart, so that others can come between.
     def begin(self, process, operation, queue=QUEUE, **arguments):
-        return self.write(process, "invoke", operation=operation, arguments=arguments, queue=queue)
+        recorder = self.recorder(process)
+        recorder._queue = queue
+        return recorder.invoke(operation_of(operation, arguments))
 
     def end(self, process, invocation, operation, result=None):
-        self.write(process, "ok", invocation=invocation, operation=operation, result=result)
+        if operation == "FetchObject" and result is not None:
+            result = "x" * result["characters"]
+        self.recorder(process).ok(invocation, operation_of(operation, {}), result)
 
-    def fail(self, process, invocation, operation, *, transient=True):
-        self.write(
-            process, "fail", invocation=invocation, operation=operation, error="X", message="x", transient=transient
-        )
+    def fail(self, process, invocation, operation, *, code="X", transient=True):
+        error = OperationFailed(code, "x", transient=transient)
+        self.recorder(process).fail(invocation, operation_of(operation, {}), error)
 
-    def fault(self, process, invocation, operation, kind="crash", point="after"):
-        fault = {"kind": kind, "operation": operation, "point": point}
-        self.write(process, "fault", invocation=invocation, operation=operation, fault=fault)
+    def fault(self, process, invocation, operation, kind="crash", point="after", **details):
+        fault = {"kind": kind, "operation": operation, "point": point, **details}
+        self.recorder(process).fault(invocation, operation_of(operation, {}), fault)
 
     def do(self, process, operation, result=None, queue=QUEUE, **arguments):
         invocation = self.begin(process, operation, queue, **arguments)

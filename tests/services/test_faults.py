@@ -34,7 +34,7 @@ class Recorded:
         self.records = []
         self.handler = Handler()
         self.world = world or World()
-        recorder = Recorder(self.records.append, "me", lambda: 1.5, {"queue": "q"})
+        recorder = Recorder(self.records.append, "me", lambda: 1.5, "q")
         self.driver = RecordedDriver(self.world, recorder, FaultPlan(faults, **chance), self.handler)
 
     def perform(self, operation):

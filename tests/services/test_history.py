@@ -7,6 +7,7 @@ import pytest
 
 from services import operations as op
 from services.history import CLOCK_STEP, Recorder, append_to
+from services.records import Event, Fail, FaultRecord, Invoke, Ok, typed
 
 
 class Clocks:
@@ -81,3 +82,51 @@ def test_a_line_of_which_the_disk_takes_a_part_is_written_to_its_end(tmp_path, m
 def test_a_history_is_its_owners_alone(tmp_path):
     append_to(tmp_path / "h.jsonl")({})
     assert (tmp_path / "h.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def every_kind():
+    records = []
+    recorder = Recorder(records.append, "me", lambda: 1.5, "q")
+    claim = op.Claim("k", "me", 2.0)
+    first = recorder.invoke(claim)
+    recorder.fault(first, claim, {"kind": "delay", "seconds": 1.0})
+    recorder.ok(first, claim, op.Claimed(1))
+    second = recorder.invoke(claim)
+    recorder.fail(second, claim, op.OperationFailed("X", "why", transient=True))
+    recorder.event("handled", key="k", outcome="done")
+    return records
+
+
+def test_what_the_recorder_writes_is_read_by_its_type():
+    kinds = [Invoke, FaultRecord, Ok, Invoke, Fail, Event]
+    read = [typed(json.loads(json.dumps(record))) for record in every_kind()]
+    assert [type(record) for record in read] == kinds
+    assert [record.as_record() for record in read] == every_kind()
+    assert read[-1].details == {"key": "k", "outcome": "done"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"type": "tale"},
+        {"time": "noon"},
+        {"index": 1.5},
+        {"process": None},
+        {"arguments": []},
+        {"operation": 3},
+    ],
+    ids=lambda spoil: next(iter(spoil)),
+)
+def test_a_record_of_which_a_field_is_wrong_is_none(spoil):
+    record = every_kind()[0]
+    typed(record)
+    with pytest.raises(ValueError, match=r"Invalid value|Expected"):
+        typed({**record, **spoil})
+
+
+@pytest.mark.parametrize("name", ["time", "process", "index", "type", "operation", "arguments"])
+def test_a_record_without_one_of_its_fields_is_none(name):
+    record = every_kind()[0]
+    del record[name]
+    with pytest.raises(ValueError, match="missing required field"):
+        typed(record)

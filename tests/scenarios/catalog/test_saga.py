@@ -37,9 +37,7 @@ def told_of(*steps, settled=True):
 
 def refuse(told, key):
     at = told.begin("c", "PerformSideEffect", **told.about("a", key))
-    told.write(
-        "c", "fail", invocation=at, operation="PerformSideEffect", error="Refused", message="no", transient=False
-    )
+    told.fail("c", at, "PerformSideEffect", code="Refused", transient=False)
 
 
 @pytest.mark.parametrize("steps", [THROUGH, BACK, ("reserve!",), ("reserve", "charge!", "release")])

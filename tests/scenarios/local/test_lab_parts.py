@@ -11,7 +11,7 @@ from scenarios.local.environment import SERVICE_VARIABLES, as_options, as_variab
 from scenarios.runs.directory import new_run_directory, only_run, point_latest_at
 from services.consumer.settings import ConsumerSettings
 from services.producer.settings import ProducerSettings
-from tests.scenarios.recorded import Told
+from tests.scenarios.recorded import Told, operation_of
 
 NOON = datetime(2025, 1, 2, 12, 0, 0, tzinfo=UTC)
 RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e", bucket="")
@@ -88,7 +88,7 @@ def doomed(process="victim", *, planned=True, ended=True, kind="crash", settled=
     told.receive(process, "a")
     at = told.begin(process, "Complete", key="a", fencing_token=1)
     fault = {"kind": kind, "operation": "Complete", "point": "after"} | ({"nth": 1} if planned else {})
-    told.write(process, "fault", invocation=at, operation="Complete", fault=fault)
+    told.recorder(process).fault(at, operation_of("Complete", {}), fault)
     if ended:
         told.exit(process, -9)
     if settled:

@@ -57,7 +57,7 @@ class Place:
                 self.killed.set,
             ),
             endpoint.url,
-            Recorder(self.records.append, "mine", clock, {"queue": name}),
+            Recorder(self.records.append, "mine", clock, name),
         )
         self.tap.open()
 
@@ -300,7 +300,7 @@ def test_an_endpoint_that_is_gone_is_an_answer_and_no_end(place):
 def test_connections_beyond_what_a_busy_lab_accepts_at_once_wait_and_are_not_dropped(endpoint, request):
     around = Surroundings(request.node.name, LEDGER)
     program = Program("mine", around, FaultPlan(), lambda: None)
-    proxy = RecordingProxy(program, endpoint.url, Recorder(lambda _: None, "mine", clock, {}))
+    proxy = RecordingProxy(program, endpoint.url, Recorder(lambda _: None, "mine", clock))
     address = urlsplit(proxy.url)
     clients = []
     try:
