@@ -222,13 +222,17 @@ def _reason(verdict: Verdict) -> str:
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
             absent = (
-                f"Nothing is violated, but it was not seen: {', '.join(verdict.missing)}." if verdict.missing else ""
+                f"No invariant is violated, but a witness is missing: {', '.join(verdict.missing)}."
+                if verdict.missing
+                else ""
             )
             partly = "" if verdict.missing or not verdict.conditions.strict else "What could be judged holds."
             return " ".join(filter(None, (_not_judged(verdict), late, absent, partly)))
     if verdict.not_judged:
-        return f"{_not_judged(verdict)} What could be judged holds, and what was to go wrong did go wrong."
-    return "Every invariant holds, and what was to go wrong did go wrong."
+        return (
+            f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
+        )
+    return "Every invariant holds, and the failure under study occurred."
 
 
 def _not_judged(verdict: Verdict) -> str:

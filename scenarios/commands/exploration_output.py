@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenarios.commands.output import findings, make_console, short
+from scenarios.commands.output import print_verdict, short
+from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
 from scenarios.exploration.targets import find
 from scenarios.report.html import REPORT
@@ -24,43 +24,12 @@ if TYPE_CHECKING:
     from scenarios.exploration.shrink import Shrunk
     from scenarios.simulation.run import Simulation
 
-#: Seconds between two lines of progress where there is no terminal.
-SAY_EVERY = 5.0
-
-
-class StatusLine:
-    """Says what goes on: one live line on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.console = make_console(stderr=quiet)
-        self._status = self.console.status("") if self.console.is_terminal else None
-        self._said = 0.0
-
-    def __enter__(self) -> Self:
-        if self._status is not None:
-            self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def say(self, text: str) -> None:
-        """Show it, if it is time to."""
-        if self._status is not None:
-            self._status.update(Text(text))
-        elif time.monotonic() - self._said > SAY_EVERY:
-            self._said = time.monotonic()
-            self.console.print(Text(text), soft_wrap=True)
-
 
 class CampaignProgress(StatusLine):
     """Says how a campaign goes."""
 
-    def __init__(self, campaign: Campaign, *, quiet: bool) -> None:
-        super().__init__(quiet=quiet)
+    def __init__(self, campaign: Campaign, console: Console) -> None:
+        super().__init__(console)
         target = campaign.target
         who = f" ({'naive twin' if target.naive else target.mutant or target.consumer})"
         named = target.naive or target.mutant or target.consumer
@@ -113,7 +82,7 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
     console.print()
     missing = never_injected(explored)
     if missing and tally.found is None:
-        said = f"NEVER MET: {', '.join(missing)}. What that would have shown, these histories cannot."
+        said = f"NEVER INJECTED: {', '.join(missing)}. These histories prove nothing about such faults."
         console.print(Text(said, "bold yellow"), soft_wrap=True)
     if explored.outcome is Outcome.INCONCLUSIVE:
         console.print(Text(_nothing_shown(explored), "bold yellow"), soft_wrap=True)
@@ -123,20 +92,22 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
     _print_line(console, _summary(explored))
     if shrunk is not None:
         console.print(
-            Text(f"shrunk   in {shrunk.histories:,} more histories, to {shrunk.case.target.count} messages"),
+            Text(f"shrunk     in {shrunk.histories:,} more histories, to {shrunk.case.target.count} messages"),
             soft_wrap=True,
         )
-        console.print(Text(f"again    {document['replay']}"), soft_wrap=True)
-    console.print(Text(f"run      {short(directory)}"), soft_wrap=True)
+        console.print(Text(f"reproduce  {document['replay']}"), soft_wrap=True)
+    console.print(Text(f"run        {short(directory)}"), soft_wrap=True)
     if shrunk is not None:
-        console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
+        console.print(Text(f"report     {short(directory / REPORT)}"), soft_wrap=True)
 
 
 def _nothing_shown(explored: Explored) -> str:
     """Say why a campaign in which nothing is violated shows nothing all the same."""
     unseen = never_seen(explored)
     if unseen:
-        return f"NEVER SEEN: {', '.join(unseen)}. Of what the scenario is about, this campaign proves nothing."
+        return (
+            f"NEVER SEEN: {', '.join(unseen)}. The failure under study did not occur, so this campaign proves nothing."
+        )
     return f"NONE PASSED. This campaign proves nothing; e.g. {explored.tally.inconclusive}"
 
 
@@ -211,27 +182,12 @@ def print_scenario(simulation: Simulation, directory: Path) -> None:
     """Print a scenario's verdict as the other tiers do."""
     console = make_console()
     verdict = simulation.verdict
-    facts = simulation.history.records
-    scenario = verdict.scenario
     twin = " (naive twin)" if verdict.conditions.naive else ""
-    console.print(Text(f"{scenario.name}{twin}: {scenario.summary}"), soft_wrap=True)
+    console.print(Text(f"{verdict.scenario.name}{twin}: {verdict.scenario.summary}"), soft_wrap=True)
     console.print(Text(f"seed {verdict.conditions.seed}, files in {short(directory)}"), soft_wrap=True)
-    console.print()
-    console.print(findings(verdict))
-    console.print()
-    colour = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
-    _print_line(console, (str(verdict.outcome).upper(), colour[verdict.outcome], f"  {verdict.reason}"))
-    if verdict.twin_met is True:
-        naive = scenario.naive_twin
-        said = f"This is the naive twin, without {naive.without}: {naive.violation} is what it must show."
-        console.print(Text(said), soft_wrap=True)
-    elif verdict.twin_met is False:
-        console.print(Text(f"THE NAIVE TWIN DID NOT SHOW {scenario.naive_twin.violation}."), soft_wrap=True)
-    virtual = facts[-1]["time"] if facts else 0.0
-    console.print(Text(f"took     {virtual:.1f} s of virtual time"), soft_wrap=True)
-    console.print(Text(f"run      {short(directory)}"), soft_wrap=True)
-    console.print(Text(f"report   {short(directory / REPORT)}"), soft_wrap=True)
-    console.print(Text(f"again    {verdict.conditions.command}"), soft_wrap=True)
+    records = simulation.history.records
+    virtual = records[-1]["time"] if records else 0.0
+    print_verdict(console, verdict, directory, [f"took       {virtual:.1f} s of virtual time"])
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

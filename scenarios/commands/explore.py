@@ -16,6 +16,7 @@ from scenarios.commands.options import (
     print_json,
     whole,
 )
+from scenarios.commands.status_line import make_console
 from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration import shrink
@@ -85,7 +86,7 @@ def explore(
         chosen_seed(seed),
         chosen_jobs(jobs),
     )
-    with CampaignProgress(campaign, quiet=json) as progress:
+    with CampaignProgress(campaign, make_console(stderr=json)) as progress:
         explored = run_campaign(campaign, progress.tell)
         found = explored.tally.found
         shrunk = None

@@ -10,7 +10,8 @@ from typing import Any
 from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios
 from scenarios.commands.options import command, print_json, refuse
-from scenarios.commands.output import make_console, print_runs, print_scenarios
+from scenarios.commands.output import print_runs, print_scenarios
+from scenarios.commands.status_line import make_console
 from scenarios.errors import ScenarioError
 from scenarios.model import Scenario
 from scenarios.runs.index import find_run, list_runs, report_of

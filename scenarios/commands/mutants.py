@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from scenarios.commands.exploration_output import StatusLine, print_mutants
+from scenarios.commands.exploration_output import print_mutants
 from scenarios.commands.explore import MOST_HISTORIES
 from scenarios.commands.options import VIOLATED, Number, chosen_jobs, command, print_json, whole
+from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.exploration.mutation_testing import kill_mutants
 from scenarios.exploration.targets import find_mutant
 from scenarios.mutants.catalogue import MUTANTS
@@ -34,7 +35,7 @@ def mutants(
     bound = whole("--histories", histories, 1, MOST_HISTORIES) or MUTANT_BOUND
     chosen = (find_mutant(name),) if name else MUTANTS
     workers = chosen_jobs(jobs)
-    with StatusLine(quiet=json) as watch:
+    with StatusLine(make_console(stderr=json)) as watch:
         results = list(kill_mutants(chosen, bound, whole("--seed", seed) or 0, workers, watch.say))
     if json:
         print_json([catch.as_json() for catch in results])

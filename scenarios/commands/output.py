@@ -5,17 +5,14 @@ On a terminal the progress is one live line; elsewhere each stage is a line of i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from scenarios.commands.status_line import StatusLine
 from scenarios.history import History
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT
@@ -23,55 +20,29 @@ from scenarios.runs.index import Run
 from scenarios.runs.run import RunResult
 from scenarios.verdict import Outcome, Verdict
 
-#: Columns, where no terminal says how many there are.
-PLAIN_WIDTH = 140
-
-_COLOURS = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
+COLOURS = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
 
 
-def make_console(*, stderr: bool = False) -> Console:
-    """Return the console to print on."""
-    console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    return console
-
-
-class Progress:
-    """Shows how a run goes (see :class:`scenarios.local.observer.Observer`); a context manager."""
+class Progress(StatusLine):
+    """Shows how a run goes (see :class:`scenarios.local.observer.Observer`)."""
 
     def __init__(self, console: Console, title: str) -> None:
-        self._console = console
-        self._title = title
-        self._began = time.monotonic()
+        super().__init__(console)
         self._stage = ""
         self._counts = ""
-        self._status: Status | None = None
-
-    def __enter__(self) -> Self:
-        self._print(self._title)
-        if self._console.is_terminal:
-            self._status = self._console.status("")
-            self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self.print(title)
 
     def began(self, seed: int, directory: Path) -> None:
-        """Say the seed, without which nothing can be repeated."""
-        self._print(f"seed {seed}, files in {short(directory)}")
+        """Print the seed, without which a run cannot be repeated."""
+        self.print(f"seed {seed}, files in {short(directory)}")
 
     def stage(self, text: str) -> None:
-        """Show what comes next; what still goes on is no news."""
+        """Show what comes next, once."""
         if text == self._stage:
             return
         self._stage = text
-        if self._status is None:
-            self._print(f"{time.monotonic() - self._began:6.1f} s  {text}")
+        if not self.live:
+            self.print(f"{self.seconds:6.1f} s  {text}")
         self._refresh()
 
     def grown(self, history: History) -> None:
@@ -87,25 +58,44 @@ class Progress:
     def waited(self) -> None:
         """Do nothing: a Ctrl-C reaches the run by itself."""
 
-    def _print(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=True)
-
     def _refresh(self) -> None:
-        if self._status is not None:
-            self._status.update(Text("  ".join(filter(None, (self._stage, self._counts)))))
+        self.show("  ".join(filter(None, (self._stage, self._counts))))
 
 
 def print_result(console: Console, result: RunResult) -> None:
     """Print the table, the verdict with its reason, where the run is, and how to repeat it."""
-    verdict = result.verdict
+    lines = [
+        f"the end of {name}'s log:\n" + "\n".join(f"  | {line}" for line in log) for name, log in result.logs.items()
+    ]
+    lines.append(f"took       {result.seconds:.1f} s on stack {result.stack}")
+    kept = (
+        [f"kept       stack {result.stack}; `invoke down --stack {result.stack}` takes it down"] if result.kept else []
+    )
+    print_verdict(console, result.verdict, result.directory, lines, kept)
+
+
+def print_verdict(
+    console: Console, verdict: Verdict, directory: Path, before: Iterable[str], after: Iterable[str] = ()
+) -> None:
+    """Print a verdict as every tier does, with lines of the tier's own before and after where the run is."""
     console.print()
     console.print(findings(verdict))
     console.print()
-    headline = Text(str(verdict.outcome).upper(), style=_COLOURS[verdict.outcome])
-    headline.append(f"  {verdict.reason}", style="not bold default")
-    console.print(headline)
-    for line in _remarks(result):
+    console.print(headline(str(verdict.outcome).upper(), COLOURS[verdict.outcome], verdict.reason))
+    where = (
+        f"run        {short(directory)}",
+        f"report     {short(directory / REPORT)}",
+        f"reproduce  {verdict.conditions.command}",
+    )
+    for line in (*_remarks(verdict), *before, *where, *after):
         console.print(Text(line), soft_wrap=True)
+
+
+def headline(word: str, style: str, rest: str) -> Text:
+    """Return a line that begins with one coloured word."""
+    line = Text(word, style=style)
+    line.append(f"  {rest}", style="not bold default")
+    return line
 
 
 def findings(verdict: Verdict) -> Table:
@@ -140,29 +130,19 @@ def findings(verdict: Verdict) -> Table:
     return table
 
 
-def _remarks(result: RunResult) -> Iterable[str]:
-    verdict = result.verdict
+def _remarks(verdict: Verdict) -> Iterable[str]:
     twin = verdict.scenario.naive_twin
     if verdict.twin_met is True:
-        yield f"This is the naive twin, without {twin.without}: {twin.violation} is the violation that it must show."
+        yield f"This is the naive twin, without {twin.without}: it must violate {twin.violation}."
     elif verdict.twin_met is False:
         yield (
-            f"THE NAIVE TWIN DID NOT SHOW {twin.violation}. Without {twin.without} it must; until it does, "
+            f"THE NAIVE TWIN DID NOT VIOLATE {twin.violation}. It must, without {twin.without}; until it does, "
             "this scenario proves nothing about the pattern."
         )
     if verdict.recovered:
         yield f"{verdict.recovered} messages came out although no producer knew of their send."
     if verdict.queue_duplicates:
         yield f"The queue itself delivered twice: {', '.join(verdict.queue_duplicates[:10])}."
-    for name, lines in result.logs.items():
-        yield f"the end of {name}'s log:"
-        yield from (f"  | {line}" for line in lines)
-    yield f"took     {result.seconds:.1f} s on stack {result.stack}"
-    yield f"run      {short(result.directory)}"
-    yield f"report   {short(result.directory / REPORT)}"
-    yield f"again    {verdict.conditions.command}"
-    if result.kept:
-        yield f"kept     stack {result.stack}; `invoke down --stack {result.stack}` takes it down"
 
 
 def print_scenarios(console: Console, scenarios: Iterable[Scenario]) -> None:
@@ -192,7 +172,7 @@ def print_runs(console: Console, runs: Iterable[Run]) -> None:
         if verdict is None:
             table.add_row(run.name, "", Text("none", style="yellow"), "it did not come to its end")
             continue
-        outcome = Text(verdict["verdict"], style=_COLOURS[Outcome(verdict["verdict"])])
+        outcome = Text(verdict["verdict"], style=COLOURS[Outcome(verdict["verdict"])])
         twin = " (naive twin)" if verdict["naive"] else ""
         table.add_row(run.name, verdict["tier"], outcome + Text(twin), Text(verdict["reason"], overflow="ellipsis"))
     if table.row_count:

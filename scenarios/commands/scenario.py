@@ -17,7 +17,8 @@ from scenarios.commands.options import (
     termination_as_exit,
     whole,
 )
-from scenarios.commands.output import Progress, make_console, print_result
+from scenarios.commands.output import Progress, print_result
+from scenarios.commands.status_line import make_console
 from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration.shrink import record_case

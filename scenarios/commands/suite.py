@@ -14,7 +14,7 @@ from scenarios.commands.options import (
     termination_as_exit,
     whole,
 )
-from scenarios.commands.output import make_console
+from scenarios.commands.status_line import make_console
 from scenarios.commands.suite_output import SuiteProgress, print_suite
 from scenarios.errors import RequestError
 from scenarios.runs.suite import SuiteRequest, run_suite, worst

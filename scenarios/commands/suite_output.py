@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from scenarios.commands.output import short
+from scenarios.commands.status_line import StatusLine
 from scenarios.runs.suite import Entry
 
-_MARKS = {0: Text("as it should", style="green"), 1: Text("NOT SO", style="bold red"), 2: Text("?", style="yellow")}
+_MARKS = {0: Text("ok", style="green"), 1: Text("UNEXPECTED", style="bold red"), 2: Text("?", style="yellow")}
 
 
-class SuiteProgress:
-    """Shows how a set goes (see :class:`scenarios.runs.suite.SuiteObserver`); a context manager."""
+class SuiteProgress(StatusLine):
+    """Shows how a suite goes (see :class:`scenarios.runs.suite.SuiteObserver`)."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._began = time.monotonic()
+        super().__init__(console)
         self._runs = 0
         self._ended = 0
         self._stages: dict[str, str] = {}
-        self._status: Status | None = None
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status = self._console.status("bringing up a stack")
-            self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self.show("bringing up a stack")
 
     def begins(self, runs: int, stack: str) -> None:
         """Say how much there is to do."""
         self._runs = runs
-        self._print(f"{runs} runs on the stack {stack}, up after {time.monotonic() - self._began:.1f} s")
+        self.print(f"{runs} runs on the stack {stack}, up after {self.seconds:.1f} s")
 
     def stage(self, name: str, text: str) -> None:
         """Show who is at work."""
@@ -57,21 +41,16 @@ class SuiteProgress:
         self._stages.pop(_name(entry), None)
         said = str(entry.result.verdict.outcome).upper() if entry.result else "no verdict"
         seconds = f"{entry.result.seconds:4.1f} s" if entry.result else ""
-        alone = "  repeated by itself" if again else ""
-        self._print(f"{time.monotonic() - self._began:6.1f} s  {said:12}  {_name(entry)}  {seconds}{alone}")
+        alone = "  retried" if again else ""
+        self.print(f"{self.seconds:6.1f} s  {said:12}  {_name(entry)}  {seconds}{alone}")
         self._refresh()
 
-    def _print(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=True)
-
     def _refresh(self) -> None:
-        if self._status is not None:
-            at_work = ", ".join(self._stages)
-            self._status.update(Text(f"{self._ended} of {self._runs} done; at work: {at_work}"))
+        self.show(f"{self._ended} of {self._runs} done; running: {', '.join(self._stages)}")
 
 
 def print_suite(console: Console, entries: Sequence[Entry], seconds: float) -> None:
-    """Print the table, why something is not as it should be, and how long all took."""
+    """Print the table, why a run came out unexpectedly, and how long all took."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("scenario", "verdict", "", "took", "seed", "run"):
         table.add_column(heading, no_wrap=True)
@@ -97,10 +76,10 @@ def print_suite(console: Console, entries: Sequence[Entry], seconds: float) -> N
             console.print()
             console.print(Text(f"{_name(entry)}: {why}"), soft_wrap=True)
             if entry.result:
-                console.print(Text(f"again: {entry.result.verdict.conditions.command}"), soft_wrap=True)
+                console.print(Text(f"reproduce: {entry.result.verdict.conditions.command}"), soft_wrap=True)
     good = sum(not entry.exit_code for entry in entries)
     console.print()
-    console.print(Text(f"{good} of {len(entries)} as they should be, in {seconds:.1f} s"))
+    console.print(Text(f"{good} of {len(entries)} ok, in {seconds:.1f} s"))
 
 
 def _name(entry: Entry) -> str:

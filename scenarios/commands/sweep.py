@@ -20,7 +20,8 @@ from scenarios.commands.options import (
     termination_as_exit,
     whole,
 )
-from scenarios.commands.output import make_console, short
+from scenarios.commands.output import short
+from scenarios.commands.status_line import make_console
 from scenarios.errors import RequestError
 from scenarios.report.html import REPORT
 from scenarios.runs.sweep import KINDS, MOST_AT_A_TIME, Entry, Sweep, SweepRequest
@@ -160,7 +161,7 @@ def print_sweep(console: Console, found: Sweep) -> None:
         for name, lines in first.result.logs.items():
             console.print(Text("\n".join([f"the end of {name}'s log:", *(f"  | {line}" for line in lines)])))
         console.print(Text(f"report   {short(first.result.directory / REPORT)}"), soft_wrap=True)
-        console.print(Text(f"again    {first.result.verdict.conditions.command}"), soft_wrap=True)
+        console.print(Text(f"reproduce  {first.result.verdict.conditions.command}"), soft_wrap=True)
     console.print(Text(f"table    {short(found.directory)}/sweep.json"), soft_wrap=True)
 
 

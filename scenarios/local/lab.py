@@ -299,7 +299,7 @@ class SubprocessLab:
                 return
             grown = False
             if time.monotonic() > end:
-                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+                raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
             self._observer.waited()
             time.sleep(LOOK_EVERY)
 
@@ -317,7 +317,7 @@ class SubprocessLab:
                 self._observer.waited()
                 time.sleep(min(LOOK_EVERY, left))
             if time.monotonic() > end:
-                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+                raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
 
     def note(self, event: str, **details: Any) -> None:
         """See :class:`scenarios.lab.Lab`."""
@@ -344,7 +344,7 @@ class SubprocessLab:
         end = time.monotonic() + self._real(deadline)
         while (told := task.told()).running:
             if time.monotonic() > end:
-                raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.")
+                raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
             self._look()
             self._observer.waited()
             time.sleep(LOOK_EVERY)
@@ -375,7 +375,7 @@ class SubprocessLab:
                 )
             except DeadlineMissed:
                 if time.monotonic() > end:
-                    raise DeadlineMissed(f"{deadline:g} s were not enough waiting for {what}.") from None
+                    raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.") from None
             else:
                 return
             limit = self.queue.max_receive_count

@@ -324,7 +324,7 @@ class SimulatedLab:
         end = scheduler.now + self._delay_budget(deadline)
         while not look(self.history, scheduler.now):
             if scheduler.now >= end + world.time_lost:
-                raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+                raise DeadlineMissed(f"Timed out after {deadline:.0f} s waiting for {what}.")
             scheduler.run_until(_never, scheduler.now + every)
 
     def note(self, event: str, **details: Any) -> None:
@@ -454,7 +454,7 @@ class SimulatedLab:
         while not met and scheduler.now < end + world.time_lost:
             met = scheduler.run_until(condition, end + world.time_lost)
         if not met:
-            raise DeadlineMissed(f"{deadline:.0f} s were not enough waiting for {what}.")
+            raise DeadlineMissed(f"Timed out after {deadline:.0f} s waiting for {what}.")
 
     def _delay_budget(self, deadline: float) -> float:
         """Return how long to wait, less the time that is lost by now.

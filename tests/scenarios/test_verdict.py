@@ -66,8 +66,11 @@ def test_the_reason_of_a_failure_names_each_invariant_with_an_example():
 
 
 def test_the_reason_of_an_inconclusive_run_says_what_was_not_seen_and_what_took_too_long():
-    verdict = judge(scenario(UNSEEN), good().history, conditions(missed="5 s were not enough waiting for it."))
-    assert verdict.reason == "5 s were not enough waiting for it. Nothing is violated, but it was not seen: unseen."
+    verdict = judge(scenario(UNSEEN), good().history, conditions(missed="Timed out after 5 s waiting for it."))
+    assert (
+        verdict.reason
+        == "Timed out after 5 s waiting for it. No invariant is violated, but a witness is missing: unseen."
+    )
 
 
 def test_the_reason_names_what_the_queue_delivered_twice_where_a_duplicate_convicts():

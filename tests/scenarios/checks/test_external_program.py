@@ -7,7 +7,8 @@ from scenarios.checks.external_program import SEEN, command_line, is_program
 from scenarios.checks.invariants import LOST
 from scenarios.checks.witnesses import Witness
 from scenarios.commands import scenario as command
-from scenarios.commands.output import findings, make_console
+from scenarios.commands.output import findings
+from scenarios.commands.status_line import make_console
 from scenarios.errors import RequestError
 from scenarios.exploration.targets import make_target
 from scenarios.local.lab import AN_ERROR
@@ -91,7 +92,9 @@ def test_what_cannot_be_seen_is_not_judged_and_the_verdict_says_so(capsys):
     claims = Witness("claimed", "somebody claims", lambda _: None, reads=("Claim",))
     judged = judge(scenario(SEEN_WITNESS, claims), good().history, conditions(consumer="node my.js"))
     assert judged.outcome is Outcome.PASS
-    assert judged.reason == ("Not judged: claimed. What could be judged holds, and what was to go wrong did go wrong.")
+    assert judged.reason == (
+        "Not judged: claimed. Every invariant that was judged holds, and the failure under study occurred."
+    )
     assert dict(judged.not_judged) == {"claimed": ("Claim",)}
     assert judged.as_json()["not_judged"] == [{"name": "claimed", "unseen": ["Claim"]}]
     assert [item["name"] for item in judged.as_json()["witnesses"]] == ["seen"]

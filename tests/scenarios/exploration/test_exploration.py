@@ -102,7 +102,7 @@ class TestCommands:
         code, out, _ = run_command(capsys, explore_command, "poison", histories=3, jobs=1, seed=1, runs=tmp_path)
         assert code == 0
         assert "0 VIOLATIONS  3 histories" in out
-        assert "NEVER MET: " in out
+        assert "NEVER INJECTED: " in out
         assert "dead-lettered-exactly" in out
         (directory,) = tmp_path.iterdir()  # and no link to it: it has nothing to show
         written = json.loads((directory / "campaign.json").read_text())
@@ -123,14 +123,14 @@ class TestCommands:
         assert code == 1
         assert "order-violated: in group g0" in out
         assert "PerformSideEffect fails: ServiceUnavailable" in out
-        assert "again    invoke replay " in out
+        assert "reproduce  invoke replay " in out
 
     def test_a_campaign_in_which_no_history_passes_proves_nothing_and_says_so(self, capsys, tmp_path):
         keeps_what_it_lost = "scenarios.mutants.consumers:ExtendsTheMessageAlone"
         options = {"histories": 3, "jobs": 1, "seed": 1, "consumer": keeps_what_it_lost, "runs": tmp_path}
         code, out, _ = run_command(capsys, explore_command, "heartbeat", **options)
         assert code == 2
-        assert "NEVER SEEN: lost-lease. Of what the scenario is about" in out
+        assert "NEVER SEEN: lost-lease. The failure under study did not occur" in out
         assert "INCONCLUSIVE  0 violations, and none passed; 3 histories (3 inconclusive)" in out
         (directory,) = tmp_path.iterdir()
         document = json.loads((directory / "campaign.json").read_text())
@@ -205,7 +205,7 @@ class TestCommands:
             ({"jobs": "two"}, "--jobs must be a whole number"),
             ({"histories": "-5"}, "--histories must be a whole number"),
             ({"histories": "0"}, "--histories must be a whole number"),
-            ({"count": "1"}, "--count is 1; the scenario crash needs 5 to"),
+            ({"count": "1"}, "--count is 1; the scenario crash needs 6 to"),
             ({"mutant": "fails-opn"}, "did you mean fails-open?"),
             ({"consumer": "nowhere:Nobody"}, "cannot be loaded"),
             ({"naive": True, "mutant": "fails-open"}, "give one of them"),
@@ -230,7 +230,7 @@ class TestCommands:
         got, out, _ = run_command(capsys, scenario_command, "crash", tier="sim", seed="4", naive=naive, runs=tmp_path)
         assert got == code
         assert ("FAIL  Violated: duplicated-side-effect" if naive else "PASS  Every invariant holds") in out
-        assert f"again    invoke scenario --name crash --tier sim --seed 4{' --naive' if naive else ''}" in out
+        assert f"reproduce  invoke scenario --name crash --tier sim --seed 4{' --naive' if naive else ''}" in out
         code, out, _ = run_command(capsys, replay_command, None, runs=tmp_path)
         assert code == 0
 

@@ -235,7 +235,7 @@ def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_proces
     monkeypatch.setattr(plan, "find_scenario", lambda _: scenario)
     result = run_scenario(RunRequest("happy", seed=3))
     assert result.verdict.outcome is Outcome.INCONCLUSIVE
-    assert result.verdict.reason == "0.1 s were not enough waiting for a miracle."
+    assert result.verdict.reason == "Timed out after 0.1 s waiting for a miracle."
     assert processes_of(project) == []
 
 

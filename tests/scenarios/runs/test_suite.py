@@ -17,7 +17,7 @@ from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.history.files import read_history
 from scenarios.runs import suite as suites
 from scenarios.runs.suite import Entry, SuiteRequest, run_suite, worst
-from scenarios.commands.output import make_console
+from scenarios.commands.status_line import make_console
 from scenarios.commands.suite_output import SuiteProgress
 from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import SCENARIOS, processes_of
