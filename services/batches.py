@@ -1,4 +1,4 @@
-"""Batches: how large one may be, and what is left of one of which a part fails.
+"""Batches: how large one may be, and what is left of a batch that fails in part.
 
 SQS may take some entries of a batch and refuse others under HTTP 200. A fault of that kind (see ``services.faults``)
 keeps some entries from being done, in a real process and in simulated time alike.
@@ -41,16 +41,16 @@ def split_by_size(messages: Sequence[OutgoingMessage]) -> Iterator[tuple[Outgoin
         yield tuple(batch)
 
 
-class CutBatch:
+class PartialBatch:
     """A batch without some of its entries.
 
     Args:
-        operation: one of ``BATCHES``; any other is left whole.
-        refused: the indices of the entries that fail by a fault of the queue's own.
-        why: what the answer says of each.
+        operation: one of ``BATCHES``; any other stays whole.
+        refused: the indices of the entries that fail, as by a failure of the queue.
+        why: the message of each failure.
 
     Attributes:
-        rest: what is left to be done; None where nothing is.
+        rest: the operation without those entries; None where none is left.
     """
 
     def __init__(self, operation: Operation, refused: Collection[int], why: str) -> None:
@@ -72,7 +72,7 @@ class CutBatch:
         """Return the whole batch's answer.
 
         Args:
-            result: the answer to the rest; of no account where there was none.
+            result: the answer to the rest; ignored where there was none.
         """
         if not self._failures:
             return result

@@ -16,8 +16,8 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
 
     Args:
         spec: where the class is.
-        base: what it must be a subclass of.
-        subject: begins the error's sentence, such as ``CONSUMER is 'x', which``.
+        base: the class that it must be a subclass of.
+        subject: the beginning of the error's sentence, such as ``CONSUMER is 'x', which``.
 
     Raises:
         ConfigurationError: there is no such class, or it is of another kind.

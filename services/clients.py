@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from services.errors import ConfigurationError
 
-#: Seconds. A long poll lasts 20 s at most, and its answer must not be taken for a dead connection.
+#: Seconds. A long poll lasts up to 20 s, and must not count as a dead connection.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 READ_TIMEOUT = 30
 CONNECT_TIMEOUT = 3
@@ -19,7 +19,7 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where AWS is and who asks.
+    """The region, endpoint and identity of a client.
 
     Attributes:
         region: None leaves it to the AWS configuration, or to the queue's URL.
@@ -38,11 +38,11 @@ class Clients:
     """Make clients that share a session.
 
     Raises:
-        ConfigurationError: the profile does not exist, or nothing tells the region.
+        ConfigurationError: the profile does not exist, or no region is configured.
     """
 
     def __init__(self, access: Access) -> None:
-        import boto3  # noqa: PLC0415 - a fifth of a second that a wrong option should not have to wait for
+        import boto3  # noqa: PLC0415 - it takes a fifth of a second, too long before an error about an option
         import botocore.session  # noqa: PLC0415
         from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
 
@@ -54,7 +54,7 @@ class Clients:
         if access.endpoint_url and is_loopback(access.endpoint_url) and access.profile is None:
             variables = {"profile": (None, None, None, None)}  # AWS_PROFILE may name a profile that is not here
         if access.endpoint_url and is_loopback(access.endpoint_url) and not access.credentials_given:
-            # Without this boto3 would look for credentials on the network, and refuse to sign when it finds none.
+            # Otherwise boto3 looks for credentials on the network, and refuses to sign when it finds none.
             credentials = {"aws_access_key_id": "loopback", "aws_secret_access_key": "loopback"}
         try:
             core = botocore.session.Session(variables, profile=access.profile or None)
@@ -89,9 +89,9 @@ class Clients:
 
 @functools.cache
 def _descriptions() -> Any:
-    """Return the reader of the services' descriptions that botocore brings, which keeps what it has read.
+    """Return a loader of botocore's service descriptions that caches them.
 
-    A process that is forked from one that has made clients then reads none: a tenth of a second of its start.
+    A process forked from one that has made clients then reads none, which saves a tenth of a second.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - as above
 

@@ -1,6 +1,6 @@
-"""Faults: what goes wrong on purpose, where, and how often, as data.
+"""Faults as data: what goes wrong on purpose, at which operation, and how often.
 
-A fault names an operation's kind and strikes at the n-th one that matches. ``FAULTS`` holds them as a JSON list:
+A fault names a kind of operation and strikes at the n-th one that matches. ``FAULTS`` holds a JSON list of them:
 
     [{"kind": "crash", "operation": "Claim", "point": "after", "nth": 2},
      {"kind": "delay", "operation": "PerformSideEffect", "nth": 0, "seconds": 2.5},
@@ -10,7 +10,7 @@ A fault names an operation's kind and strikes at the n-th one that matches. ``FA
      {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
 
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
-``sequence``, ``group``). A receive that brings nothing is not counted: what a crash after it could teach, it cannot.
+``sequence``, ``group``). A receive that brings no message does not count.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Fault:
         where: facts that a message of the operation must have.
         seconds: how long a delay lasts.
         code: the error's code.
-        entries: the indices of the entries that fail in part; those beyond the batch are of no account.
+        entries: the indices of the entries that fail in part; those beyond the batch are ignored.
     """
 
     kind: Kind
@@ -71,7 +71,7 @@ class Fault:
 
 
 class FaultPlan:
-    """Decides, operation by operation, which faults strike. Counts in memory, so it lives as long as its process.
+    """Decides which faults strike an operation. It counts in memory, so it lives as long as its process.
 
     Args:
         faults: what to inject.
@@ -106,7 +106,7 @@ class FaultPlan:
             yield Fault("crash", type(operation).__name__, nth=0)
 
     def _due(self, operation: Operation, stage: Stage, result: Any = None) -> Sequence[Fault]:
-        # All of them count before the first strikes: it may be an error, and then nobody asks for the next.
+        # All of them count before the first strikes: after an error the caller does not ask for the next.
         due = []
         for place, fault in enumerate(self._faults):
             if _stage(fault) != stage or fault.operation != type(operation).__name__:
@@ -119,7 +119,7 @@ class FaultPlan:
         return due
 
     def _random_crash(self, operation: Operation, result: Any) -> bool:
-        """Draw once a received message; the crash itself falls on one of the operations that follow."""
+        """Draw once for each received message; the crash strikes one of the operations that follow."""
         if not self._crash_rate:
             return False
         if isinstance(operation, Receive):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
-from services.batches import CutBatch
+from services.batches import PartialBatch
 from services.history import Recorder
 from services.operations import Operation, OperationFailed
 
@@ -73,7 +73,7 @@ def perform_with_faults(operation: Operation, recorder: Recorder, faults: FaultS
             refused.update(fault.entries)
             yield from _strike(fault, recorder, invocation, operation)
         if refused:
-            cut = CutBatch(operation, refused, "an injected fault")
+            cut = PartialBatch(operation, refused, "an injected fault")
             result = cut.answer(None if cut.rest is None else (yield cut.rest))
         else:
             result = yield operation

@@ -1,4 +1,4 @@
-"""The payload: what a message's body says, and by which key its side effect is known.
+"""The payload: the content of a message's body, and the key of its side effect.
 
 A body is a JSON object with an ``id`` of the producer's own, ``work``, ``sequence``, and whatever else a scenario adds.
 """
@@ -16,7 +16,7 @@ MAX_KEY_BYTES = 2048
 
 
 class MalformedPayload(Exception):  # noqa: N818 - it is a fact about a message, not a failure of ours
-    """Tell why a body cannot be worked on, now or ever."""
+    """Why a body can never be processed."""
 
 
 def parse_payload(body: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def update_of(payload: dict[str, Any]) -> tuple[str, int]:
     """Return which entity a message updates, and to which version.
 
     Raises:
-        MalformedPayload: it does not say.
+        MalformedPayload: a field is missing or unusable.
     """
     entity, version = payload.get("entity"), payload.get("version")
     if not isinstance(entity, str) or not entity or not isinstance(version, int) or isinstance(version, bool):
@@ -110,9 +110,9 @@ def sequence_of(payload: dict[str, Any]) -> int | None:
 
 
 def created_of(payload: dict[str, Any], field: str) -> float | None:
-    """Return when a message was made, by its producer's clock, in seconds since the epoch; None where it does not say.
+    """Return when a message was made, in seconds since the epoch by its producer's clock; None where it is missing.
 
-    A message says so by itself because SQS's SentTimestamp begins anew when a message is moved or sent again.
+    The payload holds the time because SQS's SentTimestamp begins anew when a message is moved or sent again.
     """
     value = payload.get(field)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -125,7 +125,7 @@ def created_of(payload: dict[str, Any], field: str) -> float | None:
 
 
 def facts_of_body(body: str, message_id: str) -> dict[str, Any]:
-    """Return what a fault may ask about a message: its key and sequence, as far as the body tells them."""
+    """Return the facts by which a fault may choose a message: its key and sequence, as far as the body has them."""
     try:
         payload = parse_payload(body)
         return {"key": effect_key(payload, message_id), "sequence": sequence_of(payload)}

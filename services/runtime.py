@@ -22,7 +22,8 @@ def run(main: Task[Result], driver: Driver, beside: Sequence[Task[Any]] = ()) ->
     """Step the main task to its end and return its value; step the others beside it.
 
     Raises:
-        OperationFailed: an operation of the main task failed and the task did not handle it.
+        OperationFailed: an operation of the main task failed, and the task did not handle it.
+        MachineError: the machine is at its end, as any of the tasks found.
     """
     watched = _Watched(driver)
     for task in beside:
@@ -61,7 +62,7 @@ class _Watched:
 
     def step_beside(self, task: Task[Any]) -> None:
         """Step a task to its end."""
-        # A failed operation that such a task does not handle, the main task meets as well.
+        # The main task meets a failure as well that a task beside it does not handle.
         with contextlib.suppress(OperationFailed):
             try:
                 step(task, self._driver)
@@ -71,7 +72,7 @@ class _Watched:
 
 @contextlib.contextmanager
 def signals_to(stop: Callable[[], None], wake: threading.Event) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into a request to stop that cuts waits short, and nothing else.
+    """Turn SIGTERM and SIGINT into a request to stop that cuts waits short.
 
     The handler records nothing: it may run in the middle of a record.
     """

@@ -1,7 +1,7 @@
-"""What every service reads from its environment, and how a wrong value becomes one sentence.
+"""The variables that every service reads, and how a wrong value becomes one sentence.
 
-The environment comes first. Where it does not name a queue, the file ``.env`` in the working directory stands in, as
-``invoke up`` wrote it. Where it does, the file is not read: it would add the tables of another stack.
+The environment comes first. Where it names no queue, the service reads ``.env`` in the working directory, which
+``invoke up`` writes. Where it names one, the service does not read the file: it would add another stack's tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FaultVariables(BaseModel):
 
 
 class ServiceSettings(BaseSettings):
-    """The variables that the producer and the consumer share; an empty one is as good as none."""
+    """The variables that the producer and the consumer share; an empty one counts as unset."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -39,7 +39,7 @@ class ServiceSettings(BaseSettings):
     aws_region: str | None = variable(None, "the region", "the SDK's")
     aws_profile: str | None = variable(None, "the profile of the AWS configuration", "the SDK's")
     aws_endpoint_url: str | None = variable(None, "the endpoint in AWS's place", "the SDK's")
-    aws_access_key_id: Annotated[str | None, Field(repr=False)] = variable(None, "who asks", "the SDK's")
+    aws_access_key_id: Annotated[str | None, Field(repr=False)] = variable(None, "the access key", "the SDK's")
     payload_bucket: str = variable("", "the S3 bucket of payloads that messages refer to")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = variable(
         "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`"
@@ -49,7 +49,7 @@ class ServiceSettings(BaseSettings):
 
     @property
     def access(self) -> Access:
-        """Where AWS is and who asks."""
+        """The region, endpoint and identity of the clients."""
         return Access(self.aws_region, self.aws_profile, self.aws_endpoint_url, self.aws_access_key_id is not None)
 
 
@@ -57,7 +57,7 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 def read_settings(model: type[Settings], **given: Any) -> Settings:
-    """Return the settings of the environment; what is given, and is not None, comes before it.
+    """Return the settings of the environment; a given value that is not None replaces them.
 
     Raises:
         ConfigurationError: a variable has a value that cannot be used, or a required one is missing.

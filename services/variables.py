@@ -30,7 +30,7 @@ def variable(default: Any, meaning: str, shown: str = "") -> Any:
     Args:
         default: its value where the environment has none.
         meaning: one line for the table and for ``--help``.
-        shown: what stands for the default there; by itself the default.
+        shown: the words for the default there; empty for the default's own value.
     """
     return Field(default=default, description=meaning, json_schema_extra={"shown": shown} if shown else None)
 

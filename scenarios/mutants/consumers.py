@@ -95,7 +95,7 @@ class DeletesOnReceive(Consumer):
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
         """Delete what can be worked on, then handle it."""
-        good = [message for message in messages if not self.open(message, received_at).complaint]
+        good = [message for message in messages if not self.open(message, received_at).rejection]
         yield from self.delete(good)
         yield from super().handle_batch(messages, received_at)
 
@@ -157,7 +157,7 @@ class AcknowledgesTheWholeBatch(Consumer):
         done = self.done
         yield from super().handle_batch(messages, received_at)
         if self.done > done:
-            good = [message for message in messages if not self.open(message, received_at).complaint]
+            good = [message for message in messages if not self.open(message, received_at).rejection]
             yield from self.delete(good)
 
 
@@ -236,7 +236,7 @@ class IgnoresTheBusinessKey(Consumer):
     def open(self, message: Message, visible_at: float) -> Delivery:
         """Read a message, and key it by the payload's id."""
         delivery = super().open(message, visible_at)
-        if not delivery.complaint:
+        if not delivery.rejection:
             delivery.key = effect_key(parse_payload(message.body), message.message_id)
         return delivery
 
@@ -429,7 +429,7 @@ class FetchesBeforeItLooks(LargePayloadConsumer):
         try:
             yield from self.fetch(delivery)
         except PayloadGone as error:
-            delivery.complaint = str(error)
+            delivery.rejection = str(error)
             return Outcome.REJECTED
         return (yield from super().process(delivery))
 

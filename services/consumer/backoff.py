@@ -1,9 +1,9 @@
-"""Retries that back off: what failed comes again later and later, and not all of it at once.
+"""Retries with backoff: a failed message comes again after a delay that doubles, with jitter.
 
     receive 1 fails ── 1 s ── receive 2 fails ── 2 to 3 s ── receive 3 fails ── 4 to 7 s ── receive 4 ...
 
-The queue keeps the time: ChangeMessageVisibility on the failed message. A consumer that dies meanwhile delays nothing.
-A redrive policy counts receives. Whoever retries at once has used them up in a blink, while an outage lasts seconds.
+The queue keeps the time, by ChangeMessageVisibility on the failed message, so a crash of the consumer delays nothing. A
+redrive policy counts receives. Retries without a delay use them up in milliseconds, while an outage lasts seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.operations import ChangeVisibility, Message, Note, OperationFailed
 
 #: Seconds within which the first retry comes; doubles with each receive.
 FIRST = 2
-#: So many doublings are beyond any longest time.
+#: Doublings after which the delay is beyond its limit in any case.
 DOUBLINGS = 16
 #: Seconds at most.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html has 43,200.
@@ -24,10 +24,10 @@ LONGEST = 300
 
 
 class BackoffConsumer(Consumer):
-    """Put off a failed message by a time that doubles with its receives, with jitter."""
+    """Delay the retry of a failed message by a time that doubles with its receives, with jitter."""
 
     def schedule_retry(self, message: Message) -> Task[None]:
-        """Have the queue keep the message invisible for as long as the backoff says."""
+        """Set the visibility timeout of the message to the backoff."""
         seconds = backoff(message.receive_count, message.message_id)
         yield Note("retry-scheduled", {"message_id": message.message_id, "seconds": seconds}, logging.INFO)
         try:
@@ -37,11 +37,11 @@ class BackoffConsumer(Consumer):
 
 
 def backoff(receive_count: int, message_id: str) -> int:
-    """Return whole seconds from half of the doubled time up to all of it, which is where the next one begins.
+    """Return whole seconds, from half of the doubled time up to all of it; the next range begins there.
 
-    So each is longer than the one before it, whatever chance says, until the longest is reached. The jitter keeps
-    messages that failed together from coming back together. It follows from the message and its receive count: two
-    consumers agree on it, and a run can be repeated.
+    So each delay is longer than the one before, up to the limit. The jitter keeps messages that failed together from
+    coming back together. It follows from the message and its receive count: two consumers agree on it, and a run can be
+    repeated.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ calls this "equal jitter".
     """
     longest: int = min(LONGEST, FIRST << min(receive_count - 1, DOUBLINGS))

@@ -47,22 +47,22 @@ from services.operations import (
 )
 from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
 
-#: A claim made without a lease of its own ends when this part of the visibility timeout is over: a successor that
-#: receives the message the moment it is visible must not find it still held by the dead.
+#: By default a claim ends when this part of the visibility timeout has passed. A successor receives the message when it
+#: is visible again, and must not find it held by a dead consumer.
 LEASE_PART = 0.9
-#: No wall clock may be wrong by more than this part of the visibility timeout: two may be in opposite directions, and
-#: leases compare them. What is left of the margin is for the requests on the way.
+#: No wall clock may be wrong by more than this part of the visibility timeout: leases compare the clocks of two
+#: machines, which may be wrong in opposite directions. The rest of the margin is for requests on their way.
 MAX_SKEW_PART = (1 - LEASE_PART) * 0.4
 #: Seconds between receives while the queue cannot be reached, doubling up to the last.
 BACKOFF = (0.1, 5.0)
-#: How often an entry that SQS could not delete for a reason of its own is tried in all.
+#: How often the consumer tries to delete an entry in all, where the failure is SQS's own.
 DELETE_ATTEMPTS = 3
 
 
 class Outcome(StrEnum):
-    """What became of one delivery: what is settled is deleted, the rest is left to become visible again.
+    """What became of one delivery. The consumer deletes a settled message; any other becomes visible again.
 
-    No careful consumer discards; a naive twin does. What expired or was superseded came too late to have an effect.
+    Only a naive twin discards. An expired or superseded message came too late to have an effect.
     """
 
     DONE = "done"
@@ -76,7 +76,7 @@ class Outcome(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Tell whether the message is to be deleted."""
+        """Whether the consumer deletes the message."""
         return self not in (Outcome.HELD, Outcome.REJECTED, Outcome.FAILED)
 
 
@@ -85,18 +85,18 @@ class Delivery:
     """A message in hand.
 
     Attributes:
-        key: the effect key, or the MessageId where there is a complaint.
-        visible_at: the clock's reading at which the queue gives it to others.
-        complaint: why it is to be rejected; empty for a message that can be worked on.
-        claim: the fencing token of our claim, None before it and after it was lost.
-        outcome: what it comes to once its key is completed; ``perform`` may find that it came too late.
+        key: the effect key; of a rejected message the MessageId.
+        visible_at: the clock's reading at which the queue delivers it to others.
+        rejection: why the consumer rejects it; empty for a message that it can process.
+        claim: the fencing token of our claim; None before the claim, and after it was lost.
+        outcome: the outcome once its key is completed; ``perform`` may change it to one that came too late.
     """
 
     message: Message
     payload: dict[str, Any]
     key: str
     visible_at: float
-    complaint: str = ""
+    rejection: str = ""
     claim: int | None = None
     outcome: Outcome = Outcome.DONE
 
@@ -108,7 +108,7 @@ class Consumer:
     ``stop()`` may be called at any time, from a signal handler too.
     """
 
-    #: Whether a side effect that is caused after the lease is over, when another may have caused it, does no harm.
+    #: Whether a side effect after the end of the lease, which another consumer may have caused by then, does no harm.
     late_is_harmless: ClassVar[bool] = False
 
     def __init__(self, options: ConsumerOptions) -> None:
@@ -121,14 +121,14 @@ class Consumer:
         self._facts = QueueFacts(visibility_timeout=0, fifo=False)
 
     def stop(self) -> None:
-        """Ask for the end: what is in hand is finished, what was not begun is made visible again."""
+        """Ask for the end: the consumer finishes the message in hand and makes the others visible again."""
         self.stopping = True
         self._requests += 1
 
     # --- the poll loop -------------------------------------------------------------------------------------------
 
     def poll(self) -> Task[int]:
-        """Receive and handle until told to stop, the limit is reached, or the queue stays empty for too long."""
+        """Receive and handle until ``stop()``, the message limit, or the idle timeout."""
         yield from self.prepare()
         quiet_since = yield ReadClock()
         backoff = BACKOFF[0]
@@ -153,21 +153,21 @@ class Consumer:
         return self.done
 
     def prepare(self) -> Task[None]:
-        """Learn what the queue is like, and make sure that the tables are there before a message depends on them."""
+        """Describe the queue, and check the tables before a message depends on them."""
         self._facts = yield DescribeQueue()
         if self.options.claims or self.options.ledger:
             yield CheckTables()
         yield Note("started", {"visibility_timeout": self._facts.visibility_timeout, "fifo": self._facts.fifo})
 
     def _wanted(self) -> int:
-        """Return how many messages the next receive asks for: none above the limit, so that none is left in hand."""
+        """Return how many messages the next receive asks for, within the message limit."""
         limit = self.options.message_limit
         return min(self.options.max_messages, limit - self.done) if limit else self.options.max_messages
 
     # --- a batch -------------------------------------------------------------------------------------------------
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
-        """Handle each message on its own; delete what is settled as one batch; release what was not begun."""
+        """Handle each message on its own; delete the settled ones as one batch; release those that were not begun."""
         visible_at = received_at + self._facts.visibility_timeout
         deliveries = [self.open(message, visible_at) for message in messages]
         settled: list[Message] = []
@@ -181,7 +181,7 @@ class Consumer:
                 self._drop(delivery)
                 not_begun.append(message)
                 continue
-            outcome = self.reject(delivery) if delivery.complaint else (yield from self.handle(delivery))
+            outcome = self.reject(delivery) if delivery.rejection else (yield from self.handle(delivery))
             yield self._handled(delivery, outcome)
             if outcome.settled:
                 settled.append(message)
@@ -197,16 +197,16 @@ class Consumer:
         self._in_hand = []
 
     def open(self, message: Message, visible_at: float) -> Delivery:
-        """Read a message: its payload and key, or the complaint for which it is to be rejected."""
+        """Read a message: its payload and key, or why the consumer rejects it."""
         if self.options.reject_payload_marker and self.options.reject_payload_marker in message.body:
-            complaint = f"the body contains the marker {self.options.reject_payload_marker!r}"
-            return Delivery(message, {}, message.message_id, visible_at, complaint)
+            rejection = f"the body contains the marker {self.options.reject_payload_marker!r}"
+            return Delivery(message, {}, message.message_id, visible_at, rejection)
         try:
             payload = parse_payload(message.body)
             key = self.key_of(payload, message.message_id)
         except MalformedPayload as error:
             return Delivery(message, {}, message.message_id, visible_at, str(error))
-        # A key of another kind, from a subclass, is judged by what it does and must not stop the history.
+        # A subclass may return a key of another type; the history needs a text.
         return Delivery(message, payload, str(key), visible_at)
 
     def key_of(self, payload: dict[str, Any], message_id: str) -> str:
@@ -221,37 +221,37 @@ class Consumer:
             "receive_count": delivery.message.receive_count,
             "outcome": str(outcome),
         }
-        if delivery.complaint:
-            details["why"] = delivery.complaint
+        if delivery.rejection:
+            details["why"] = delivery.rejection
         return Note("handled", details, logging.INFO if outcome.settled else logging.WARNING)
 
     def reject(self, _delivery: Delivery) -> Outcome:
-        """Refuse a message for good: it is not deleted, so the redrive policy takes it to the dead-letter queue."""
+        """Refuse a message for good: without a delete, the redrive policy moves it to the dead-letter queue."""
         return Outcome.REJECTED
 
     def schedule_retry(self, _message: Message) -> Task[None]:
-        """Say when a message that failed is to come again: by itself it does when its visibility timeout is over."""
+        """Decide when a failed message comes again. By default that is when its visibility timeout is over."""
         yield from ()
 
     def to_delete(self, settled: Sequence[Message], _received: Sequence[Message]) -> Sequence[Message]:
-        """Return what is deleted of a batch: each message that is settled, whatever became of the others."""
+        """Return the messages of a batch to delete: each settled one, whatever became of the others."""
         return settled
 
     def stops_group(self, _outcome: Outcome) -> bool:
-        """Tell whether, on a FIFO queue, the rest of a message group must wait after an outcome that is not settled."""
+        """Tell whether the rest of a message group waits after an unsettled outcome, on a FIFO queue."""
         return True
 
     # --- one message ---------------------------------------------------------------------------------------------
 
     def handle(self, delivery: Delivery) -> Task[Outcome]:
-        """Take one message through; whatever fails, fails closed: the message stays in the queue."""
+        """Process one message. Every failure fails closed: the message stays in the queue."""
         try:
             return (yield from self.process(delivery))
         except OperationFailed as error:
             yield Note("failed", {"key": delivery.key, "error": str(error)}, logging.WARNING)
         except MemoryError:
-            raise  # no bug of a step: the machine is at its end, and so is the process
-        except Exception as error:  # noqa: BLE001 - a bug of a step fails closed like an outage: the message stays
+            raise  # the machine's failure, not the message's: the process ends
+        except Exception as error:  # noqa: BLE001 - a bug in a step fails closed, as an outage does: the message stays
             said = f"{type(error).__name__}: {error}"
             yield Note("failed", {"key": delivery.key, "error": said}, logging.ERROR)
         if delivery.claim is not None:
@@ -283,9 +283,9 @@ class Consumer:
         return delivery.outcome
 
     def claim(self, delivery: Delivery) -> Task[ClaimResult]:
-        """Take the key for ourselves, for as long as the delivery is ours or as the options say."""
+        """Claim the key, until shortly before the message is visible again or for as long as the options say."""
         if not self.options.claims:
-            return Claimed(fencing_token=0)  # which is no first attempt: without claims the ledger is asked each time
+            return Claimed(fencing_token=0)  # no first attempt: without claims the ledger is asked each time
         lease = self.options.claim_lease_seconds
         if lease is None:
             now = yield ReadClock()
@@ -298,14 +298,14 @@ class Consumer:
         if isinstance(claim, Claimed):
             delivery.claim = claim.fencing_token
             if delivery not in self._in_hand:
-                # The heartbeat let it go while nobody had claimed it; now it is work, and wants its claim renewed.
+                # The heartbeat dropped it before the claim. Now it is work, and the heartbeat must renew the claim.
                 self._in_hand.append(delivery)
         return claim
 
     def already_done(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
-        """Tell whether the side effect was caused by somebody who died before the bookkeeping.
+        """Tell whether an earlier attempt caused the side effect and died before it was recorded.
 
-        Nothing can have happened before the first claim there ever was. Later, only the ledger knows.
+        Before the very first claim nothing can have happened. Later, only the ledger knows.
         """
         if not self.options.ledger or claim.first_attempt:
             return False
@@ -313,7 +313,7 @@ class Consumer:
         return found
 
     def perform(self, delivery: Delivery) -> Task[None]:
-        """Cause the side effect, and say so in the log file where there is one."""
+        """Cause the side effect, and append a line to the log file if there is one."""
         message = delivery.message
         yield PerformSideEffect(delivery.key, message.message_id, sequence_of(delivery.payload), message.group)
         if self.options.side_effect_log_path:
@@ -326,7 +326,7 @@ class Consumer:
         self._completed.add(key)
 
     def _release_claim(self, delivery: Delivery) -> Task[None]:
-        """Let the next attempt begin at once; where even this fails, the lease ends by itself."""
+        """Let the next attempt begin at once. If the release fails, the lease ends in time."""
         try:
             yield ReleaseClaim(delivery.key, delivery.claim or 0)
         except OperationFailed as error:
@@ -335,7 +335,7 @@ class Consumer:
     # --- the queue -----------------------------------------------------------------------------------------------
 
     def delete(self, messages: Sequence[Message]) -> Task[None]:
-        """Delete as one batch; try again what SQS itself could not do, and say what it would not."""
+        """Delete as one batch. Retry the entries that SQS failed to delete, and note those that it refused."""
         left = tuple(messages)
         for attempt in range(1, DELETE_ATTEMPTS + 1):
             if not left:
@@ -348,7 +348,7 @@ class Consumer:
                     return
                 failures = tuple(EntryFailure(entry, error.code, "", sender_fault=False) for entry in range(len(left)))
             for failure in failures:
-                # A handle goes stale when the message was delivered again meanwhile; that delivery will be deleted.
+                # A receipt handle is stale after another delivery of the message; that delivery will be deleted.
                 yield Note(
                     "stale-receipt-handle" if failure.sender_fault else "delete-failed",
                     {"message_id": left[failure.entry].message_id, "error": failure.code, "attempt": attempt},
@@ -357,7 +357,7 @@ class Consumer:
             left = tuple(left[failure.entry] for failure in failures if not failure.sender_fault)
 
     def release(self, messages: Sequence[Message]) -> Task[None]:
-        """Make messages visible again at once; where that fails, the visibility timeout does it later."""
+        """Make messages visible again at once. If that fails, their visibility timeout does it later."""
         if not messages:
             return
         try:
@@ -368,9 +368,9 @@ class Consumer:
     # --- the heartbeat -------------------------------------------------------------------------------------------
 
     def heartbeat(self) -> Task[None]:
-        """Extend the visibility and the claim of all that is in hand, until the end; never of what was lost.
+        """Extend visibility and claim of the messages in hand, until the end, but not of those that were lost.
 
-        It beats on after a request to end: what is in hand is finished then, and may still take long.
+        It goes on after a request to end: the consumer then finishes the message in hand, which may take long.
         """
         if not self.options.heartbeat_seconds:
             return
@@ -390,14 +390,14 @@ class Consumer:
                 self._drop(delivery)
                 return
         if delivery not in self._in_hand:
-            return  # it was let go while the claim was being renewed
+            return  # it was dropped while the claim was being renewed
         now = yield ReadClock()
         failures: tuple[EntryFailure, ...] = yield ChangeVisibility((delivery.message,), timeout)
         if not failures:
             delivery.visible_at = now + timeout
         elif failures[0].sender_fault and delivery.claim is None:
             self._drop(delivery)
-        # Claimed work goes on even where its message is visible to others, and the claim alone keeps them off.
+        # Claimed work goes on even if its message is visible to others: the claim keeps them off.
 
     def _drop(self, delivery: Delivery) -> None:
         if delivery in self._in_hand:

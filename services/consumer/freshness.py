@@ -1,12 +1,11 @@
-"""A freshness rule: work that came too late is acknowledged and noted, and not done.
+"""A freshness rule: the consumer acknowledges and notes stale work without doing it.
 
     receive ─▶ claim ─▶ look up ─▶ how old is it? ─▶ perform ─▶ complete ─▶ delete
                                         └ too old: it has expired ─▲
 
-After an outage a queue is full of messages that nobody waits for any more: a code to sign in, a price, a reminder for
-yesterday. To do them all delays what is fresh until that is stale as well. The rule stands behind the claim and the
-look into the ledger, so a message whose side effect was caused in time is never said to have expired; and the status
-table keeps which did.
+After an outage a queue is full of messages that have lost their use: a code to sign in, a price, a reminder for
+yesterday. Doing them all delays the fresh ones until those are stale as well. The rule comes after the claim and the
+look-up, so a message whose side effect happened in time never expires. The status table keeps the outcome.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from services.payload import created_of
 
 
 class FreshnessConsumer(Consumer):
-    """Perform what is at most ``max_age`` seconds old; a message that does not say when it was made is never too old.
+    """Perform messages that are at most ``max_age_seconds`` old; one without a timestamp is never too old.
 
-    Ages compare this machine's wall clock with the producer's, so a rule of less than seconds judges the clocks.
+    An age compares this machine's wall clock with the producer's, so a limit below some seconds judges the clocks.
     """
 
     def perform(self, delivery: Delivery) -> Task[None]:
-        """Cause the side effect, unless it comes too late."""
+        """Cause the side effect, unless the message is too old."""
         created = created_of(delivery.payload, self.options.timestamp_field)
         if self.options.max_age_seconds and created is not None:
             age = (yield ReadWallClock()) - created

@@ -1,12 +1,12 @@
-"""Idempotency keys: call a system that may do its work and never say so, and have it done once.
+"""Idempotency keys: call a system whose reply may be lost, and have it do its work once.
 
     consumer ── charge order-7, key K ──▶ API    done, and K remembered
              ✗◀──────────── the reply ───        lost: was it done?
              ── charge order-7, key K ──▶ API    K is known: nothing is done
              ◀──── the first answer ─────
 
-The key is the work's own: it follows from the message, so that each attempt has the same, in whatever process and
-after whatever crash. Then nobody need look before acting, and a consumer that wakes after its lease does no harm.
+The key follows from the message, so each attempt has the same key, in any process and after any crash. No look-up is
+needed before the call, and a consumer that wakes after its lease does no harm.
 https://docs.stripe.com/api/idempotent_requests
 """
 
@@ -20,26 +20,26 @@ from services.payload import sequence_of
 
 #: How often one delivery calls in all, before the message is left to come again.
 CALL_ATTEMPTS = 3
-#: Seconds before the second call; doubles with each. All of them are short beside a claim's lease.
+#: Seconds before the second call; doubles with each. Together they are short beside a claim's lease.
 FIRST_BACKOFF = 0.05
 
 
 class IdempotencyKeyConsumer(Consumer):
-    """Call the API under a key of the work's own, and call again under the same where the answer did not come."""
+    """Call the API under a key that follows from the message, and repeat the call where no answer came."""
 
     late_is_harmless = True
 
     def idempotency_key(self, delivery: Delivery, _attempt: int) -> str:
-        """Return what the API knows this call by: the same for each attempt at the same work."""
+        """Return the idempotency key of a call, the same for each attempt at the same work."""
         return f"charge-{delivery.key}"
 
     def already_done(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
-        """Look nowhere: the API itself tells a call that it has seen from a new one."""
+        """Skip the look-up: the API itself recognises a call that it has seen."""
         yield from ()
         return False
 
     def perform(self, delivery: Delivery) -> Task[None]:
-        """Call until there is an answer, or until it is better to let the message come again."""
+        """Call until an answer comes; after a few attempts leave the message to come again."""
         message = delivery.message
         for attempt in range(1, CALL_ATTEMPTS + 1):
             key = self.idempotency_key(delivery, attempt)

@@ -1,10 +1,10 @@
-"""Large payloads: a message that names an object, and a consumer that fetches it.
+"""Large payloads: a message names an object, and the consumer fetches it.
 
     claim ─▶ look up ─▶ fetch ─▶ perform ─▶ complete ─▶ delete the message ─▶ remove the object
                           └ gone: rejected, as poison is
 
-The object goes last. While the message can still come again its object is there, whoever dies in between; what a death
-at the very end leaves is an orphan, which costs storage and no message. What was done before is not fetched again.
+The object goes last: while the message can still come again, its object is there. A crash at the very end leaves an
+orphan, which costs storage and no message. The consumer does not fetch the object of a completed message again.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from services.references import reference_in, reference_in_body
 
 
 class PayloadGone(Exception):  # noqa: N818 - it is a fact about a message, not a failure of ours
-    """Tell that the object that a message names is not there. S3 is consistent: it will not be there later."""
+    """The object that a message names is not there. S3 is strongly consistent: it will not be there later."""
 
 
 class LargePayloadConsumer(Consumer):
-    """Fetch what a message refers to before its side effect, and remove it when the message is deleted."""
+    """Fetch the object of a message before its side effect, and remove it after the delete."""
 
     def process(self, delivery: Delivery) -> Task[Outcome]:
-        """Reject a message whose payload is gone: it goes to the dead-letter queue, and nobody crashes over it."""
+        """Reject a message whose payload is gone, so that it goes to the dead-letter queue."""
         try:
             return (yield from super().process(delivery))
         except PayloadGone as error:
-            delivery.complaint = str(error)
+            delivery.rejection = str(error)
             if delivery.claim is not None:
                 yield from self._release_claim(delivery)
             return Outcome.REJECTED
@@ -40,7 +40,7 @@ class LargePayloadConsumer(Consumer):
         yield from super().perform(delivery)
 
     def fetch(self, delivery: Delivery) -> Task[str]:
-        """Return the payload that the message refers to; its own body where it refers to none."""
+        """Return the payload that the message refers to, or its own body."""
         key = reference_in(delivery.payload)
         if not key:
             return delivery.message.body
@@ -50,9 +50,9 @@ class LargePayloadConsumer(Consumer):
         return body
 
     def delete(self, messages: Sequence[Message]) -> Task[None]:
-        """Delete the messages, then remove what they refer to.
+        """Delete the messages, then remove their objects.
 
-        A message whose delete failed comes again, is known to be completed, and needs its payload no more.
+        A message whose delete failed comes again, but its key is completed, so it needs no payload.
         """
         yield from super().delete(messages)
         for message in messages:
@@ -61,7 +61,7 @@ class LargePayloadConsumer(Consumer):
                 yield from self.remove(key)
 
     def remove(self, key: str) -> Task[None]:
-        """Remove an object; one that stays is an orphan, for the clean-up."""
+        """Remove an object; if that fails, it is an orphan for a clean-up."""
         try:
             yield RemoveObject(key)
         except OperationFailed as error:

@@ -1,11 +1,11 @@
-"""A saga: one order, several systems, no transaction over them; what cannot be finished is undone, step by step.
+"""A saga: one order, several systems and no transaction over them. An order that cannot finish is undone by steps.
 
     reserve ─▶ charge ─▶ ship ─▶ done
                           └ refused: refund ─▶ release ─▶ done
 
-Each step and each compensation is a side effect with a key of its own, ``<order>/charge``, so that whoever takes over
-from a coordinator that died asks, step by step, what has happened already. A compensation that has begun is a decision:
-from then on there is only the way back, whatever the one who refused would answer now.
+Each step and each compensation is a side effect with a key of its own, ``<order>/charge``. The successor of a crashed
+coordinator asks, step by step, what has happened already. A compensation that has begun is a decision: from then on the
+saga only goes back, even if the refused step would now succeed.
 https://microservices.io/patterns/data/saga.html
 """
 
@@ -18,13 +18,13 @@ from services.consumer.consumer import Consumer, Delivery
 from services.operations import Claimed, LookUpSideEffect, Note, OperationFailed, PerformSideEffect, Task
 from services.payload import sequence_of
 
-#: A participant's no, for good: it has done nothing, and asking again is in vain. Any other error may pass.
+#: A participant's final no: it has done nothing, and will not. Any other error may pass.
 REFUSED = "Refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the saga, and what undoes it; empty for a step that comes last and needs no undoing."""
+    """A step of the saga and its compensation; empty for the last step, which needs none."""
 
     name: str
     undo: str = ""
@@ -42,7 +42,7 @@ class SagaConsumer(Consumer):
     """Take an order through its steps, or back."""
 
     def already_done(self, _delivery: Delivery, _claim: Claimed) -> Task[bool]:
-        """Ask for each step by itself."""
+        """Leave the question to the single steps."""
         yield from ()
         return False
 
@@ -71,13 +71,13 @@ class SagaConsumer(Consumer):
         return False
 
     def go_back(self, delivery: Delivery) -> Task[None]:
-        """Undo what was done, the last step first."""
+        """Undo the completed steps, the last one first."""
         for step in reversed(STEPS):
             if step.undo and (yield LookUpSideEffect(key_of_step(delivery.key, step.name))):
                 yield from self.compensate(delivery, step.undo)
 
     def compensate(self, delivery: Delivery, undo: str) -> Task[None]:
-        """Undo one step, if nobody has."""
+        """Undo one step, unless an earlier attempt has."""
         yield from self.once(delivery, undo)
 
     def once(self, delivery: Delivery, name: str) -> Task[None]:
@@ -93,5 +93,5 @@ class SagaConsumer(Consumer):
         yield PerformSideEffect(key, message.message_id, sequence_of(delivery.payload), message.group)
 
     def is_first_attempt(self, delivery: Delivery) -> bool:
-        """Tell whether nobody has ever claimed this order before."""
+        """Tell whether this is the first claim of the order."""
         return delivery.claim is not None and Claimed(delivery.claim).first_attempt

@@ -1,11 +1,11 @@
-"""Schema evolution: read what older producers send, ignore what newer ones add, and leave alone what cannot be known.
+"""Schema evolution: read older versions, ignore added fields, and reject newer versions.
 
     schema 1 ── upcast ──▶ schema 2 ──▶ the handler, which knows the newest form alone
-    schema 2, and a field that we have never heard of ──▶ the same; the field is ignored
-    schema 3, from the future ──▶ rejected, untouched: the dead-letter queue keeps it until we know it
+    schema 2 with an unknown field ──▶ the same; the field is ignored
+    schema 3, newer than this code ──▶ rejected; the dead-letter queue keeps it until a deployment knows it
 
-The number is a major version: it grows when a message would be misunderstood without it. A new optional field needs
-none. A message without a number is of version 1, from the days when nobody thought of versions.
+The number is a major version: it grows when an old reader would misunderstand a message. A new optional field needs no
+new number. A message without a number is of version 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Payload = dict[str, Any]
 
 
 def _split_amount(payload: Payload) -> Payload:
-    """1 to 2: euros, of which nobody said that they were euros, become cents of a currency."""
+    """Version 1 to 2: an amount in euros becomes cents of a currency."""
     amount = payload.get("amount")
     if not isinstance(amount, int) or isinstance(amount, bool):
         raise MalformedPayload("the payload has no whole number as its 'amount'")
@@ -43,7 +43,7 @@ def version_of(payload: Payload) -> int:
     """Return the version of a payload's schema.
 
     Raises:
-        MalformedPayload: it names something that is no version.
+        MalformedPayload: it is no positive whole number.
     """
     version = payload.get("schema", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -60,20 +60,20 @@ class SchemaConsumer(Consumer):
         return self.options.schema_version or NEWEST
 
     def open(self, message: Message, visible_at: float) -> Delivery:
-        """Read a message in the form of the newest version, or say why it is to be rejected."""
+        """Read a message in the form of the newest version, or say why the consumer rejects it."""
         delivery = super().open(message, visible_at)
-        if not delivery.complaint:
+        if not delivery.rejection:
             try:
                 delivery.payload = self.read(delivery.payload)
             except MalformedPayload as error:
-                delivery.complaint = str(error)
+                delivery.rejection = str(error)
         return delivery
 
     def read(self, payload: Payload) -> Payload:
         """Return a payload as of the newest version, with all fields that it came with.
 
         Raises:
-            MalformedPayload: it is of a version that nobody here knows, or lacks what its version promises.
+            MalformedPayload: its version is newer than this deployment, or it lacks a field of its version.
         """
         version = version_of(payload)
         if version > self.knows:
@@ -87,7 +87,7 @@ class SchemaConsumer(Consumer):
         return payload
 
     def perform(self, delivery: Delivery) -> Task[None]:
-        """Charge what the message says, and say how it was read."""
+        """Cause the side effect, and note the amount as it was read."""
         payload, message = delivery.payload, delivery.message
         said = {"cents": payload["amount_cents"], "currency": payload["currency"], "knows": self.knows}
         yield Note("charges", {"key": delivery.key, "message_id": message.message_id, **said})

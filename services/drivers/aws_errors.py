@@ -1,4 +1,4 @@
-"""What boto3 raises, as an operation that failed: with AWS's own code, and whether a later try may succeed."""
+"""boto3's exceptions as failed operations: with AWS's own code, and whether a later attempt may succeed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from services.operations import OperationFailed
 
-#: Codes that name a passing state of the service. The rest would fail again.
+#: Codes that name a passing state of the service. An operation with any other code would fail again.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 TRANSIENT_CODES = frozenset(
@@ -36,7 +36,7 @@ SERVER_FAULT = 500
 
 
 def as_operation_failed(error: Exception) -> OperationFailed:
-    """Return what a generator is told of an exception that boto3 raised; anything else is a bug and is raised on."""
+    """Return the failed operation for an exception of boto3; any other exception is a bug, and is raised."""
     match error:
         case ClientError():
             code = error.response.get("Error", {}).get("Code", "Unknown")
@@ -54,8 +54,8 @@ def failed_condition(error: ClientError) -> Mapping[str, Any]:
     """Return the reason of a transaction that was cancelled because one of its conditions does not hold.
 
     Raises:
-        OperationFailed: another transaction was at the same items; a later try may succeed.
-        ClientError: it was anything else.
+        OperationFailed: another transaction works on the same items; a later attempt may succeed.
+        ClientError: any other error.
     """
     cancelled: Iterable[Mapping[str, Any]] = error.response.get("CancellationReasons", ())
     reasons = {reason.get("Code"): reason for reason in cancelled}

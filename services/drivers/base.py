@@ -14,5 +14,5 @@ class Driver(Protocol):
         """Perform an operation and return the result that its class documents.
 
         Raises:
-            OperationFailed: it was not done, or nobody knows whether it was.
+            OperationFailed: it was not done, or it is unknown whether it was.
         """

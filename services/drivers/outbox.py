@@ -1,10 +1,10 @@
 """The outbox's part of the AWS driver: our own state and the outbox, two kinds of items in one DynamoDB table.
 
     message_id = order#<key>     what we know of an order; ``change`` says it
-    message_id = outbox#<key>    a message about it that is still to be sent; ``body``
+    message_id = outbox#<key>    a message about it that is not sent yet; ``body``
 
-A service with more than a lab's traffic has an outbox of its own, or an index by the time of the commit, and reads that
-instead of scanning; or lets DynamoDB Streams do the relay's work.
+A service with more traffic than a lab needs a table for its outbox, or an index by the time of the commit, instead of a
+scan; or DynamoDB Streams in place of the relay.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Outbox:
         return True
 
     def read_outbox(self, operation: ReadOutbox) -> tuple[OutboxEntry, ...]:
-        """Read with consistency: an entry that a stale read leaves out would be taken for sent."""
+        """Read consistently: an entry that a stale read omits would count as sent."""
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table,
             FilterExpression="begins_with(message_id, :outbox)",
@@ -68,7 +68,7 @@ class Outbox:
         return tuple(OutboxEntry(key.removeprefix(OUTBOX), found[key]) for key in sorted(found)[: operation.limit])
 
     def mark_sent(self, operation: MarkSent) -> None:
-        """Delete from the outbox; what is gone already is as good."""
+        """Delete from the outbox; a missing entry is no error."""
         requests = [{"DeleteRequest": {"Key": {"message_id": {"S": OUTBOX + key}}}} for key in operation.keys]
         answer = self._client.batch_write_item(RequestItems={self._table: requests})
         if answer.get("UnprocessedItems"):

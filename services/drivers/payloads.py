@@ -20,7 +20,7 @@ class Payloads:
         self._bucket = bucket
 
     def put_object(self, operation: PutObject) -> None:
-        """Store a text; S3 shows all of it or nothing, and at once."""
+        """Store a text; S3 is strongly consistent, and shows all of it or nothing."""
         self._client.put_object(Bucket=self._bucket, Key=operation.key, Body=operation.body.encode())
 
     def fetch_object(self, operation: FetchObject) -> str | None:
@@ -32,7 +32,7 @@ class Payloads:
         return str(answer["Body"].read().decode())
 
     def remove_object(self, operation: RemoveObject) -> None:
-        """Remove an object; one that is not there is no error, as S3 has it."""
+        """Remove an object; S3 reports no error for a missing one."""
         self._client.delete_object(Bucket=self._bucket, Key=operation.key)
 
     def list_objects(self, _operation: ListObjects) -> tuple[str, ...]:

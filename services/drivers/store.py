@@ -6,7 +6,7 @@ The status table holds one item a key:
     status            STARTED or COMPLETED
     outcome           what completed work came to: done, expired, superseded
     attempts          how often the key was claimed; the newest count is the fencing token
-    owner             who claimed it last
+    owner             the consumer that claimed it last
     lease_expires_at  until when the claim holds, in milliseconds since the epoch
     attempt_id        the call that claimed it last, see ``services.drivers.attempts``
 
@@ -50,9 +50,9 @@ from services.operations import (
 #: ``status`` and ``owner`` are reserved words in expressions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
 NAMES = {"#status": "status", "#owner": "owner"}
-#: What the keys of entities begin with, so that none is taken for the key of a side effect.
+#: The prefix of entities' keys, which tells them from keys of side effects.
 STATE_PREFIX = "state/"
-#: What the items of idempotency keys begin with, likewise.
+#: The prefix of the items of idempotency keys.
 IDEMPOTENCY_KEY_PREFIX = "idempotency-key/"
 
 
@@ -87,8 +87,8 @@ class Store:
         for table in filter(None, (self._status, self._side_effects)):
             self._client.get_item(TableName=table, Key=_key("-"))
 
-    # The time line of a lease. A claim that dies with its owner must not outlive the message's invisibility, or the
-    # next delivery finds it held and is wasted:
+    # The time line of a lease. The claim of a crashed consumer must end before the message is visible again, or else
+    # the next delivery finds it held and is wasted:
     #
     #     receive      claim                                lease ends   visible again
     #        ├───────────┼───────────────────────────────────────┼────────────┤
@@ -97,7 +97,7 @@ class Store:
     #        A, if it wakes after that, shows token 1 and is refused: Complete asks for attempts = 1.
 
     def claim(self, operation: Claim) -> ClaimResult:
-        """Claim by one conditional write: there is no moment between looking and taking."""
+        """Claim by one conditional write: there is no gap between look and claim."""
         self._needs_status_table(operation)
         now, attempt = self._milliseconds(), self._new_attempt()
         never_claimed = "attribute_not_exists(message_id)"
@@ -145,14 +145,14 @@ class Store:
         return self._update_own_claim(operation, "SET #status = :completed, outcome = :outcome", values)
 
     def look_up_side_effect(self, operation: LookUpSideEffect) -> bool:
-        """Ask the ledger, with a consistent read: a stale answer would cause the effect twice."""
+        """Ask the ledger by a consistent read: a stale answer would cause the effect twice."""
         if not self._side_effects:
             return False
         answer = self._client.get_item(TableName=self._side_effects, Key=_key(operation.key), ConsistentRead=True)
         return "executions" in answer.get("Item", {})
 
     def perform_side_effect(self, operation: PerformSideEffect) -> int:
-        """Add one execution to the ledger, whatever it already holds."""
+        """Add one execution to the ledger, whatever is there."""
         if not self._side_effects:
             return 1
         attempt = self._new_attempt()
@@ -174,7 +174,7 @@ class Store:
         return int(answer["Attributes"]["executions"]["N"])
 
     def write_state(self, operation: WriteState) -> StateWritten:
-        """Write a version by one conditional write: two that come at the same time cannot both find the older one."""
+        """Write a version by one conditional write: two concurrent writes cannot both find the older version."""
         if not self._side_effects:
             return StateWritten(took=True, version=operation.version)
         no_version_yet = "attribute_not_exists(version)"

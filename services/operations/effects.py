@@ -23,7 +23,7 @@ class LookUpSideEffect(Operation, part="store", mark=Mark("look up", "lookup", "
 class PerformSideEffect(Operation, part="store", mark=Mark("side effect", "perform", "world")):
     """Cause the side effect. Result: how often the external system has now done it for this key.
 
-    The ledger counts executions and refuses none: a duplicate that is refused could never be seen.
+    The ledger counts executions and refuses none: a refused duplicate could never be seen.
 
     Attributes:
         sequence: the payload's own ``sequence``, by which order is judged.
@@ -59,7 +59,7 @@ class WriteState(Operation, part="store", mark=Mark("write of a version", "perfo
     """Set the state of an entity to what it is in a version. Result: :class:`StateWritten`.
 
     Attributes:
-        key: by which the update is known.
+        key: the key of the update.
         only_if_newer: leave the state alone where it has this version or a newer one.
     """
 
@@ -90,7 +90,7 @@ def key_reused(idempotency_key: str) -> OperationFailed:
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """What a system that honours idempotency keys answers: the same to a key's second call as to its first.
+    """The answer of a system that honours idempotency keys: the same to a key's second call as to its first.
 
     Attributes:
         executions: how often the side effect has now been done.
@@ -108,8 +108,8 @@ class CallApi(Operation, part="store", mark=Mark("call with a key", "perform", "
     A known idempotency key with another ``key`` is refused for good, with the code ``KEY_REUSED``, and nothing is done.
 
     Attributes:
-        key: what the side effect is about, by which executions are counted: the contents of the call.
-        idempotency_key: what the system knows a call by, whatever process makes it.
+        key: the contents of the call: what the side effect is about, and by which executions are counted.
+        idempotency_key: identifies the call, whatever process makes it.
     """
 
     key: str

@@ -1,9 +1,9 @@
-"""Large payloads: a producer that uploads what is too large for a message, and sends a reference to it.
+"""Large payloads: the producer uploads a payload that is too large for a message, and sends a reference to it.
 
-    upload ─▶ send          never the other way round: a consumer may be quicker than the upload
+    upload ─▶ send          in this order: a consumer may be quicker than the upload
 
-Whoever dies between the two leaves an orphan, an object that no message names. It costs storage until a clean-up takes
-it: a rule that expires objects when no message can be as old any more.
+A crash between the two leaves an orphan, an object that no message names. It costs storage until a clean-up, such as a
+life-cycle rule that expires objects older than any message can be.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from services.references import FIELD, object_key
 
 
 class LargePayloadProducer(Producer):
-    """Upload each message's payload, and send what refers to it.
+    """Upload each message's payload, and send a reference to it.
 
     Args:
         messages: see :class:`services.producer.producer.Producer`.
@@ -46,7 +46,7 @@ class LargePayloadProducer(Producer):
         self._content = "x" * payload_bytes
 
     def send_batch(self, batch: tuple[OutgoingMessage, ...]) -> Task[tuple[int, int]]:
-        """Upload, then send those whose payload is there."""
+        """Upload, then send the messages whose payload is there."""
         ready: list[OutgoingMessage] = []
         for message in batch:
             payload = parse_payload(message.body)
@@ -56,7 +56,7 @@ class LargePayloadProducer(Producer):
         return (yield from super().send_batch(tuple(ready))) if ready else (0, 0)
 
     def _body(self, payload: dict[str, Any]) -> str:
-        # The content needs no escapes, and millions of them are not looked for.
+        # The content needs no escapes, and encoding millions of characters takes long.
         return f'{json.dumps(payload)[:-1]}, "content": "{self._content}"}}'
 
     def _upload(self, key: str, body: str) -> Task[bool]:

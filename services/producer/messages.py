@@ -1,4 +1,4 @@
-"""The synthetic messages: what a producer sends, all of it determined by a seed."""
+"""The synthetic messages of a producer, all of them determined by a seed."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The transactional outbox: what changes our state and the message that says so are written together, or not at all.
+"""The transactional outbox: a change of state and the message about it are written together, or not at all.
 
     order ─▶ ┌ one transaction ─────────────┐
              │ our state: order-7 is placed │ ─── relay: read ─▶ send ─▶ mark as sent
              │ outbox:    tell of order-7   │              ✗         ✗
-             └──────────────────────────────┘              └─────────┴─ whoever comes next begins here again
+             └──────────────────────────────┘              └─────────┴─ the next relay begins here again
 
-No transaction spans a table and a queue. One that spans two items of a database does, and what stands in the outbox is
-sent in the end, whoever dies in between. What was sent and not yet marked is sent again: at least once, never none.
+No transaction spans a table and a queue, but one can span two items of a table. Each message of the outbox is sent at
+least once, whichever process crashes: after a crash between send and mark, the next relay sends it again.
 https://docs.aws.amazon.com/prescriptive-guidance/latest/cloud-design-patterns/transactional-outbox.html
 """
 
@@ -32,7 +32,7 @@ from services.producer.producer import FIRST_BACKOFF, SEND_ATTEMPTS, Batch, Prod
 
 
 class OutboxProducer(Producer):
-    """Commit orders, each with its message, and relay what the outbox holds; without any orders it is a relay alone.
+    """Commit orders, each with its message, and relay the outbox; without any orders it is only a relay.
 
     It sends to standard queues: an entry of the outbox has no message group.
     """
@@ -40,7 +40,7 @@ class OutboxProducer(Producer):
     keeps_state = True
 
     def run(self) -> Task[SendReport]:
-        """First send what somebody before us has committed and not sent."""
+        """First relay the messages of earlier producers."""
         yield from self.relay()
         return (yield from super().run())
 
@@ -52,7 +52,7 @@ class OutboxProducer(Producer):
         return (len(batch) if emptied else 0), repeated
 
     def relay(self) -> Task[tuple[bool, int]]:
-        """Send all that the outbox holds; return whether it is empty now, and how many sends were repeated."""
+        """Send all messages of the outbox; return whether it is empty now, and how many sends were repeated."""
         repeated = 0
         while True:
             entries: tuple[OutboxEntry, ...] = yield from self.with_retries(ReadOutbox(self.batch_size))
@@ -61,11 +61,11 @@ class OutboxProducer(Producer):
             taken, again = yield from super().send_batch(tuple(OutgoingMessage(entry.body) for entry in entries))
             repeated += again
             if taken < len(entries):
-                return False, repeated  # all of them stay, and whoever comes next tries again
+                return False, repeated  # all of them stay, and the next relay tries again
             yield from self.with_retries(MarkSent(tuple(entry.key for entry in entries)))
 
     def with_retries(self, operation: Operation) -> Task[Any]:
-        """Try an operation of which a second one does no harm, until it succeeds or is beyond hope."""
+        """Retry an idempotent operation until it succeeds or fails for good."""
         for attempt in range(1, SEND_ATTEMPTS + 1):
             try:
                 return (yield operation)
@@ -78,5 +78,5 @@ class OutboxProducer(Producer):
 
 
 def key_of_order(message: OutgoingMessage) -> str:
-    """Return the order that a message tells of; by the same key its consumers know its side effect."""
+    """Return the key of a message's order; its consumers know the side effect by the same key."""
     return effect_key(parse_payload(message.body), "")

@@ -1,7 +1,7 @@
 """The producer: sends messages in batches, at a rate, and drops none that the queue refused for a while.
 
-A batch can fail in part under an overall success. What SQS could not take is sent again; what it will never take
-(``SenderFault``) is counted and said.
+A batch can fail in part under an overall success. The producer offers a message again that SQS could not take, and
+counts and notes one that SQS never takes (``SenderFault``).
 
 A subclass replaces a step: the naive twins in ``scenarios/catalog`` do, and so can a producer of your own
 (``PRODUCER=your.module:YourProducer``).
@@ -39,7 +39,7 @@ FIRST_BACKOFF = 0.1
 #: Seconds after which a purge is over, and another one allowed.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
 PURGE_SECONDS = 60.0
-#: How often a purge is asked for in all: one that was done and not answered for is under way at the next try.
+#: How often the producer asks for a purge in all: one whose reply was lost is under way at the next attempt.
 PURGE_ATTEMPTS = 2 * SEND_ATTEMPTS
 #: What SQS answers to a second purge within that time.
 PURGE_IN_PROGRESS = "AWS.SimpleQueueService.PurgeQueueInProgress"
@@ -47,7 +47,7 @@ PURGE_IN_PROGRESS = "AWS.SimpleQueueService.PurgeQueueInProgress"
 
 @dataclass(frozen=True, slots=True)
 class SendReport:
-    """What became of the messages: how many were sent, how many had to be offered again, how many never were taken."""
+    """How many messages were sent, how many had to be offered again, and how many SQS never took."""
 
     sent: int
     offered_again: int
@@ -66,7 +66,7 @@ class Producer:
         timestamp_field: the payload field that gets the time at which a message is first offered; empty for none.
     """
 
-    #: Whether it has a table of its own (``MESSAGE_STATUS_TABLE``). One that has can die anywhere and be started again.
+    #: Whether it keeps state in a table (``MESSAGE_STATUS_TABLE``), so that it can crash anywhere and be started again.
     keeps_state: ClassVar[bool] = False
 
     def __init__(
@@ -78,7 +78,7 @@ class Producer:
         timestamp_field: str = "",
     ) -> None:
         self._messages = self.address(messages)
-        # A batch leaves at once, so a slow rate wants small ones to be even within a second.
+        # A batch is sent at once, so a slow rate needs small batches to be even within a second.
         self.batch_size = min(batch_size, max(1, int(rate))) if rate else batch_size
         self._rate = rate
         self._purge_wait = purge_wait
@@ -86,14 +86,14 @@ class Producer:
         self._stopping = False
 
     def stop(self) -> None:
-        """Ask for the end after the batch that is under way."""
+        """Stop after the batch that is under way."""
         self._stopping = True
 
     def run(self) -> Task[SendReport]:
-        """Send everything; the value says what became of it.
+        """Send everything; return what became of it.
 
-        A failed entry of a FIFO batch is sent again before the next batch, yet after those of its own batch that were
-        taken: where order must survive even that, send with a batch size of 1.
+        A failed entry of a FIFO batch is sent again before the next batch, but after the entries of its own batch that
+        SQS took. Where the order must survive even that, use a batch size of 1.
         """
         if self._purge_wait is not None:
             yield from self.purge()
@@ -116,16 +116,16 @@ class Producer:
         return SendReport(sent, again, len(self._messages) - sent, ended - started)
 
     def address(self, messages: Sequence[OutgoingMessage]) -> Sequence[OutgoingMessage]:
-        """Return the messages as they are sent, each with the group that it belongs to."""
+        """Return the messages with their message groups."""
         return messages
 
     # --- the purge ---------------------------------------------------------------------------------------------------
 
     def purge(self) -> Task[None]:
-        """Empty the queue, and send nothing before that is over.
+        """Empty the queue, and send nothing before the purge is over.
 
         PurgeQueue ─▶ answered ────────────────── up to 60 s ──────────────────▶ over
-                                what is sent in here may be deleted with the rest
+                                SQS may delete a message that is sent in here
         """
         for attempt in range(1, PURGE_ATTEMPTS + 1):
             try:
@@ -135,20 +135,20 @@ class Producer:
                 if not (under_way or error.transient) or attempt == PURGE_ATTEMPTS:
                     raise
                 yield Note("not-purged", {"error": error.code, "attempt": attempt}, logging.WARNING)
-                # The purge that is under way deletes what was there when it was asked for; what came since needs ours.
+                # The purge under way deletes the messages from before its request; later ones need another purge.
                 yield Sleep(PURGE_SECONDS if under_way else FIRST_BACKOFF * 2 ** (attempt - 1))
             else:
                 break
         yield from self.wait_for_purge()
 
     def wait_for_purge(self) -> Task[None]:
-        """Wait until the purge is over, as long as AWS says, whatever the size of the queue."""
+        """Wait until the purge is over, for as long as AWS says."""
         yield Sleep(self._purge_wait or 0.0)
 
     # --- a batch -----------------------------------------------------------------------------------------------------
 
     def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
-        """Offer messages until each was taken or is beyond hope; return how many were, and how many repeated."""
+        """Offer messages until SQS has taken or refused each; return how many it took, and how many were repeated."""
         taken = repeated = 0
         for part in split_by_size(batch):
             if len(part) == 1 and (size := size_of(part[0])) > MAX_BYTES:
@@ -167,7 +167,7 @@ class Producer:
             except OperationFailed as error:
                 if not error.transient:
                     raise
-                # Some of it may have been taken: the messages' own ids let a consumer see a second copy for what it is.
+                # SQS may have taken some of it: by the messages' own ids a consumer recognises a second copy.
                 result = SendResult((), tuple(EntryFailure(entry, error.code, "", False) for entry in range(len(left))))
             taken += len(result.sent)
             for failure in result.failed:
