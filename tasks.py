@@ -165,6 +165,7 @@ def scenario(
     set_: list[str] | None = None,
     speed: str = "",
     strict: bool = False,
+    latency: str = "",
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
@@ -185,6 +186,7 @@ def scenario(
         settings=tuple(set_ or ()),
         speed=speed,
         strict=strict,
+        latency=latency,
         json=json,
     )
 

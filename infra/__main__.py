@@ -36,6 +36,7 @@ def main() -> None:
         pulumi.export(scenario.name, resources.outputs)
     pulumi.export("region", config.aws_region)
     pulumi.export("projectName", config.project_name)
+    pulumi.export("timeoutScale", config.timeout_scale)
 
 
 if __name__ == "__main__":

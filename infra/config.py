@@ -22,6 +22,8 @@ MAX_RECEIVE_WAIT = 20
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 MIN_MAX_RECEIVE_COUNT = 1
 MAX_MAX_RECEIVE_COUNT = 1_000
+#: By how much the visibility timeouts of a stack may be stretched for an endpoint that is far away.
+MAX_TIMEOUT_SCALE = 100
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
 MAX_QUEUE_NAME = 80
 
@@ -47,6 +49,7 @@ class ProgramConfig:
         max_receive_count: Receives, 1 to 1,000.
         redrive_allow_policy: Whether a dead-letter queue names the queue that it serves, which AWS checks.
         scenarios: The names of the scenarios to make resources for; empty for all of them.
+        timeout_scale: What every visibility timeout is multiplied by, 1 to 100.
     """
 
     aws_region: str = "us-west-1"
@@ -56,6 +59,7 @@ class ProgramConfig:
     max_receive_count: int = 2
     redrive_allow_policy: bool = True
     scenarios: tuple[str, ...] = ()
+    timeout_scale: int = 1
 
     def topology(self) -> tuple[ScenarioTopology, ...]:
         """The scenarios to make resources for, in the catalogue's order."""
@@ -64,7 +68,8 @@ class ProgramConfig:
     def visibility_timeout(self, scenario: ScenarioTopology) -> int:
         """The visibility timeout of a scenario's queue, in seconds."""
         own = scenario.visibility_timeout
-        return self.queue_visibility_timeout if own is None else own
+        seconds = self.queue_visibility_timeout if own is None else own
+        return min(seconds * self.timeout_scale, MAX_VISIBILITY_TIMEOUT)
 
     def receive_count(self, scenario: ScenarioTopology) -> int:
         """The receives after which a scenario's message is dead-lettered."""
@@ -171,4 +176,5 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str, Any], Any]]] = {
     "maxReceiveCount": ("max_receive_count", _integer(MIN_MAX_RECEIVE_COUNT, MAX_MAX_RECEIVE_COUNT)),
     "redriveAllowPolicy": ("redrive_allow_policy", _flag),
     "scenarios": ("scenarios", _scenarios),
+    "timeoutScale": ("timeout_scale", _integer(1, MAX_TIMEOUT_SCALE)),
 }

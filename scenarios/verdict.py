@@ -229,9 +229,7 @@ def _reason(verdict: Verdict) -> str:
             partly = "" if verdict.missing or not verdict.conditions.strict else "What could be judged holds."
             return " ".join(filter(None, (_not_judged(verdict), late, absent, partly)))
     if verdict.not_judged:
-        return (
-            f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
-        )
+        return f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
     return "Every invariant holds, and the failure under study occurred."
 
 

@@ -86,6 +86,11 @@ class Stack:
         return Clients(lambda service, region: aws_client(service, endpoint_url=self.endpoint_url, region=region))
 
     @property
+    def timeout_scale(self) -> int:
+        """What its visibility timeouts are multiplied by, for an endpoint that is far away."""
+        return int(self.outputs.get("timeoutScale", 1))
+
+    @property
     def scenarios(self) -> tuple[str, ...]:
         """The names of the scenarios that the stack has resources for."""
         return tuple(sorted(key for key, value in self.outputs.items() if isinstance(value, Mapping)))
@@ -190,7 +195,9 @@ def _living_place(stack: str, target: Target, snapshot: Snapshot) -> Place:
 
 
 @contextmanager
-def temporary_stack(scenarios: Sequence[str], options: Options | None = None, *, speed: float = 1.0) -> Iterator[Stack]:
+def temporary_stack(
+    scenarios: Sequence[str], options: Options | None = None, *, speed: float = 1.0, timeout_scale: int = 1
+) -> Iterator[Stack]:
     """A stack for the time of a ``with`` block, with an endpoint of its own unless another one is named.
 
     At the block's end, however it comes, the endpoint is stopped (what is elsewhere is deleted) and all files are
@@ -200,21 +207,22 @@ def temporary_stack(scenarios: Sequence[str], options: Options | None = None, *,
         scenarios: The scenarios to make resources for.
         options: Which engine deploys it, and where; None for the embedded engine and an endpoint of its own.
         speed: How many seconds the clock of its own endpoint runs in a real one.
+        timeout_scale: What its visibility timeouts are multiplied by.
 
     Raises:
         InfraError: It cannot be made.
     """
+    overrides = {"scenarios": list(scenarios), "timeoutScale": timeout_scale}
     with ExitStack() as cleanup:
-        workspace = _open_temporary_workspace(cleanup, scenarios, options, speed)
+        workspace = _open_temporary_workspace(cleanup, overrides, options, speed)
         plan, place = workspace.up()
         outputs = reveal(plan.outputs)
         yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs)
 
 
 def _open_temporary_workspace(
-    cleanup: ExitStack, scenarios: Sequence[str], options: Options | None, speed: float
+    cleanup: ExitStack, overrides: Mapping[str, Any], options: Options | None, speed: float
 ) -> Workspace:
-    overrides = {"scenarios": list(scenarios)}
     # Between a directory's making and its locking nobody may take it for a leftover.
     with wait_for_lock(state_directory() / _TEMPORARY_LOCK):
         _clean_up_leftovers()

@@ -23,6 +23,7 @@ from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration.shrink import record_case
 from scenarios.exploration.targets import Target, make_target
+from scenarios.local.latency import MAX_LATENCY_MS
 from scenarios.runs.directory import point_latest_at
 from scenarios.runs.plan import RunRequest, words_of
 from scenarios.runs.run import run_scenario
@@ -46,6 +47,7 @@ def scenario(
     settings: Sequence[str] = (),
     speed: float | str | None = None,
     strict: bool = False,
+    latency: Number = None,
     runs: Path | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
@@ -66,6 +68,7 @@ def scenario(
         settings: parameters of the scenario, each as ``key=value``.
         speed: how many seconds the queues' clock runs in a real one.
         strict: make a pass inconclusive in which a check could not be judged.
+        latency: the round trip to the endpoint in milliseconds; None measures it.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
     given = check_consumer(consumer)
@@ -102,6 +105,7 @@ def scenario(
         endpoint=endpoint or None,
         settings=tuple(settings or ()),
         speed=chosen_speed(speed),
+        latency=whole("--latency", latency, 0, MAX_LATENCY_MS),
         runs=runs,
         strict=strict,
     )

@@ -1,6 +1,6 @@
-"""The nursery: a Python that has imported what the services import, and forks them, so that each starts in no time.
+"""The fork server: a Python that has imported what the services import, and forks them, so that each starts in no time.
 
-    lab ── a line of JSON: start this, signal that ──▶ nursery ── fork ──▶ service, a process and session of its own
+    lab ── a line of JSON: start this, signal that ──▶ fork server ── fork ──▶ service, a process and session of its own
         ◀─ a line of JSON: its pid, its exit code ────         ◀─ wait ──
 
 A service that is born here runs the same module with the same arguments and environment as by ``python -m``, and dies
@@ -141,7 +141,7 @@ def _live(request: Mapping[str, Any], parent: int) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         code = _run(request["module"], request["arguments"])
-    except BaseException:  # noqa: BLE001 - whatever it was, it must not go on as a second nursery
+    except BaseException:  # noqa: BLE001 - whatever it was, it must not go on as a second fork server
         traceback.print_exc()
     with suppress(OSError, ValueError):
         sys.stdout.flush()

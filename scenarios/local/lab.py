@@ -74,7 +74,7 @@ class Setup:
         program: the program in the place of ours, and its arguments; empty for a class.
         fresh: the stack was made for this run.
         directory: the run's own.
-        births: the nursery of its services; None to start each from nothing.
+        spawner: the fork server of its services; None to start each from nothing.
         producer: the class in the place of our producer, as ``module:Class``; empty for our own.
     """
 
@@ -87,7 +87,7 @@ class Setup:
     resources: ScenarioResources
     fresh: bool
     directory: Path
-    births: Spawner | None = None
+    spawner: Spawner | None = None
     program: tuple[str, ...] = ()
     producer: str = ""
 
@@ -100,7 +100,7 @@ class SubprocessLab:
         self._observer = observer
         self._files = setup.directory / "processes"
         self._environment = service_environment(setup.stack, setup.resources)
-        self._processes = Processes(setup.births)
+        self._processes = Processes(setup.spawner)
         self._programs = Programs(setup.program, setup.stack, setup.resources, self._files) if setup.program else None
         self._names_taken: set[str] = set()
         self._asked_to_end: set[str] = set()
@@ -132,7 +132,12 @@ class SubprocessLab:
     def queue(self) -> QueueInfo:
         """See :class:`scenarios.lab.Lab`."""
         resources = self._setup.resources
-        return QueueInfo(resources.visibility_timeout, resources.max_receive_count, resources.fifo)
+        return QueueInfo(self._visibility_timeout, resources.max_receive_count, resources.fifo)
+
+    @property
+    def _visibility_timeout(self) -> float:
+        """The queue's visibility timeout in the lab's seconds."""
+        return self._setup.resources.visibility_timeout / self._setup.stack.timeout_scale
 
     @property
     def history(self) -> History:
@@ -163,7 +168,7 @@ class SubprocessLab:
             queue=resources.queue_name,
             dead_letter_queue=resources.dead_letter_queue_name,
             fifo=resources.fifo,
-            visibility_timeout=resources.visibility_timeout,
+            visibility_timeout=self._visibility_timeout,
             max_receive_count=resources.max_receive_count,
             speed=self._speed,
             parameters=asdict(setup.parameters),
@@ -329,7 +334,7 @@ class SubprocessLab:
 
     def _real(self, deadline: float) -> float:
         """Return a deadline of the lab's in real seconds; no process starts the quicker for a quicker clock."""
-        return deadline if self._speed <= 1 else deadline / self._speed + SLACK
+        return deadline / self._speed + (SLACK if self._speed > 1 else 0)
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.lab.Lab`."""

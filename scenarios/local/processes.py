@@ -33,7 +33,7 @@ class Command:
         environment: all of its environment.
         directory: its working directory.
         log: takes its standard output and standard error.
-        foreign: it is no service of ours, and no nursery can spawn it.
+        foreign: it is no service of ours, and no fork server can spawn it.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Command:
 
 
 class Child(Protocol):
-    """A process that was started here, or born in the nursery."""
+    """A process that was started here, or born in the fork server."""
 
     def poll(self) -> int | None:
         """Return the exit code (or minus the signal), None while it runs."""
@@ -73,14 +73,14 @@ class Processes:
     """The processes of one run, by name.
 
     Args:
-        births: a nursery that services are born in; None to start each from nothing.
+        spawner: a fork server that services are born in; None to start each from nothing.
 
     Each has a session of its own: a Ctrl-C in the terminal reaches the lab alone, which then ends them all. Where the
     lab itself is killed, Linux ends them, if setpriv is there.
     """
 
-    def __init__(self, births: Spawner | None = None) -> None:
-        self._births = births
+    def __init__(self, spawner: Spawner | None = None) -> None:
+        self._spawner = spawner
         self._running: dict[str, Child] = {}
 
     @property
@@ -94,10 +94,10 @@ class Processes:
         Raises:
             ServiceFailedError: the system cannot run this program.
         """
-        if self._births is not None and not command.foreign:
+        if self._spawner is not None and not command.foreign:
             interpreter, option, *module = command.arguments
             if (interpreter, option) == (sys.executable, "-m"):
-                self._running[command.name] = self._births.spawn(command, module[0], module[1:])
+                self._running[command.name] = self._spawner.spawn(command, module[0], module[1:])
                 return
         with os.fdopen(open_private(command.log), "ab") as log:
             try:

@@ -1,4 +1,4 @@
-"""The lab's side of the nursery (see ``scenarios.local.fork_server``): ask for a process, and hear how it ended."""
+"""The lab's side of the fork server (see ``scenarios.local.fork_server``): ask for a process, and hear how it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scenarios.errors import ServiceFailedError
 if TYPE_CHECKING:
     from scenarios.local.processes import Command
 
-#: Seconds for the nursery to have imported everything, on a busy machine.
+#: Seconds for the fork server to have imported everything, on a busy machine.
 READY_DEADLINE = 60.0
 #: Seconds to be born in.
 SPAWN_DEADLINE = 30.0
@@ -27,11 +27,11 @@ END_DEADLINE = 30.0
 
 
 class SpawnedProcess:
-    """A process that the nursery has forked; in its ways a ``subprocess.Popen``."""
+    """A process that the fork server has forked; in its ways a ``subprocess.Popen``."""
 
-    def __init__(self, number: int, births: Spawner) -> None:
+    def __init__(self, number: int, spawner: Spawner) -> None:
         self._number = number
-        self._births = births
+        self._spawner = spawner
         self._ended = threading.Event()
         self._code = 0
         self.born: SimpleQueue[int] = SimpleQueue()
@@ -42,11 +42,11 @@ class SpawnedProcess:
 
     def terminate(self) -> None:
         """Send SIGTERM."""
-        self._births.ask(id=self._number, signal=int(signal.SIGTERM), group=False)
+        self._spawner.ask(id=self._number, signal=int(signal.SIGTERM), group=False)
 
     def kill_group(self) -> None:
         """Send SIGKILL to it and to all that it has started."""
-        self._births.ask(id=self._number, signal=int(signal.SIGKILL), group=True)
+        self._spawner.ask(id=self._number, signal=int(signal.SIGKILL), group=True)
 
     def wait(self) -> None:
         """Wait until it has ended."""
@@ -59,10 +59,10 @@ class SpawnedProcess:
 
 
 class Spawner:
-    """A running nursery. Several threads may use it.
+    """A running fork server. Several threads may use it.
 
     Args:
-        environment: the nursery's own; what is born gets another.
+        environment: the fork server's own; what is born gets another.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -85,7 +85,7 @@ class Spawner:
         """Start a service.
 
         Raises:
-            ServiceFailedError: the nursery has ended.
+            ServiceFailedError: the fork server has ended.
         """
         if not self._ready.wait(READY_DEADLINE) or self._over:
             raise ServiceFailedError("The process that starts the services has ended; run the scenario again.")
@@ -108,7 +108,7 @@ class Spawner:
         return child
 
     def ask(self, **request: Any) -> None:
-        """Send the nursery a request; one that has ended hears none."""
+        """Send the fork server a request; one that has ended hears none."""
         stdin = self._process.stdin
         with self._lock, suppress(OSError, ValueError):
             if stdin is not None:
@@ -116,7 +116,7 @@ class Spawner:
                 stdin.flush()
 
     def close(self) -> None:
-        """End the nursery, which ends all that was born in it."""
+        """End the fork server, which ends all that was born in it."""
         with self._lock, suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -140,7 +140,7 @@ class Spawner:
                 child.born.put(answer["pid"])
             else:
                 child.end(answer["code"])
-        # The nursery is gone, and Linux has killed whatever was born in it.
+        # The fork server is gone, and Linux has killed whatever was born in it.
         self._over = True
         self._ready.set()
         for child in tuple(self._children.values()):
@@ -149,8 +149,8 @@ class Spawner:
 
 
 @contextmanager
-def nursery(told: str) -> Iterator[Spawner | None]:
-    """Yield a nursery; None where there can be none.
+def fork_server(told: str) -> Iterator[Spawner | None]:
+    """Yield a fork server; None where there can be none.
 
     Args:
         told: what the run is, for whoever looks at the processes of the machine.
@@ -158,8 +158,8 @@ def nursery(told: str) -> Iterator[Spawner | None]:
     if sys.platform != "linux":
         yield None
         return
-    births = Spawner({**os.environ, "QUEUE_FUNDAMENTALS_RUN": told})
+    spawner = Spawner({**os.environ, "QUEUE_FUNDAMENTALS_RUN": told})
     try:
-        yield births
+        yield spawner
     finally:
-        births.close()
+        spawner.close()

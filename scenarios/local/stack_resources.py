@@ -83,9 +83,13 @@ class StackResources:
         return self._stack.endpoint_history is not None
 
     def speed(self) -> float:
-        """Return how many seconds the queues' clock runs in a real one: the embedded endpoint's own word, else 1."""
+        """Return how many of the lab's seconds a real one is.
+
+        The embedded endpoint says how fast its clock runs. Elsewhere a stack whose timeouts are stretched makes each of
+        the lab's seconds last as much longer.
+        """
         if not self.embedded:
-            return 1.0
+            return 1 / self._stack.timeout_scale
         from infra.stack.endpoint import speed_of  # noqa: PLC0415 - infra, as above
 
         return speed_of(str(self._stack.endpoint_url))

@@ -39,6 +39,7 @@ class RunRequest:
         endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
         speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
             the scenario's own.
+        latency: the round trip to the endpoint in milliseconds; None measures it, where it is not the embedded one.
         runs: where runs leave their directories; None for ``runs/`` in the project.
         strict: whether a check that cannot be judged makes a pass inconclusive.
     """
@@ -55,6 +56,7 @@ class RunRequest:
     engine: str | None = None
     endpoint: str | None = None
     speed: float | None = None
+    latency: int | None = None
     runs: Path | None = None
     strict: bool = False
 
@@ -169,7 +171,13 @@ def command_of(
         words.append(f"--speed {request.speed:g}")
     elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:
         words.append(f"--speed {speed:g}")
-    for option, value in (("stack", request.stack), ("engine", request.engine), ("endpoint", request.endpoint)):
+    options = {
+        "stack": request.stack,
+        "engine": request.engine,
+        "endpoint": request.endpoint,
+        "latency": request.latency,
+    }
+    for option, value in options.items():
         if value:
             words.append(f"--{option} {value}")
     return " ".join(words)

@@ -27,12 +27,16 @@ from infra.stack.stacks import Stack, find_stack, temporary_stack, use_stack
 from infra.stack.target import Options, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
+from infra.clients import aws_client
+from infra.config import ProgramConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from scenarios.local.latency import measure_latency, stretch_for
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.history import History
 from scenarios.history.files import MERGED, HistoryTail, write_history
-from scenarios.local.spawner import Spawner, nursery
+from scenarios.local.spawner import Spawner, fork_server
 from scenarios.runs.plan import RunPlan, RunRequest, plan_run
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
 from scenarios.local.logs import logs_of
@@ -90,9 +94,9 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
     began = time.monotonic()
     plan = plan_run(request)
     watcher = observer or Nobody()
-    # First the nursery: it imports while the stack comes up.
-    with nursery(str(runs_of(request.runs))) as births, _stack(plan, watcher) as (stack, fresh):
-        return run_on(RunEnvironment(stack, fresh, births), plan, watcher, began=began)
+    # First the fork server: it imports while the stack comes up.
+    with fork_server(str(runs_of(request.runs))) as spawner, _stack(plan, watcher) as (stack, fresh):
+        return run_on(RunEnvironment(stack, fresh, spawner), plan, watcher, began=began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,12 @@ class RunEnvironment:
     Attributes:
         stack: where its queues and tables are.
         fresh: whether nothing can be left in the stack from an earlier run of the same scenario.
-        births: the nursery of its services; None to start each from nothing.
+        spawner: the fork server of its services; None to start each from nothing.
     """
 
     stack: Stack
     fresh: bool
-    births: Spawner | None = None
+    spawner: Spawner | None = None
 
 
 def runs_of(given: Path | None) -> Path:
@@ -145,7 +149,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             resources=stack.scenario(scenario.resources),
             fresh=environment.fresh,
             directory=directory,
-            births=environment.births,
+            spawner=environment.spawner,
             program=plan.program,
         )
         history, missed = _stage(setup, watcher)
@@ -245,6 +249,7 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
                 choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
             if request.speed is not None:
                 check_speed(found, request.speed)
+            check_distance(found, request.latency)
             yield found, False
             return
     if request.stack:
@@ -253,14 +258,58 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
             "and without --stack a temporary one is made."
         )
     observer.stage("bringing up a temporary stack")
-    speed = request.speed or speed_of(scenario, endpoint=request.endpoint)
+    if request.endpoint:
+        timeout_scale = stretch_for(latency_to(request.endpoint, ProgramConfig().aws_region, request.latency))
+        speed = 1.0
+    else:
+        speed = (request.speed or speed_of(scenario)) / stretch_for((request.latency or 0) / 1000)
+        timeout_scale = 1
     making = (
-        _kept_stack(scenario, options, speed)
+        _kept_stack(scenario, options, speed, timeout_scale)
         if request.keep
-        else temporary_stack([scenario.name], options, speed=speed)
+        else temporary_stack([scenario.resources], options, speed=speed, timeout_scale=timeout_scale)
     )
     with making as stack:
         yield stack, True
+
+
+def latency_to(endpoint_url: str | None, region: str, given: int | None) -> float:
+    """Return the round trip to an endpoint in seconds: as given in milliseconds, or as measured.
+
+    Raises:
+        UnsuitableError: the endpoint does not answer.
+    """
+    if given is not None:
+        return given / 1000
+    sqs = aws_client("sqs", endpoint_url=endpoint_url, region=region)
+    try:
+        return measure_latency(lambda: sqs.list_queues(MaxResults=1))
+    except (BotoCoreError, ClientError) as error:
+        raise UnsuitableError(f"The endpoint {endpoint_url or 'of AWS'} cannot be asked for its queues: {error}") from None
+
+
+def check_distance(stack: Stack, given: int | None = None) -> None:
+    """Refuse a stack whose timeouts are too short for the distance to its endpoint.
+
+    Args:
+        stack: the stack that is up.
+        given: the round trip in milliseconds; None measures it, where the endpoint is not the embedded one.
+
+    Raises:
+        UnsuitableError: they are too short, so a correct consumer would be convicted.
+    """
+    if stack.endpoint_history is not None:
+        wanted = stretch_for((given or 0) / 1000)
+        has = 1 / endpoint.speed_of(stack.endpoint_url) if wanted > 1 and stack.endpoint_url else 1.0
+    else:
+        wanted = stretch_for(latency_to(stack.endpoint_url, stack.region, given))
+        has = stack.timeout_scale
+    if wanted > has:
+        raise UnsuitableError(
+            f"A round trip to the endpoint of the stack {stack.name} takes too long for its visibility timeouts: they "
+            f"would have to be {wanted} times as long. Set timeoutScale to {wanted} and `invoke up` again, or leave the "
+            "stack out for a temporary one, which is stretched by itself."
+        )
 
 
 def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
@@ -280,11 +329,11 @@ def check_speed(stack: Stack, speed: float) -> None:
 
 
 @contextmanager
-def _kept_stack(scenario: Scenario, options: Options | None, speed: float) -> Iterator[Stack]:
+def _kept_stack(scenario: Scenario, options: Options | None, speed: float, timeout_scale: int) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
 
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
-    overrides = {"scenarios": [scenario.name]}
+    overrides = {"scenarios": [scenario.name], "timeoutScale": timeout_scale}
     with open_workspace(name, overrides=overrides, options=options, speed=speed) as workspace:
         try:
             workspace.up()

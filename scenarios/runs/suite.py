@@ -19,7 +19,7 @@ from infra.errors import InfraError
 from infra.stack.stacks import temporary_stack, use_stack
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import History
-from scenarios.local.spawner import Spawner, nursery
+from scenarios.local.spawner import Spawner, fork_server
 from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, RunResult, check_speed, run_on, runs_of, speed_of
 from scenarios.model import Scenario
@@ -136,7 +136,7 @@ def run_suite(request: SuiteRequest, observer: SuiteObserver) -> list[Entry]:
     kinds = (False, True) if request.twins else (False,)
     runs = [(scenario, naive) for naive in kinds for scenario in request.scenarios]
     jobs = request.jobs or AT_A_TIME * (os.cpu_count() or 1)
-    with nursery(str(runs_of(request.runs))) as births, _environments(request, births) as environments:
+    with fork_server(str(runs_of(request.runs))) as spawner, _environments(request, spawner) as environments:
         observer.begins(len(runs), ", ".join(dict.fromkeys(environment.stack.name for environment in environments.values())))
         pool = ThreadPoolExecutor(jobs)
         try:
@@ -247,14 +247,14 @@ class _Watcher:
 
 
 @contextmanager
-def _environments(request: SuiteRequest, births: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
+def _environments(request: SuiteRequest, spawner: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
     """Yield the environment of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
 
     with use_stack(request.stack) as found:
         if found is not None:
             if request.speed is not None:
                 check_speed(found, request.speed)
-            yield {scenario.name: RunEnvironment(found, fresh=False, births=births) for scenario in request.scenarios}
+            yield {scenario.name: RunEnvironment(found, fresh=False, spawner=spawner) for scenario in request.scenarios}
             return
     if request.stack:
         raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
@@ -265,5 +265,5 @@ def _environments(request: SuiteRequest, births: Spawner | None) -> Iterator[Map
         environments: dict[str, RunEnvironment] = {}
         for speed, names in at_speed.items():
             stack = cleanup.enter_context(temporary_stack(names, speed=speed))
-            environments |= {name: RunEnvironment(stack, fresh=True, births=births) for name in names}
+            environments |= {name: RunEnvironment(stack, fresh=True, spawner=spawner) for name in names}
         yield environments

@@ -35,7 +35,7 @@ from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import Call, History
 from scenarios.lab import Lab, has_died, struck
-from scenarios.local.spawner import Spawner, nursery
+from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters
 from scenarios.runs.directory import new_run_directory
@@ -240,8 +240,8 @@ def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
     directory = new_run_directory(runs_of(request.runs), "sweep", request.seed, datetime.now().astimezone())
     (directory / "processes").rmdir()
     request = replace(request, runs=directory)
-    with nursery(str(directory)) as births, ExitStack() as stacks:
-        worker = _Worker(request, program, births)
+    with fork_server(str(directory)) as spawner, ExitStack() as stacks:
+        worker = _Worker(request, program, spawner)
         observer.stage("bringing up a stack")
         worker.add(stacks.enter_context(temporary_stack([TOPOLOGY])))
         observer.stage("running the program without faults")
@@ -317,11 +317,11 @@ class _GaveUp(BaseException):
 class _Worker:
     """Runs the program once and again, each time on a stack that is free."""
 
-    def __init__(self, request: SweepRequest, program: tuple[str, ...], births: Spawner | None) -> None:
+    def __init__(self, request: SweepRequest, program: tuple[str, ...], spawner: Spawner | None) -> None:
         self.request = request
         self.give_up = threading.Event()
         self._program = program
-        self._births = births
+        self._spawner = spawner
         self._free: SimpleQueue[tuple[Stack, bool]] = SimpleQueue()
 
     def add(self, stack: Stack) -> None:
@@ -343,7 +343,7 @@ class _Worker:
                 self._program,
                 request.command(point.name, kind) if point else request.command(),
             )
-            result = run_on(RunEnvironment(stack, fresh, self._births), plan, _Watcher(self.give_up))
+            result = run_on(RunEnvironment(stack, fresh, self._spawner), plan, _Watcher(self.give_up))
         except (ScenarioError, InfraError) as error:
             return Entry(point, kind, None, str(error))
         else:

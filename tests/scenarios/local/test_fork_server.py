@@ -1,4 +1,4 @@
-"""A service that is born in the nursery is a process like any other."""
+"""A service that is born in the fork server is a process like any other."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ import pytest
 
 from scenarios.errors import ServiceFailedError
 from scenarios.local.processes import Command, Processes
-from scenarios.local.spawner import Spawner, nursery
+from scenarios.local.spawner import Spawner, fork_server
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.skipif(sys.platform != "linux", reason="there is a nursery on Linux alone"),
+    pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux alone"),
 ]
 
 TELLS = """
@@ -33,8 +33,8 @@ child.wait()
 
 
 @pytest.fixture(scope="module")
-def births():
-    with nursery("a test's") as made:
+def spawner():
+    with fork_server("a test's") as made:
         yield made
 
 
@@ -44,9 +44,9 @@ def command(directory, module, *arguments, **environment):
     return Command(module, [sys.executable, "-m", module, *arguments], environment, directory, log)
 
 
-def run(births, given):
+def run(spawner, given):
     """Start a process; return it once it has ended, with its exit code."""
-    processes = Processes(births)
+    processes = Processes(spawner)
     processes.start(given)
     ((name, code),) = until(processes.ended)
     assert name == given.name
@@ -76,16 +76,16 @@ def gone(pid):
 
 def test_a_profile_that_does_not_exist_does_not_stop_it(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nope")
-    with nursery("a test's") as made:
+    with fork_server("a test's") as made:
         assert run(made, command(tmp_path, "tells", "0")) == 1  # there is no such module, and the server says so
         (tmp_path / "tells.py").write_text(TELLS)
         assert run(made, command(tmp_path, "tells", "0")) == 0
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_it_has_its_arguments_environment_directory_log_and_exit_code(births, tmp_path, code):
+def test_it_has_its_arguments_environment_directory_log_and_exit_code(spawner, tmp_path, code):
     (tmp_path / "tells.py").write_text(TELLS)
-    assert run(births, command(tmp_path, "tells", str(code), MARK="ours")) == code
+    assert run(spawner, command(tmp_path, "tells", str(code), MARK="ours")) == code
     said = (tmp_path / "tells.log").read_text().splitlines()
     assert said == [
         f"['{code}'] ours {tmp_path} ['MARK'] __main__ True",
@@ -93,33 +93,33 @@ def test_it_has_its_arguments_environment_directory_log_and_exit_code(births, tm
     ]
 
 
-def test_it_does_not_see_what_another_has_imported(births, tmp_path):
+def test_it_does_not_see_what_another_has_imported(spawner, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "shared.py").write_text(f"WHO = {name!r}\n")
         (tmp_path / name / "asks.py").write_text("import shared\nprint(shared.WHO)\n")
-        assert run(births, command(tmp_path / name, "asks")) == 0
+        assert run(spawner, command(tmp_path / name, "asks")) == 0
         assert (tmp_path / name / "asks.log").read_text().strip() == name
 
 
-def test_what_it_raises_is_in_its_log_and_its_exit_code_is_1(births, tmp_path):
+def test_what_it_raises_is_in_its_log_and_its_exit_code_is_1(spawner, tmp_path):
     (tmp_path / "raises.py").write_text("raise KeyError('a bug of yours')\n")
-    assert run(births, command(tmp_path, "raises")) == 1
+    assert run(spawner, command(tmp_path, "raises")) == 1
     assert "KeyError: 'a bug of yours'" in (tmp_path / "raises.log").read_text()
 
 
-def test_a_signal_ends_it_as_it_ends_any_process(births, tmp_path):
+def test_a_signal_ends_it_as_it_ends_any_process(spawner, tmp_path):
     (tmp_path / "waits.py").write_text(WAITS)
-    processes = Processes(births)
+    processes = Processes(spawner)
     processes.start(command(tmp_path, "waits"))
     until(lambda: "here" in said(tmp_path / "waits.log"))
     processes.terminate(["waits"])
     assert until(processes.ended) == [("waits", -signal.SIGTERM)]
 
 
-def test_to_kill_it_kills_what_it_has_started(births, tmp_path):
+def test_to_kill_it_kills_what_it_has_started(spawner, tmp_path):
     (tmp_path / "starts.py").write_text(STARTS_ANOTHER)
-    processes = Processes(births)
+    processes = Processes(spawner)
     processes.start(command(tmp_path, "starts"))
     other = int(until(lambda: said(tmp_path / "starts.log").strip()))
     processes.kill()
@@ -137,23 +137,23 @@ def setsid():
 os.setsid = setsid
 """
     (tmp_path / "sitecustomize.py").write_text(slow)
-    births = Spawner({**os.environ, "PYTHONPATH": str(tmp_path)})
+    spawner = Spawner({**os.environ, "PYTHONPATH": str(tmp_path)})
     try:
-        processes = Processes(births)
+        processes = Processes(spawner)
         processes.start(command(tmp_path, "waits"))
         born = until(lambda: said(tmp_path / "born").endswith("\n") and int(said(tmp_path / "born")))
         if end == "kill":
             processes.kill()
     finally:
-        births.close()
+        spawner.close()
     until(lambda: gone(born))
     assert processes.ended() == [("waits", -signal.SIGKILL)]
 
 
 def test_no_process_outlives_its_nursery(tmp_path):
     (tmp_path / "waits.py").write_text(WAITS)
-    with nursery("a test's") as births:
-        processes = Processes(births)
+    with fork_server("a test's") as spawner:
+        processes = Processes(spawner)
         processes.start(command(tmp_path, "waits"))
         until(lambda: "here" in said(tmp_path / "waits.log"))
     assert processes.ended() == [("waits", -signal.SIGKILL)]
@@ -164,11 +164,11 @@ def test_no_process_outlives_a_lab_that_was_killed(tmp_path):
     program = f"""
 import sys, time
 from pathlib import Path
-from scenarios.local.spawner import Spawner, nursery
+from scenarios.local.spawner import Spawner, fork_server
 from scenarios.local.processes import Command, Processes
 here = Path({str(tmp_path)!r})
-with nursery("a test's") as births:
-    Processes(births).start(
+with fork_server("a test's") as spawner:
+    Processes(spawner).start(
         Command("waits", [sys.executable, "-m", "waits"], {{"PYTHONPATH": str(here)}}, here, here / "waits.log")
     )
     time.sleep(60)
@@ -184,7 +184,7 @@ with nursery("a test's") as births:
 
 
 def test_a_nursery_that_has_ended_is_a_sentence(tmp_path):
-    with nursery("a test's") as births:
+    with fork_server("a test's") as spawner:
         pass
     with pytest.raises(ServiceFailedError, match="The process that starts the services has ended"):
-        Processes(births).start(command(tmp_path, "waits"))
+        Processes(spawner).start(command(tmp_path, "waits"))

@@ -70,8 +70,8 @@ def test_what_has_shown_nothing_is_repeated_by_itself_and_a_violation_never(monk
         return entry(outcome, twin_met=outcome is Outcome.FAIL).result
 
     environment = suites.RunEnvironment(SimpleNamespace(name="s"), fresh=True)
-    monkeypatch.setattr(suites, "_environments", lambda request, births: nullcontext({"happy": environment}))
-    monkeypatch.setattr(suites, "nursery", lambda told: nullcontext())
+    monkeypatch.setattr(suites, "_environments", lambda request, spawner: nullcontext({"happy": environment}))
+    monkeypatch.setattr(suites, "fork_server", lambda told: nullcontext())
     monkeypatch.setattr(suites, "run_on", run_on)
     told = Mock()
     entries = run_suite(SuiteRequest((happy,), twins=True), told)
@@ -88,8 +88,8 @@ def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_requ
         return entry(Outcome.FAIL if plan.request.naive else Outcome.PASS, twin_met=True).result
 
     environment = suites.RunEnvironment(SimpleNamespace(name="s"), fresh=True)
-    monkeypatch.setattr(suites, "_environments", lambda request, births: nullcontext(dict.fromkeys(all_scenarios(), environment)))
-    monkeypatch.setattr(suites, "nursery", lambda told: nullcontext())
+    monkeypatch.setattr(suites, "_environments", lambda request, spawner: nullcontext(dict.fromkeys(all_scenarios(), environment)))
+    monkeypatch.setattr(suites, "fork_server", lambda told: nullcontext())
     monkeypatch.setattr(suites, "run_on", run_on)
     entries = run_suite(SuiteRequest(chosen, twins=True, jobs=1), Mock())
     longest_first = ["heartbeat", "crash", "happy"]

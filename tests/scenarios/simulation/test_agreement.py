@@ -15,7 +15,7 @@ from scenarios.catalog import find_scenario
 from scenarios.exploration.campaign import violated_by
 from scenarios.local.lab import Setup
 from scenarios.local.observer import Nobody
-from scenarios.local.spawner import nursery
+from scenarios.local.spawner import fork_server
 from scenarios.runs.directory import new_run_directory
 from scenarios.runs.run import RunEnvironment, _stage
 from scenarios.simulation.choices import SeededChoices
@@ -79,8 +79,8 @@ def draw_schedule(name, number):
 
 @pytest.fixture(scope="module")
 def ground():
-    with nursery("agreement of tiers") as births, temporary_stack(sorted(OPERATIONS)) as made:
-        yield RunEnvironment(made, False, births)
+    with fork_server("agreement of tiers") as spawner, temporary_stack(sorted(OPERATIONS)) as made:
+        yield RunEnvironment(made, False, spawner)
 
 
 def staged_for_real(plan, consumer, ground, tmp_path):
@@ -99,7 +99,7 @@ def staged_for_real(plan, consumer, ground, tmp_path):
                 stack.scenario(told.name),
                 ground.fresh,
                 directory,
-                ground.births,
+                ground.spawner,
             ),
             Nobody(),
         )
