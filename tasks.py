@@ -37,16 +37,26 @@ def call(module: str, function: str, **options: Any) -> None:
     from infra.errors import InfraError  # noqa: PLC0415 - see the module's docstring
     from scenarios.errors import ScenarioError  # noqa: PLC0415
     from services.errors import ServiceError  # noqa: PLC0415
+    from services.machine import check_outputs, machine_error, silence_broken_outputs  # noqa: PLC0415
 
     given = {name: None if value == "" and name != "consumer" else value for name, value in options.items()}
     try:
+        check_outputs()
         code = getattr(importlib.import_module(module), function)(**given)
+        sys.stdout.flush()
     except (InfraError, ScenarioError, ServiceError) as error:
+        code = getattr(error, "exit_code", USAGE)  # a machine at its end has a code of its own
         if options.get("json"):
-            sys.stdout.write(json_module.dumps({"error": str(error), "exit_code": USAGE}) + "\n")
-        raise Exit(f"error: {error}", code=USAGE) from error
+            sys.stdout.write(json_module.dumps({"error": str(error), "exit_code": code}) + "\n")
+        raise Exit(f"error: {error}", code=code) from error
     except KeyboardInterrupt:
         raise Exit("interrupted", code=INTERRUPTED) from None
+    except Exception as error:
+        machine = machine_error(error)
+        if machine is None:
+            raise
+        silence_broken_outputs()
+        raise Exit(f"error: {machine}", code=machine.exit_code) from error
     if code:
         raise Exit(code=code)
 

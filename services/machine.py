@@ -7,6 +7,8 @@ code of their own. What a message was in the middle of comes again, as after a c
 from __future__ import annotations
 
 import errno
+import os
+import sys
 from collections.abc import Iterator, Mapping
 
 from services.errors import MachineError
@@ -51,6 +53,28 @@ def machine_error(error: BaseException) -> MachineError | None:
             return MachineError(f"This machine cannot go on ({cause.strerror}{where}); {remedy}.")
         known = RESOURCES
     return None
+
+
+def check_outputs() -> None:
+    """Make sure that standard output and standard error are open.
+
+    Raises:
+        MachineError: one of them is closed; the next file that the process opens would get its number.
+    """
+    for stream, name in ((sys.stdout, "output"), (sys.stderr, "error")):
+        if stream is None:  # so Python marks a closed one
+            raise MachineError(f"The standard {name} is closed; keep it open, or send it to /dev/null.")
+
+
+def silence_broken_outputs() -> None:
+    """Send an output that cannot be written to /dev/null, so that the interpreter does not fail at it in the end."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

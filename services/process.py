@@ -24,10 +24,10 @@ from services.drivers.payloads import Payloads
 from services.drivers.queue import Queue
 from services.drivers.recorded import RealFaults, RecordedDriver
 from services.drivers.store import Store
-from services.errors import ConfigurationError, MachineError, ServiceError, Unusable
+from services.errors import ConfigurationError, ServiceError, Unusable
 from services.faults import FaultPlan
 from services.history import Recorder, append_to, nowhere
-from services.machine import RESOURCES, machine_error
+from services.machine import RESOURCES, check_outputs, machine_error, silence_broken_outputs
 from services.operations import OperationFailed
 from services.settings import ServiceSettings
 
@@ -38,7 +38,7 @@ Tables = tuple[str, str]
 def exit_code_of(main: Callable[[], int]) -> int:
     """Run a service's main function; turn what it cannot go on from into one sentence on standard error."""
     try:
-        _check_outputs()
+        check_outputs()
         code = main()
         sys.stdout.flush()
     except ServiceError as error:
@@ -54,25 +54,13 @@ def exit_code_of(main: Callable[[], int]) -> int:
     return found.exit_code
 
 
-def _check_outputs() -> None:
-    for stream, name in ((sys.stdout, "output"), (sys.stderr, "error")):
-        if stream is None:  # so Python says that the descriptor was closed; a file might get its number
-            raise MachineError(f"The standard {name} is closed; keep it open, or send it to /dev/null.")
-
-
 def _complain(error: ServiceError) -> None:
-    """Say what is wrong where it can be said, and have the interpreter flush nothing that cannot be written."""
+    """Print what is wrong on the first output that takes it."""
     for stream in (sys.stderr, sys.stdout):
         with suppress(OSError, AttributeError):
             print(f"error: {error}", file=stream, flush=True)
             break
-    for stream in (sys.stdout, sys.stderr):
-        if stream is None:
-            continue
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    silence_broken_outputs()
 
 
 class _Log(logging.StreamHandler[TextIO]):

@@ -1,6 +1,8 @@
 """How commands print: with rich on a terminal, as plain lines elsewhere, or as one JSON object."""
 
+import errno
 import json as json_format
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,14 @@ _STYLES = {
 }
 
 
+class OutputConsole(Console):
+    """A console that raises where its output was closed. Rich's own ends with exit code 1, which means FAIL here."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise, so that the command ends with the exit code of a machine at its end."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class Printer:
     """Prints a command's steps and summary.
 
@@ -31,8 +41,8 @@ class Printer:
     def __init__(self, *, json: bool = False) -> None:
         self._json = json
         # Soft wrap: a line that is piped into another program stays one line.
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = OutputConsole(highlight=False, soft_wrap=True)
+        self._errors = OutputConsole(stderr=True, highlight=False, soft_wrap=True)
 
     def step(self, step: Step) -> None:
         """Print a step as it is done; what stays the same needs no line."""

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from infra.commands.printing import OutputConsole
+
 #: Columns, where no terminal says how many there are.
 PLAIN_WIDTH = 140
 #: Seconds between two lines of progress where there is no terminal.
@@ -18,7 +20,7 @@ SAY_EVERY = 5.0
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return the console to print on."""
-    console = Console(stderr=stderr, highlight=False)
+    console = OutputConsole(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
