@@ -21,8 +21,9 @@ def delayed(url, round_trip):
             await server.serve_forever()
 
     async def connect(reader, writer):
-        onward_reader, onward_writer = await asyncio.open_connection(there.hostname, there.port)
-        await asyncio.gather(carry(reader, onward_writer), carry(onward_reader, writer))
+        with suppress(asyncio.CancelledError):  # the proxy is closing
+            onward_reader, onward_writer = await asyncio.open_connection(there.hostname, there.port)
+            await asyncio.gather(carry(reader, onward_writer), carry(onward_reader, writer))
 
     async def carry(source, sink):
         # What was sent is delivered in its order: each chunk waits for its own time, behind those before it.
