@@ -13,6 +13,17 @@ def delayed(url, round_trip):
     loop = asyncio.new_event_loop()
     ready, address = threading.Event(), []
 
+    async def connect(reader, writer):
+        with suppress(asyncio.CancelledError):  # the proxy is closing
+            onward_reader, onward_writer = await asyncio.open_connection(there.hostname, there.port)
+            try:
+                await asyncio.gather(
+                    _carry(reader, onward_writer, round_trip / 2), _carry(onward_reader, writer, round_trip / 2)
+                )
+            finally:
+                onward_writer.close()
+                writer.close()
+
     async def serve():
         server = await asyncio.start_server(connect, "127.0.0.1", 0, backlog=1_000)
         address.append(server.sockets[0].getsockname()[1])
@@ -20,42 +31,8 @@ def delayed(url, round_trip):
         async with server:
             await server.serve_forever()
 
-    async def connect(reader, writer):
-        with suppress(asyncio.CancelledError):  # the proxy is closing
-            onward_reader, onward_writer = await asyncio.open_connection(there.hostname, there.port)
-            await asyncio.gather(carry(reader, onward_writer), carry(onward_reader, writer))
-
-    async def carry(source, sink):
-        # What was sent is delivered in its order: each chunk waits for its own time, behind those before it.
-        chunks = asyncio.Queue()
-
-        async def deliver():
-            while True:
-                due, data = await chunks.get()
-                await asyncio.sleep(max(0, due - loop.time()))
-                with suppress(ConnectionError):
-                    if not data:
-                        sink.close()
-                        return
-                    sink.write(data)
-                    await sink.drain()
-
-        delivery = loop.create_task(deliver())
-        data = b"begin"
-        while data:
-            with suppress(ConnectionError):
-                data = b""
-                data = await source.read(1 << 16)
-            chunks.put_nowait((loop.time() + round_trip / 2, data))
-        await delivery
-
-    def run():
-        asyncio.set_event_loop(loop)
-        with suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
-
     task = loop.create_task(serve())
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=_run, args=(loop, task), daemon=True)
     thread.start()
     assert ready.wait(10)
     try:
@@ -63,8 +40,43 @@ def delayed(url, round_trip):
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join(10)
-        for left in asyncio.all_tasks(loop):
-            left.cancel()
-        with suppress(asyncio.CancelledError):
-            loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
-        loop.close()
+
+
+def _run(loop, task):
+    asyncio.set_event_loop(loop)
+    with suppress(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    left = asyncio.all_tasks(loop)
+    for each in left:
+        each.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
+
+
+async def _carry(source, sink, seconds):
+    """Carry what comes from one side to the other, each chunk some seconds later and behind those before it."""
+    loop, chunks = asyncio.get_running_loop(), asyncio.Queue()
+    delivery = loop.create_task(_deliver(chunks, sink))
+    data = b"begin"
+    while data:
+        try:
+            data = await source.read(1 << 16)
+        except ConnectionError:
+            data = b""
+        chunks.put_nowait((loop.time() + seconds, data))
+    await delivery
+
+
+async def _deliver(chunks, sink):
+    loop = asyncio.get_running_loop()
+    while True:
+        due, data = await chunks.get()
+        await asyncio.sleep(max(0, due - loop.time()))
+        try:
+            if not data:
+                sink.close()
+                return
+            sink.write(data)
+            await sink.drain()
+        except ConnectionError:
+            return
