@@ -13,11 +13,15 @@ from typing import Any
 from infra.clients import Clients, aws_client
 from infra.errors import EndpointError, ProviderError
 from infra.provider.bucket import BucketHandler
+from infra.provider.event_source_mapping import EventSourceMappingHandler
+from infra.provider.function import FunctionHandler
 from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult
+from infra.provider.log_group import LogGroupHandler
 from infra.provider.naming import name_of, type_of
 from infra.provider.queue import QueueHandler
 from infra.provider.redrive import ATTRIBUTE_UNKNOWN, RedriveAllowPolicyHandler, RedrivePolicyHandler
+from infra.provider.role import RoleHandler, RolePolicyAttachmentHandler, RolePolicyHandler
 from infra.provider.schema import DEFAULTS_KEY, Kind, Property, check_properties, diff_properties, effective, same
 from infra.provider.table import TableHandler
 from infra.provider.values import UNKNOWN, Properties, PropertyValue
@@ -30,6 +34,12 @@ HANDLERS: Mapping[str, ResourceHandler] = {
         RedriveAllowPolicyHandler(),
         TableHandler(),
         BucketHandler(),
+        FunctionHandler(),
+        EventSourceMappingHandler(),
+        RoleHandler(),
+        RolePolicyHandler(),
+        RolePolicyAttachmentHandler(),
+        LogGroupHandler(),
     )
 }
 

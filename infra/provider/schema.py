@@ -1,12 +1,12 @@
 """What a resource type's properties are: their kinds, limits and defaults, and which replace the resource."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from infra.provider.lifecycle import CheckFailure, DiffResult
-from infra.provider.values import UNKNOWN, Properties, PropertyValue, contains_unknown
+from infra.provider.values import UNKNOWN, Archive, Properties, PropertyValue, contains_unknown
 
 DEFAULTS_KEY = "__defaults"
 """The input in which pulumi-aws remembers which properties it chose itself, a name for example."""
@@ -21,6 +21,10 @@ class Kind(Enum):
     TEXT_MAP = "a mapping of texts"
     JSON_OBJECT = "a JSON object as text"
     KEY_ATTRIBUTES = "a list of mappings with name and type"
+    TEXT_LIST = "a list of texts"
+    POLICY = "an IAM policy as JSON text"
+    ARCHIVE = "an archive of files"
+    OBJECT = "a mapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Property:
         minimum: The least whole number.
         maximum: The greatest whole number.
         choices: The texts that are allowed, empty for any.
+        canonical: Gives the form in which two values are compared; nothing for the values themselves.
         ours: Whether it is for the provider itself: AWS does not know it, so nothing can be read of it.
     """
 
@@ -46,6 +51,7 @@ class Property:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     ours: bool = False
+    canonical: Callable[[PropertyValue], PropertyValue] | None = None
 
 
 Schema = Mapping[str, Property]
@@ -96,6 +102,12 @@ def effective(entry: Property, value: PropertyValue) -> PropertyValue:
 def same(entry: Property, one: PropertyValue, other: PropertyValue) -> bool:
     """Whether two values of a property mean the same to AWS."""
     one, other = effective(entry, one), effective(entry, other)
+    if entry.canonical is not None and one is not None and other is not None:
+        return bool(entry.canonical(one) == entry.canonical(other))
+    if entry.kind is Kind.ARCHIVE and isinstance(one, Archive) and isinstance(other, Archive):
+        return one.hash == other.hash
+    if entry.kind is Kind.POLICY and isinstance(one, str) and isinstance(other, str):
+        return bool(json.loads(one) == json.loads(other))
     if entry.kind is Kind.JSON_OBJECT and isinstance(one, str) and isinstance(other, str):
         return bool(_canonical_json(one) == _canonical_json(other))
     if entry.kind is Kind.KEY_ATTRIBUTES and one is not None and other is not None:
@@ -128,19 +140,15 @@ def _what_is_wrong(entry: Property, value: PropertyValue) -> str | None:
 
 
 def _is_of_kind(kind: Kind, value: PropertyValue) -> bool:
-    match kind:
-        case Kind.TEXT:
-            return isinstance(value, str)
-        case Kind.INTEGER:
-            return isinstance(value, int) and not isinstance(value, bool)
-        case Kind.BOOLEAN:
-            return isinstance(value, bool)
-        case Kind.TEXT_MAP:
-            return isinstance(value, Mapping) and all(isinstance(part, str) for part in value.values())
-        case Kind.JSON_OBJECT:
-            return isinstance(value, str) and _is_json_object(value)
-        case Kind.KEY_ATTRIBUTES:
-            return isinstance(value, list) and all(_is_key_attribute(part) for part in value)
+    return _KIND_TESTS[kind](value)
+
+
+def _is_text_map(value: PropertyValue) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(part, str) for part in value.values())
+
+
+def _is_text_list(value: PropertyValue) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
 
 
 def _is_json_object(text: str) -> bool:
@@ -153,3 +161,17 @@ def _is_json_object(text: str) -> bool:
 def _is_key_attribute(value: PropertyValue) -> bool:
     # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeDefinition.html
     return isinstance(value, Mapping) and set(value) == {"name", "type"} and value["type"] in {"S", "N", "B", UNKNOWN}
+
+
+_KIND_TESTS: Mapping[Kind, Callable[[PropertyValue], bool]] = {
+    Kind.TEXT: lambda value: isinstance(value, str),
+    Kind.INTEGER: lambda value: isinstance(value, int) and not isinstance(value, bool),
+    Kind.BOOLEAN: lambda value: isinstance(value, bool),
+    Kind.TEXT_MAP: _is_text_map,
+    Kind.TEXT_LIST: _is_text_list,
+    Kind.JSON_OBJECT: lambda value: isinstance(value, str) and _is_json_object(value),
+    Kind.POLICY: lambda value: isinstance(value, str) and _is_json_object(value),
+    Kind.KEY_ATTRIBUTES: lambda value: isinstance(value, list) and all(map(_is_key_attribute, value)),
+    Kind.ARCHIVE: lambda value: isinstance(value, Archive),
+    Kind.OBJECT: lambda value: isinstance(value, Mapping),
+}

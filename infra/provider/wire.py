@@ -1,20 +1,27 @@
 """Between property values and the protobuf structs in which Pulumi's protocol carries them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import struct_pb2
+from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.rpc import UNKNOWN as UNKNOWN_ON_THE_WIRE
 
 from infra.errors import ProviderError
+from infra.provider.archives import content_hash
 from infra.provider.values import (
+    ARCHIVE_SIGNATURE,
     RESOURCE_REFERENCE_SIGNATURE,
     SECRET_SIGNATURE,
     SIGNATURE_KEY,
     UNKNOWN,
+    Archive,
     Properties,
     PropertyValue,
     Secret,
+    archive_from_json,
+    archive_to_json,
 )
 
 
@@ -65,10 +72,23 @@ def _from_nested(struct: struct_pb2.Struct) -> PropertyValue:
             has_id = "id" in struct.fields
             identity = _from_value(struct.fields["id"]) if has_id else None
             return identity if has_id else _from_value(struct.fields["urn"])
+        case signature if signature == ARCHIVE_SIGNATURE:
+            return _archive_from(struct)
         case signature:
             raise ProviderError(
                 f"A property holds a value of a kind that is not supported here (signature {signature})."
             )
+
+
+def _archive_from(struct: struct_pb2.Struct) -> Archive:
+    """An archive; the real engine has hashed it, and for the embedded one that is done here."""
+    try:
+        archive = archive_from_json(MessageToDict(struct))
+    except KeyError:
+        raise ProviderError(
+            "An archive must be a file or directory of this machine, or hold files given by text or path."
+        ) from None
+    return archive if archive.hash else replace(archive, hash=content_hash(archive))
 
 
 def _to_value(value: PropertyValue) -> struct_pb2.Value:
@@ -78,6 +98,8 @@ def _to_value(value: PropertyValue) -> struct_pb2.Value:
         return struct_pb2.Value(string_value=UNKNOWN_ON_THE_WIRE)
     if isinstance(value, Secret):
         return _to_value({SIGNATURE_KEY: SECRET_SIGNATURE, "value": value.value})
+    if isinstance(value, Archive):
+        return _to_plain(archive_to_json(value))
     return _to_plain(value)
 
 

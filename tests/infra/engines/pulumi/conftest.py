@@ -33,16 +33,15 @@ def endpoints():
                 running.url,
                 *(
                     aws_client(service, endpoint_url=running.url, region=REGION)
-                    for service in ("sqs", "dynamodb", "s3")
+                    for service in ("sqs", "dynamodb", "s3", "lambda", "iam", "logs")
                 ),
             )
             for running in (one, other)
         ]
         yield made
         for endpoint in made:
-            endpoint.sqs.close()
-            endpoint.dynamodb.close()
-            endpoint.s3.close()
+            for client in endpoint.clients():
+                client.close()
 
 
 @pytest.fixture

@@ -19,6 +19,11 @@ REGION = "us-west-1"
 _SUFFIX = re.compile(r"-[0-9a-f]{7}(?=\.fifo|\W|$)")
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 _TIMES = frozenset({"CreatedTimestamp", "LastModifiedTimestamp"})
+_OF_ONE_ENDPOINT = frozenset({"LastModified", "RevisionId", "UUID", "EventSourceMappingArn"})
+"""What no two endpoints have in common, of functions and mappings."""
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+"""By which Pulumi's state marks an archive; each engine has a hash of its own for one."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,19 @@ class Endpoint:
     sqs: Any
     dynamodb: Any
     s3: Any
+    lambda_: Any
+    iam: Any
+    logs: Any
+
+    def clients(self):
+        return [self.sqs, self.dynamodb, self.s3, self.lambda_, self.iam, self.logs]
+
+    def functions(self, prefix):
+        names = [function["FunctionName"] for function in self.lambda_.list_functions()["Functions"]]
+        return [name for name in names if name.startswith(prefix)]
+
+    def roles(self, prefix):
+        return [role["RoleName"] for role in self.iam.list_roles()["Roles"] if role["RoleName"].startswith(prefix)]
 
     def queues(self, prefix):
         return self.sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", [])
@@ -62,13 +80,54 @@ class Endpoint:
             except self.s3.exceptions.ClientError:
                 tags = []
             found[f"bucket {name}"] = {"tags": {tag["Key"]: tag["Value"] for tag in tags}}
+        self._add_functions(prefix, found)
         return comparable(found)
+
+    def _add_functions(self, prefix, found):
+        """Add functions with what makes them consumers: their mappings, roles and log groups."""
+        for name in self.functions(prefix):
+            read = self.lambda_.get_function(FunctionName=name)
+            mappings = self.lambda_.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+            found[f"function {name}"] = {
+                "configuration": {
+                    key: value for key, value in read["Configuration"].items() if key not in _OF_ONE_ENDPOINT
+                },
+                "tags": read.get("Tags", {}),
+                "mappings": [
+                    {key: value for key, value in mapping.items() if key not in _OF_ONE_ENDPOINT}
+                    for mapping in mappings
+                ],
+            }
+        for name in self.roles(prefix):
+            policies = self.iam.list_role_policies(RoleName=name)["PolicyNames"]
+            found[f"role {name}"] = {
+                "trust": self.iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"],
+                "policies": {
+                    policy: self.iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+                    for policy in policies
+                },
+                "tags": self.iam.list_role_tags(RoleName=name)["Tags"],
+            }
+        groups = self.logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{prefix}")["logGroups"]
+        for group in groups:
+            found[f"log group {group['logGroupName']}"] = group.get("retentionInDays")
 
 
 def comparable(value):
     """The same value without the random ends of names and without ports."""
-    text = json.dumps(value, sort_keys=True)
-    return json.loads(_PORT.sub("127.0.0.1:port", _SUFFIX.sub("-suffix", text)))
+    text = json.dumps(_without_archive_hashes(value), sort_keys=True)
+    return json.loads(_UUID.sub("uuid", _PORT.sub("127.0.0.1:port", _SUFFIX.sub("-suffix", text))))
+
+
+def _without_archive_hashes(value):
+    """The same value; of two engines' archives only the content compares, and that is the same code's digest at AWS."""
+    if isinstance(value, dict):
+        parts = {key: _without_archive_hashes(part) for key, part in value.items()}
+        if _ARCHIVE in value.values():
+            parts.pop("hash", None)
+            parts.pop("assets", None)
+        return parts
+    return [_without_archive_hashes(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def steps(plan):

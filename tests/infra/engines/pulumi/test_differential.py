@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from tests.infra.engines.pulumi.labs import comparable, steps
-from tests.infra.engines.pulumi.topology import BucketEntry, QueueEntry, TableEntry, program_of
+from tests.infra.engines.pulumi.topology import BucketEntry, LambdaEntry, QueueEntry, TableEntry, program_of
 
 PARTS = 2
 SEQUENCES = 16
@@ -35,6 +35,15 @@ tables = st.builds(TableEntry, name=st.just(""), hash_key=st.sampled_from(("id",
 
 
 buckets = st.builds(BucketEntry, name=st.just(""), force_destroy=st.booleans())
+consumers = st.builds(
+    LambdaEntry,
+    name=st.just(""),
+    answer=st.sampled_from("ab"),
+    batch_size=st.integers(1, 10),
+    maximum_concurrency=st.none() | st.integers(2, 1_000),
+    pattern=st.none() | st.sampled_from("xy"),
+)
+entries = st.one_of(queues, tables, buckets, consumers)
 
 
 class BothEngines(RuleBasedStateMachine):
@@ -53,12 +62,12 @@ class BothEngines(RuleBasedStateMachine):
         self.dirty = True
         self.done["sequences"] += 1
 
-    @initialize(first=st.one_of(queues, tables, buckets))
+    @initialize(first=entries)
     def begin(self, first):
         self.add(first)
         self._up()
 
-    @rule(entry=st.one_of(queues, tables, buckets))
+    @rule(entry=entries)
     def add(self, entry):
         if len(self.entries) < MAX_ENTRIES:
             self._change("add", [*self.entries, replace(entry, name=f"e{next(self.names)}")])
@@ -80,6 +89,8 @@ class BothEngines(RuleBasedStateMachine):
         entry = self._at(index)
         if isinstance(entry, QueueEntry):
             changes = {"visibility_timeout": seconds, "max_receive_count": receives, "tag": tag}
+        elif isinstance(entry, LambdaEntry):
+            changes = {"batch_size": receives % 10 + 1, "timeout": seconds % 30 + 1, "answer": tag, "tag": tag}
         else:
             changes = {"tag": tag}
         self._replace_entry("change in place", entry, **changes)
@@ -90,6 +101,8 @@ class BothEngines(RuleBasedStateMachine):
         entry = self._at(index)
         if isinstance(entry, QueueEntry):
             self._replace_entry("replace", entry, fifo=not entry.fifo)
+        elif isinstance(entry, LambdaEntry):
+            self._replace_entry("change in place", entry, pattern="x" if entry.pattern is None else None)
         elif isinstance(entry, BucketEntry):
             # Nothing but its name replaces a bucket; what only the provider knows changes in place.
             self._replace_entry("change in place", entry, force_destroy=not entry.force_destroy)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.components import QueueWithDeadLetters, QueueWithDeadLettersArgs
+from infra.components import LambdaConsumer, LambdaConsumerArgs, QueueWithDeadLetters, QueueWithDeadLettersArgs
 from tests.infra.engines.pulumi.labs import REGION
 
 
@@ -70,6 +70,44 @@ class BucketEntry:
             opts=pulumi.ResourceOptions(provider=provider),
         )
         pulumi.export(self.name, bucket.arn)
+
+
+HANDLER = "def handler(event, context):\n    return {answer!r}\n"
+
+
+@dataclass(frozen=True)
+class LambdaEntry:
+    """A queue and the function that consumes it."""
+
+    name: str
+    answer: str = "a"
+    batch_size: int = 10
+    maximum_concurrency: int | None = None
+    pattern: str | None = None
+    timeout: int = 3
+    tag: str = "a"
+
+    def declare(self, stack, provider):
+        name = f"{stack}-{self.name}"
+        opts = pulumi.ResourceOptions(provider=provider)
+        queue = aws.sqs.Queue(name, opts=opts)
+        consumer = LambdaConsumer(
+            name,
+            LambdaConsumerArgs(
+                queue_arn=queue.arn,
+                code=pulumi.AssetArchive({"app.py": pulumi.StringAsset(HANDLER.format(answer=self.answer))}),
+                handler="app.handler",
+                runtime="python3.11",
+                timeout=self.timeout,
+                batch_size=self.batch_size,
+                maximum_concurrency=self.maximum_concurrency,
+                filters=[] if self.pattern is None else [f'{{"body": {{"kind": ["{self.pattern}"]}}}}'],
+                environment={"TAG": self.tag},
+                tags={"tag": self.tag},
+            ),
+            opts=opts,
+        )
+        pulumi.export(self.name, {"url": queue.url, "function": consumer.function.arn})
 
 
 def program_of(entries):
