@@ -155,6 +155,7 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "set": "a parameter of the scenario as key=value; once for each (see its page in docs/scenarios)",
         "speed": "let the queues' clock run so many times faster than the wall's",
         "strict": "make a pass inconclusive if a check could not be judged",
+        "startup-timeout": "seconds for a program to ask for its first message (default 15)",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -176,6 +177,7 @@ def scenario(
     speed: str = "",
     strict: bool = False,
     latency: str = "",
+    startup_timeout: str = "",
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
@@ -197,6 +199,7 @@ def scenario(
         speed=speed,
         strict=strict,
         latency=latency,
+        startup_timeout=startup_timeout,
         json=json,
     )
 
@@ -319,6 +322,7 @@ def explore(
         "jobs": "runs at a time (default: three for each core)",
         "faults": "of kill-before, kill-after, reply-lost, throttled, late-reply; separated by commas (default: all)",
         "only": "strike only requests whose name holds this text, such as Delete#1",
+        "startup-timeout": "seconds for a program to ask for its first message (default 15)",
         "json": AS_JSON,
     }
 )
@@ -330,6 +334,7 @@ def sweep(
     jobs: str = "",
     faults: str = "",
     only: str = "",
+    startup_timeout: str = "",
     json: bool = False,
 ) -> None:
     """Strike each request of a program with each fault, each in a run of its own; one table of verdicts.
@@ -345,6 +350,7 @@ def sweep(
         jobs=jobs,
         faults=faults,
         only=only,
+        startup_timeout=startup_timeout,
         json=json,
     )
 

@@ -41,6 +41,9 @@ MAX_JOBS = 256
 #: Lab seconds in a real one. Beyond the last a visibility timeout of a second is over before a process can answer.
 SLOWEST, FASTEST = 0.1, 100.0
 
+#: Seconds. A program that takes longer to start than this does not start.
+LONGEST_STARTUP = 600.0
+
 #: A longer number is a typing error.
 MAX_DIGITS = 18
 _WHOLE_NUMBER = re.compile(rf"\d{{1,{MAX_DIGITS}}}")
@@ -144,6 +147,23 @@ def chosen_speed(value: float | str | None) -> float | None:
     if not SLOWEST <= speed <= FASTEST:
         raise RequestError(f"--speed must be a number from {SLOWEST:g} to {FASTEST:g}, and is {value!r}.")
     return speed
+
+
+def chosen_startup_timeout(value: float | str | None) -> float | None:
+    """Return the seconds that ``--startup-timeout`` gives a program, None where the option is not given.
+
+    Raises:
+        RequestError: it is not a number, or is out of range.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_STARTUP:
+        raise RequestError(f"--startup-timeout must be seconds, up to {LONGEST_STARTUP:g}, and is {value!r}.")
+    return seconds
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from scenarios.commands.options import (
     check_consumer,
     chosen_seed,
     chosen_speed,
+    chosen_startup_timeout,
     command,
     print_json,
     termination_as_exit,
@@ -48,6 +49,7 @@ def scenario(
     speed: float | str | None = None,
     strict: bool = False,
     latency: Number = None,
+    startup_timeout: float | str | None = None,
     runs: Path | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
@@ -69,6 +71,7 @@ def scenario(
         speed: how many seconds the queues' clock runs in a real one.
         strict: make a pass inconclusive in which a check could not be judged.
         latency: the round trip to the endpoint in milliseconds; None measures it.
+        startup_timeout: real seconds for a program to start, and to ask for its first message.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
     given = check_consumer(consumer)
@@ -108,6 +111,7 @@ def scenario(
         latency=whole("--latency", latency, 0, MAX_LATENCY_MS),
         runs=runs,
         strict=strict,
+        startup_timeout=chosen_startup_timeout(startup_timeout),
     )
     title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
     with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:

@@ -15,6 +15,7 @@ from scenarios.commands.options import (
     Number,
     check_consumer,
     chosen_seed,
+    chosen_startup_timeout,
     command,
     print_json,
     termination_as_exit,
@@ -47,6 +48,7 @@ def sweep(
     jobs: Number = None,
     faults: str | None = None,
     only: str | None = None,
+    startup_timeout: float | str | None = None,
     json: bool = False,
 ) -> int:
     """Strike each request of a program with each fault; print the table, and return the exit code.
@@ -58,6 +60,7 @@ def sweep(
         jobs: runs at a time; None for as many as suit the machine.
         faults: the faults, separated by commas; None for all.
         only: strike only requests whose name holds this text.
+        startup_timeout: real seconds for a program to start, and to ask for its first message.
         json: print nothing but the table as JSON; progress goes to standard error.
     """
     program = check_consumer(consumer)
@@ -70,6 +73,7 @@ def sweep(
         seed=chosen_seed(seed),
         jobs=whole("--jobs", jobs, 1, MOST_AT_A_TIME),
         only=only or "",
+        startup_timeout=chosen_startup_timeout(startup_timeout),
     )
     with termination_as_exit(), _Shown(make_console(stderr=json), request) as shown:
         found = run_sweep(request, shown)

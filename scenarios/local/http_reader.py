@@ -15,7 +15,7 @@ out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,11 +63,32 @@ class Reading:
         operation: what it asks for.
         body: the request's body, as it shall go on to AWS.
         answer: from AWS's answer to the operation's result, and to the body that the program gets.
+        entries: what stands in the request of each message of a batch, where a part of it can be left out.
+        cut: from the entries that are left to the reading of the smaller request.
     """
 
     operation: Operation
     body: bytes
     answer: Callable[[bytes], tuple[Any, bytes]]
+    entries: Sequence[Document] = ()
+    cut: Callable[[Sequence[Document]], Reading] | None = None
+
+    def without(self, failures: Collection[EntryFailure]) -> bytes:
+        """Return the answer to a batch of which some entries have failed."""
+        failed = {failure.entry: failure for failure in failures}
+        told = {
+            "Successful": [{"Id": entry["Id"]} for place, entry in enumerate(self.entries) if place not in failed],
+            "Failed": [
+                {
+                    "Id": self.entries[place]["Id"],
+                    "Code": failure.code,
+                    "Message": failure.message,
+                    "SenderFault": failure.sender_fault,
+                }
+                for place, failure in sorted(failed.items())
+            ],
+        }
+        return json.dumps(told).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +197,20 @@ class Reader:
             self._done |= {item.message_id for entry, item in enumerate(messages) if entry not in refused}
             return failures, data
 
-        return Reading(Delete(messages), body, answer)
+        def cut(left: Sequence[Document]) -> Reading:
+            return self._delete(left, _with_entries(body, left))
+
+        return Reading(Delete(messages), body, answer, *((entries, cut) if "Id" in entries[0] else ()))
 
     def _change(self, entries: Sequence[Document], body: bytes) -> Reading:
         def answer(data: bytes) -> tuple[tuple[EntryFailure, ...], bytes]:
             return _failures(_told(data), entries), data
 
-        return Reading(ChangeVisibility(self._handed(entries), entries[0]["VisibilityTimeout"]), body, answer)
+        def cut(left: Sequence[Document]) -> Reading:
+            return self._change(left, _with_entries(body, left))
+
+        operation = ChangeVisibility(self._handed(entries), entries[0]["VisibilityTimeout"])
+        return Reading(operation, body, answer, *((entries, cut) if "Id" in entries[0] else ()))
 
     def _handed(self, entries: Sequence[Document]) -> tuple[Message, ...]:
         handles = [entry["ReceiptHandle"] for entry in entries]
@@ -343,6 +371,10 @@ def _failures(document: Mapping[str, Any], entries: Sequence[Document]) -> tuple
         EntryFailure(places[item["Id"]], item["Code"], item.get("Message", ""), sender_fault=item["SenderFault"])
         for item in document.get("Failed") or ()
     )
+
+
+def _with_entries(body: bytes, entries: Sequence[Document]) -> bytes:
+    return json.dumps({**_told(body), "Entries": list(entries)}).encode()
 
 
 def _places(entries: Sequence[Document]) -> Mapping[str, int]:

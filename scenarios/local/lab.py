@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -37,7 +38,7 @@ from scenarios.local.environment import as_options, as_variables, service_enviro
 from scenarios.local.logs import last_lines
 from scenarios.local.observer import Observer
 from scenarios.local.processes import Command, Processes
-from scenarios.local.programs import Programs, Start
+from scenarios.local.programs import STARTUP_TIMEOUT, Programs, Start
 from scenarios.local.spawner import Spawner
 from scenarios.local.stack_resources import StackResources
 from scenarios.local.timing import Timing
@@ -76,6 +77,7 @@ class Setup:
         directory: the run's own.
         spawner: the fork server of its services; None to start each from nothing.
         producer: the class in the place of our producer, as ``module:Class``; empty for our own.
+        startup_timeout: real seconds for a program to start, and to ask for its first message.
     """
 
     scenario: Scenario
@@ -90,6 +92,7 @@ class Setup:
     spawner: Spawner | None = None
     program: tuple[str, ...] = ()
     producer: str = ""
+    startup_timeout: float = STARTUP_TIMEOUT
 
 
 class SubprocessLab:
@@ -101,9 +104,14 @@ class SubprocessLab:
         self._files = setup.directory / "processes"
         self._environment = service_environment(setup.stack, setup.resources)
         self._processes = Processes(setup.spawner)
-        self._programs = Programs(setup.program, setup.stack, setup.resources, self._files) if setup.program else None
+        self._programs = (
+            Programs(setup.program, setup.stack, setup.resources, self._files, setup.startup_timeout)
+            if setup.program
+            else None
+        )
         self._names_taken: set[str] = set()
-        self._asked_to_end: set[str] = set()
+        #: How often each process was asked to end.
+        self._asked_to_end: Counter[str] = Counter()
         self._dead_letters: list[str] = []
         sink = append_to(self._files / f"{LAB}.jsonl")
         self._recorder = Recorder(sink, LAB, time.monotonic, wall_clock=time.time)
@@ -171,6 +179,7 @@ class SubprocessLab:
             visibility_timeout=self._visibility_timeout,
             max_receive_count=resources.max_receive_count,
             speed=self._speed,
+            program=bool(setup.program),
             parameters=asdict(setup.parameters),
         )
 
@@ -303,6 +312,9 @@ class SubprocessLab:
             if grown and condition(self.history):
                 return
             grown = False
+            if self._is_starting():
+                # Only what is ready can be late: how long a program takes to start is its own affair.
+                end = time.monotonic() + self._real(deadline)
             if time.monotonic() > end:
                 raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
             self._observer.waited()
@@ -327,6 +339,9 @@ class SubprocessLab:
     def note(self, event: str, **details: Any) -> None:
         """See :class:`scenarios.lab.Lab`."""
         self._recorder.event(event, **details)
+
+    def _is_starting(self) -> bool:
+        return self._programs is not None and self._programs.are_starting(self._processes.running)
 
     @property
     def _timing(self) -> Timing:
@@ -406,8 +421,8 @@ class SubprocessLab:
         ended = self._note_exits()
         grown = self._tail.poll()
         if self._programs is not None:
-            done = set(self._programs.look(self._processes.running)) - self._asked_to_end
-            self._asked_to_end |= done
+            done = set(self._programs.look(self._processes.running)) - self._asked_to_end.keys()
+            self._asked_to_end.update(done)
             self._processes.terminate(tuple(done))
         for name, code in ended:
             self._check_exit(name, code)
@@ -418,6 +433,8 @@ class SubprocessLab:
     def _note_exits(self) -> list[tuple[str, int]]:
         ended = self._processes.ended()
         for name, code in ended:
+            if self._programs is not None and name in self._programs and code in ENDED_BY_SIGTERM:
+                self._programs.stopped(name, requests=self._asked_to_end[name])
             self._recorder.event("exited", exited=name, code=code)
         return ended
 

@@ -24,8 +24,8 @@ from services.history import Recorder, append_to
 if TYPE_CHECKING:
     from infra.stack.stacks import ScenarioResources, Stack
 
-#: Real seconds for a program to start, and to ask for its first message.
-FIRST_RECEIVE = 15.0
+#: Real seconds for a program to start, and to ask for its first message, where nothing else is said.
+STARTUP_TIMEOUT = 15.0
 #: What the lab tells its own services, and a program has no use for.
 _OUR_OWN = frozenset({"CONSUMER", "FAULTS", "HISTORY_PATH", "IDLE_TIMEOUT_SECONDS", "PYTHONPATH"})
 
@@ -55,12 +55,20 @@ class Programs:
     Args:
         arguments: the program and its arguments.
         files: where a run's processes leave their files.
+        startup_timeout: real seconds for a program to start, and to ask for its first message.
 
     Raises:
         UnsuitableError: the stack is not on this machine.
     """
 
-    def __init__(self, arguments: Sequence[str], stack: Stack, resources: ScenarioResources, files: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        stack: Stack,
+        resources: ScenarioResources,
+        files: Path,
+        startup_timeout: float = STARTUP_TIMEOUT,
+    ) -> None:
         if not stack.endpoint_url or not is_loopback(stack.endpoint_url):
             raise UnsuitableError(
                 "A program of your own is watched on its way to AWS, which takes an endpoint on this machine, and the "
@@ -70,6 +78,7 @@ class Programs:
         self._endpoint = stack.endpoint_url
         self._resources = resources
         self._files = files
+        self._startup_timeout = startup_timeout
         self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
 
@@ -120,6 +129,14 @@ class Programs:
         self._started[name] = time.monotonic()
         self._taps[name].open()
 
+    def are_starting(self, running: Sequence[str]) -> bool:
+        """Tell whether a running program has not yet asked for its first message: that is when it is ready."""
+        return any(name in running and not tap.asked for name, tap in self._taps.items())
+
+    def stopped(self, name: str, *, requests: int) -> None:
+        """Note that a program has ended well after so many requests to end, which our own consumer says by itself."""
+        self._taps[name].recorder.event("stopped", signalled=requests > 0, requests=requests)
+
     def look(self, running: Sequence[str]) -> list[str]:
         """Return the running programs that have done what they were to do, and shall end.
 
@@ -129,10 +146,11 @@ class Programs:
         for name, tap in self._taps.items():
             if tap.complaint:
                 raise ServiceFailedError(f"{name} {tap.complaint}; see {CONTRACT}.", last_lines(self._log(name)))
-            if name in running and not tap.asked and time.monotonic() - self._started[name] > FIRST_RECEIVE:
+            if name in running and not tap.asked and time.monotonic() - self._started[name] > self._startup_timeout:
                 raise ServiceFailedError(
-                    f"{name} has run for {FIRST_RECEIVE:g} s and never asked for a message; it has to call "
-                    f"ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL, see {CONTRACT} "
+                    f"{name} has run for {self._startup_timeout:g} s and never asked for a message; it has to call "
+                    f"ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL, see {CONTRACT}. If it is only slow to start, "
+                    "give it longer by --startup-timeout "
                     f"(its log: {self._log(name)}).",
                     last_lines(self._log(name)),
                 )

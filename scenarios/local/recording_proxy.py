@@ -36,7 +36,7 @@ from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
 from services.injection import TIMEOUT
-from services.operations import LookUpSideEffect, Operation, OperationFailed, Receive
+from services.operations import ChangeVisibility, Delete, LookUpSideEffect, Operation, OperationFailed, Receive
 
 #: Below this path a program without a DynamoDB client causes its side effects.
 SIDE_EFFECTS = "/side-effects/"
@@ -133,13 +133,17 @@ class RecordingProxy:
         step = _Step(self, request, reading)
         driver = RecordedDriver(step, self.recorder, self.faults, _ProgramFaults(self.program.kill, request))
         try:
-            driver.perform(reading.operation)
+            result = driver.perform(reading.operation)
         except OperationFailed as error:
             if error.code == TIMEOUT:
                 # The lost reply: the connection is closed without an answer.
                 raise GoneError from None
             return step.response or _injected(request, error)
-        return step.given
+        if step.response is not None and not step.is_cut:
+            return step.response
+        if not reading.entries:
+            return _refusal(request, "ServiceUnavailable", "an injected fault", 503)
+        return Response(http.client.OK, {"Content-Type": "application/x-amz-json-1.0"}, reading.without(result))
 
     def _side_effect(self, request: Request) -> Response:
         """Cause a side effect, or ask for it, for a program without a DynamoDB client."""
@@ -191,22 +195,21 @@ class _Step:
     request: Request
     reading: Reading
     response: Response | None = None
+    is_cut: bool = False
 
-    @property
-    def given(self) -> Response:
-        """What the program gets."""
-        if self.response is None:
-            raise AssertionError("an operation without its answer")
-        return self.response
-
-    def perform(self, _operation: Operation) -> Any:
-        """Send the request on; see :class:`services.drivers.base.Driver`."""
-        told = self.response = self.tap.forward(self.request, self.reading.body)
+    def perform(self, operation: Operation) -> Any:
+        """Send the request on, or what is left of it; see :class:`services.drivers.base.Driver`."""
+        reading = self.reading
+        if operation is not reading.operation and isinstance(operation, Delete | ChangeVisibility) and reading.cut:
+            self.is_cut = True
+            kept = {message.receipt_handle for message in operation.messages}
+            reading = reading.cut([entry for entry in reading.entries if entry["ReceiptHandle"] in kept])
+        told = self.response = self.tap.forward(self.request, reading.body)
         # Whoever has gone has not seen the answer: as after a crash, the operation's outcome is nobody's knowledge.
         self.request.check()
         if told.status >= http.client.BAD_REQUEST:
             raise _as_failure(told)
-        result, body = self.reading.answer(told.body)
+        result, body = reading.answer(told.body)
         headers = told.headers
         if body != told.body:
             headers = {name: value for name, value in headers.items() if name.lower() != _SUM}

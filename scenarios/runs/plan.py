@@ -42,6 +42,7 @@ class RunRequest:
         latency: the round trip to the endpoint in milliseconds; None measures it, where it is not the embedded one.
         runs: where runs leave their directories; None for ``runs/`` in the project.
         strict: whether a check that cannot be judged makes a pass inconclusive.
+        startup_timeout: real seconds for a program to start, and to ask for its first message; None for the usual.
     """
 
     scenario: str
@@ -59,6 +60,7 @@ class RunRequest:
     latency: int | None = None
     runs: Path | None = None
     strict: bool = False
+    startup_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ def command_of(
     words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
     words += words_of(scenario, parameters, naive=request.naive, consumer=request.consumer)
     words += ["--strict"] * request.strict
+    if request.startup_timeout is not None:
+        words.append(f"--startup-timeout {request.startup_timeout:g}")
     if request.speed is not None:
         words.append(f"--speed {request.speed:g}")
     elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:

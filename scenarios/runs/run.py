@@ -41,6 +41,7 @@ from scenarios.runs.plan import RunPlan, RunRequest, plan_run
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
 from scenarios.local.logs import logs_of
 from scenarios.local.observer import Nobody, Observer
+from scenarios.local.programs import STARTUP_TIMEOUT
 from scenarios.local.lab import Setup, SubprocessLab
 from scenarios.parameters import COMMON
 from scenarios.parameters import Parameters
@@ -151,6 +152,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             directory=directory,
             spawner=environment.spawner,
             program=plan.program,
+            startup_timeout=request.startup_timeout or STARTUP_TIMEOUT,
         )
         history, missed = _stage(setup, watcher)
         speed = float(history.events("run")[0]["speed"])

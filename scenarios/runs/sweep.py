@@ -103,6 +103,7 @@ class SweepRequest:
         count: messages of each run.
         seed: of all runs.
         jobs: runs at a time; None for as many as suit the machine.
+        startup_timeout: real seconds for a program to start, and to ask for its first message; None for the usual.
         only: strike only the request of this name, or else those whose name holds this text; empty for all.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
@@ -113,6 +114,7 @@ class SweepRequest:
     seed: int = 0
     jobs: int | None = None
     only: str = ""
+    startup_timeout: float | None = None
     runs: Path | None = None
 
     def command(self, point: str = "", kind: str = "") -> str:
@@ -121,6 +123,7 @@ class SweepRequest:
         kinds = kind or ("" if self.kinds == tuple(KINDS) else ",".join(self.kinds))
         words += ["--faults", kinds] if kinds else []
         words += ["--only", point or self.only] if point or self.only else []
+        words += ["--startup-timeout", f"{self.startup_timeout:g}"] if self.startup_timeout else []
         return shlex.join(words)
 
 
@@ -336,7 +339,9 @@ class _Worker:
             fault = point.fault(kind, timeout) if point else None
             request = self.request
             plan = _Plan(
-                RunRequest(TOPOLOGY, consumer=request.consumer, runs=request.runs),
+                RunRequest(
+                    TOPOLOGY, consumer=request.consumer, runs=request.runs, startup_timeout=request.startup_timeout
+                ),
                 _scenario(fault, point, kind),
                 Parameters(request.count, 1),
                 request.seed,

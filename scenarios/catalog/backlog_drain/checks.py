@@ -54,14 +54,14 @@ def expired_too_early(history: History) -> list[Violation]:
             (record["message_id"],),
             (record,),
         )
-        for record in history.events("expired")
+        for record in _expired(history)
         if (age := float(record["time"]) - created.get(record["message_id"], -inf)) < limit
     ]
 
 
 def neither_done_nor_expired(history: History) -> list[Violation]:
     """Find good messages that are in no queue any more, were not done, and are not known to have expired."""
-    expired = {record["key"] for record in history.events("expired")}
+    expired = {record["key"] for record in _expired(history)}
     return [
         Violation(
             "neither-done-nor-expired",
@@ -119,7 +119,7 @@ def find_expired(history: History) -> Evidence | None:
     deleted = {item.message_id for item in history.deletions if item.status == "ok"}
     expired: dict[str, Record] = {
         record["key"]: record
-        for record in history.events("expired")
+        for record in _expired(history)
         if record["message_id"] in deleted and not history.executions.get(record["key"])
     }
     if not expired:
@@ -145,6 +145,20 @@ def find_fresh_done(history: History) -> Evidence | None:
     age = done[-1].call.started - created[done[-1].message_id]
     summary = f"{times(len(done))}, e.g. {history.name(done[-1].message_id)}, {age:.2f} s old"
     return Evidence(summary, len(done), done[-1].call.records)
+
+
+def _expired(history: History) -> Sequence[Record]:
+    """Return the notes of what a consumer let expire; a program's deletes without a side effect stand for them."""
+    if not any(record.get("program") for record in history.events("run")):
+        return history.events("expired")
+    return [
+        # It may have found the message stale at any time until then.
+        {**deletion.call.invoke, "message_id": message.message_id, "key": message.key}
+        for message in history.messages.values()
+        if not message.poison and not history.executions.get(message.key)
+        for deletion in history.deletions_of.get(message.message_id, ())
+        if deletion.status == "ok"
+    ]
 
 
 #: How many consumers are several.

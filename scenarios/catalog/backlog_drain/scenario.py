@@ -110,4 +110,5 @@ SCENARIO = Scenario(
     # Work for several consumers, at three of whom a small backlog would be gone before the last had started.
     least=BacklogParameters(count=40, batch_size=1),
     delivery=DeliveryRates(duplicate=0.1),
+    any_program=True,
 )

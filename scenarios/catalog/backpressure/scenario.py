@@ -121,6 +121,7 @@ SCENARIO = Scenario(
     least=Parameters(count=40, batch_size=1),
     # No duplicates of the queue's own: they would be work that nobody sent.
     delivery=DeliveryRates(duplicate=0.0),
+    any_program=True,
     speed=10.0,
     delay_budget=60.0,
 )

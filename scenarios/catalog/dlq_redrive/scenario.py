@@ -35,8 +35,10 @@ def run(lab: Lab) -> None:
     batch_size = lab.parameters.batch_size
     lab.produce(entities=2)
     cannot_write_it_down = Fault("error", "Complete", nth=0, code="ValidationException")
+    # A program's bookkeeping is its own affair. Its paid messages are dead-lettered because it cannot delete them.
+    cannot_delete = Fault("error", "Delete", nth=0)
     broken = lab.start_consumer(
-        "broken", faults=[cannot_write_it_down], reject_payload_marker=REFUSED, max_messages=batch_size
+        "broken", faults=[cannot_write_it_down, cannot_delete], reject_payload_marker=REFUSED, max_messages=batch_size
     )
     rounds = lab.queue.max_receive_count + 1
     lab.settle(deadline=30 + rounds * lab.queue.visibility_timeout + 0.2 * lab.parameters.count)
@@ -75,4 +77,5 @@ SCENARIO = Scenario(
     least=Parameters(count=2, batch_size=1),
     # No duplicates of the queue's own: whatever is paid twice here, is paid because it came back.
     delivery=DeliveryRates(duplicate=0.0),
+    any_program=True,
 )

@@ -239,7 +239,11 @@ ABANDONED = Invariant(
     abandoned,
 )
 BEGUN_AFTER_SIGTERM = Invariant(
-    "begun-after-sigterm", "nothing new is begun after a request to end", begun_after_sigterm
+    "begun-after-sigterm",
+    "nothing new is begun after a request to end",
+    begun_after_sigterm,
+    # Of a consumer whose claims cannot be seen it is unknown what it had begun: it may finish all that it holds.
+    reads=("Claim",),
 )
 RELEASED_EARLY = Witness(
     "released-early",

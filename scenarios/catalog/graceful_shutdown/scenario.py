@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
     parameters = ShutdownParameters.of(lab)
     lab.produce()
     slow = Fault("delay", "PerformSideEffect", nth=0, seconds=parameters.work)
-    slow_release = Fault("delay", "ChangeVisibility", nth=0, seconds=GIVING_BACK)
+    slow_release = Fault("delay", "ChangeVisibility", seconds=GIVING_BACK)
     leaving = lab.start_consumer(
         "leaving",
         faults=[slow, slow_release],
@@ -119,5 +119,6 @@ SCENARIO = Scenario(
     least=Parameters(count=3, batch_size=3),
     # In order, filled up and once: the first receive brings a whole batch, and whatever comes again was given back.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
+    any_program=True,
     gives_back=True,
 )

@@ -59,4 +59,5 @@ SCENARIO = Scenario(
     least=Parameters(count=2 * POISON_EVERY, batch_size=POISON_EVERY),
     # In order and filled up: each batch holds both kinds.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
+    any_program=True,
 )

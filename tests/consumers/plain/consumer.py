@@ -6,6 +6,10 @@
     python consumer.py --mark-first    marks the message as processed, causes the side effect and deletes
     python consumer.py --delete-first  deletes, then causes the side effect
 
+    ... --batch-delete                 deletes what is done of a receive by one call, and what that refuses by another
+    ... --drop-at-sigterm              ends at once, whatever it holds
+
+It gives back at SIGTERM what it has not begun, and lets expire what is older than MAX_AGE_SECONDS.
 docs/your-own-consumer.md has the lab's contract.
 """
 
@@ -20,6 +24,8 @@ import urllib.request
 ENV = os.environ
 NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
 LOOKS, MARK_FIRST = "--look" in sys.argv, "--mark-first" in sys.argv
+BATCH_DELETE, DROP = "--batch-delete" in sys.argv, "--drop-at-sigterm" in sys.argv
+MAX_AGE = float(ENV.get("MAX_AGE_SECONDS") or "inf")
 MARKER = ENV.get("REJECT_PAYLOAD_MARKER")
 MESSAGE_LIMIT = int(ENV.get("MESSAGE_LIMIT") or 0)
 KEY_FIELD = ENV.get("BUSINESS_IDEMPOTENCY_FIELD") or "id"
@@ -88,15 +94,23 @@ def side_effect(key, method):
 
 def handle(message, lease):
     """Return whether a message is done with."""
+    payload = json.loads(message["Body"])
     if MARKER and MARKER in message["Body"]:
         return False
-    key = str(json.loads(message["Body"])[KEY_FIELD])
+    if time.time() - float(payload.get("created_at") or "inf") > MAX_AGE:
+        return True
+    key = str(payload[KEY_FIELD])
     if NAIVE or DELETE_FIRST or LOOKS:
         if DELETE_FIRST:
             sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
         if not (LOOKS and side_effect(key, "GET")):
             side_effect(key, "POST")
         return True
+    return handle_once(key, lease)
+
+
+def handle_once(key, lease):
+    """Claim a key, and do its work if nobody has; return whether it is done."""
     until = time.time() + lease
     ours, done = claim(key, until)
     if done or not ours:
@@ -119,9 +133,55 @@ def mark(key):
     status_table("UpdateItem", key, UpdateExpression="SET #status = :completed", ExpressionAttributeValues=completed)
 
 
+def handle_batch(batch, lease, stopping):
+    """Handle what a receive has brought; return how many messages are done with."""
+    stopped, finished = set(), []
+    for message in batch:
+        if stopping:
+            release(message)
+            continue
+        group = message.get("Attributes", {}).get("MessageGroupId")
+        if group in stopped:
+            continue
+        try:
+            done = handle(message, lease)
+            if done and not BATCH_DELETE:
+                sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+        except urllib.error.HTTPError as error:
+            # What failed comes again: the side effect, or the delete (a FIFO queue takes no expired handle).
+            error.close()
+            done = False
+        if done:
+            finished.append(message)
+        elif group is not None:
+            stopped.add(group)
+    if BATCH_DELETE:
+        delete(finished)
+    return len(finished)
+
+
+def release(message):
+    try:
+        sqs("ChangeMessageVisibility", ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    except urllib.error.HTTPError as error:
+        # Its timeout is over, and with it this consumer's part in it.
+        error.close()
+
+
+def delete(messages):
+    """Delete messages by one call, and again what it refuses."""
+    for _ in range(3):
+        if not messages:
+            return
+        entries = [{"Id": str(at), "ReceiptHandle": item["ReceiptHandle"]} for at, item in enumerate(messages)]
+        told = sqs("DeleteMessageBatch", Entries=entries)
+        messages = [messages[int(item["Id"])] for item in told.get("Failed") or ()]
+
+
 def main():
     stopping = []
-    signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+    if not DROP:
+        signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     asked = sqs("GetQueueAttributes", AttributeNames=["VisibilityTimeout"])["Attributes"]
     lease = float(ENV.get("CLAIM_LEASE_SECONDS") or 0.9 * int(asked["VisibilityTimeout"]))
     settled = 0
@@ -132,22 +192,7 @@ def main():
             WaitTimeSeconds=int(ENV["WAIT_TIME_SECONDS"]),
             MessageSystemAttributeNames=["MessageGroupId"],
         ).get("Messages", [])
-        stopped = set()
-        for message in batch:
-            group = message.get("Attributes", {}).get("MessageGroupId")
-            if group in stopped:
-                continue
-            try:
-                done = handle(message, lease)
-                if done:
-                    sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
-                    settled += 1
-            except urllib.error.HTTPError as error:
-                # What failed comes again: the side effect, or the delete (a FIFO queue takes no expired handle).
-                error.close()
-                done = False
-            if not done and group is not None:
-                stopped.add(group)
+        settled += handle_batch(batch, lease, stopping)
 
 
 if __name__ == "__main__":

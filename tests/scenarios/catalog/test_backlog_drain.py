@@ -158,3 +158,19 @@ def test_fresh_work_is_work_that_began_in_time(told):
     told.send("b")
     told.handle("c", "b")
     assert find_fresh_done(told.history).count == 1
+
+
+@pytest.mark.parametrize(("age", "early"), [(1.2, True), (3.0, False)])
+def test_a_program_that_deletes_without_a_side_effect_has_let_a_message_expire(told, age, early):
+    told.records[0]["program"] = True
+    told.receive("c", "a")
+    after(told, age)
+    told.delete("c", "a")
+    told.ledger()
+    assert bool(expired_too_early(told.history)) is early
+    assert neither_done_nor_expired(told.history) == []
+    assert find_expired(told.history)
+    # Our own consumer says what it lets expire, so that its silence is none.
+    told.records[0]["program"] = False
+    assert neither_done_nor_expired(told.history)
+    assert find_expired(told.history) is None

@@ -53,8 +53,8 @@ def test_a_command_line_is_split_as_a_shell_would_and_read_by_none():
             "error: --naive and --consumer both name a consumer; give one of them.",
         ),
         (
-            {"name": "graceful-shutdown", "consumer": sys.executable},
-            "error: What graceful-shutdown is about cannot be seen from outside a program",
+            {"name": "outbox", "consumer": sys.executable},
+            "error: What outbox is about cannot be seen from outside a program",
         ),
     ],
 )
@@ -71,7 +71,7 @@ def test_exploring_takes_no_program():
 
 def test_the_refusal_names_the_scenarios_that_a_program_can_be_put_through():
     with pytest.raises(RequestError) as refused:
-        check_program(sys.executable, find_scenario("graceful-shutdown"))
+        check_program(sys.executable, find_scenario("outbox"))
     for name in ("happy", "crash", "duplicates", "poison", "fifo-order"):
         assert name in str(refused.value)
 

@@ -10,7 +10,7 @@ import pytest
 
 from infra.stack.stacks import temporary_stack
 from scenarios.errors import ServiceFailedError, UnsuitableError
-from scenarios.local import programs
+from scenarios.local.lab import SubprocessLab
 from scenarios.local.observer import Nobody
 from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
@@ -58,6 +58,39 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "violated"),
+    [
+        ("graceful-shutdown", "--careful", set()),
+        ("graceful-shutdown", "--drop-at-sigterm", {"abandoned-at-shutdown"}),
+        ("partial-batch", "--batch-delete", set()),
+        ("dlq-redrive", "--careful", set()),
+        ("dlq-redrive", "--naive", {"paid-twice"}),
+        ("backlog-drain", "--careful", set()),
+        ("backpressure", "--careful", set()),
+    ],
+)
+def test_what_can_be_seen_at_the_proxy_is_judged(project, name, option, violated):
+    verdict = run_scenario(RunRequest(name, seed=7, consumer=f"{PLAIN} {option}")).verdict
+    assert {each for each, found in verdict.violations.items() if found} == violated, verdict.reason
+    if not violated:
+        assert verdict.outcome is Outcome.PASS, verdict.reason
+    assert set(verdict.not_judged) <= {"begun-after-sigterm"}
+
+
+#: It is slow to start, like a large framework; then it is the plain consumer.
+SLOW = "import runpy, sys, time; time.sleep(2.0); runpy.run_path(sys.argv.pop())['main']()"
+
+
+def test_how_long_a_program_takes_to_start_is_no_lateness(project, monkeypatch):
+    consumer = shlex.join([sys.executable, "-c", SLOW, shlex.split(PLAIN)[-1]])
+    # Seconds that a story gives its consumers: less than this one takes to start.
+    monkeypatch.setattr(SubprocessLab, "_real", lambda _lab, deadline: deadline / 20)
+    verdict = run_scenario(RunRequest("check-race", seed=3, count=1, consumer=consumer)).verdict
+    assert "ready" not in verdict.conditions.missed
+    assert [found for found in verdict.violations.values() if found] == []
+
+
 #: It has the plain consumer's side effect be something else.
 WRITES = """
 import json, os, runpy, sys, urllib.request
@@ -101,14 +134,12 @@ def test_what_is_no_count_in_the_ledger_is_one_sentence_and_no_verdict(project):
     ],
     ids=["fails", "ends", "never-receives", "writes-to-the-ledger"],
 )
-def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, monkeypatch, program, sentence):
-    monkeypatch.setattr(programs, "FIRST_RECEIVE", 0.5)
+def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, program, sentence):
     consumer = shlex.join([sys.executable, "-c", program])
-    # What ends by itself has to do so before the lab has lost delay_budget with it.
-    if "sleep" not in program:
-        monkeypatch.setattr(programs, "FIRST_RECEIVE", 60.0)
+    # What ends by itself has to do so before the lab gives it up.
+    timeout = 0.5 if "sleep" in program else 60.0
     with pytest.raises(ServiceFailedError, match=sentence):
-        run_scenario(RunRequest("poison", seed=3, consumer=consumer))
+        run_scenario(RunRequest("poison", seed=3, consumer=consumer, startup_timeout=timeout))
     (directory,) = (project / "runs").iterdir()
     assert not (directory / "verdict.json").exists()
     assert processes_of(project) == []

@@ -229,6 +229,37 @@ def test_a_late_reply_is_work_that_is_done_at_once(place):
     assert outcomes
 
 
+def test_a_batch_can_fail_in_part_and_the_program_is_told_which(place):
+    here = place(
+        Fault("partial-failure", "Delete", entries=(0, 2)), Fault("partial-failure", "Delete", nth=2, entries=(0,))
+    )
+    sent = [here.send(key) for key in ("part a", "part b", "part c")]
+    messages = []
+    while len(messages) < len(sent):
+        messages += here.ask_queue("ReceiveMessage")[1].get("Messages", [])
+    entries = [{"Id": f"id-{at}", "ReceiptHandle": item["ReceiptHandle"]} for at, item in enumerate(messages)]
+    status, told = here.ask_queue("DeleteMessageBatch", Entries=entries)
+    assert status == 200
+    assert told["Successful"] == [{"Id": "id-1"}]
+    assert [(item["Id"], item["Code"], item["SenderFault"]) for item in told["Failed"]] == [
+        ("id-0", "InternalError", False),
+        ("id-2", "InternalError", False),
+    ]
+    (_, second) = here.ask_queue("DeleteMessageBatch", Entries=entries[:1])
+    assert [item["Id"] for item in second["Failed"]] == ["id-0"]
+    statuses = [(deletion.message_id, deletion.status) for deletion in here.history.deletions]
+    assert statuses == [
+        (messages[0]["MessageId"], "fail"),
+        (messages[1]["MessageId"], "ok"),
+        (messages[2]["MessageId"], "fail"),
+        (messages[0]["MessageId"], "fail"),
+    ]
+    assert here.ask_queue("DeleteMessageBatch", Entries=entries[::2])[1]["Successful"] == [
+        {"Id": "id-0"},
+        {"Id": "id-2"},
+    ]
+
+
 def test_an_answer_that_is_an_error_is_recorded_and_passed_on(place):
     here = place()
     status, told = here.ask_queue("DeleteMessage", ReceiptHandle="nonsense")
