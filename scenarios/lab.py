@@ -1,6 +1,6 @@
 """The lab: what a scenario's story holds, whatever the tier.
 
-A story starts producers and consumers, has faults strike them, waits for what the history shows, and ends. Every wait
+A scenario starts producers and consumers, injects faults, waits for what the history shows, and ends. Every wait
 is a condition on the history with a deadline in lab seconds (which a tier may let pass faster than the wall's). The
 embedded tiers read no ``ApproximateNumberOf...`` attribute: it is approximate on AWS, and so no truth anywhere.
 """
@@ -26,7 +26,7 @@ WAIT_TIME_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class QueueInfo:
-    """What a story may know of its queue: seconds, receives, and whether it keeps order."""
+    """What a scenario may know of its queue: seconds, receives, and whether it keeps order."""
 
     visibility_timeout: float
     max_receive_count: int
@@ -48,7 +48,7 @@ class ProducerHandle:
 
 
 class ProducerOptions(TypedDict, total=False):
-    """The producer's options that a story may give; ``count`` is the lab's where it does not."""
+    """The producer's options that a scenario may give; ``count`` is the lab's where it does not."""
 
     count: int
     batch_size: int
@@ -65,7 +65,7 @@ class ProducerOptions(TypedDict, total=False):
 
 
 def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the consumer's options that a story sets, each as ``services.consumer`` declares it.
+    """Return the consumer's options that a scenario sets, each as ``services.consumer`` declares it.
 
     Raises:
         ValueError: one of them does not exist, or has a value that no consumer takes.
@@ -75,11 +75,11 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Lab(Protocol):
-    """A place in which a story can be staged.
+    """A place in which a scenario can be staged.
 
     Attributes:
         seed: what all chance of this run comes from.
-        naive: whether the consumers are the scenario's naive twins; a story need not ask.
+        naive: whether the consumers are the scenario's naive twins; a scenario need not ask.
         history: what has happened so far.
     """
 
@@ -158,7 +158,7 @@ class Lab(Protocol):
         """
 
     def note(self, event: str, **details: Any) -> None:
-        """Write something into the history that the story has decided."""
+        """Write something into the history that the scenario has decided."""
 
     def ask_to_end(self, *consumers: ConsumerHandle) -> None:
         """Send SIGTERM to consumers, and do not wait for their end; see :meth:`stop`."""
@@ -184,7 +184,7 @@ class Lab(Protocol):
     def sweep_payloads(self) -> tuple[str, ...]:
         """Remove all that is left in the bucket, and return the keys.
 
-        What no message in the queue can refer to is an orphan: at the end of a story, when everything is settled, that
+        An object that no message in the queue refers to is an orphan: at the end of a scenario, with all settled, that
         is all there is. In production it is what is older than the queues' retention, and a rule of the bucket's life
         cycle removes it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html
         """
@@ -210,12 +210,12 @@ def _is_over(history: History, name: str) -> bool:
 
 
 def struck(consumer: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that a fault of the story's own has struck a consumer, or whoever took its place."""
+    """Return the condition that a fault of the scenario's own has struck a consumer, or whoever took its place."""
     return lambda history: any(fault.planned and is_it(fault.process, consumer) for fault in history.faults)
 
 
 def has_died(consumer: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that a crash of the story's own has ended a consumer, or whoever took its place.
+    """Return the condition that a crash of the scenario's own has ended a consumer, or whoever took its place.
 
     Whatever else befalls it may keep it from that: then everything is settled before, and the condition is met as well.
     """
@@ -248,7 +248,7 @@ def in_a_long_poll(consumer: ConsumerHandle) -> Callable[[History], bool]:
 
 
 def is_it(process: str, consumer: ConsumerHandle) -> bool:
-    """Tell whether a process is a consumer, or the one that took its place when something had ended it."""
+    """Return whether a process is a consumer, or the one that took its place when something had ended it."""
     return process == consumer.name or process.startswith(f"{consumer.name}-")
 
 

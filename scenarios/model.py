@@ -1,4 +1,4 @@
-"""What a scenario is: its story, what must hold of it, what must happen in it, and its naive twin."""
+"""What a scenario is: its scenario, what must hold of it, what must happen in it, and its naive twin."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ class Scenario:
         theme: the group of scenarios that it belongs to; None where no table lists it.
         pattern: what protects from the failure, in a few words.
         pace: ``fast`` ends in seconds.
-        run: the story; it holds a lab and never asks which tier it is in.
+        run: the scenario; it holds a lab and never asks which tier it is in.
         invariants: what must hold of the history.
         witnesses: what must have happened in it.
-        least: the smallest parameters with which the story can be told.
-        max_batch_size: the most messages a receive with which the story can be told.
+        least: the smallest parameters with which the scenario can be told.
+        max_batch_size: the most messages a receive with which the scenario can be told.
         delivery: how the queue behaves.
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
-        any_program: whether a program of any make can take the consumer's place: what the story is about, and what
+        any_program: whether a program of any make can take the consumer's place: what the scenario is about, and what
             strikes in it, is to be seen from outside (see ``scenarios.checks.external_program``).
         producer: likewise, where it is a producer that has it.
         speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
@@ -95,7 +95,7 @@ class Scenario:
         topology: the row of the topology whose queue and tables it uses; empty for the one of its own name.
         tolerates_exits: a program that ends by itself does not end the run: another one takes over, as where a
             supervisor restarts it.
-        gives_back: its story asks a consumer to end that holds messages. They go back, which costs each a receive; the
+        gives_back: it asks a consumer to end that holds messages. They go back, which costs each a receive; the
             simulated tier sets it aside until then.
     """
 
@@ -132,7 +132,7 @@ class Scenario:
         """Return the defaults with what was given in their place, and what makes the naive twin of a naive run.
 
         Raises:
-            RequestError: a value is out of range, or the story cannot be told with it.
+            RequestError: a value is out of range, or the scenario cannot be told with it.
         """
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         fixed = self.naive_twin.settings if naive else {}

@@ -50,7 +50,7 @@ __all__ = [
 _NO_WORK = frozenset(
     {"AppendToLog", "CheckTables", "CommitChange", "DescribeQueue", "MarkSent", "Purge", "ReadOutbox", "Send"}
 )
-#: Operations of a consumer that a story's fault can name, beyond those with which it begins.
+#: Operations of a consumer that a scenario's fault can name, beyond those with which it begins.
 CONSUMER_OPERATIONS = tuple(sorted(set(FAULTABLE) - _NO_WORK))
 
 
@@ -84,13 +84,13 @@ def messages(
 
 
 def random_faults(kinds: Sequence[Kind] = CONSUMER_KINDS, *, last: int = 30) -> st.SearchStrategy[RandomFault]:
-    """Return one random_fault of a process, at one of its first ``last`` operations."""
+    """Return one random fault of a process, at one of its first ``last`` operations."""
     return st.builds(RandomFault, st.sampled_from(tuple(kinds)), st.integers(1, last), st.integers(0, SIZES - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class FaultSchedule:
-    """What goes wrong beyond a story, process by process.
+    """What goes wrong beyond a scenario, process by process.
 
     Attributes:
         producer: with each producer.
@@ -116,7 +116,7 @@ class _Schedule:
 
 @st.composite
 def fault_schedules(draw: st.DrawFn, *, max_consumers: int = 5, spread: int = 12) -> FaultSchedule:
-    """Return a schedule; each random_fault of it strikes where the budget allows (see docs/simulation.md)."""
+    """Return a schedule; each random fault of it strikes where the budget allows (see docs/simulation.md)."""
     source = draw(choices())
     return FaultSchedule(
         draw_random_faults(source, PRODUCER_KINDS, PRODUCER_SPREAD),
@@ -125,7 +125,7 @@ def fault_schedules(draw: st.DrawFn, *, max_consumers: int = 5, spread: int = 12
 
 
 def story_faults(*, max_seconds: float = 1.0) -> st.SearchStrategy[Fault]:
-    """Return a fault that a story can ask for in every tier: a crash, an error or a delay."""
+    """Return a fault that a scenario can ask for in every tier: a crash, an error or a delay."""
     operation, nth = st.sampled_from(CONSUMER_OPERATIONS), st.integers(1, 4)
     return st.one_of(
         st.builds(lambda at, n: Fault("error", at, nth=n), operation, nth),
@@ -157,9 +157,9 @@ def simulations(
         draw: Hypothesis's own.
         name: of the scenario or workload.
         consumer: the class of the consumers; by default the one that has the pattern under study.
-        count: messages; the story's own by default.
-        batch_size: messages that a consumer receives at once; the story's own by default.
-        with_faults: whether things go wrong that the story does not ask for.
+        count: messages; the scenario's own by default.
+        batch_size: messages that a consumer receives at once; the scenario's own by default.
+        with_faults: whether things go wrong that the scenario does not ask for.
     """
     scenario, queue, business_field = find(name)
     plan = SimulationPlan(

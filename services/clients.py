@@ -99,7 +99,7 @@ def _descriptions() -> Any:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL's host is this machine."""
+    """Return whether a URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

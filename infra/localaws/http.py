@@ -133,7 +133,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def is_overdue(self, now: float) -> bool:
-        """Tell whether the client sends one request, or takes one answer, for too long.
+        """Return whether the client sends one request, or takes one answer, for too long.
 
         Args:
             now: the time of the monotonic clock.
@@ -315,7 +315,7 @@ class HttpConnection(asyncio.Protocol):
             self._read_on()
 
     def _is_ready(self) -> bool:
-        """Tell whether the next request may be answered: one after a closing answer would be performed in vain."""
+        """Return whether the next request may be answered: one after a closing answer would be performed in vain."""
         transport = self._transport
         return (
             self._pending is None

@@ -36,7 +36,7 @@ def refuse_page(request: "Request") -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
+    """Return whether a host name or address is this machine's own."""
     if host.lower() == "localhost":
         return True
     try:

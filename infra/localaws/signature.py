@@ -32,7 +32,7 @@ def scope_of(request: Request) -> Scope | None:
 
 
 def is_signed(request: Request, form: Mapping[str, str]) -> bool:
-    """Tell whether a request carries a signature, in its header or among the fields of its URL."""
+    """Return whether a request carries a signature, in its header or among the fields of its URL."""
     return "Credential=" in request.headers.get("authorization", "") or not _SIGNATURES.isdisjoint(form)
 
 

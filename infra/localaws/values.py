@@ -97,7 +97,7 @@ def _legacy(part: Any) -> bool:
 
 
 def _any(changes: Iterable[bool]) -> bool:
-    """Tell whether there was a change, after all of them."""
+    """Return whether there was a change, after all of them."""
     return bool(sum(changes))
 
 

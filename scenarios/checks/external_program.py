@@ -39,7 +39,7 @@ _CLASS = re.compile(r"\w+(\.\w+)*:\w+")
 
 
 def is_program(consumer: str) -> bool:
-    """Tell whether ``--consumer`` names a program, and no class of ours as ``module:Class``."""
+    """Return whether ``--consumer`` names a program, and no class of ours as ``module:Class``."""
     return bool(consumer.strip()) and not _CLASS.fullmatch(consumer.strip())
 
 

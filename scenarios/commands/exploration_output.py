@@ -69,7 +69,7 @@ def never_seen(explored: Explored) -> Sequence[str]:
 
 
 def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str, Any], directory: Path) -> None:
-    """Print what a campaign met, and the story of what it found."""
+    """Print what a campaign met, and the scenario of what it found."""
     console = make_console()
     tally = explored.tally
     console.print()
@@ -140,7 +140,7 @@ def _fault_rows(explored: Explored) -> Iterable[tuple[str, ...]]:
 
 
 def print_replay(replayed: Replayed) -> None:
-    """Print the story of a run, and whether it came out the same."""
+    """Print the scenario of a run, and whether it came out the same."""
     from scenarios.report.counterexample import tell  # noqa: PLC0415 - only here
 
     console = make_console()

@@ -1,1 +1,1 @@
-"""Exploration: many simulated histories of one story, what they met, and the simplest one that violates a promise."""
+"""Exploration: many simulated histories of one scenario, and the shortest one that violates an invariant."""

@@ -1,6 +1,6 @@
 """Shrinking: from a history that violates a promise to the simplest one that Hypothesis can find.
 
-First smaller stories are tried: fewer messages make the shortest tale. Then the numbers that the history was made of
+First smaller scenarios are tried: fewer messages make the shortest tale. Then the numbers that the history was made of
 are handed to Hypothesis, which makes them fewer and smaller, as long as the same promise is violated.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: How many histories of each smaller story are tried before a larger one is.
 TRIES = 300
-#: How many messages the smaller stories have.
+#: How many messages the smaller scenarios have.
 COUNTS = (1, 2, 3, 4, 6, 9, 14, 20)
 #: How many histories Hypothesis may look at.
 MOST_EXAMPLES = 4_000
@@ -135,7 +135,7 @@ def _simplest(case: Case, watch: Callable[[str], None]) -> tuple[Case, int]:
             database_key=_KEY,
         )
     except NoSuchExample:
-        # More numbers than Hypothesis takes: the story stays as long as it is.
+        # More numbers than Hypothesis takes: the scenario stays as long as it is.
         return case, tried
     return Case(case.target, case.seed, _without_simplest_end(choices), violated & case.violates), tried
 

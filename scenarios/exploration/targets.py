@@ -27,13 +27,13 @@ SEEDS = 2**48
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A story, who consumes in it, and whether things go wrong that it does not ask for.
+    """A scenario, who consumes in it, and whether things go wrong that it does not ask for.
 
     Attributes:
         name: of a scenario or of a workload.
         consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
         mutant: the name of a mutant in the place of ours; empty for none.
-        settings: parameters of the story's own that differ from its defaults.
+        settings: parameters of the scenario's own that differ from its defaults.
     """
 
     name: str
@@ -91,13 +91,13 @@ def make_target(
     settings: Sequence[str] = (),
     **rest: Any,
 ) -> Target:
-    """Return a target with the story's own parameters, or with those that are given.
+    """Return a target with the scenario's own parameters, or with those that are given.
 
     Args:
         name: of a scenario or of a workload.
         count: messages to send.
         batch_size: messages that a consumer receives at once.
-        settings: parameters of the story's own, each as ``key=value``.
+        settings: parameters of the scenario's own, each as ``key=value``.
         rest: see :class:`Target`.
 
     Raises:

@@ -337,7 +337,7 @@ class History:
         return frozenset(item for record in looked for item in record["message_ids"]) if looked else None
 
     def in_flight(self, message_id: str) -> bool:
-        """Tell whether a message still waits in the queue, visible or not, as far as anyone can tell."""
+        """Return whether a message still waits in the queue, visible or not, as far as anyone can tell."""
         if self.left_in_queue is not None and message_id in self.left_in_queue:
             return True
         if message_id in self.gone or message_id in self.dead_letters:

@@ -203,7 +203,7 @@ class FaultStrike(NamedTuple):
 
     @property
     def planned(self) -> bool:
-        """Whether the story asked for it; what the simulation adds says nothing of how many operations it counts."""
+        """Whether the scenario asked for it; what the simulation adds says nothing of how many operations it counts."""
         return "nth" in self.record["fault"]
 
 

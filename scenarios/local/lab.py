@@ -228,7 +228,7 @@ class SubprocessLab:
         if self._programs is not None:
             self._programs.close()
 
-    # --- what a story does -------------------------------------------------------------------------------------------
+    # --- what a scenario does ----------------------------------------------------------------------------------------
 
     def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
         """See :class:`scenarios.lab.Lab`."""

@@ -37,7 +37,7 @@ class Start:
     Attributes:
         name: its name in the history.
         faults: what shall strike it; their delays are in real seconds.
-        settings: the story's own, in real seconds.
+        settings: the scenario's own, in real seconds.
         seed: where the chance of its faults comes from.
         kill: ends it by SIGKILL.
     """
@@ -157,7 +157,7 @@ class Programs:
         return [name for name in running if self.is_done(name)]
 
     def is_done(self, name: str) -> bool:
-        """Tell whether a program has done what it was to do."""
+        """Return whether a program has done what it was to do."""
         return name in self._taps and self._taps[name].reader.is_done
 
     def close(self) -> None:

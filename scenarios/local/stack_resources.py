@@ -122,7 +122,7 @@ class StackResources:
             self.payload_keys()
 
     def _compare(self, attributes: Mapping[str, str]) -> None:
-        """Refuse a queue that somebody has changed: what a story waits for, and what a verdict says, rest on it."""
+        """Refuse a queue that somebody has changed: what a scenario waits for, and what a verdict says, rest on it."""
         from infra.stack.expected_attributes import actual_attributes, differences, expected_attributes  # noqa: PLC0415 - infra, as above
 
         found = list(differences(expected_attributes(self._resources), actual_attributes(attributes)))

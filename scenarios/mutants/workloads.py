@@ -1,7 +1,7 @@
-"""Workloads: stories for the simulation alone, with untidy messages and several consumers, and nothing staged.
+"""Workloads: scenarios for the simulation alone, with untidy messages and several consumers, and nothing staged.
 
 A scenario shows one thing on purpose. A workload is where mutants are hunted and patterns are tested: whatever goes
-wrong in it, goes wrong by a random_fault.
+wrong in it, goes wrong by a random fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scenarios.simulation.lab import SimulatedLab
 from scenarios.simulation.message_mixes import POISON_MARKER, MessageMix, draw_messages
 from services.faults import Fault
 
-#: Lab seconds in which everything is to be settled, apart from the time that random_faults take.
+#: Lab seconds in which everything is to be settled, apart from the time that random faults take.
 DEADLINE = 60.0
 
 STANDARD_QUEUE = QueueInfo(visibility_timeout=2, max_receive_count=8, fifo=False)
@@ -33,7 +33,7 @@ class Workload:
     """A scenario that only the simulation can tell, and the queue that it needs.
 
     Attributes:
-        scenario: its story and its invariants; it has no witness, since it stages nothing.
+        scenario: its scenario and its invariants; it has no witness, since it stages nothing.
         queue: what its queue is like.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
     """

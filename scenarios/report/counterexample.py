@@ -1,4 +1,4 @@
-"""A history as a story that a person can read: who did what to which message, when, and what went wrong.
+"""A history as a scenario that a person can read: who did what to which message, when, and what went wrong.
 
     12 ms  consumer-1   receives #0, #1
     14 ms  consumer-1   claims #0: token 1
@@ -27,7 +27,7 @@ _QUEUE_ACTS: Mapping[str, str] = {
     "dead-lettered": "the queue moves {name} to the dead-letter queue after {receive_count} receives",
     "delete-ignored": "the queue ignores a delete of {name}: the receipt handle is stale, or it is gone",
 }
-#: A story longer than this, in lines, is told around what violates.
+#: A scenario longer than this, in lines, is told around what violates.
 WHOLE = 400
 #: Then so many lines are told before and after each line about a message of the violation.
 AROUND = 1
@@ -36,7 +36,7 @@ Line = tuple[float, str, str, frozenset[str]]
 
 
 def tell(verdict: Verdict, history: History) -> list[str]:
-    """Return the story's lines: the facts of the run, what happened, and how it ended."""
+    """Return the scenario's lines: the facts of the run, what happened, and how it ended."""
     facts = history.facts
     lines = [
         _headline(verdict, facts),

@@ -1,4 +1,4 @@
-"""Run a scenario on the local tier: find or make a stack, stage the story, judge what it left, and clean up.
+"""Run a scenario on the local tier: find or make a stack, stage the scenario, judge what it left, and clean up.
 
 A function of Python first: it prints nothing. The command line in ``scenarios.commands.scenario`` shows what it returns.
 """
@@ -189,7 +189,7 @@ def _consumers_of(history: History) -> list[str]:
 
 
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
-    """Stage the story; return its history, and what was waited for in vain."""
+    """Stage the scenario; return its history, and what was waited for in vain."""
 
     entry = topology_of(setup.scenario.resources)
     missed, begun = "", False

@@ -386,7 +386,7 @@ def _ended_by_itself(history: History) -> int | None:
 
 
 def _scenario(fault: Fault | None, point: Point | None, kind: str) -> Scenario:
-    """Return the story of one run."""
+    """Return the scenario of one run."""
     summary = f"{kind} at {point.name}" if point else "no fault"
     return Scenario(
         name="sweep",

@@ -1,7 +1,7 @@
-"""The injector of a process: decides whether a random_fault may strike now, and carries it out.
+"""The injector of a process: decides whether a random fault may strike now, and carries it out.
 
 The budget. A pattern promises something only within limits that its settings draw, and a simulation that goes beyond
-them proves nothing. So a random_fault waits until it can strike within these:
+them proves nothing. So a random fault waits until it can strike within these:
 
     receives    Every fault that keeps a delivery from being finished costs the message a receive, and one more for
                 each time that it is found claimed by somebody who no longer works on it. A message that would thereby
@@ -54,7 +54,7 @@ PAUSE_STEP = 0.25
 OUTAGE_STEP = 0.25
 
 _SQS = (Send, Purge, Receive, Delete, ChangeVisibility)
-#: What a process does before its first message. It gives up if that fails, and a story may wait for its being ready.
+#: What a process does before its first message. It gives up if that fails, and a scenario may wait for its being ready.
 _BEGINNING = (DescribeQueue, CheckTables)
 
 
@@ -65,7 +65,7 @@ class Surroundings(Protocol):
         """Return the consumers that run."""
 
     def scripted_costs(self) -> int:
-        """Return how many receives the story's own faults and requests to end may still cost a single message."""
+        """Return how many receives the scenario's own faults and requests to end may still cost a single message."""
 
     def outage(self, seconds: float) -> None:
         """End every consumer as SIGKILL would, and let them come back after a time."""
@@ -123,7 +123,7 @@ class FaultInjector:
         return counted
 
     def awaits(self, operation: Operation) -> bool:
-        """Tell whether a fault waits for an operation to take effect."""
+        """Return whether a fault waits for an operation to take effect."""
         return any(strike.operation is operation for strike in self._waiting)
 
     def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
@@ -215,7 +215,7 @@ class FaultInjector:
         return details
 
     def _spared(self, strike: Strike, result: Any) -> bool:
-        """Tell whether a fault must not strike: what a receive brought, or a claim holds, is at stake only now."""
+        """Return whether a fault must not strike: what a receive brought, or a claim holds, is at stake only now."""
         if isinstance(strike.operation, Receive) and not result:
             return True
         if not self._spares_nobody_in_need(strike):
@@ -271,7 +271,7 @@ class FaultInjector:
         return seconds if received is strike.process.in_hand else 0.0
 
     def _is_small(self, strike: Strike) -> bool:
-        """Tell whether a delay, with those before it, costs no message that was received at the same time a receive."""
+        """Return whether a delay, with those before it, costs no message that was received with it a receive."""
         limit = _LARGE_DELAY * DELAY_STEP * strike.world.info.visibility_timeout
         return self._delayed_so_far(strike) + strike.step(DELAY_STEP) <= limit + SLACK
 
@@ -281,7 +281,7 @@ class FaultInjector:
         return not strike.process.is_consumer or _affordable(strike.process, self._around.scripted_costs(), comes_back)
 
     def _is_held_elsewhere(self, process: SimulatedProcess) -> bool:
-        """Tell whether a slow consumer still holds an earlier delivery of what a process has in hand."""
+        """Return whether a slow consumer still holds an earlier delivery of what a process has in hand."""
         mine = {delivery.message_id for delivery in process.in_hand}
         others = (other for other in self._around.consumers() if other is not process)
         return any(delivery.message_id in mine for other in others for delivery in other.in_hand)
@@ -294,7 +294,7 @@ class FaultInjector:
         )
 
     def _needs_its_beat(self, process: SimulatedProcess, operation: Operation) -> bool:
-        """Tell whether a lease that work depends on is being extended, or a delivery from which one will be taken."""
+        """Return whether a lease that work depends on is being extended, or a delivery from which one will be taken."""
         if isinstance(operation, ChangeVisibility):
             return _beats_for_what_comes(process)
         return isinstance(operation, RenewClaim) and (bool(process.unperformed) or _beats_for_what_comes(process))
@@ -308,14 +308,14 @@ class FaultInjector:
         beat = process.program.heartbeat_seconds if process.program is not None else 0.0
         margin = SLACK + beat + 2 * MAX_SKEW_PART * strike.world.info.visibility_timeout
         if not beat:
-            # A heartbeat keeps the lease while the story's own slow work goes on; without one, the lease must last.
+            # A heartbeat keeps the lease while the scenario's own slow work goes on; without one, the lease must last.
             margin += sum(fault.seconds for fault in process.story_faults if fault.kind == "delay")
         left = min(leases) - strike.world.scheduler.now - margin
         return round(min(wanted, left), 3) if left > SLACK else 0.0
 
 
 class Strike(NamedTuple):
-    """A random_fault and the operation that it is to strike."""
+    """A random fault and the operation that it is to strike."""
 
     random_fault: RandomFault
     process: SimulatedProcess
@@ -364,11 +364,11 @@ class Strike(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """For how many seconds it may hold the story up, at most."""
+        """For how many seconds it may hold the scenario up, at most."""
         if self.kind is Kind.CLOCK_SKEW:
             return 0.0
         stands_still = self.step(_STEPS[self.kind]) if self.kind in _STEPS else 0.0
-        # What it struck may have to wait for its next delivery, and no story reckons with that.
+        # What it struck may have to wait for its next delivery, and no scenario reckons with that.
         return stands_still + self.world.info.visibility_timeout
 
     def step(self, part: float) -> float:
@@ -431,7 +431,7 @@ def _code(strike: Strike) -> str:
 
 
 def _beats_for_what_comes(process: SimulatedProcess) -> bool:
-    """Tell whether a heartbeat keeps deliveries whose work is yet to be begun and will outlast the claim of it."""
+    """Return whether a heartbeat keeps deliveries whose work is yet to be begun and will outlast the claim of it."""
     beats = process.program is not None and process.program.heartbeat_seconds > 0
     return beats and any(fault.kind == "delay" for fault in process.story_faults)
 
@@ -447,7 +447,7 @@ def _leases(process: SimulatedProcess) -> list[float]:
 
 
 def _affordable(process: SimulatedProcess, scripted_costs: int, still_to_come: int = 0) -> bool:
-    """Tell whether each message that a process has in hand can afford a fault that costs it a receive.
+    """Return whether each message that a process has in hand can afford a fault that costs it a receive.
 
     So must its copies: a claim that is left behind keeps them waiting as well.
     """

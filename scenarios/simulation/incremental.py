@@ -39,7 +39,7 @@ class IncrementalHistory(History):
         return self
 
     def has_news(self) -> bool:
-        """Tell whether something unusual happened since ``grown`` was last called, or very much of the usual."""
+        """Return whether something unusual happened since ``grown`` was last called, or very much of the usual."""
         records, length = self.records, len(self.records)
         if length >= self._look_again_at:
             self._look_again_at = length * (1 + WORTH_A_LOOK) + 1

@@ -1,7 +1,7 @@
-"""The simulated lab: the same stories, on the same services, in virtual time and in this very process.
+"""The simulated lab: the same scenarios, on the same services, in virtual time and in this very process.
 
 It starts nothing, opens nothing and waits for nothing: a wait lets the scheduler run until the condition holds. A
-consumer that a random_fault ended is started again after a while, as whoever runs consumers in earnest would do.
+consumer that a random fault ended is started again after a while, as whoever runs consumers in earnest would do.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ from services.references import object_key
 
 #: Seconds from the start of a process to its first operation, as the source of choices picks.
 START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
-#: Seconds after which a consumer that a random_fault ended is started again.
+#: Seconds after which a consumer that a random fault ended is started again.
 RESTART_AFTER = 0.5
 #: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
 STOP_DEADLINE = 60.0
 PRODUCER_DEADLINE = 120.0
-#: How often a message is tried at most while the story has every side effect fail: by a consumer that backs off.
+#: How often a message is tried at most while the scenario has every side effect fail: by a consumer that backs off.
 TRIES_IN_AN_OUTAGE = 4
 
-#: A consumer's options, as its story sets them.
+#: A consumer's options, as its scenario sets them.
 Settings: TypeAlias = Mapping[str, Any]
 Role = Literal["producer", "stateful producer", "consumer"]
 Service = TypeVar("Service", Consumer, Producer)
@@ -72,11 +72,11 @@ class RandomFaults(Protocol):
     """Says what is to go wrong with a process beyond its story."""
 
     def of(self, role: Role, name: str) -> Sequence[RandomFault]:
-        """Return the random_faults of a process that is about to start."""
+        """Return the random faults of a process that is about to start."""
 
 
 class NoFaults:
-    """Nothing goes wrong but what the story asks for."""
+    """Nothing goes wrong but what the scenario asks for."""
 
     def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - whoever it is
         """Return none."""
@@ -96,8 +96,8 @@ class Staging:
         business_field: the payload field by which a side effect is known, empty for the message's own id.
         random_faults: what goes wrong beyond the story.
         purge_seconds: within how many seconds a purge is complete.
-        delay_budget: for how many seconds random_faults may hold the story up in all.
-        gives_back: the story asks a consumer to end that holds messages, and they go back.
+        delay_budget: for how many seconds random faults may hold the scenario up in all.
+        gives_back: the scenario asks a consumer to end that holds messages, and they go back.
     """
 
     scenario: str
@@ -140,7 +140,7 @@ class SimulatedLab:
         self._scheduler = self.world.scheduler
         self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
         self._processes: dict[str, SimulatedProcess] = {}
-        #: By the name under which a story knows a consumer: the one that does its work now.
+        #: By the name under which a scenario knows a consumer: the one that does its work now.
         self._incarnations: dict[str, SimulatedProcess] = {}
         #: Likewise for producers.
         self._senders: dict[str, SimulatedProcess] = {}
@@ -217,7 +217,7 @@ class SimulatedLab:
             process.close()
         return History(self.world.records)
 
-    # --- what a story does -------------------------------------------------------------------------------------------
+    # --- what a scenario does ----------------------------------------------------------------------------------------
 
     def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
         """See :class:`scenarios.lab.Lab`."""
@@ -386,9 +386,9 @@ class SimulatedLab:
         return [process for process in self._incarnations.values() if process.runs]
 
     def scripted_costs(self) -> int:
-        """Return what the story itself may still cost a message; see ``strikes.Surroundings``."""
+        """Return what the scenario itself may still cost a message; see ``strikes.Surroundings``."""
         timeout = self.queue.visibility_timeout
-        # Who was ended comes back, and what its story holds for it comes with it.
+        # Who was ended comes back, and what its scenario holds for it comes with it.
         to_come = [process for process in self._incarnations.values() if process.runs or process.killed_by_a_fault]
         faults = sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
         return faults + int(self._gives_back_yet)
@@ -459,7 +459,7 @@ class SimulatedLab:
     def _delay_budget(self, deadline: float) -> float:
         """Return how long to wait, less the time that is lost by now.
 
-        A deadline is the story's own: the time that random_faults take is added to it, also of those that struck before
+        A deadline is the scenario's own: the time that random faults take is added to it, also of those that came before
         the wait began and are not over, such as consumers that are away for a while.
         """
         world = self.world
@@ -480,7 +480,7 @@ class SimulatedLab:
 
 
 def _receives(fault: Fault, timeout: float) -> int:
-    """Return how many receives a fault of the story may cost a message."""
+    """Return how many receives a fault of the scenario may cost a message."""
     if fault.kind == "error" and not fault.nth:
         return TRIES_IN_AN_OUTAGE
     if fault.kind != "delay":

@@ -83,9 +83,9 @@ class SimulatedProcess:
         is_consumer: whether it receives.
         exit_code: how it ended; None while it runs.
         exit_message: why it ended, where it ended badly.
-        killed_by_a_fault: a random_fault ended it, or asked it to end; somebody should start it again.
+        killed_by_a_fault: a random fault ended it, or asked it to end; somebody should start it again.
         late_is_harmless: what it causes after its lease is over does no harm, so it may stand still for any time.
-        known_as: the name under which a story knows a producer that is started again; empty for any other process.
+        known_as: the name under which a scenario knows a producer that is started again; empty for any other process.
         successor: the name of the process that takes its place.
         start_again: has it started again, after ``restart_after`` seconds at the earliest.
         story_faults: the story's faults that have not struck yet.

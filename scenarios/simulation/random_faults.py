@@ -1,6 +1,6 @@
-"""RandomFaults: the faults of a simulation that no story asks for, as data.
+"""RandomFaults: the faults of a simulation that no scenario asks for, as data.
 
-A scenario's own faults (``services.faults``) strike in every tier. A random_fault comes on top, at an operation that
+A scenario's own faults (``services.faults``) strike in every tier. A random fault comes on top, at an operation that
 the source of choices picks, and it can do what cannot be done to a real process at will:
 
     crash             before the operation, after it, or in between: done, and nobody knows
@@ -24,7 +24,7 @@ from scenarios.simulation.choices import Choices
 
 
 class Kind(StrEnum):
-    """What a random_fault does; the tamest first."""
+    """What a random fault does; the tamest first."""
 
     DELAY = "delay"
     THROTTLE = "throttle"
@@ -41,16 +41,16 @@ class Kind(StrEnum):
     CLOCK_SKEW = "clock-skew"
 
 
-#: What can happen to a producer. Nobody starts one again: a story that sends counts on its sends.
+#: What can happen to a producer. Nobody starts one again: a scenario that sends counts on its sends.
 PRODUCER_KINDS = (Kind.DELAY, Kind.THROTTLE, Kind.SERVER_ERROR, Kind.PARTIAL_FAILURE, Kind.REPLY_LOST, Kind.PAUSE)
 #: What can happen to a producer that finds in its table what it had begun; it is started again.
 STATEFUL_PRODUCER_KINDS = (*PRODUCER_KINDS, Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.CRASH_DURING)
 #: What can happen to a consumer; a wrong clock is drawn by itself, once a process.
 CONSUMER_KINDS = tuple(kind for kind in Kind if kind is not Kind.CLOCK_SKEW)
 
-#: How large a random_fault is, in steps: 0 is the smallest.
+#: How large a random fault is, in steps: 0 is the smallest.
 SIZES = 8
-#: How many random_faults a process draws, as likely as they stand here often.
+#: How many random faults a process draws, as likely as they stand here often.
 COUNTS = (0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3)
 #: One process in so many has a wrong clock.
 SKEWED_ONE_IN = 4
@@ -75,7 +75,7 @@ class RandomFault:
 
 
 def draw_random_faults(choices: Choices, kinds: tuple[Kind, ...], spread: int) -> tuple[RandomFault, ...]:
-    """Return a process's random_faults, in the order of their operations.
+    """Return a process's random faults, in the order of their operations.
 
     Args:
         choices: where they come from.

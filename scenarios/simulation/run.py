@@ -39,7 +39,7 @@ class SimulationPlan:
         tables: the status table and the ledger.
         queue: what the queue is like, where the scenario has none in the topology.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
-        with_faults: whether things go wrong that no story asks for.
+        with_faults: whether things go wrong that no scenario asks for.
         tactics: how they may be chosen; each history draws one.
         command: the command that does the same again.
     """
@@ -77,7 +77,7 @@ def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults
     Args:
         plan: what to simulate.
         choices: decide everything that the plan does not.
-        random_faults: what goes wrong beyond the story, in the place of what a with_faults plan draws.
+        random_faults: what goes wrong beyond the scenario, in the place of what a with_faults plan draws.
 
     Raises:
         LabError: a process ended although nothing had struck it.

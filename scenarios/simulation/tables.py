@@ -100,7 +100,7 @@ class TableModel:
         return item is not None
 
     def look_up_side_effect(self, operation: LookUpSideEffect, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
-        """Tell whether the ledger has the key."""
+        """Return whether the ledger has the key."""
         return operation.key in self.executions
 
     def perform_side_effect(self, operation: PerformSideEffect, now: Callable[[], float]) -> int:  # noqa: ARG002 - likewise

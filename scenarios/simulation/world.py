@@ -89,7 +89,7 @@ class World:
         held: the messages that were ever received, as the state machine sees them.
         longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
         claims_late_by: for how many seconds a claim was late, at most; it outlasts its delivery by as much.
-        time_lost: by how many seconds random_faults may have held up the story so far.
+        time_lost: by how many seconds random faults may have held up the scenario so far.
         delay_budget: by how many they may still hold it up.
         held_up_until: until when what has struck so far may go on holding it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
@@ -157,7 +157,7 @@ class World:
         return moment / MICROSECONDS
 
     def lose(self, seconds: float) -> None:
-        """Take note that a random_fault may hold the story up for so long."""
+        """Take note that a random fault may hold the scenario up for so long."""
         self.time_lost += seconds
         self.delay_budget -= seconds
         self.held_up_until = max(self.held_up_until, self.scheduler.now) + seconds
@@ -181,7 +181,7 @@ class World:
         return self._by_key[self.key_of(message)]
 
     def is_workable(self, message: HeldMessage) -> bool:
-        """Tell whether a message is no poison."""
+        """Return whether a message is no poison."""
         try:
             payload = parse_payload(message.body)
             effect_key(payload, message.message_id, self.business_field)

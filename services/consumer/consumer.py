@@ -238,7 +238,7 @@ class Consumer:
         return settled
 
     def stops_group(self, _outcome: Outcome) -> bool:
-        """Tell whether the rest of a message group waits after an unsettled outcome, on a FIFO queue."""
+        """Return whether the rest of a message group waits after an unsettled outcome, on a FIFO queue."""
         return True
 
     # --- one message ---------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class Consumer:
         return claim
 
     def already_done(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
-        """Tell whether an earlier attempt caused the side effect and died before it was recorded.
+        """Return whether an earlier attempt caused the side effect and died before it was recorded.
 
         Before the very first claim nothing can have happened. Later, only the ledger knows.
         """

@@ -24,7 +24,7 @@ class RecentKeys:
             self._keys.popitem(last=False)
 
     def use(self, key: str) -> bool:
-        """Tell whether a key is remembered; one that is counts as used just now."""
+        """Return whether a key is remembered; one that is counts as used just now."""
         if key not in self._keys:
             return False
         self._keys.move_to_end(key)

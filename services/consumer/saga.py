@@ -62,7 +62,7 @@ class SagaConsumer(Consumer):
         yield from self.go_back(delivery)
 
     def turned_back(self, delivery: Delivery) -> Task[bool]:
-        """Tell whether an earlier attempt has begun to compensate."""
+        """Return whether an earlier attempt has begun to compensate."""
         if self.is_first_attempt(delivery):
             return False
         for step in STEPS:
@@ -93,5 +93,5 @@ class SagaConsumer(Consumer):
         yield PerformSideEffect(key, message.message_id, sequence_of(delivery.payload), message.group)
 
     def is_first_attempt(self, delivery: Delivery) -> bool:
-        """Tell whether this is the first claim of the order."""
+        """Return whether this is the first claim of the order."""
         return delivery.claim is not None and Claimed(delivery.claim).first_attempt

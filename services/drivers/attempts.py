@@ -28,10 +28,10 @@ def new_attempt_id() -> str:
 
 
 def is_of(attempt: str, item: Mapping[str, Any]) -> bool:
-    """Tell whether an item was written by this very call, whose first reply was lost."""
+    """Return whether an item was written by this very call, whose first reply was lost."""
     return bool(item.get(ATTEMPT) == {"S": attempt})
 
 
 def holds(attempt: str, item: Mapping[str, Any]) -> bool:
-    """Tell whether this very call has already added to an item."""
+    """Return whether this very call has already added to an item."""
     return attempt in item.get(ATTEMPTS, {}).get("SS", ())

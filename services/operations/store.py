@@ -25,7 +25,7 @@ class Claimed(Tagged):
 
     @property
     def first_attempt(self) -> bool:
-        """Tell whether this is the first claim there ever was of the key."""
+        """Return whether this is the first claim there ever was of the key."""
         return self.fencing_token == 1
 
 

@@ -49,7 +49,7 @@ class Client:
         return self.directory.name.removeprefix(f"{self.package}-").partition("-")[0]
 
     def _is_current(self, path):
-        """Tell whether this is the version that the installing script names; several may lie side by side."""
+        """Return whether this is the version that the installing script names; several may lie side by side."""
         script = (HERE.parent.parent / ".ci" / "clients").read_text()
         pinned = re.search(rf"^{self.package}=(\S+)$", script, re.MULTILINE)
         return pinned is None or path.name == f"{self.package}-{pinned[1]}"

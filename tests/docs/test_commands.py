@@ -114,7 +114,7 @@ class Project:
 
 
 def wants_no_stack(block: Block) -> bool:
-    """Tell whether a block brings a stack up itself, or asks for one that is not like the one that is up."""
+    """Return whether a block brings a stack up itself, or asks for one that is not like the one that is up."""
     # A slow scenario has a clock of its own.
     slow = "|".join(name for name, scenario in all_scenarios().items() if scenario.pace == "slow")
     wish = re.compile(rf"^invoke (up|down)|--(speed|endpoint|engine)\b|--name ({slow})\b")

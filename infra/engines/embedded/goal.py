@@ -91,7 +91,7 @@ def goal_from(request: Any, project: str, stack: str) -> Goal:
 
 
 def _is_void(urn: str) -> bool:
-    """Tell whether an alias can name nothing here: it has an older type token, which the provider has never known.
+    """Return whether an alias can name nothing here: it has an older type token, which the provider has never known.
 
     pulumi-aws's own classes give such aliases, ``aws.s3.Bucket`` one of what was ``BucketV2``.
     """

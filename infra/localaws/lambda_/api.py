@@ -55,7 +55,7 @@ class LambdaApi:
         )
 
     def takes(self, request: Request) -> bool:
-        """Tell whether a request is for one of these services."""
+        """Return whether a request is for one of these services."""
         if request.headers.get("x-amz-target", "").startswith(LOGS_TARGET):
             return True
         return (

@@ -40,7 +40,7 @@ class Filters:
         return bool(self._tests)
 
     def match(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether a record reaches the function: any of the filters suffices."""
+        """Return whether a record reaches the function: any of the filters suffices."""
         return not self._tests or any(test(record) for test in self._tests)
 
 
@@ -81,7 +81,7 @@ def _document(body: str) -> Any:
 
 
 def _any_object(test: Test, value: Any) -> bool:
-    """Tell whether an object passes, or any object of a list."""
+    """Return whether an object passes, or any object of a list."""
     if isinstance(value, list):
         return any(_any_object(test, part) for part in value)
     return isinstance(value, dict) and test(value)

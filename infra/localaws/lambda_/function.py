@@ -188,7 +188,7 @@ class Function:
         self._observe("environment-ended", invocations=environment.invocations)
 
     def _is_new_failure(self, failure: bytes) -> bool:
-        """Tell whether an init failed otherwise than the last one: each retry of a batch would say the same again."""
+        """Return whether an init failed otherwise than the last one: each retry of a batch would say the same again."""
         is_new = failure != self._init_failure
         self._init_failure = failure
         return is_new

@@ -15,7 +15,7 @@ Policy = Mapping[str, Any]
 
 
 def lambda_may_assume(trust: Policy) -> bool:
-    """Tell whether a role's trust policy names Lambda."""
+    """Return whether a role's trust policy names Lambda."""
     return any(
         statement.get("Effect") == "Allow"
         and "sts:AssumeRole" in _listed(statement.get("Action"))
@@ -25,7 +25,7 @@ def lambda_may_assume(trust: Policy) -> bool:
 
 
 def allows(policies: Iterable[Policy], action: str, resource: str) -> bool:
-    """Tell whether policies allow an action on a resource; a statement with a condition allows nothing here."""
+    """Return whether policies allow an action on a resource; a statement with a condition allows nothing here."""
     matching = [s for s in _statements(policies) if _matches(s, action, resource)]
     if any(statement.get("Effect") == "Deny" for statement in matching):
         return False

@@ -208,7 +208,7 @@ class RuntimeApi:
 
 
 def _may_be_a_page(request: Request) -> bool:
-    """Tell whether a browser may have sent a request: by its own headers, or under a name that points to loopback."""
+    """Return whether a browser may have sent a request: by its own headers, or under a name that points to loopback."""
     host = request.headers.get("host", "").partition(":")[0]
     return host not in _HOSTS or not _BROWSERS.isdisjoint(request.headers)
 

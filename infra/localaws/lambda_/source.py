@@ -48,7 +48,7 @@ def delete(model: SqsModel, name: str, action: Delete) -> dict[str, bool]:
 
 
 def is_there(model: SqsModel, name: str) -> bool:
-    """Tell whether a queue exists."""
+    """Return whether a queue exists."""
     try:
         model.queue(name)
     except SqsError:

@@ -52,7 +52,7 @@ class RedriveAllowPolicy:
     source_arns: tuple[str, ...] = ()
 
     def allows(self, source_arn: str) -> bool:
-        """Tell whether the queue with this ARN may."""
+        """Return whether the queue with this ARN may."""
         return self.permission == "allowAll" or (self.permission == "byQueue" and source_arn in self.source_arns)
 
     def to_json(self) -> str:

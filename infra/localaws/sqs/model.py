@@ -426,7 +426,7 @@ class SqsModel:
 
 
 def _check_name(name: str, fifo_text: str | None) -> bool:
-    """Tell whether a new queue is FIFO; raise the error that its name or type deserves."""
+    """Return whether a new queue is FIFO; raise the error that its name or type deserves."""
     if fifo_text is not None and fifo_text.lower() not in {"true", "false"}:
         raise InvalidAttributeValue("Invalid value for the parameter FifoQueue.")
     stem = name.removesuffix(FIFO_SUFFIX)

@@ -231,7 +231,7 @@ class Queue(ABC):
                 observer("expired", self.name, {"message_id": message_id})
 
     def purge_in_progress(self, now: float) -> bool:
-        """Tell whether a purge began less than 60 seconds ago."""
+        """Return whether a purge began less than 60 seconds ago."""
         return self.purged_at is not None and now < self.purged_at + self.surroundings.settling.purge_interval
 
     # Time
@@ -270,7 +270,7 @@ class Queue(ABC):
         self._quiet_until = 0.0
 
     def has_available(self) -> bool:
-        """Tell whether a receive would find something to deliver now."""
+        """Return whether a receive would find something to deliver now."""
         return self.in_flight < MAX_IN_FLIGHT and self._has_next()
 
     def next_visible_at(self, now: float) -> float | None:

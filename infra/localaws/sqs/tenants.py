@@ -123,7 +123,7 @@ class Tenants:
                 self._tidy(group, tenant)
 
     def is_noisy(self, group: str | None, now: float) -> bool:
-        """Tell whether a tenant has too large a share of the queue."""
+        """Return whether a tenant has too large a share of the queue."""
         tenant = None if group is None else self._tenants.get(group)
         if group is None or tenant is None:
             return False

@@ -56,7 +56,7 @@ class BacklogParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = BacklogParameters.of(lab)
     afterwards = parameters.count // AFTERWARDS
     backlog = parameters.count - afterwards

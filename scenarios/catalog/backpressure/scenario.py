@@ -46,7 +46,7 @@ class BackpressureParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = BackpressureParameters.of(lab)
     worker = Crew(lab, parameters)
     worker.begin()

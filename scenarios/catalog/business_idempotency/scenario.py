@@ -27,7 +27,7 @@ PAYMENT = 0.5
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     takes_a_moment = Fault("delay", "PerformSideEffect", seconds=PAYMENT)
     consumers = [
         lab.start_consumer(

@@ -26,7 +26,7 @@ GAP = 0.2
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     takes_a_moment = Fault("delay", "PerformSideEffect", nth=0, seconds=GAP)
     consumers = [lab.start_consumer(faults=[takes_a_moment], max_messages=lab.parameters.batch_size) for _ in range(2)]
     lab.wait_for(has_started(*consumers), deadline=20, what="both consumers to be ready")

@@ -35,7 +35,7 @@ DOOMED = (
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     lab.produce()
 
     # One message at a time, so that it is known with which one a consumer dies. The limit matters to the naive twin

@@ -31,7 +31,7 @@ REFUSED = '"entity": "e1"'
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     batch_size = lab.parameters.batch_size
     lab.produce(entities=2)
     cannot_write_it_down = Fault("error", "Complete", nth=0, code="ValidationException")

@@ -24,7 +24,7 @@ LEASE = 6.0
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     timeout = lab.queue.visibility_timeout
     slow, quick = (
         lab.start_consumer(

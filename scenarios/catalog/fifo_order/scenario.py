@@ -21,7 +21,7 @@ GROUPS = 3
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     sent = lab.produce(groups=GROUPS)
     second_of_the_first_group = sent[GROUPS]
     unavailable = Fault("error", "PerformSideEffect", where={"key": second_of_the_first_group.key})

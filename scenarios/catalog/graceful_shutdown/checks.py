@@ -56,7 +56,7 @@ class _Request(NamedTuple):
 
 
 def _requests(history: History) -> Mapping[str, _Request]:
-    """Return the requests by process: the story's own, and the random_faults', which come at once."""
+    """Return the requests by process: the scenario's own, and the random faults', which come at once."""
     found = [
         *(
             (record["asked"], _Request(record, record["time"] + record["heard_within"]))
@@ -100,7 +100,7 @@ def abandoned(history: History) -> list[Violation]:
 
 
 def _is_deleted(history: History, delivery: Delivery) -> bool:
-    """Tell whether a delivery's own process has asked for the message's delete since."""
+    """Return whether a delivery's own process has asked for the message's delete since."""
     return any(
         item.process == delivery.process and item.call.started > delivery.time
         for item in history.deletions_of.get(delivery.message_id, ())
@@ -122,7 +122,7 @@ def _why_in_hand(
 
 
 def _came_to_nothing(history: History, delivery: Delivery, handled: Record | None) -> bool:
-    """Tell whether something that a process asked for a delivery's sake failed, or was refused it."""
+    """Return whether something that a process asked for a delivery's sake failed, or was refused it."""
     keys = {history.messages[delivery.message_id].key} if delivery.message_id in history.messages else set()
     if handled is not None:
         keys.add(handled["key"])
@@ -158,7 +158,7 @@ def begun_after_sigterm(history: History) -> list[Violation]:
 
 
 def _was_begun(history: History, call: Call, begins: Iterable[Call], by: float) -> bool:
-    """Tell whether a call repeats what its process had begun by then, of what its last receive brought."""
+    """Return whether a call repeats what its process had begun by then, of what its last receive brought."""
     receives = [item.ended for item in history.receives_of.get(call.process, ())]
     since = max((time for time in receives if time <= call.started), default=0.0)
     return any(since <= item.started <= by and item.arguments["key"] == call.arguments["key"] for item in begins)

@@ -49,7 +49,7 @@ class ShutdownParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = ShutdownParameters.of(lab)
     lab.produce()
     slow = Fault("delay", "PerformSideEffect", nth=0, seconds=parameters.work)

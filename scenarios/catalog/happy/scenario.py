@@ -25,7 +25,7 @@ FIRST_WORK = 0.5
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     takes_a_moment = Fault("delay", "PerformSideEffect", seconds=FIRST_WORK)
     consumers = [lab.start_consumer(faults=[takes_a_moment], max_messages=lab.parameters.batch_size) for _ in range(2)]
     lab.wait_for(has_started(*consumers), deadline=20, what="both consumers to be ready")

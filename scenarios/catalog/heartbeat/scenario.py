@@ -48,7 +48,7 @@ class HeartbeatParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = HeartbeatParameters.of(lab)
     timeout = lab.queue.visibility_timeout
     beat = timeout / BEATS

@@ -37,7 +37,7 @@ class IdempotencyKeyParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = IdempotencyKeyParameters.of(lab)
     lab.produce()
 

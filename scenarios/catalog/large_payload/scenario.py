@@ -64,7 +64,7 @@ class PayloadParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = PayloadParameters.of(lab)
     unsent = Fault("crash", "Send", "before")
     dying = lab.start_producer("dying", faults=[unsent], count=UNSENT, payload_bytes=parameters.payload)

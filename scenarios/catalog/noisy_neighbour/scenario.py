@@ -40,7 +40,7 @@ class NeighbourParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = NeighbourParameters.of(lab)
     lab.produce(fields={TENANT: NOISY}, group_by=TENANT)
     consumers = [

@@ -40,7 +40,7 @@ class UpdateParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = UpdateParameters.of(lab)
     # Each write takes a moment, so that two consumers write one entity at once.
     takes_a_moment = Fault("delay", "WriteState", nth=0, seconds=MOMENT)

@@ -36,7 +36,7 @@ DOOMED = (
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     consumer = lab.start_consumer(max_messages=lab.parameters.batch_size)
     dies = Fault("crash", "CommitChange", "after", nth=lab.parameters.count)
     shop = lab.start_producer("shop", faults=[dies])

@@ -28,7 +28,7 @@ from services.faults import Fault
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     lab.produce(poison_every=POISON_EVERY)
 
     overloaded = Fault("error", "Delete", code="ServiceUnavailable")

@@ -21,7 +21,7 @@ MARKER = '"poison": true'
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     consumer = lab.start_consumer(reject_payload_marker=MARKER, max_messages=lab.parameters.batch_size)
     lab.produce(poison_every=POISON_EVERY)
 

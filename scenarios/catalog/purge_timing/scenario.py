@@ -48,7 +48,7 @@ class PurgeParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = PurgeParameters.of(lab)
     lab.produce(count=LEFTOVERS, fields={PURPOSE: LEFTOVER})
     probe = lab.start_producer(

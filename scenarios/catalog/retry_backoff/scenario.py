@@ -39,7 +39,7 @@ class BackoffParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = BackoffParameters.of(lab)
     lab.produce()
     refused = Fault("error", "PerformSideEffect", nth=0, code="ServiceUnavailable")

@@ -53,7 +53,7 @@ class SagaParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = SagaParameters.of(lab)
     orders = [order.key for order in lab.produce()[: parameters.refused]]
     by_the_carrier, by_the_provider, *others = orders

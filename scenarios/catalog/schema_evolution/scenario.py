@@ -37,7 +37,7 @@ VERSION_4 = {"schema": 4, "lines": [{"cents": 700}, {"cents": 550}]}
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     deadline = 30 + (0.1 + MOMENT) * lab.parameters.count
     # To those who are here now, a message from the future is poison.
     for future in (VERSION_3, VERSION_4):
@@ -62,7 +62,7 @@ def run(lab: Lab) -> None:
 
 
 def _all_are_answered(history: History) -> bool:
-    """Tell whether each good message is out of the queue, or was rejected by whoever received it last."""
+    """Return whether each good message is out of the queue, or was rejected by whoever received it last."""
     answers = {record["message_id"]: record["outcome"] for record in history.events("handled")}
     return all(message.poison or answers.get(message.message_id) == "rejected" for message in history.unsettled)
 

@@ -39,7 +39,7 @@ class SideEffectsParameters(Parameters):
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     parameters = SideEffectsParameters.of(lab)
     lab.produce()
 

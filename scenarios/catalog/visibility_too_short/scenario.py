@@ -7,7 +7,7 @@ twice.
 
 What to set: several times the time that one batch takes, or a heartbeat where that time is not known. Longer costs a
 crashed consumer's messages the wait; shorter costs duplicates. The queue here has six times the longest work, which is
-AWS's advice for a queue that Lambda reads; the story shows that it is enough, and not that less would be too little.
+AWS's advice for a queue that Lambda reads; the scenario shows that it is enough, and not that less would be too little.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 
 The naive twin takes every message for one second, as from a queue whose timeout somebody guessed.
@@ -29,7 +29,7 @@ WORK, SHORTER_WORK = 2.5, 1.2
 
 
 def run(lab: Lab) -> None:
-    """Tell the story."""
+    """Stage the scenario."""
     first, second = (
         lab.start_consumer(name, faults=[Fault("delay", "PerformSideEffect", seconds=work)], max_messages=1)
         for name, work in (("first", WORK), ("second", SHORTER_WORK))

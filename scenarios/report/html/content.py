@@ -104,7 +104,7 @@ def _headline(verdict: Verdict, history: History) -> dict[str, Any]:
 
 
 def _paragraph(text: str) -> dict[str, Any]:
-    """Return a part of a story; what is indented is a picture."""
+    """Return a part of a scenario; what is indented is a picture."""
     return {"picture": text.startswith("  "), "text": dedent(text).strip("\n")}
 
 

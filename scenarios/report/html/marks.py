@@ -72,7 +72,7 @@ SIGNS: Mapping[str, Kind] = {
 def lanes_of(history: History) -> list[str]:
     """Return who did operations in the order of their first ones, then the dead-letter queue if anything came there."""
     lanes = list(dict.fromkeys(record["process"] for record in history.records if record["type"] == "invoke"))
-    # Who collects the dead letters in the end is no part of the story: the lab's own lanes come last.
+    # Who collects the dead letters in the end is no part of the scenario: the lab's own lanes come last.
     lanes.sort(key=_of_the_lab)
     return [*lanes, *([DEAD_LETTERS] if history.dead_letters else [])]
 

@@ -111,7 +111,7 @@ def error(result):
 
 
 def is_alive(pid):
-    """Tell whether a process is there and has not ended."""
+    """Return whether a process is there and has not ended."""
     try:
         with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
             return file.read().rpartition(")")[2].split()[0] not in {"Z", "X"}

@@ -24,7 +24,7 @@ def stack(endpoint_url):
 
 @pytest.fixture
 def prepared(tmp_path, monkeypatch):
-    """Prepare a program with a story's settings; nothing is started."""
+    """Prepare a program with a scenario's settings; nothing is started."""
     monkeypatch.setenv("PYTHONPATH", "/mine")
     programs = Programs(["node", "my.js"], stack("http://127.0.0.1:9"), RESOURCES, tmp_path)
     inherited = {"PATH": "/bin", "AWS_PROFILE": "prod", "AWS_SESSION_TOKEN": "x", "CRASH_RATE": "1"}

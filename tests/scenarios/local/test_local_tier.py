@@ -124,7 +124,7 @@ def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_convic
 
         stranger = threading.Thread(target=take_one)
         stranger.start()
-        # The story sends all of its messages before anybody consumes.
+        # The scenario sends all of its messages before anybody consumes.
         with pytest.raises(UnsuitableError, match=r"none of this run's processes .* \(1, message #\d+ among them\)"):
             run_scenario(RunRequest("crash", stack="dev", seed=4))
         over.set()

@@ -44,7 +44,7 @@ BEYOND = {
 
 
 class Scheduled:
-    """A lab of any tier whose consumers meet more faults than their story asks for."""
+    """A lab of any tier whose consumers meet more faults than their scenario asks for."""
 
     def __init__(self, lab, schedule):
         self._lab = lab

@@ -1,4 +1,4 @@
-"""Backpressure in simulated time: what random_faults may cost it, and an autoscaler that is not up to it."""
+"""Backpressure in simulated time: what random faults may cost it, and an autoscaler that is not up to it."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ def test_disturbances_hold_a_story_up_no_longer_than_it_has_patience(simulated):
     for seed in range(12):
         history = simulated("backpressure", seed, with_faults=True).history
         faults = [strike.record["fault"] for strike in history.faults]
-        # The story's own delays name their operation; a wrong clock holds nobody up.
+        # The scenario's own delays name their operation; a wrong clock holds nobody up.
         struck = [fault for fault in faults if "operation" not in fault and fault["kind"] != "clock-skew"]
         held_up.append(sum(history.facts.visibility_timeout + fault.get("seconds", 0.0) for fault in struck))
     assert 0 < max(held_up) <= find_scenario("backpressure").delay_budget

@@ -1,4 +1,4 @@
-"""A redrive in simulated time, as a story of one's own asks for it."""
+"""A redrive in simulated time, as a scenario of one's own asks for it."""
 
 from dataclasses import replace
 

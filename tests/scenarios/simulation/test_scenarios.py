@@ -1,4 +1,4 @@
-"""Every story in simulated time: it shows what it is to show, and nothing goes wrong beyond what may."""
+"""Every scenario in simulated time: it shows what it is to show, and nothing goes wrong beyond what may."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, na
         assert not violated_by(simulation.verdict), (seed, simulation.story())
         if simulation.verdict.conditions.missed:
             missed.append((seed, simulation.story()))
-    # Many faults can take from a story what it waits for; that stays rare.
+    # Many faults can take from a scenario what it waits for; that stays rare.
     assert len(missed) <= 2, missed
 
 

@@ -1,4 +1,4 @@
-"""Graceful shutdown in simulated time: what the story's request to end costs, and consumers that answer it wrongly."""
+"""Graceful shutdown in simulated time: what a request to end costs, and consumers that answer it wrongly."""
 
 import pytest
 
