@@ -459,8 +459,8 @@ class SimulatedLab:
     def _delay_budget(self, deadline: float) -> float:
         """Return how long to wait, less the time that is lost by now.
 
-        A deadline is the scenario's own: the time that random faults take is added to it, also of those that came before
-        the wait began and are not over, such as consumers that are away for a while.
+        A deadline is the scenario's own. The time that random faults take is added to it, also that of faults which began
+        before the wait and are not over, such as consumers that are away for a while.
         """
         world = self.world
         return deadline - world.time_lost + max(0.0, world.held_up_until - world.scheduler.now)

@@ -33,10 +33,9 @@ FROM_ELSEWHERE = "installs from elsewhere"
 NOT_RUN = {
     "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/invoke scenario --name crash": SETTING_UP,
     "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/invoke test": SETTING_UP,
-    "invoke test": "is a part of what runs this test",
-    "invoke docs": "writes into the checkout; tests/docs/test_pages.py compares the tables",
     "invoke check": "runs this test",
     "invoke test --quick": "runs this test's neighbours",
+    "invoke test --thorough": "runs this test",
     "invoke bench": "takes a minute, and wants a quiet machine",
     "invoke mutants": "takes minutes; tests/scenarios/exploration kills them all",
     "invoke scenarios-fast": "takes half a minute; tests/scenarios runs the same set",
