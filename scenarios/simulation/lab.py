@@ -459,7 +459,7 @@ class SimulatedLab:
     def _delay_budget(self, deadline: float) -> float:
         """Return how long to wait, less the time that is lost by now.
 
-        A deadline is the scenario's own. The time that random faults take is added to it, also that of faults which began
+        A deadline is the scenario's own. The time that random faults take is added, also of faults that began
         before the wait and are not over, such as consumers that are away for a while.
         """
         world = self.world

@@ -17,6 +17,10 @@ class ShortVisibility(Consumer):
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
         """Shorten the visibility timeout, then handle."""
+        lease = self.options.claim_lease_seconds
+        if lease is not None and self._facts.visibility_timeout > TOO_SHORT:
+            shorter = lease * TOO_SHORT / self._facts.visibility_timeout
+            self.options = self.options.model_copy(update={"claim_lease_seconds": shorter})
         self._facts = replace(self._facts, visibility_timeout=TOO_SHORT)
         yield ChangeVisibility(tuple(messages), TOO_SHORT)
         yield from super().handle_batch(messages, received_at)
