@@ -30,6 +30,8 @@ CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 MAX_BATCH_WRITE: Final = 25
 
 _SHOWN: Final = 300
+_NOT_SERVED: Final = frozenset({"ExportTableToPointInTime", "ImportTable"})
+"""moto does these in threads of its own, between tables and buckets that are not this endpoint's."""
 _NOT_IMPLEMENTED: Final = "action has not been implemented"
 _SYNTAX: Final = "Cannot parse condition starting at:"
 """What moto's lexer says, before the rest of the expression."""
@@ -119,6 +121,8 @@ def _check_shape(action: str, asked: Any) -> None:
         raise RefusedError("The request's body is not a JSON object.", "SerializationException")
     if action not in _service().operation_names:
         raise RefusedError(f"DynamoDB has no action {action!r}.", "UnknownOperationException")
+    if action in _NOT_SERVED:
+        raise RefusedError(f"This endpoint does not serve the DynamoDB action {action}.", "UnknownOperationException")
     missing = [name for name in _input_of(action).required_members if asked.get(name) is None]
     if missing:
         parts = "; ".join(
@@ -155,7 +159,8 @@ def _as_refusal(action: str, asked: dict[str, Any], error: Exception) -> Respons
         return _error("SerializationException", report.generate_report().replace("\n", "; "))
     kind = type(error).__name__
     return _error(
-        "ValidationException", f"This endpoint cannot do this {action} ({kind}: {error}); its log says where."
+        "ValidationException",
+        f"This endpoint cannot do this {action} ({kind}: {str(error)[:_SHOWN]}); its log says where.",
     )
 
 

@@ -1,6 +1,7 @@
 """The log of the endpoint's own faults, which does not grow for ever."""
 
 import logging
+import traceback
 from typing import Final
 
 MAX_FAULTS: Final = 200
@@ -23,10 +24,14 @@ class FaultLog:
         """Log the exception that is being handled."""
         self.count += 1
         if self.count <= self._most:
-            self._log.exception(sentence, *(str(value)[:_SHOWN] for value in values))
+            told = "".join(traceback.format_exc())
+            shown = told if len(told) <= _TRACEBACK else f"{told[: _TRACEBACK // 2]}\n...\n{told[-_TRACEBACK // 2 :]}"
+            self._log.error(f"{sentence}\n%s", *(str(value)[:_SHOWN] for value in values), shown)
         if self.count == self._most:
             self._log.error("The endpoint logs no more than %d faults; the next ones are not logged.", self._most)
 
 
 FAULTS: Final = FaultLog()
 _SHOWN: Final = 300
+_TRACEBACK: Final = 8_000
+"""Characters; the message of an exception can be as long as the request."""

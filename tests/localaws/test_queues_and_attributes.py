@@ -220,3 +220,9 @@ def test_memory_does_not_grow_with_messages_that_have_gone(lab):
     assert len(queue._retention._in_order) < 100
     assert len(queue._timers._heap) < 100
     assert len(queue._line) < 100
+
+
+@pytest.mark.parametrize("permission", ["[]", "{}", "null", "1", '["allowAll"]'])
+def test_a_redrive_permission_that_is_no_text_is_refused(lab, permission):
+    with pytest.raises(InvalidParameterValue, match="redrive allow policy"):
+        lab.model.create_queue("q", {"RedriveAllowPolicy": f'{{"redrivePermission":{permission}}}'})

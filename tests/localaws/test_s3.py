@@ -97,5 +97,5 @@ def test_a_request_is_for_s3_where_its_signature_says_so(authorization, answer):
 def test_a_body_in_signed_chunks_is_refused_and_not_stored_as_it_stands():
     headers = {"authorization": SIGNED, "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}
     answer = S3("000000000000", "us-west-1").answer(Request("PUT", "/payloads/a", headers, b"5;x\r\n"))
-    assert answer.status == 501
-    assert b"NotImplemented" in answer.body
+    assert answer.status == 400
+    assert b"InvalidRequest" in answer.body

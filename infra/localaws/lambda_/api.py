@@ -25,6 +25,7 @@ from infra.localaws.lambda_.moto_services import LOGS_TARGET, Iam, Logs
 from infra.localaws.lambda_.runner import Queues
 from infra.localaws.lambda_.service import LambdaService
 from infra.localaws.lambda_.shapes import check_input
+from infra.localaws.signature import scope_of
 from infra.localaws.sqs.queue import Observer
 
 _INVOKE: Final = "Invoke"
@@ -59,9 +60,7 @@ class LambdaApi:
         if request.headers.get("x-amz-target", "").startswith(LOGS_TARGET):
             return True
         return (
-            _PATH.match(request.target) is not None
-            or request.target.startswith(CONTROL_PREFIX)
-            or _IAM_SCOPE.search(request.headers.get("authorization", "")) is not None
+            _PATH.match(request.target) is not None or request.target.startswith(CONTROL_PREFIX) or _is_for_iam(request)
         )
 
     def answer(self, request: Request) -> Response | Pending:
@@ -336,8 +335,14 @@ _ROUTES: Final = (
     _route(f"POST {_TAGS}", "TagResource", LambdaService.tag, "Tags", _NO_CONTENT),
     _route(f"DELETE {_TAGS}", "UntagResource", LambdaService.untag, "TagKeys", _NO_CONTENT),
 )
+
+
+def _is_for_iam(request: Request) -> bool:
+    scope = scope_of(request)
+    return scope is not None and scope.service == "iam"
+
+
 _PATH: Final = re.compile(r"/20\d\d-\d\d-\d\d/(functions|event-source-mappings|tags|account-settings)\b")
-_IAM_SCOPE: Final = re.compile(r"Credential=[^/]+/\d+/[^/]+/iam/aws4_request")
 _CONTROL_ROUTES: Final = (
     "There is no such route; there are GET /_localaws/functions/NAME, and POST .../NAME/crash and .../NAME/faults."
 )

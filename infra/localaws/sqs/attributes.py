@@ -228,7 +228,9 @@ def _redrive_allow_policy(name: str, text: str) -> RedriveAllowPolicy | None:
     malformed = InvalidParameterValue.of(name, text, "Amazon SQS can't create the redrive allow policy.")
     document = _json_object(text, malformed)
     permission = document.get("redrivePermission")
-    if permission not in {"allowAll", "denyAll", "byQueue"} or document.keys() - {
+    if not isinstance(permission, str) or permission not in {"allowAll", "denyAll", "byQueue"}:
+        raise malformed
+    if document.keys() - {
         "redrivePermission",
         "sourceQueueArns",
     }:
