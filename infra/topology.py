@@ -147,6 +147,12 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         why="as for crash; and a consumer that stood still may come back and claim what another has just received",
     ),
     ScenarioTopology(
+        "late-request",
+        visibility_timeout=1,
+        max_receive_count=10,
+        why="the message of the call that timed out comes again, well before the late request arrives",
+    ),
+    ScenarioTopology(
         "saga",
         visibility_timeout=1,
         max_receive_count=10,

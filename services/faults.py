@@ -7,6 +7,7 @@ A fault names a kind of operation and strikes at the n-th one that matches. ``FA
      {"kind": "error", "operation": "PerformSideEffect", "where": {"sequence": 3}, "code": "ThrottlingException"},
      {"kind": "crash", "operation": "Complete", "point": "during"},
      {"kind": "reply-lost", "operation": "CallApi"},
+     {"kind": "late-request", "operation": "PerformSideEffect", "seconds": 3},
      {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
 
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
@@ -26,7 +27,7 @@ from services.errors import ConfigurationError
 from services.operations import OPERATIONS, Operation, Receive
 from services.variables import MAX_SECONDS
 
-Kind = Literal["crash", "error", "delay", "reply-lost", "partial-failure"]
+Kind = Literal["crash", "error", "delay", "reply-lost", "late-request", "partial-failure"]
 Point = Literal["before", "during", "after"]
 #: Before an operation, when it is done and its caller has not heard of it, and after it.
 Stage = Literal["before", "reply", "after"]
@@ -44,6 +45,7 @@ class Fault:
     Attributes:
         kind: ``crash`` (SIGKILL), ``error`` (the operation is not done and fails), ``delay`` (it is done later),
             ``reply-lost`` (it is done, and its caller is told of a timeout),
+            ``late-request`` (its caller is told of a timeout at once, and it is done afterwards),
             ``partial-failure`` (some entries of a batch are not done, under an overall success).
         operation: the operation's class name.
         point: for a crash, whether the operation is not begun (``before``), done without a record of it (``during``),
@@ -51,7 +53,7 @@ class Fault:
             caller hears so later; any other point delays the operation itself.
         nth: counts the operations that match, from 1; 0 for every one.
         where: facts that a message of the operation must have.
-        seconds: how long a delay lasts.
+        seconds: how long a delay lasts; or how long after its timeout a late request takes effect.
         code: the error's code.
         entries: the indices of the entries that fail in part; those beyond the batch are ignored.
     """
@@ -165,6 +167,10 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
         (
             _number(item.get("seconds", 0)) and item.get("seconds", 0) <= MAX_SECONDS,
             f"has seconds that are no number from 0 to {MAX_SECONDS}",
+        ),
+        (
+            item.get("kind") != "late-request" or item.get("seconds", 0) > 0,
+            "needs seconds above 0: how long after its timeout the request takes effect",
         ),
         (isinstance(item.get("where", {}), dict), "has a where that is no object"),
         (isinstance(item.get("code", ""), str), "has a code that is no text"),

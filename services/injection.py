@@ -10,21 +10,24 @@ fault means stands here alone: when it strikes, what the history says of it, and
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from services.batches import PartialBatch
 from services.history import Recorder
 from services.operations import Operation, OperationFailed
 
-#: What a caller is told whose reply was lost.
+#: What a caller is told whose reply was lost, or whose request is still on its way.
 TIMEOUT = "ReadTimeoutError"
+#: The event that tells of a request which took effect after its caller was told of a timeout.
+ARRIVED_LATE = "arrived-late"
 
 
 class InjectedFault(Protocol):
     """A fault that strikes now.
 
     ``crash``, ``delay`` and kinds that only a simulation has are carried out by whatever steps the generator. The rest
-    is carried out here: ``error``, ``reply-lost``, ``partial-failure``.
+    is carried out here: ``error``, ``reply-lost``, ``late-request``, ``partial-failure``.
     """
 
     @property
@@ -38,6 +41,10 @@ class InjectedFault(Protocol):
     @property
     def entries(self) -> tuple[int, ...]:
         """The entries of a batch that it keeps from being done."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes, or how late a request is."""
 
     def as_json(self) -> Mapping[str, Any]:
         """Return what the history says of it."""
@@ -56,8 +63,23 @@ class FaultSource(Protocol):
         """Return the faults that strike when an operation was done and recorded."""
 
 
-#: What comes next: an operation to perform, or a fault to carry out.
-Step: TypeAlias = Operation | InjectedFault
+@dataclass(frozen=True, slots=True)
+class LateRequest:
+    """A request that is still on its way when its caller gives up.
+
+    Attributes:
+        operation: it takes effect all the same, and nobody hears of that.
+        seconds: from now until then.
+        invocation: the index of its invoke record.
+    """
+
+    operation: Operation
+    seconds: float
+    invocation: int
+
+
+#: What comes next: an operation to perform, a request to perform later, or a fault to carry out.
+Step: TypeAlias = Operation | LateRequest | InjectedFault
 
 
 def perform_with_faults(operation: Operation, recorder: Recorder, faults: FaultSource) -> Generator[Step, Any, Any]:
@@ -98,3 +120,15 @@ def _strike(
             raise OperationFailed(fault.code, "an injected fault", transient=True)
         case "reply-lost":
             raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
+        case "late-request":
+            yield LateRequest(operation, fault.seconds, invocation)
+            raise OperationFailed(TIMEOUT, "no reply came in time", transient=True)
+
+
+def record_arrival(recorder: Recorder, late: LateRequest, error: OperationFailed | None) -> None:
+    """Say in the history that a late request has arrived, and whether it was done."""
+    facts = late.operation.arguments()
+    about = {name: facts[name] for name in ("key", "message_id", "messages") if name in facts}
+    details = {"operation": type(late.operation).__name__, "invocation": late.invocation, "late_by": late.seconds}
+    refused = {} if error is None else {"error": error.code}
+    recorder.event(ARRIVED_LATE, **details, **about, **refused)

@@ -323,7 +323,7 @@ def _deletes_disagree(history: History) -> Iterable[Violation]:
 
 
 def _explains(unclear: Iterable[Call], record: Record) -> bool:
-    return any(call.started <= record["time"] <= call.ended for call in unclear)
+    return any(call.started <= record["time"] <= call.over for call in unclear)
 
 
 def _disagreement(

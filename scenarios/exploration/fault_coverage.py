@@ -15,6 +15,7 @@ FAULT_KINDS: Final = (
     "crash in an operation, done and unanswered",
     "crash after an operation",
     "reply lost",
+    "late request",
     "throttled by the queue",
     "error of the queue",
     "error of the store",
@@ -42,6 +43,7 @@ _CRASHES = {
 }
 _PLAIN = {
     "reply-lost": "reply lost",
+    "late-request": "late request",
     "delay": "slow operation",
     "clock-skew": "clock skew",
     "sigterm": "SIGTERM",

@@ -20,6 +20,7 @@ from scenarios.parameters import COMMON, Parameters
 from scenarios.runs.plan import chosen_parameters, consumer_of, producer_of
 from scenarios.simulation.lab import consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
+from services.consumer.assumptions import Assumption
 
 #: Seeds of histories are below this.
 SEEDS = 2**48
@@ -34,6 +35,7 @@ class Target:
         consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
         mutant: the name of a mutant in the place of ours; empty for none.
         settings: parameters of the scenario's own that differ from its defaults.
+        dropped: the consumer's assumptions that the faults need not keep to.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Target:
     mutant: str = ""
     with_faults: bool = True
     settings: tuple[tuple[str, float], ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def plan(self, seed: int, command: str = "") -> SimulationPlan:
         """Return the plan of one history."""
@@ -60,6 +63,7 @@ class Target:
             business_field=business_field,
             naive=self.naive,
             with_faults=self.with_faults,
+            dropped=frozenset(map(Assumption, self.dropped)),
             command=command,
             consumer_name=self.mutant or self.consumer,
         )

@@ -66,6 +66,12 @@ class Call:
         return float("inf") if self.outcome is None else float(self.outcome["time"])
 
     @property
+    def over(self) -> float:
+        """The time from which on it surely has no effect any more: a late request has one after its outcome."""
+        late = any(item["fault"]["kind"] == "late-request" for item in self.faults)
+        return float("inf") if late else self.ended
+
+    @property
     def status(self) -> Status:
         """``ok``: it was done. ``fail``: it was not. ``unknown``: nobody knows.
 

@@ -135,6 +135,7 @@ class RecordingProxy:
         try:
             result = driver.perform(reading.operation)
         except OperationFailed as error:
+            step.answered = True
             if error.code == TIMEOUT:
                 # The lost reply: the connection is closed without an answer.
                 raise GoneError from None
@@ -165,8 +166,8 @@ class RecordingProxy:
         action = "GetItem" if asks else "UpdateItem"
         return self._perform(request.of_dynamodb(action), Reading(operation, body, answer))
 
-    def forward(self, request: Request, body: bytes) -> Response:
-        """Have the endpoint answer, as long as the program waits for it.
+    def forward(self, request: Request, body: bytes, *, late: bool = False) -> Response:
+        """Have the endpoint answer, as long as the program waits for it; or all the same, where it is late.
 
         Raises:
             GoneError: it waits no more.
@@ -177,7 +178,8 @@ class RecordingProxy:
         try:
             headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
             connection.request(request.method, upstream.path.rstrip("/") + request.path, body, headers)
-            request.wait_for(connection.sock)
+            if not late:
+                request.wait_for(connection.sock)
             told = connection.getresponse()
             kept = {name: value for name, value in told.getheaders() if name.lower() not in _HOP_BY_HOP}
             return Response(told.status, kept, told.read())
@@ -196,6 +198,7 @@ class _Step:
     reading: Reading
     response: Response | None = None
     is_cut: bool = False
+    answered: bool = False
 
     def perform(self, operation: Operation) -> Any:
         """Send the request on, or what is left of it; see :class:`services.drivers.base.Driver`."""
@@ -204,6 +207,11 @@ class _Step:
             self.is_cut = True
             kept = {message.receipt_handle for message in operation.messages}
             reading = reading.cut([entry for entry in reading.entries if entry["ReceiptHandle"] in kept])
+        if self.answered:
+            late = self.tap.forward(self.request, reading.body, late=True)
+            if late.status >= http.client.BAD_REQUEST:
+                raise _as_failure(late)
+            return None
         told = self.response = self.tap.forward(self.request, reading.body)
         # Whoever has gone has not seen the answer: as after a crash, the operation's outcome is nobody's knowledge.
         self.request.check()
@@ -232,6 +240,12 @@ class _ProgramFaults:
     def delay(self, seconds: float) -> None:
         """Let time pass, unless the program goes meanwhile."""
         self.request.pause(seconds)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Act in a thread, whatever becomes of the program."""
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        timer.start()
 
 
 class _Shared:

@@ -17,6 +17,7 @@ from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
 from scenarios.history.events import ASKED_TO_END, SCALED
 from scenarios.verdict import Verdict
 from services.history import CLOCK
+from services.injection import ARRIVED_LATE
 from services.operations import OPERATIONS, Delete, Receive
 
 #: Events that say nothing which an operation or an exit does not say as well.
@@ -115,6 +116,11 @@ def _event(record: Record, time: float, process: str) -> Iterable[Line]:
         yield time, record["exited"], "is dead" if code < 0 else f"ends with exit code {code}", frozenset()
     elif event == ASKED_TO_END:
         yield time, record["asked"], "*** SIGTERM ***", frozenset()
+    elif event == ARRIVED_LATE:
+        named = (record[name] for name in ("key", "message_id") if name in record)
+        about = frozenset({*record.get("messages", ()), *named})
+        done = f"fails: {record['error']}" if "error" in record else "is done"
+        yield time, process, f"*** its {record['operation']} that timed out arrives, and {done} ***", about
     elif event == SCALED:
         yield time, process, f"is to have {record['consumers']} consumers: {record['why']}", frozenset()
     elif event not in _SILENT:
@@ -146,6 +152,7 @@ _FAULTS: Mapping[str, str] = {
     "error": "{operation} fails: {code}",
     "delay": "{operation} takes {seconds} longer",
     "reply-lost": "{operation} is done, and the reply is lost",
+    "late-request": "{operation} times out, and takes effect {seconds} later",
     "partial-failure": "{operation} fails in part: entries {entries}",
     "clock-skew": "its clock is wrong by {signed}",
     "sigterm": "SIGTERM",

@@ -28,9 +28,11 @@ from scenarios.simulation.process import SimulatedProcess, Steps
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
 from scenarios.simulation.world import EPOCH, World
 from services.batches import BATCHES
+from services.consumer.assumptions import Assumption
 from services.consumer.consumer import LEASE_PART, MAX_SKEW_PART
 from services.injection import TIMEOUT, InjectedFault
 from services.operations import (
+    CallApi,
     ChangeVisibility,
     CheckTables,
     Claim,
@@ -38,21 +40,29 @@ from services.operations import (
     DescribeQueue,
     Message,
     Operation,
+    PerformSideEffect,
     Purge,
     Receive,
     RenewClaim,
     Send,
+    WriteState,
 )
 
+#: By how many visibility timeouts a clock may be wrong where no consumer relies on it.
+WRONG_CLOCK = 3.0
 #: Seconds that a lease must have left when a process goes on after a delay: for the requests on the way.
 SLACK = 0.08
 #: A delay lasts this part of the visibility timeout, for each step of its size.
 DELAY_STEP = 0.1
 #: A pause, likewise; the larger ones outlast every lease that follows the visibility timeout.
 PAUSE_STEP = 0.25
+#: A late request takes effect this part of the visibility timeout after its timeout, for each step of its size.
+LATE_STEP = 0.25
 #: After an outage consumers come back in this part of the visibility timeout, for each step of its size.
 OUTAGE_STEP = 0.25
 
+#: What reaches an external system, where nothing of ours can take it back.
+_EFFECTS = (PerformSideEffect, CallApi, WriteState)
 _SQS = (Send, Purge, Receive, Delete, ChangeVisibility)
 #: What a process does before its first message. It gives up if that fails, and a scenario may wait for its being ready.
 _BEGINNING = (DescribeQueue, CheckTables)
@@ -170,7 +180,7 @@ class FaultInjector:
                 yield None
             case Kind.THROTTLE | Kind.SERVER_ERROR:
                 yield now + SLACK / 2
-            case Kind.REPLY_LOST:
+            case Kind.REPLY_LOST | Kind.LATE_REQUEST:
                 yield now + SLACK
             case Kind.DELAY:
                 yield now + details["seconds"]
@@ -197,10 +207,10 @@ class FaultInjector:
                 details["seconds"] = round(strike.skew, 3)
             case Kind.RETENTION_END:
                 details["message_id"] = strike.messages[0].message_id
-            case Kind.OUTAGE:
-                details = {"point": "before", "seconds": strike.step(OUTAGE_STEP)}
+            case Kind.OUTAGE | Kind.LATE_REQUEST:
+                details = {"point": "before", "seconds": strike.step(_STEPS[strike.kind])}
             case Kind.CRASH_BEFORE | Kind.CRASH_DURING:
-                details["point"] = "before" if strike.kind is Kind.CRASH_BEFORE else "during"
+                details["point"] = _CRASHES[strike.kind]
             case Kind.THROTTLE | Kind.SERVER_ERROR:
                 details["code"] = _code(strike)
             case Kind.REPLY_LOST:
@@ -231,13 +241,19 @@ class FaultInjector:
     # --- the budget --------------------------------------------------------------------------------------------------
 
     def _fits(self, strike: Strike) -> bool:
-        operation, process = strike.operation, strike.process
-        beginning = isinstance(operation, _BEGINNING)
         match strike.kind:
             case Kind.CLOCK_SKEW:
                 return True
             case Kind.RETENTION_END:
-                return isinstance(operation, Delete)
+                return isinstance(strike.operation, Delete)
+            case Kind.LATE_REQUEST:
+                return not isinstance(strike.operation, _BEGINNING) and self._may_come_late(strike)
+        return self._fits_the_budget(strike)
+
+    def _fits_the_budget(self, strike: Strike) -> bool:
+        operation, process = strike.operation, strike.process
+        beginning = isinstance(operation, _BEGINNING)
+        match strike.kind:
             case Kind.PARTIAL_FAILURE:
                 fits = isinstance(operation, BATCHES)
             case Kind.THROTTLE | Kind.SERVER_ERROR | Kind.REPLY_LOST:
@@ -265,6 +281,17 @@ class FaultInjector:
             case _:
                 fits = not beginning
         return fits and self._spares_nobody_in_need(strike)
+
+    def _may_come_late(self, strike: Strike) -> bool:
+        """Tell whether a request may take effect after its caller was told of a timeout."""
+        operation = strike.operation
+        if isinstance(operation, Receive | Send) or self._needs_its_beat(strike.process, operation):
+            return False
+        if isinstance(operation, _EFFECTS):
+            return Assumption.NO_LATE_REQUESTS not in strike.world.assumes and self._spares_nobody_in_need(strike)
+        # A claim that arrives late is nobody's, and its message is found claimed until it ends.
+        costs = 1 + ceil(strike.step(LATE_STEP) / strike.world.info.visibility_timeout)
+        return _affordable(strike.process, self._around.scripted_costs(), costs * _deliveries(strike.world))
 
     def _delayed_so_far(self, strike: Strike) -> float:
         received, seconds = self._delayed
@@ -355,7 +382,8 @@ class Strike(NamedTuple):
     def skew(self) -> float:
         """Return the clock's error in seconds: ahead where the size is even, behind where it is odd."""
         part = (self.size // 2 + 1) / SIZES
-        return (1 - 2 * (self.size % 2)) * part * MAX_SKEW_PART * self.world.info.visibility_timeout
+        largest = MAX_SKEW_PART if Assumption.CLOSE_CLOCKS in self.world.assumes else WRONG_CLOCK
+        return (1 - 2 * (self.size % 2)) * part * largest * self.world.info.visibility_timeout
 
     @property
     def second_copies_are_harmless(self) -> bool:
@@ -368,6 +396,8 @@ class Strike(NamedTuple):
         if self.kind is Kind.CLOCK_SKEW:
             return 0.0
         stands_still = self.step(_STEPS[self.kind]) if self.kind in _STEPS else 0.0
+        if self.kind is Kind.LATE_REQUEST and isinstance(self.operation, Claim):
+            stands_still += self.operation.lease_seconds  # it is nobody's, and holds all the same
         # What it struck may have to wait for its next delivery, and no scenario reckons with that.
         return stands_still + self.world.info.visibility_timeout
 
@@ -376,7 +406,13 @@ class Strike(NamedTuple):
         return round((1 + self.size) * part * self.world.info.visibility_timeout, 3)
 
 
-_STEPS = {Kind.DELAY: DELAY_STEP, Kind.PAUSE: PAUSE_STEP, Kind.OUTAGE: OUTAGE_STEP}
+_STEPS = {
+    Kind.DELAY: DELAY_STEP,
+    Kind.PAUSE: PAUSE_STEP,
+    Kind.OUTAGE: OUTAGE_STEP,
+    Kind.LATE_REQUEST: LATE_STEP,
+}
+_CRASHES = {Kind.CRASH_BEFORE: "before", Kind.CRASH_DURING: "during"}
 _AFTER = frozenset({Kind.REPLY_LOST, Kind.CRASH_DURING, Kind.CRASH_AFTER})
 #: What the history calls those that it does not know by their own names.
 _RECORDED_AS = {
@@ -409,6 +445,12 @@ class StrikingFault:
     def entries(self) -> tuple[int, ...]:
         """The entries of a batch that fail."""
         return tuple(self.details.get("entries", ()))
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes, or how late a request is."""
+        seconds: float = self.details.get("seconds", 0.0)
+        return seconds
 
     def as_json(self) -> Mapping[str, Any]:
         """Return what the history says of it."""
@@ -452,7 +494,7 @@ def _affordable(process: SimulatedProcess, scripted_costs: int, still_to_come: i
     So must its copies: a claim that is left behind keeps them waiting as well.
     """
     world = process.world
-    return all(
+    return Assumption.SPARE_RECEIVES not in world.assumes or all(
         _has_receives_left(world, message, scripted_costs, still_to_come)
         for delivery in process.in_hand
         for message in world.copies_of(world.held[delivery.message_id])

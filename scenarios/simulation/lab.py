@@ -41,6 +41,7 @@ from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World
 from services.batches import MAX_ENTRIES
 from services.classes import load_class
+from services.consumer.assumptions import ALL, Assumption
 from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
 from services.errors import ConfigurationError
@@ -98,6 +99,7 @@ class Staging:
         purge_seconds: within how many seconds a purge is complete.
         delay_budget: for how many seconds random faults may hold the scenario up in all.
         gives_back: the scenario asks a consumer to end that holds messages, and they go back.
+        assumes: what random faults keep to.
     """
 
     scenario: str
@@ -115,6 +117,7 @@ class Staging:
     purge_seconds: float = 0.0
     delay_budget: float = inf
     gives_back: bool = False
+    assumes: frozenset[Assumption] = ALL
 
 
 class SimulatedLab:
@@ -136,7 +139,9 @@ class SimulatedLab:
         setting = Setting(staging.queue, staging.names, rates, staging.tables, staging.purge_seconds)
         self.world = World(setting, choices, staging.seed)
         self.world.business_field = staging.business_field
-        self.world.delay_budget = staging.delay_budget
+        self.world.assumes = staging.assumes
+        if Assumption.BOUNDED_DELAY in staging.assumes:
+            self.world.delay_budget = staging.delay_budget
         self._scheduler = self.world.scheduler
         self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
         self._processes: dict[str, SimulatedProcess] = {}
@@ -207,6 +212,7 @@ class SimulatedLab:
         except DeadlineMissed:
             for process in self._running():
                 process.kill()
+        self._scheduler.run_until(_never, self.world.late_until)
         self.collect_dead_letters()
         self._recorder.event("ledger", executions=dict(self.world.tables.executions))
         if self.world.tables.states:
@@ -420,7 +426,6 @@ class SimulatedLab:
             raise
         except BaseException as error:  # a class of the user's own may do anything
             raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
-        process.late_is_harmless = consumer.late_is_harmless
         beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
         program = Program(consumer.poll(), beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
         self._incarnations[known_as] = process

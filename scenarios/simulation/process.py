@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World
+from services.consumer.assumptions import Assumption
 from services.errors import ServiceError
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
-from services.injection import InjectedFault, perform_with_faults
+from services.injection import InjectedFault, LateRequest, perform_with_faults, record_arrival
 from services.operations import (
     CallApi,
     Claim,
@@ -84,7 +85,6 @@ class SimulatedProcess:
         exit_code: how it ended; None while it runs.
         exit_message: why it ended, where it ended badly.
         killed_by_a_fault: a random fault ended it, or asked it to end; somebody should start it again.
-        late_is_harmless: what it causes after its lease is over does no harm, so it may stand still for any time.
         known_as: the name under which a scenario knows a producer that is started again; empty for any other process.
         successor: the name of the process that takes its place.
         start_again: has it started again, after ``restart_after`` seconds at the earliest.
@@ -104,7 +104,6 @@ class SimulatedProcess:
         self.killed_by_a_fault = False
         self.restart_after = 0.0
         self.known_as = self.successor = ""
-        self.late_is_harmless = False
         self.start_again: Callable[[], None] = _do_nothing
         self.story_faults = list(faults)
         self.paused_until = 0.0
@@ -223,6 +222,9 @@ class SimulatedProcess:
                 try:
                     if isinstance(step, Operation):
                         result = yield from self.exchange(step, sleeper)
+                    elif isinstance(step, LateRequest):
+                        self._send_late(step)
+                        result = None
                     else:
                         result = yield from self._carry_out(step)
                 except OperationFailed as error:
@@ -288,6 +290,25 @@ class SimulatedProcess:
         yield scheduler.now + LATENCIES[round_trip % len(LATENCIES)]
         return result
 
+    def _send_late(self, late: LateRequest) -> None:
+        world = self.world
+        arrives = world.scheduler.now + late.seconds
+        world.late_until = max(world.late_until, arrives)
+        world.scheduler.start(self._arrive(late), arrives)
+
+    def _arrive(self, late: LateRequest) -> Strand:
+        """Let a late request take effect, whatever has become of this process."""
+        error = None
+        try:
+            if isinstance(late.operation, Receive):
+                self.world.receive(late.operation)  # nobody has them: they come again after their visibility timeout
+            else:
+                self.world.perform(late.operation, self._wall_clock)
+        except OperationFailed as failed:
+            error = failed
+        record_arrival(self.recorder, late, error)
+        yield None
+
     def _unrecorded(self, operation: Operation, sleeper: Sleeper) -> Steps:
         match operation:
             case Sleep():
@@ -330,7 +351,7 @@ class SimulatedProcess:
 
     def _keep_account(self, operation: Operation, result: Any) -> None:
         """Remember which claims await their side effect: then a process that stands still is to be afraid of."""
-        if self.late_is_harmless:
+        if Assumption.SHORT_PAUSES not in self.world.assumes:
             return
         now = self.world.scheduler.now
         match operation:

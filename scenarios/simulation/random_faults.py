@@ -6,6 +6,7 @@ the source of choices picks, and it can do what cannot be done to a real process
     crash             before the operation, after it, or in between: done, and nobody knows
     error             throttling, or an error of the service's own; the operation is not done
     reply-lost        the operation is done, and its caller is told of a timeout
+    late-request      the caller is told of a timeout, and the operation is done afterwards
     delay             the operation takes long
     pause             the whole process stands still, and wakes as if nothing had been
     sigterm           the process is asked to end
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     SERVER_ERROR = "server-error"
     PARTIAL_FAILURE = "partial-failure"
     REPLY_LOST = "reply-lost"
+    LATE_REQUEST = "late-request"
     CRASH_BEFORE = "crash-before"
     CRASH_AFTER = "crash-after"
     CRASH_DURING = "crash-during"

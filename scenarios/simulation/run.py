@@ -20,6 +20,7 @@ from scenarios.simulation.tables import TableModel
 from scenarios.simulation.tactics import ROTATION, Tactic, tactical_faults
 from scenarios.simulation.world import names_for
 from scenarios.verdict import Conditions, Verdict, judge
+from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer
 from services.producer.producer import Producer
 
@@ -41,6 +42,7 @@ class SimulationPlan:
         business_field: the payload field by which a side effect is known, empty for the message's own id.
         with_faults: whether things go wrong that no scenario asks for.
         tactics: how they may be chosen; each history draws one.
+        dropped: the consumer's assumptions that the random faults need not keep to.
         command: the command that does the same again.
     """
 
@@ -55,6 +57,7 @@ class SimulationPlan:
     naive: bool = False
     with_faults: bool = False
     tactics: tuple[Tactic, ...] = ROTATION
+    dropped: frozenset[Assumption] = frozenset()
     command: str = ""
     consumer_name: str = ""
 
@@ -106,6 +109,7 @@ def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults
             purge_seconds=scenario.purge_seconds,
             delay_budget=scenario.delay_budget,
             gives_back=scenario.gives_back,
+            assumes=plan.consumer.assumes - plan.dropped,
         ),
         choices,
     )

@@ -23,6 +23,7 @@ from scenarios.simulation.choices import Choices, ChosenRandom
 from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
+from services.consumer.assumptions import ALL, Assumption
 from services.operations import (
     AppendToLog,
     ChangeVisibility,
@@ -93,6 +94,8 @@ class World:
         delay_budget: by how many they may still hold it up.
         held_up_until: until when what has struck so far may go on holding it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
+        assumes: what random faults keep to.
+        late_until: when the last late request arrives.
     """
 
     def __init__(self, setting: Setting, choices: Choices, seed: int) -> None:
@@ -112,6 +115,8 @@ class World:
         self.delay_budget = inf
         self.held_up_until = 0.0
         self.business_field = ""
+        self.assumes: frozenset[Assumption] = ALL
+        self.late_until = 0.0
         self._endpoint_index = 0
         self._last_tick = -1
         self._keys: dict[str, str] = {}

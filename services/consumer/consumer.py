@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from services.consumer.assumptions import ALL, Assumption
 from services.consumer.options import ConsumerOptions
 from services.consumer.recent_keys import RecentKeys
 from services.operations import (
@@ -108,8 +109,8 @@ class Consumer:
     ``stop()`` may be called at any time, from a signal handler too.
     """
 
-    #: Whether a side effect after the end of the lease, which another consumer may have caused by then, does no harm.
-    late_is_harmless: ClassVar[bool] = False
+    #: What its pattern takes for granted. A subclass that needs less says so, and is then tested with less.
+    assumes: ClassVar[frozenset[Assumption]] = ALL
 
     def __init__(self, options: ConsumerOptions) -> None:
         self.options = options

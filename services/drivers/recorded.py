@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from services.drivers.base import Driver
 from services.faults import Fault
 from services.history import Recorder
-from services.injection import FaultSource, Step, perform_with_faults
+from services.injection import FaultSource, LateRequest, Step, perform_with_faults, record_arrival
 from services.operations import Note, Operation, OperationFailed
 
 
@@ -26,6 +28,9 @@ class FaultHandler(Protocol):
 
     def delay(self, seconds: float) -> None:
         """Let time pass; a signal does not cut it short."""
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something after a time, and return at once."""
 
 
 class RealFaults:
@@ -42,6 +47,10 @@ class RealFaults:
     def delay(self, seconds: float) -> None:
         """Sleep."""
         self._sleep(seconds)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Act in a thread; a process that ends by itself waits for it."""
+        threading.Timer(seconds, act).start()
 
 
 class RecordedDriver:
@@ -80,9 +89,21 @@ class RecordedDriver:
     def _do(self, step: Step) -> Any:
         if isinstance(step, Operation):
             return self.inner.perform(step)
+        if isinstance(step, LateRequest):
+            self._handler.later(step.seconds, partial(self._arrive, step))
+            return None
         assert isinstance(step, Fault)  # noqa: S101 - a plan has no others
         if step.kind == "crash":
             self._handler.crash()
         elif step.kind == "delay":
             self._handler.delay(step.seconds)
         return None
+
+    def _arrive(self, late: LateRequest) -> None:
+        """Let a late request take effect; its caller has long been told of a timeout."""
+        error = None
+        try:
+            self.inner.perform(late.operation)
+        except OperationFailed as failed:
+            error = failed
+        record_arrival(self._recorder, late, error)

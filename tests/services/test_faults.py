@@ -19,12 +19,16 @@ class Killed(BaseException):
 class Handler:
     def __init__(self):
         self.delays = []
+        self.later_on = []
 
     def crash(self):
         raise Killed
 
     def delay(self, seconds):
         self.delays.append(seconds)
+
+    def later(self, seconds, act):
+        self.later_on.append((seconds, act))
 
 
 class Recorded:
@@ -234,6 +238,7 @@ def test_faults_are_read_from_json():
         ('[{"kind": "crash", "operation": "Claim", "nth": true}]', "nth"),
         ('[{"kind": "delay", "operation": "Claim", "seconds": "two"}]', "seconds"),
         ('[{"kind": "delay", "operation": "Claim", "seconds": NaN}]', "seconds"),
+        ('[{"kind": "late-request", "operation": "Claim"}]', "needs seconds above 0"),
         ('[{"kind": "crash", "operation": "Claim", "where": 3}]', "where"),
         ('[{"kind": "crash", "operation": "Claim", "point": "beside"}]', "none of before, during and after"),
         ('[{"kind": "partial-failure", "operation": "Claim", "entries": [0]}]', "fails in part, which only"),
@@ -245,3 +250,29 @@ def test_a_wrong_fault_is_one_sentence(text, complaint):
     with pytest.raises(ConfigurationError, match="FAULTS.*" + complaint) as results:
         parse_faults(text)
     assert "\n" not in str(results.value)
+
+
+def test_a_late_request_times_out_now_and_is_done_later():
+    recorded = Recorded(Fault("late-request", "PerformSideEffect", seconds=3.0))
+    with pytest.raises(op.OperationFailed, match="ReadTimeoutError"):
+        recorded.perform(effect(1))
+    assert recorded.types() == ["invoke", "fault", "fail"]
+    assert recorded.world.asked == []
+    ((seconds, arrive),) = recorded.handler.later_on
+    assert seconds == 3.0
+    arrive()
+    assert recorded.world.asked == [effect(1)]
+    told = recorded.records[-1]
+    assert (told["event"], told["operation"], told["invocation"], told["key"]) == (
+        "arrived-late", "PerformSideEffect", 0, "key-1",
+    )  # fmt: skip
+    assert "error" not in told
+
+
+def test_a_late_request_that_is_refused_says_so():
+    recorded = Recorded(Fault("late-request", "PerformSideEffect", seconds=3.0))
+    with pytest.raises(op.OperationFailed):
+        recorded.perform(effect(1))
+    recorded.world.answer(op.PerformSideEffect, op.OperationFailed("Throttling", "slow down", transient=True))
+    recorded.handler.later_on[0][1]()
+    assert recorded.records[-1]["error"] == "Throttling"

@@ -142,14 +142,16 @@ def _is_refused(call: Call) -> bool:
 def begun_after_sigterm(history: History) -> list[Violation]:
     """Find messages that a consumer began to work on after it had been asked to end.
 
-    Its claims say what it begins; of one that makes none, its side effects do.
+    Its claims say what it begins; of one that makes none, its side effects do. What it had asked anything for before,
+    such as a look into the ledger, was begun by then.
     """
     found = []
     for process, request in _requests(history).items():
         claims = [call for call in history.calls("Claim") if call.process == process]
         begins = claims or [effect.call for effect in history.effects if effect.process == process]
+        asked = [call for name in _WORK for call in history.calls(name) if call.process == process]
         for call in begins:
-            if call.started > request.heard_by and not _was_begun(history, call, begins, request.heard_by):
+            if call.started > request.heard_by and not _was_begun(history, call, asked, request.heard_by):
                 name = history.name_of_key(call.arguments["key"])
                 summary = f"{process} was asked to end, and began {name} after that."
                 records = (request.record, *call.records)
@@ -157,11 +159,11 @@ def begun_after_sigterm(history: History) -> list[Violation]:
     return found
 
 
-def _was_begun(history: History, call: Call, begins: Iterable[Call], by: float) -> bool:
-    """Return whether a call repeats what its process had begun by then, of what its last receive brought."""
+def _was_begun(history: History, call: Call, asked: Iterable[Call], by: float) -> bool:
+    """Return whether its process had asked for anything for a call's key by then, since its last receive."""
     receives = [item.ended for item in history.receives_of.get(call.process, ())]
     since = max((time for time in receives if time <= call.started), default=0.0)
-    return any(since <= item.started <= by and item.arguments["key"] == call.arguments["key"] for item in begins)
+    return any(since <= item.started <= by and item.arguments["key"] == call.arguments["key"] for item in asked)
 
 
 def find_released_early(history: History) -> Evidence | None:

@@ -107,11 +107,14 @@ def test_what_was_said_and_deleted_of_an_earlier_delivery_says_nothing_of_the_la
     assert violation.summary == "leaving ended with message #0 in hand: neither finished nor given back."
 
 
-def begins(*, claims=True, after=SIGNAL_SECONDS, by_a_disturbance=False, again=False):
+def begins(*, claims=True, after=SIGNAL_SECONDS, by_a_disturbance=False, again=False, looks_at=""):
     """A consumer receives two messages, is asked to end at the first, and begins the second."""
     told = Told()
     told.send("a", "b")
     told.receive("leaving", "a", "b")
+
+    if looks_at:
+        told.do("leaving", "LookUpSideEffect", False, key=looks_at)
 
     def begin(identity):
         if claims:
@@ -131,14 +134,20 @@ def begins(*, claims=True, after=SIGNAL_SECONDS, by_a_disturbance=False, again=F
 
 
 @pytest.mark.parametrize(
-    "how", [{}, {"claims": False}, {"by_a_disturbance": True, "after": 0.0}], ids=["claims", "effects", "at once"]
+    "how",
+    [{}, {"claims": False}, {"by_a_disturbance": True, "after": 0.0}, {"looks_at": "a"}],
+    ids=["claims", "effects", "at once", "it had looked for another"],
 )
 def test_what_is_begun_after_a_request_to_end_is_found(how):
     (violation,) = begun_after_sigterm(begins(**how))
     assert violation.summary == "leaving was asked to end, and began message #1 after that."
 
 
-@pytest.mark.parametrize("how", [{"after": 0.0}, {"again": True}], ids=["the signal is on its way", "in hand"])
+@pytest.mark.parametrize(
+    "how",
+    [{"after": 0.0}, {"again": True}, {"looks_at": "b"}],
+    ids=["the signal is on its way", "in hand", "it had looked before it claims"],
+)
 def test_what_may_not_have_heard_of_the_request_or_is_in_hand_is_not_begun_after_it(how):
     assert begun_after_sigterm(begins(**how)) == []
 

@@ -168,6 +168,18 @@ def test_a_crash_kills_the_program_before_it_sees_an_answer(place):
     assert strike.call.result[0]["message_id"]
 
 
+def test_a_late_request_reaches_the_endpoint_after_the_program_heard_of_a_timeout(place):
+    here = place(Fault("late-request", "PerformSideEffect", seconds=0.5))
+    here.send("late")
+    here.ask_queue("ReceiveMessage")
+    with pytest.raises((OSError, urllib.error.URLError)):
+        here.perform("late")
+    until(lambda: any(record.get("event") == "arrived-late" for record in here.records))
+    (effect,) = here.history.effects
+    assert (effect.status, [fault["fault"]["kind"] for fault in effect.call.faults]) == ("unknown", ["late-request"])
+    assert here.perform("late")[1]["Attributes"]["executions"] == {"N": "2"}
+
+
 def test_a_crash_before_a_delete_leaves_the_message(place):
     here = place(Fault("crash", "Delete", "before"))
     sent = here.send("kept")

@@ -1,0 +1,49 @@
+"""Witness of late requests: a call timed out, the work was done by another call, and then the first one arrived."""
+
+from __future__ import annotations
+
+from scenarios.checks.witnesses import Evidence, Witness, times
+from scenarios.history import History, Record
+from services.injection import ARRIVED_LATE
+
+
+def has_arrived(history: History) -> bool:
+    """Tell whether each late request that the story asked for has arrived."""
+    planned = {
+        (strike.process, strike.record["invocation"])
+        for strike in history.faults
+        if strike.planned and strike.kind == "late-request"
+    }
+    arrived = {(record["process"], record["invocation"]) for record in history.events(ARRIVED_LATE)}
+    return bool(planned) and planned <= arrived
+
+
+def find_outrun(history: History) -> Evidence | None:
+    """Find a request for a side effect that arrived after another call had caused it."""
+    found = []
+    for record in history.events(ARRIVED_LATE):
+        effects = history.effects_of.get(record.get("key", ""), ())
+        late = next((it for it in effects if _is(it.call.invoke, record)), None)
+        before = [it for it in effects if it.status == "ok" and it.call.ended < record["time"]]
+        if late is not None and before and "error" not in record:
+            found.append((record, late, before[0]))
+    if not found:
+        return None
+    record, late, done = found[0]
+    after = record["time"] - late.call.ended
+    summary = (
+        f"{times(len(found))}, e.g. {history.name(late.message_id)}: {late.process} heard of a timeout, {done.process} "
+        f"did it, and the first request arrived {after:.2f} s after its timeout"
+    )
+    return Evidence(summary, len(found), (*late.call.records, *done.call.records, record))
+
+
+def _is(invoke: Record, arrival: Record) -> bool:
+    return (invoke["process"], invoke["index"]) == (arrival["process"], arrival["invocation"])
+
+
+OUTRUN = Witness(
+    "late-request-outrun",
+    "a call times out, another one does the work, and then the first request takes effect",
+    find_outrun,
+)
