@@ -86,10 +86,12 @@ def preview(
     call("infra.commands.stacks", "preview", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON})
-def status(_: Context, stack: str = "", json: bool = False) -> None:
+@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+def status(
+    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
+) -> None:
     """Show a stack: its endpoint, and what it holds for each scenario."""
-    call("infra.commands.stacks", "status", stack=stack, json=json)
+    call("infra.commands.stacks", "status", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
 @task(help={"stack": STACK, "json": AS_JSON, **TARGET})

@@ -4,8 +4,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.components import ScenarioResources, ScenarioResourcesArgs
-from infra.config import check_name_lengths, read_config
+from infra.config import check_names, read_config
 from infra.errors import InfraError
+from infra.provider_config import NAMES, NAMESPACE, provider_arguments
 
 
 def main() -> None:
@@ -16,9 +17,11 @@ def main() -> None:
     """
     config = read_config()
     stack = pulumi.get_stack()
-    check_name_lengths(config.project_name, stack)
-    # A provider of its own, so that the configured region holds whatever region the environment is set to.
-    provider = aws.Provider("aws", region=config.aws_region)
+    check_names(config, stack)
+    # A provider of its own, so that the configured region holds whatever region the environment is set to. The values
+    # ``aws:...`` are passed on to it: Pulumi itself hands them to its default provider alone.
+    arguments = {"region": config.aws_region, **provider_arguments(_aws_values())}
+    provider = aws.Provider("aws", **arguments)
     for scenario in config.topology():
         resources = ScenarioResources(
             f"{config.project_name}-{stack}-{scenario.name}",
@@ -34,9 +37,14 @@ def main() -> None:
             opts=pulumi.ResourceOptions(provider=provider),
         )
         pulumi.export(scenario.name, resources.outputs)
-    pulumi.export("region", config.aws_region)
+    pulumi.export("region", arguments["region"])
     pulumi.export("projectName", config.project_name)
     pulumi.export("timeoutScale", config.timeout_scale)
+
+
+def _aws_values() -> dict[str, str]:
+    values = pulumi.Config(NAMESPACE.rstrip(":"))
+    return {f"{NAMESPACE}{name}": value for name in sorted(NAMES) if (value := values.get(name)) is not None}
 
 
 if __name__ == "__main__":

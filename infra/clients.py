@@ -18,12 +18,40 @@ DUMMY_CREDENTIALS = {"aws_access_key_id": "embedded", "aws_secret_access_key": "
 """Given to clients of an endpoint on loopback, which checks none; nobody's secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role to assume.
+
+    Attributes:
+        arn: Its ARN.
+        session: The session's name.
+        external_id: What the role's account may demand.
+    """
+
+    arn: str
+    session: str | None = None
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Whose credentials a client has.
+
+    Attributes:
+        profile: The profile in AWS's configuration files; None for the environment's choice.
+        roles: The roles to assume, one after the other.
+    """
+
+    profile: str | None = None
+    roles: tuple[Role, ...] = ()
+
+
 def aws_client(
     service: str,
     *,
     endpoint_url: str | None,
     region: str,
-    profile: str | None = None,
+    login: Login | None = None,
     read_timeout: float = LOOPBACK_READ_TIMEOUT,
 ) -> Any:
     """Make a boto3 client.
@@ -33,10 +61,9 @@ def aws_client(
         endpoint_url: Another endpoint than AWS's own. One on loopback gets dummy credentials, whatever the
             environment holds, and short time-outs with few retries.
         region: The AWS region.
-        profile: The profile in AWS's configuration files; not looked at for an endpoint on loopback.
+        login: Whose credentials; None for the environment's. Not looked at for an endpoint on loopback.
         read_timeout: Seconds to wait for an answer from an endpoint on loopback.
     """
-    import boto3  # noqa: PLC0415 - heavy: only what talks to AWS needs it
     from botocore.config import Config  # noqa: PLC0415 - likewise
 
     if endpoint_url is not None and is_loopback(endpoint_url):
@@ -50,9 +77,28 @@ def aws_client(
         )
         with _one_at_a_time:
             return _loopback_session(region).client(service, endpoint_url=endpoint_url, config=config)
-    session = boto3.session.Session(region_name=region, profile_name=profile)
+    session = _session(region, login or Login())
     config = Config(retries={"mode": "standard"}, max_pool_connections=CONNECTIONS)
     return session.client(service, endpoint_url=endpoint_url, config=config)
+
+
+def _session(region: str, login: Login) -> Any:
+    import boto3  # noqa: PLC0415 - heavy, as above
+
+    session = boto3.session.Session(region_name=region, profile_name=login.profile)
+    for role in login.roles:
+        sts = session.client("sts")
+        try:
+            request = {"RoleArn": role.arn, "RoleSessionName": role.session or "queue-fundamentals"}
+            if role.external_id is not None:
+                request["ExternalId"] = role.external_id
+            given = sts.assume_role(**request)["Credentials"]
+        finally:
+            sts.close()
+        session = boto3.session.Session(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=region
+        )
+    return session
 
 
 _one_at_a_time = threading.Lock()

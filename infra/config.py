@@ -14,7 +14,8 @@ from infra.errors import ConfigError
 from infra.topology import SCENARIO_NAMES, TOPOLOGY, ScenarioTopology
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
-MIN_VISIBILITY_TIMEOUT = 0
+# SQS takes 0 as well; a message would then be delivered again while it is worked on, to every consumer.
+MIN_VISIBILITY_TIMEOUT = 1
 MAX_VISIBILITY_TIMEOUT = 43_200
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
 MIN_RECEIVE_WAIT = 0
@@ -33,6 +34,9 @@ _LONGEST_SCENARIO = 24
 """Room kept in a queue's name for the scenario, more than the longest of today needs."""
 MAX_PROJECT_AND_STACK = MAX_QUEUE_NAME - _AUTONAME_SUFFIX - _DEAD_LETTER_SUFFIX - _LONGEST_SCENARIO - len("--")
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET_SUFFIX = "-0123456"
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")
 _PROJECT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -44,9 +48,9 @@ class ProgramConfig:
     Attributes:
         aws_region: The region of every resource.
         project_name: What the name of every resource begins with.
-        queue_visibility_timeout: Seconds, 0 to 43,200.
+        queue_visibility_timeout: Seconds, 1 to 43,200, for the scenarios that set none of their own.
         queue_receive_wait: Seconds, 0 to 20.
-        max_receive_count: Receives, 1 to 1,000.
+        max_receive_count: Receives, 1 to 1,000, for the scenarios that set none of their own.
         redrive_allow_policy: Whether a dead-letter queue names the queue that it serves, which AWS checks.
         scenarios: The names of the scenarios to make resources for; empty for all of them.
         timeout_scale: What every visibility timeout is multiplied by, 1 to 100.
@@ -64,6 +68,14 @@ class ProgramConfig:
     def topology(self) -> tuple[ScenarioTopology, ...]:
         """The scenarios to make resources for, in the catalogue's order."""
         return tuple(entry for entry in TOPOLOGY if not self.scenarios or entry.name in self.scenarios)
+
+    def scope(self) -> Mapping[str, tuple[str, ...]]:
+        """The scenarios that each value holds for which some scenarios have of their own, by its name."""
+        topology = self.topology()
+        return {
+            "queueVisibilityTimeout": tuple(entry.name for entry in topology if entry.visibility_timeout is None),
+            "maxReceiveCount": tuple(entry.name for entry in topology if entry.max_receive_count is None),
+        }
 
     def visibility_timeout(self, scenario: ScenarioTopology) -> int:
         """The visibility timeout of a scenario's queue, in seconds."""
@@ -108,18 +120,29 @@ def parse_config(values: Mapping[str, Any]) -> ProgramConfig:
     return ProgramConfig(**fields)
 
 
-def check_name_lengths(project_name: str, stack: str) -> None:
-    """Make sure that every queue's name stays within SQS's 80 characters.
+def check_names(config: ProgramConfig, stack: str) -> None:
+    """Make sure that every resource's name is one that AWS takes, before the first resource is made.
+
+    Args:
+        config: The stack's configuration.
+        stack: The stack's name, without an organization.
 
     Raises:
-        ConfigError: Project and stack name together are too long.
+        ConfigError: The project's and the stack's name cannot stand in the name of some resource.
     """
-    length = len(project_name) + len(stack)
+    length = len(config.project_name) + len(stack)
     if length > MAX_PROJECT_AND_STACK:
         raise ConfigError(
-            f"The project name {project_name} and the stack name {stack} have {length} characters together; at most "
-            f"{MAX_PROJECT_AND_STACK} leave room for the rest of a queue's name: choose a shorter one."
+            f"The project name {config.project_name} and the stack name {stack} have {length} characters together; at "
+            f"most {MAX_PROJECT_AND_STACK} leave room for the rest of a queue's name: choose a shorter one."
         )
+    for scenario in config.topology():
+        bucket = f"{config.project_name}-{stack}-{scenario.name}{_BUCKET_SUFFIX}".lower()
+        if scenario.bucket and not BUCKET_NAME.fullmatch(bucket):
+            raise ConfigError(
+                f"The scenario {scenario.name} has a bucket, whose name takes 3 to 63 lower-case letters, digits and "
+                f"hyphens; {bucket} is no such name: choose another projectName or --stack, without underscores."
+            )
 
 
 def _integer(minimum: int, maximum: int) -> Callable[[str, Any], int]:

@@ -1,11 +1,15 @@
 """Files that are there whole or not at all, whenever the process or the machine stops."""
 
+import errno
 import os
 import re
 from pathlib import Path
 
 PRIVATE = 0o600
 """The permissions of a new file: only its owner reads it. States, histories and logs may hold what messages say."""
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says when a disk is full, or a user's share of it."""
 
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d{1,10})\.tmp")
 
@@ -60,6 +64,18 @@ def open_private(path: Path, *, append: bool = True) -> int:
     """
     rest = os.O_APPEND if append else os.O_TRUNC
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | rest, PRIVATE)
+
+
+def disk_is_full(directory: Path) -> bool:
+    """Whether nothing more can be written into a directory."""
+    probe = directory / f".probe.{os.getpid()}.tmp"
+    try:
+        probe.write_bytes(b"x" * 4096)
+    except OSError as error:
+        return error.errno in NO_ROOM
+    finally:
+        probe.unlink(missing_ok=True)
+    return False
 
 
 def sweep_temporaries(directory: Path) -> None:

@@ -1,23 +1,21 @@
 """Is everything here that the commands need? Python, packages, the Pulumi CLI, credentials, region, endpoint."""
 
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from infra.commands.printing import Printer
-from infra.config import ProgramConfig
-from infra.engines.pulumi.cli import PINNED_VERSION, backend_url, find_cli, require_passphrase
+from infra.engines.pulumi.cli import PINNED_VERSION, backend_url, find_cli, needs_passphrase, require_passphrase
 from infra.errors import InfraError
 from infra.stack.aws_account import caller_identity
+from infra.stack.discovery import choose_stack_target
 from infra.stack.names import choose_stack
-from infra.stack.paths import project_root, stack_paths
-from infra.stack.project import read_stack_config
-from infra.stack.target import PROFILE_VARIABLE, EngineName, Options, Target, TierName, choose_target
+from infra.stack.paths import project_root, stack_config_path
+from infra.stack.project import StackConfig, read_stack_config
+from infra.stack.target import EngineName, Options, Target, TierName
 
 OLDEST_PYTHON = (3, 11)
 NEWEST_PYTHON = (3, 13)
@@ -60,8 +58,8 @@ def preflight(stack: str | None = None, *, json: bool = False, **options: str | 
     """
     name = choose_stack(stack)
     printer = Printer(json=json)
-    target = choose_target(stack_paths(name), Options(**options))
-    checks = list(run_checks(target, read_stack_config(name, region=target.region).program(), project_root()))
+    target = choose_stack_target(name, Options(**options))
+    checks = list(run_checks(name, target, read_stack_config(name, region=target.region)))
     missing = [check.name for check in checks if check.state is State.MISSING]
     printer.rows(("check", "state", "detail"), [(check.name, check.state, check.detail) for check in checks])
     printer.summary(
@@ -73,22 +71,23 @@ def preflight(stack: str | None = None, *, json: bool = False, **options: str | 
     return 1 if missing else 0
 
 
-def run_checks(target: Target, config: ProgramConfig, directory: Path) -> Iterator[Check]:
+def run_checks(stack: str, target: Target, config: StackConfig) -> Iterator[Check]:
     """Look at everything that a deployment to a target needs.
 
     Args:
+        stack: The stack's name.
         target: The target.
         config: The stack's configuration.
-        directory: The project's directory.
     """
+    backend = backend_url(project_root(), stack=stack)
     real_engine = target.engine is EngineName.PULUMI
     yield _python()
     yield from map(_package, PACKAGES)
     yield _check("Pulumi CLI", _cli, needed=real_engine)
-    yield _check("Pulumi passphrase", _passphrase, needed=real_engine)
+    yield _check("Pulumi passphrase", lambda: _passphrase(backend, stack), needed=real_engine)
     if real_engine:
-        yield Check("Pulumi backend", State.OK, backend_url(directory))
-    yield Check("AWS region", State.OK, config.aws_region)
+        yield Check("Pulumi backend", State.OK, backend)
+    yield Check("AWS region", State.OK, config.region)
     yield _endpoint(target)
     if target.tier is TierName.AWS:
         yield _check("AWS credentials", lambda: _credentials(target, config), needed=True)
@@ -125,14 +124,13 @@ def _cli() -> str:
     return f"{found}, {cli.path}{remark}"
 
 
-def _passphrase() -> str:
-    require_passphrase()
-    return "set"
+def _passphrase(backend: str, stack: str) -> str:
+    require_passphrase(backend, stack_config_path(stack))
+    return "set" if needs_passphrase(backend, stack_config_path(stack)) else "none needed: another one encrypts secrets"
 
 
-def _credentials(target: Target, config: ProgramConfig) -> str:
-    profile = os.environ.get(PROFILE_VARIABLE)
-    identity = caller_identity(config.aws_region, endpoint_url=target.endpoint_url, profile=profile)
+def _credentials(target: Target, config: StackConfig) -> str:
+    identity = caller_identity(config.region, endpoint_url=target.endpoint_url, login=config.login)
     return f"account {identity.account}, {identity.arn}"
 
 
@@ -142,7 +140,7 @@ def _endpoint(target: Target) -> Check:
     if target.embeds_endpoint:
         return Check("Endpoint", State.OK, "the stack's own, which `invoke up` starts")
     try:
-        identity = caller_identity("us-east-1", endpoint_url=target.endpoint_url, profile=None)
+        identity = caller_identity("us-east-1", endpoint_url=target.endpoint_url)
     except InfraError as error:
         return Check("Endpoint", State.MISSING, str(error))
     return Check("Endpoint", State.OK, f"{target.endpoint_url} answers, account {identity.account}")

@@ -3,29 +3,30 @@
 Each prints what it does and returns an exit code; what goes wrong is an ``InfraError`` with one sentence.
 """
 
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from infra.commands.printing import Printer
 from infra.engines.choice import read_stack_snapshot
 from infra.engines.plan import Operation, Plan
-from infra.engines.pulumi.cli import backend_url
 from infra.engines.state import STACK_TYPE, ResourceState, Snapshot
-from infra.errors import StackBusyError, StackNotUpError
+from infra.errors import InfraError, StackBusyError, StackNotUpError
 from infra.provider.aws import PROVIDER_TYPE
 from infra.provider.naming import name_of
 from infra.provider.values import redact, reveal
 from infra.stack.aws_account import ask, caller_identity, estimate, find_left_over
+from infra.stack.check import check_target, reach
+from infra.stack.discovery import choose_stack_target, find_target
 from infra.stack.dotenv import clear_dotenv, read_dotenv, write_dotenv
-from infra.stack.endpoint import Endpoint, find_endpoint, read_endpoint
+from infra.stack.endpoint import Endpoint, find_endpoint, read_endpoint, stop_unnoted_endpoints
 from infra.stack.lock import is_locked
-from infra.stack.names import choose_stack
-from infra.stack.paths import StackPaths, project_root, stack_paths
-from infra.stack.project import read_stack_config
-from infra.stack.target import PROFILE_VARIABLE, EngineName, Options, TierName, choose_target, read_target
+from infra.stack.names import TEMPORARY_PREFIX, choose_stack, short_name, stack_in
+from infra.stack.paths import StackPaths, project_root, stack_paths, state_directory
+from infra.stack.project import StackConfig, read_stack_config
+from infra.stack.stacks import find_stack
+from infra.stack.target import EngineName, Options, Target, TierName
 from infra.stack.workspace import Place, Workspace, open_workspace
 from infra.stack.workspace import preview as preview_stack
 from infra.topology import SCENARIO_NAMES
@@ -48,6 +49,7 @@ def up(stack: str | None = None, *, json: bool = False, yes: bool = False, **opt
     printer = Printer(json=json)
     read_dotenv(_dotenv_path())  # what cannot be read cannot be added to: that is said before anything is made
     with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
+        _tell_scopes(workspace.config, printer)
         _confirm(workspace, printer, "make or change", yes=yes)
         plan, place = workspace.up(printer.step)
     outputs = reveal(plan.outputs)
@@ -75,8 +77,8 @@ def preview(stack: str | None = None, *, json: bool = False, **options: str | No
     """
     name = choose_stack(stack)
     printer = Printer(json=json)
-    target = choose_target(stack_paths(name), Options(**options))
-    config = read_stack_config(name, region=target.region)
+    target, config = _checked(name, Options(**options))
+    _tell_scopes(config, printer)
     plan = preview_stack(name, config, target, printer.step, printer.note)
     printer.summary(
         f"`invoke up` would leave: {plan.summary()}." if plan.changes else f"Nothing to change: {plan.summary()}."
@@ -85,22 +87,29 @@ def preview(stack: str | None = None, *, json: bool = False, **options: str | No
     return 0
 
 
-def status(stack: str | None = None, *, json: bool = False) -> int:
+def status(stack: str | None = None, *, json: bool = False, **options: str | None) -> int:
     """Show a stack, its endpoint and its resources by scenario, as the state knows them.
+
+    A stack without a note is looked for in the backend and, on an endpoint that is named or on AWS, by its tags.
 
     Args:
         stack: The stack's name.
         json: Print one JSON object instead of text.
+        **options: ``engine``, ``tier`` and ``endpoint``.
+
+    Returns:
+        0, or 1 if something carries the tags of a stack that is not up.
     """
     name = choose_stack(stack)
     paths = stack_paths(name)
-    target = read_target(paths)
-    snapshot = None if target is None else read_stack_snapshot(name, target, paths)
+    target, config = _checked(name, Options(**options))
+    snapshot = read_stack_snapshot(name, target, paths)
     printer = Printer(json=json)
-    if target is None or snapshot is None or not (snapshot.resources or snapshot.pending):
-        printer.summary(f"Stack {name} is not up; `invoke up` makes it.")
-        printer.json_object({"stack": name, "up": False})
-        return 0
+    if snapshot is None or not (snapshot.resources or snapshot.pending):
+        left = _find_left_over(name, target, config)
+        printer.summary(_sentence_of_left_over(name, left) or f"Stack {name} is not up; `invoke up` makes it.")
+        printer.json_object({"stack": name, "up": False, "left": list(left)})
+        return 1 if left else 0
     endpoint, alive = read_endpoint(paths), find_endpoint(paths)
     hint = _hint(snapshot, alive) if target.embeds_endpoint else _hint_of_state(snapshot)
     by_scenario = _by_scenario(snapshot)
@@ -115,7 +124,10 @@ def status(stack: str | None = None, *, json: bool = False) -> int:
     if target.engine is EngineName.EMBEDDED:
         fields["state"] = str(paths.state)
     else:
-        fields["state"] = backend_url(project_root())
+        fields["state"] = target.backend or ""
+    if target.account is not None:
+        fields["account"] = target.account
+    fields["region"] = target.deployed_region or ""
     printer.fields(fields)
     printer.resources(by_scenario)
     printer.summary(hint)
@@ -125,6 +137,8 @@ def status(stack: str | None = None, *, json: bool = False) -> int:
             "up": True,
             "engine": target.engine,
             "tier": target.tier,
+            "account": target.account,
+            "region": target.deployed_region,
             "endpoint": None if endpoint is None else {"url": endpoint.url, "pid": endpoint.pid, "alive": bool(alive)},
             "resources": {
                 scenario: [{"urn": entry.urn, "type": entry.type, "id": entry.id} for entry in entries]
@@ -148,7 +162,8 @@ def outputs(stack: str | None = None, *, json: bool = False, **options: str | No
         StackNotUpError: The stack is not up.
     """
     name = choose_stack(stack)
-    snapshot = read_stack_snapshot(name, choose_target(stack_paths(name), Options(**options)), stack_paths(name))
+    target, _ = _checked(name, Options(**options))
+    snapshot = read_stack_snapshot(name, target, stack_paths(name))
     values = {} if snapshot is None else snapshot.outputs
     if not values:
         raise StackNotUpError(f"Stack {name} has no outputs: it is not up; `invoke up` makes it.")
@@ -168,7 +183,7 @@ def refresh(stack: str | None = None, *, json: bool = False, **options: str | No
     """
     name = choose_stack(stack)
     printer = Printer(json=json)
-    if read_target(stack_paths(name)) is None:
+    if find_target(name) is None:
         printer.summary(f"Stack {name} is not up; there is nothing to refresh.")
         printer.json_plan(name, Plan())
         return 0
@@ -204,17 +219,17 @@ def down(stack: str | None = None, *, json: bool = False, yes: bool = False, **o
     name = choose_stack(stack)
     paths = stack_paths(name)
     printer = Printer(json=json)
-    if read_target(paths) is None and not paths.endpoint.exists():
-        printer.summary(f"Stack {name} is not up; there is nothing to take down.")
-        printer.json_plan(name, Plan())
-        return 0
+    if find_target(name) is None and not paths.endpoint.exists():
+        return _down_without_a_note(name, Options(**options), printer)
     with open_workspace(name, options=Options(**options), tell=printer.note) as workspace:
         _refuse_while_in_use(name, paths)
         _confirm(workspace, printer, "delete", yes=yes)
         variables = _noted_variables(name, workspace)
         plan = workspace.down(printer.step)
-    clear_dotenv(_dotenv_path(), variables)
-    left = () if workspace.target.embeds_endpoint else _left_over(workspace)
+        left = _find_left_over(name, workspace.target, workspace.config)
+        if left:
+            workspace.target.note(paths, None, complete=False)  # so that the next command knows where to look
+    _take_out_of_dotenv(variables, printer)
     seconds = time.monotonic() - begin
     if left:
         printer.summary(
@@ -246,27 +261,101 @@ def _confirm(workspace: Workspace, printer: Printer, what: str, *, yes: bool) ->
     target = workspace.target
     if target.tier is not TierName.AWS:
         return
-    config = workspace.config.program()
-    identity = caller_identity(
-        config.aws_region, endpoint_url=target.endpoint_url, profile=os.environ.get(PROFILE_VARIABLE)
-    )
+    config = workspace.config
+    identity = caller_identity(config.region, endpoint_url=target.endpoint_url, login=config.login)
     printer.note(
-        f"Account {identity.account} ({identity.arn}), region {config.aws_region}, stack {workspace.stack}. "
-        f"It costs {estimate(config)}."
+        f"Account {identity.account} ({identity.arn}), region {config.region}, stack {workspace.stack}. "
+        f"It costs {estimate(config.program())}."
     )
     if not yes:
         ask(f"{what.capitalize()} resources of stack {workspace.stack} in account {identity.account}?")
 
 
-def _left_over(workspace: Workspace) -> tuple[str, ...]:
-    config = workspace.config.program()
+def _checked(name: str, options: Options) -> tuple[Target, StackConfig]:
+    """Where a command acts, once it is known to be where the stack is; and the stack's configuration."""
+    target = choose_stack_target(name, options)
+    config = read_stack_config(name, region=target.region)
+    return check_target(name, target, config), config
+
+
+def _tell_scopes(config: StackConfig, printer: Printer) -> None:
+    """Name the scenarios that a value holds for, where others have a value of their own."""
+    program = config.program()
+    for key, names in program.scope().items():
+        value = config.values.get(f"{config.project}:{key}")
+        others = len(program.topology()) - len(names)
+        if others and f"{config.project}:{key}" in config.chosen:
+            scenarios = ", ".join(names) or "none of the scenarios"
+            printer.note(f"{key} {value} holds for {scenarios}; the other {others} have their own.")
+
+
+def _find_left_over(name: str, target: Target, config: StackConfig) -> tuple[str, ...]:
+    """What carries the stack's tags; an endpoint of its own has nothing that outlives it."""
+    if target.embeds_endpoint:
+        return ()
+    reach(target)
     return find_left_over(
-        config.project_name,
-        workspace.stack,
-        config.aws_region,
-        endpoint_url=workspace.target.endpoint_url,
-        profile=os.environ.get(PROFILE_VARIABLE),
+        config.program().project_name,
+        short_name(name),
+        config.region,
+        endpoint_url=target.endpoint_url,
+        login=config.login,
     )
+
+
+def _sentence_of_left_over(name: str, left: Sequence[str]) -> str:
+    if not left:
+        return ""
+    return (
+        f"Stack {name} has no state, and {len(left)} resources carry its tags: {', '.join(left)}. "
+        "Give its backend or its credentials, or delete them by hand."
+    )
+
+
+def _down_without_a_note(name: str, options: Options, printer: Printer) -> int:
+    """Stop an endpoint that no file names, and tell what carries the stack's tags."""
+    stopped = stop_unnoted_endpoints(stack_paths(name))
+    target, config = _checked(name, options)
+    left = _find_left_over(name, target, config)
+    if stopped:
+        printer.summary(f"Stack {name} is down: an endpoint without a note has been stopped.")
+    else:
+        printer.summary(_sentence_of_left_over(name, left) or f"Stack {name} is not up; there is nothing to take down.")
+    printer.json_plan(name, Plan(), left=list(left))
+    return 1 if left else 0
+
+
+def _take_out_of_dotenv(variables: Mapping[str, str], printer: Printer) -> None:
+    """Take a stack's values out of ``.env``; where another stack is up, it gets its place."""
+    path = _dotenv_path()
+    present = read_dotenv(path)
+    if not variables or any(present.get(key) != value for key, value in variables.items()):
+        return
+    try:
+        for name in _noted_stacks():
+            others = _dotenv_variables_of(name)
+            if others:
+                write_dotenv(path, others)
+                printer.note(f".env names the queue of stack {name} now.")
+                return
+        clear_dotenv(path, variables)
+    except OSError as error:
+        printer.note(f"{path} still names the stack that is down: {error.strerror}.")
+
+
+def _noted_stacks() -> list[str]:
+    """The stacks with a note, those that were changed last first; temporary ones left aside."""
+    notes = [path for path in state_directory().glob("*/target.json") if path.is_file()]
+    names = [stack_in(path.parent.name) for path in sorted(notes, key=lambda path: -path.stat().st_mtime)]
+    return [name for name in names if not name.startswith(TEMPORARY_PREFIX)]
+
+
+def _dotenv_variables_of(name: str) -> dict[str, str]:
+    try:
+        found = find_stack(name)
+    except InfraError:
+        return {}  # it is not up as a whole, or cannot be asked now
+    return {} if found is None else _dotenv_variables(found.outputs, found.endpoint_url)
 
 
 def _dotenv_path() -> Path:

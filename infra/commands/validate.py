@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from infra.clients import aws_client
+from infra.clients import Login, aws_client
 from infra.commands.printing import Printer
 from infra.errors import ProviderError, StackNotUpError
 from infra.stack.expected_attributes import actual_attributes, differences, expected_attributes
@@ -88,7 +88,7 @@ def validate(stack: str | None = None, *, json: bool = False) -> int:
 
 
 def validate_stack(
-    stack: Stack, tags: Mapping[str, str], *, allow_policy: bool = True, profile: str | None = None
+    stack: Stack, tags: Mapping[str, str], *, allow_policy: bool = True, login: Login | None = None
 ) -> Validation:
     """Compare every resource that a stack's outputs name with what they promise of it.
 
@@ -96,7 +96,7 @@ def validate_stack(
         stack: A stack that is up.
         tags: The tags that every resource carries, the scenario's left out.
         allow_policy: Whether dead-letter queues name the queue that they serve.
-        profile: The profile in AWS's configuration files.
+        login: Whose credentials; None for the environment's.
 
     Raises:
         ProviderError: AWS refuses to tell, or does not answer.
@@ -105,7 +105,7 @@ def validate_stack(
 
     clients = _Clients(
         *(
-            aws_client(service, endpoint_url=stack.endpoint_url, region=stack.region, profile=profile)
+            aws_client(service, endpoint_url=stack.endpoint_url, region=stack.region, login=login)
             for service in _Clients._fields
         )
     )

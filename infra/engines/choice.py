@@ -7,20 +7,25 @@ from infra.engines.pulumi.cli import backend_url, find_cli, require_passphrase
 from infra.engines.pulumi.snapshot import read_pulumi_snapshot
 from infra.engines.state import Snapshot, read_snapshot
 from infra.progress import Progress
-from infra.stack.paths import StackPaths, project_root
+from infra.provider_config import endpoint_values
+from infra.stack.paths import StackPaths, project_root, stack_config_path
 from infra.stack.project import StackConfig, read_stack_config
 from infra.stack.target import EngineName, Target
 
 
-def check_engine(target: Target) -> None:
+def check_engine(stack: str, target: Target) -> None:
     """Make sure that a target's engine can be run, before anything is begun for it.
+
+    Args:
+        stack: The stack's name.
+        target: The target.
 
     Raises:
         InfraError: Something that it needs is missing.
     """
     if target.engine is EngineName.PULUMI:
         find_cli()
-        require_passphrase()
+        require_passphrase(backend_url(project_root(), stack=stack), stack_config_path(stack))
 
 
 def import_engine(target: Target) -> None:
@@ -34,6 +39,7 @@ def make_engine(
     config: StackConfig,
     paths: StackPaths,
     *,
+    stack: str,
     instance: str | None,
     tell: Progress,
 ) -> Engine:
@@ -44,6 +50,7 @@ def make_engine(
         deployment: What to deploy.
         config: The stack's configuration.
         paths: The stack's files.
+        stack: The stack's name, with its organization if it has one.
         instance: What identifies the endpoint.
         tell: Where warnings go.
     """
@@ -56,9 +63,11 @@ def make_engine(
     directory = project_root()
     settings = PulumiSettings(
         directory,
-        backend_url(directory),
+        target.backend or backend_url(directory, stack=stack),
+        qualified_stack=stack,
         serve_provider=not target.is_aws,
         config=config.from_outside,
+        guard={} if deployment.endpoint_url is None else endpoint_values(deployment.endpoint_url),
     )
     return PulumiEngine(deployment, settings, warn=tell)
 
@@ -72,4 +81,4 @@ def read_stack_snapshot(stack: str, target: Target, paths: StackPaths) -> Snapsh
     if target.engine is EngineName.EMBEDDED:
         return read_snapshot(paths.state)
     project = read_stack_config(stack).project
-    return read_pulumi_snapshot(stack, project, project_root(), target.instance)
+    return read_pulumi_snapshot(stack, project, project_root(), target.instance, backend=target.backend)

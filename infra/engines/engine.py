@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from infra.clients import Login
 from infra.engines.plan import Plan, Step
 from infra.provider.values import PropertyValue
 
@@ -26,7 +27,7 @@ class Deployment:
         program: The Pulumi program.
         config: The configuration, by full key (``project:key``), in Pulumi's text form.
         endpoint_url: Another endpoint than AWS's own.
-        profile: The profile in AWS's configuration files.
+        login: Whose credentials; None for the environment's.
     """
 
     project: str
@@ -34,7 +35,7 @@ class Deployment:
     program: Callable[[], None]
     config: Mapping[str, str] = field(default_factory=dict)
     endpoint_url: str | None = None
-    profile: str | None = None
+    login: Login | None = None
 
 
 class Engine(Protocol):

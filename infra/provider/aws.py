@@ -5,12 +5,13 @@ properties that replace, the same defaults. A type or property that it does not 
 Nothing here knows which engine asks, or how it got here.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from infra.clients import Clients, aws_client
+from infra.clients import Clients, Login, aws_client
 from infra.errors import EndpointError, ProviderError
 from infra.provider.bucket import BucketHandler
 from infra.provider.event_source_mapping import EventSourceMappingHandler
@@ -53,6 +54,14 @@ PROVIDER_TYPE = "pulumi:providers:aws"
 PROVIDER_SCHEMA: Mapping[str, Property] = {
     "region": Property(Kind.TEXT, required=True, replaces=True),
     "version": Property(Kind.TEXT),
+    "profile": Property(Kind.TEXT),
+    # Lists and mappings stand as JSON here, as in all providers of Pulumi.
+    "allowedAccountIds": Property(Kind.TEXT),
+    "forbiddenAccountIds": Property(Kind.TEXT),
+    "defaultTags": Property(Kind.TEXT),
+    "endpoints": Property(Kind.TEXT),
+    # How S3 is addressed is chosen by the endpoint here.
+    "s3UsePathStyle": Property(Kind.TEXT),
     # pulumi-aws's class sets these itself; they are about checks that only real AWS has use for.
     "skipCredentialsValidation": Property(Kind.TEXT),
     "skipMetadataApiCheck": Property(Kind.TEXT),
@@ -63,6 +72,7 @@ PROVIDER_SCHEMA: Mapping[str, Property] = {
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
 NAME_REUSE_SECONDS = 60
 NAME_REUSE_PAUSE = 2
+_THERE_ALREADY = frozenset({"ResourceInUseException", "BucketAlreadyOwnedByYou"})
 LOOPBACK_READ_TIMEOUT = 10
 """Seconds; no request of the provider's is a long poll."""
 
@@ -75,7 +85,7 @@ class AwsProvider:
     Args:
         region: The region of resources that name none themselves.
         endpoint_url: Another endpoint than AWS's own.
-        profile: The profile in AWS's configuration files.
+        login: Whose credentials; None for the environment's.
         sleep: How to wait, in seconds.
     """
 
@@ -84,17 +94,59 @@ class AwsProvider:
         region: str,
         *,
         endpoint_url: str | None = None,
-        profile: str | None = None,
+        login: Login | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
+        self._login = login or Login()
+        self._default_tags: dict[str, str] = {}
         self._clients = Clients(
             lambda service, region: aws_client(
-                service, endpoint_url=endpoint_url, region=region, profile=profile, read_timeout=LOOPBACK_READ_TIMEOUT
+                service,
+                endpoint_url=self.endpoint_url,
+                region=region,
+                login=self._login,
+                read_timeout=LOOPBACK_READ_TIMEOUT,
             )
         )
         self._sleep = sleep
+
+    def configure(self, config: Properties, *, ask: bool = True) -> None:
+        """Take over what the program's ``aws.Provider`` says beside the region: account, tags, profile, endpoint.
+
+        Args:
+            config: The inputs of the ``aws.Provider``.
+            ask: Whether AWS is asked which account this is, where the configuration allows or forbids some.
+
+        Raises:
+            ProviderError: The account is not allowed, or AWS refuses to tell it.
+            EndpointError: It does not answer.
+        """
+        self._default_tags = dict(_json_of(config, "defaultTags", {}).get("tags") or {})
+        endpoints = _json_of(config, "endpoints", [])
+        if self.endpoint_url is None and endpoints:
+            self.endpoint_url = endpoints[0]["sqs"]
+        if self._login == Login() and config.get("profile"):
+            self._login = Login(str(config["profile"]))
+        allowed, forbidden = (_json_of(config, name, []) for name in ("allowedAccountIds", "forbiddenAccountIds"))
+        if ask and (allowed or forbidden):
+            account = self._account()
+            if account in forbidden or (allowed and account not in allowed):
+                raise ProviderError(
+                    f"The credentials are of account {account}, which the stack's configuration does not allow "
+                    f"(aws:allowedAccountIds {allowed}, aws:forbiddenAccountIds {forbidden}); use others."
+                )
+
+    def _account(self) -> str:
+        from botocore import exceptions  # noqa: PLC0415 - heavy
+
+        try:
+            return str(self._clients.get("sts", self.region).get_caller_identity()["Account"])
+        except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+            raise ProviderError(f"STS does not tell which account this is ({error}), and only some are allowed.") from (
+                error
+            )
 
     def check(self, urn: str, olds: Properties, news: Properties, random_seed: bytes) -> CheckResult:
         """Validate new inputs, and fill in what the provider chooses.
@@ -110,6 +162,8 @@ class AwsProvider:
         """
         handler = _handler(type_of(urn))
         inputs = {key: value for key, value in news.items() if value is not None}
+        if self._default_tags and "tags" in handler.schema and inputs.get("tags") is not UNKNOWN:
+            inputs["tags"] = {**self._default_tags, **(inputs.get("tags") or {})}
         failures = check_properties(handler.resource_type, handler.schema, inputs)
         named = handler.name_property
         if not failures and named in handler.schema and named not in inputs:
@@ -229,6 +283,13 @@ class AwsProvider:
             try:
                 return handler.create(client, inputs)
             except client.exceptions.ClientError as error:
+                # The name has a random end: what has it was made by this request, whose first answer was lost.
+                if error.response["Error"]["Code"] in _THERE_ALREADY and handler.name_property in inputs.get(
+                    DEFAULTS_KEY, ()
+                ):
+                    made = handler.find(client, inputs)
+                    if made is not None:
+                        return made
                 recently = "QueueDeletedRecently" in error.response["Error"]["Code"]
                 if not recently or waited > NAME_REUSE_SECONDS:
                     raise
@@ -259,7 +320,30 @@ class AwsProvider:
 
 def check_provider_config(news: Properties) -> CheckResult:
     """Validate the configuration of the provider itself, an ``aws.Provider`` in the program."""
-    return CheckResult(dict(news), tuple(check_properties(PROVIDER_TYPE, PROVIDER_SCHEMA, news)))
+    failures = check_properties(PROVIDER_TYPE, PROVIDER_SCHEMA, news)
+    for key, kind, what in _STRUCTURES:
+        if not failures and not isinstance(_json_of(news, key, kind()), kind):
+            failures.append(CheckFailure(key, f"{key} must be {what}, and is {news[key]!r}."))
+    return CheckResult(dict(news), tuple(failures))
+
+
+_STRUCTURES = (
+    ("allowedAccountIds", list, "a list of account ids"),
+    ("forbiddenAccountIds", list, "a list of account ids"),
+    ("endpoints", list, "a list with one mapping"),
+    ("defaultTags", dict, "a mapping with tags"),
+)
+
+
+def _json_of(config: Properties, key: str, absent: Any) -> Any:
+    """A property of the provider's configuration that stands as JSON."""
+    value = config.get(key)
+    if value is None or value is UNKNOWN:
+        return absent
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
 
 
 def diff_provider_config(olds: Properties, news: Properties) -> DiffResult:

@@ -1,16 +1,14 @@
 """``aws.s3.Bucket``: a bucket for what is too large for a message."""
 
-import re
 from typing import Any, ClassVar
 
+from infra.config import BUCKET_NAME
 from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure
 from infra.provider.naming import choose_name
 from infra.provider.schema import Kind, Property, Schema
 from infra.provider.values import Properties, PropertyValue
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 WITHOUT_CONSTRAINT = "us-east-1"
 """The region that a bucket is in where nothing is said."""
 _NOT_THERE = frozenset({"404", "NoSuchBucket", "NotFound"})
@@ -45,7 +43,7 @@ class BucketHandler(ResourceHandler):
     def check(self, inputs: Properties) -> list[CheckFailure]:
         """A name that S3 takes."""
         name = inputs.get("bucket")
-        if isinstance(name, str) and not _NAME.fullmatch(name):
+        if isinstance(name, str) and not BUCKET_NAME.fullmatch(name):
             reason = (
                 f"A bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots, and {name} is none; "
                 "choose another projectName or stack."

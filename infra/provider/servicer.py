@@ -96,6 +96,7 @@ class AwsServicer(provider_pb2_grpc.ResourceProviderServicer):
         self._creations = creations
         self._providers: dict[str, AwsProvider] = {}
         self._configured_region: str | None = None
+        self._config: Properties = {}
 
     # The names are the protocol's.
 
@@ -134,12 +135,13 @@ class AwsServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering_with_sentences
     def Configure(self, request: Any, context: _Context) -> Any:  # noqa: N802
-        """Take over the region."""
+        """Take over the region, and what else the program's provider says."""
         del context
         region = from_struct(request.args).get("region")
         if not isinstance(region, str):
             raise ProviderError("The provider has no region: give the program's aws.Provider one.")
-        self._configured_region = region
+        self._configured_region, self._config = region, from_struct(request.args)
+        self._provider({}).configure(self._config)
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     @_answering_with_sentences
@@ -216,7 +218,11 @@ class AwsServicer(provider_pb2_grpc.ResourceProviderServicer):
         if region is None:
             raise ProviderError("The provider was not configured.")
         # setdefault is atomic: two threads that come at once are given one and the same.
-        return self._providers.get(region) or self._providers.setdefault(region, self._make(region))
+        provider = self._providers.get(region)
+        if provider is None:
+            provider = self._providers.setdefault(region, self._make(region))
+            provider.configure(self._config, ask=False)
+        return provider
 
 
 def _check_response(result: CheckResult) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.clients import aws_client
+from infra.clients import Login, aws_client
 from infra.config import ProgramConfig
 from infra.errors import ConfigError, ProviderError
 
@@ -61,13 +61,13 @@ class Estimate:
         )
 
 
-def caller_identity(region: str, *, endpoint_url: str | None, profile: str | None) -> Identity:
+def caller_identity(region: str, *, endpoint_url: str | None, login: Login | None = None) -> Identity:
     """Ask STS whose credentials these are.
 
     Args:
         region: The region to ask in.
         endpoint_url: Another endpoint than AWS's own.
-        profile: The profile in AWS's configuration files.
+        login: Whose credentials; None for the environment's.
 
     Raises:
         ConfigError: There are no credentials, or no such profile.
@@ -76,7 +76,7 @@ def caller_identity(region: str, *, endpoint_url: str | None, profile: str | Non
     from botocore import exceptions  # noqa: PLC0415 - heavy
 
     try:
-        client = aws_client("sts", endpoint_url=endpoint_url, region=region, profile=profile)
+        client = aws_client("sts", endpoint_url=endpoint_url, region=region, login=login)
         try:
             answer = client.get_caller_identity()
         finally:
@@ -130,7 +130,7 @@ def estimate(config: ProgramConfig, *, messages: int = 25) -> Estimate:
 
 
 def find_left_over(
-    project: str, stack: str, region: str, *, endpoint_url: str | None, profile: str | None
+    project: str, stack: str, region: str, *, endpoint_url: str | None, login: Login | None = None
 ) -> tuple[str, ...]:
     """What still carries the tags of a stack: the URLs of queues, the names of tables and of buckets.
 
@@ -139,7 +139,7 @@ def find_left_over(
         stack: The value of the tag ``stack``.
         region: The region to look in.
         endpoint_url: Another endpoint than AWS's own.
-        profile: The profile in AWS's configuration files.
+        login: Whose credentials; None for the environment's.
 
     Raises:
         ProviderError: AWS refuses to tell.
@@ -149,7 +149,7 @@ def find_left_over(
     wanted = {"project": project, "stack": stack}
     prefix = f"{project}-{stack}-"
     sqs, dynamodb, s3 = (
-        aws_client(service, endpoint_url=endpoint_url, region=region, profile=profile)
+        aws_client(service, endpoint_url=endpoint_url, region=region, login=login)
         for service in ("sqs", "dynamodb", "s3")
     )
     try:

@@ -155,8 +155,9 @@ class StartingEndpoint:
         self._process: subprocess.Popen[bytes] | None = None
         self._instance = uuid.uuid4().hex
         if self._alive is None:
-            if self._previous is not None:
-                stop_endpoint(self._previous)  # it does not answer, but its process may be there and hold the port
+            # It does not answer, but its process may be there and hold the port; or the note names another one.
+            if self._previous is not None and not stop_endpoint(self._previous):
+                stop_unnoted_endpoints(paths)
             # The old port first: what was configured with the old address goes on working.
             self._port = self._previous.port if self._previous is not None else 0
             self._process = self._launch()
@@ -240,15 +241,33 @@ class StartingEndpoint:
         return lines[-1] if lines else "it said nothing."
 
 
-def stop_endpoint(endpoint: Endpoint) -> None:
-    """Stop an endpoint and wait until its process has ended. One that is dead already is no error.
+def stop_unnoted_endpoints(paths: StackPaths) -> int:
+    """Stop every endpoint process of a stack, found by its command line where no note names it; return how many.
+
+    Raises:
+        EndpointError: A process does not end.
+    """
+    import psutil  # noqa: PLC0415 - only a stack whose files are damaged or gone needs it
+
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "infra.localaws" in command and str(paths.history) in command:
+            found.append(process.pid)
+    for pid in found:
+        stop_endpoint(Endpoint("http://127.0.0.1:1", pid, "", str(paths.history)))
+    return len(found)
+
+
+def stop_endpoint(endpoint: Endpoint) -> bool:
+    """Stop an endpoint and wait until its process has ended; return whether it was there.
 
     Raises:
         EndpointError: The process does not end.
     """
     if not is_alive(endpoint) and not _is_our_process(endpoint):
         _reap(endpoint.pid)
-        return
+        return False
     for sign, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
         try:
             os.kill(endpoint.pid, sign)
@@ -259,6 +278,7 @@ def stop_endpoint(endpoint: Endpoint) -> None:
     else:
         raise EndpointError(f"The embedded endpoint, process {endpoint.pid}, does not end; end it by hand.")
     _reap(endpoint.pid)
+    return True
 
 
 def _health(url: str) -> dict[str, object] | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import StateError
+from infra.stack.names import directory_name, short_name
 
 STATE_DIRECTORY = ".queue-fundamentals"
 PROJECT_FILE = "Pulumi.yaml"
@@ -78,16 +79,16 @@ def state_directory() -> Path:
     directory = project_root() / STATE_DIRECTORY
     if directory.exists() and not directory.is_dir():
         raise StateError(
-            f"{directory} is to be the directory with the state of each stack, and is a file; move it away."
+            f"{directory} is a file, and the state of each stack needs a directory of that name; move it away."
         )
     return directory
 
 
 def stack_paths(stack: str) -> StackPaths:
     """The files of a stack, whether it exists or not."""
-    return StackPaths(state_directory() / stack)
+    return StackPaths(state_directory() / directory_name(stack))
 
 
 def stack_config_path(stack: str) -> Path:
     """The stack's own configuration file, as Pulumi names it."""
-    return project_root() / f"Pulumi.{stack}.yaml"
+    return project_root() / f"Pulumi.{short_name(stack)}.yaml"

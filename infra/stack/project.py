@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.config import ProgramConfig, check_name_lengths, parse_config
+from infra.clients import Login
+from infra.config import ProgramConfig, check_names, parse_config
 from infra.errors import ConfigError
+from infra.provider_config import NAMESPACE, login_of, provider_arguments
+from infra.stack.names import project_in, short_name
 from infra.stack.paths import PROJECT_FILE, project_root, stack_config_path
 
 
@@ -22,11 +25,27 @@ class StackConfig:
         project: The Pulumi project's name.
         values: By full key (``project:key``), in Pulumi's text form: what is set, else the project's defaults.
         from_outside: Those of them that stand in no file.
+        chosen: The keys that the stack itself sets, in its file or from outside.
     """
 
     project: str
     values: Mapping[str, str]
     from_outside: Mapping[str, str] = field(default_factory=dict)
+    chosen: frozenset[str] = frozenset()
+
+    @property
+    def region(self) -> str:
+        """The region of every resource: ``aws:region``, else the project's own value."""
+        return self.values.get(f"{NAMESPACE}region") or self.program().aws_region
+
+    @property
+    def login(self) -> Login:
+        """Whose credentials make the resources.
+
+        Raises:
+            ConfigError: A value cannot be used.
+        """
+        return login_of(self.values)
 
     def program(self) -> ProgramConfig:
         """The part that the program reads, validated.
@@ -64,6 +83,7 @@ def read_stack_config(
         if isinstance(entry, dict) and "default" in entry
     }
     in_files = dict(values)
+    chosen: set[str] = set()
     if region is not None:
         values[_full_key(project, "awsRegion")] = region
     stack_path = stack_config_path(stack)
@@ -73,12 +93,17 @@ def read_stack_config(
                 raise ConfigError(
                     f"{stack_path} holds {key} encrypted, which only the real Pulumi engine can read: set it plainly."
                 )
+            chosen.add(_full_key(project, key))
             in_files[_full_key(project, key)] = values[_full_key(project, key)] = _as_text(value)
     for key, value in (overrides or {}).items():
         values[_full_key(project, key)] = _as_text(value)
     outside = {key: value for key, value in values.items() if in_files.get(key) != value}
-    config = StackConfig(project, values, outside)
-    check_name_lengths(config.program().project_name, stack)
+    config = StackConfig(project, values, outside, frozenset(chosen | set(outside)))
+    provider_arguments(values)
+    named = project_in(stack)
+    if named not in (None, project):
+        raise ConfigError(f"The stack {stack} is of the project {named}, and {project_path} is of {project}.")
+    check_names(config.program(), short_name(stack))
     return config
 
 

@@ -15,11 +15,14 @@ from infra.engines.choice import read_stack_snapshot
 from infra.engines.state import Snapshot
 from infra.errors import EndpointError, InfraError, StackNotUpError
 from infra.provider.values import reveal
+from infra.stack.check import check_target
+from infra.stack.discovery import find_target
 from infra.stack.endpoint import find_endpoint
 from infra.stack.lock import hold_lock, is_locked, wait_for_lock
 from infra.stack.names import TEMPORARY_PREFIX, choose_stack
 from infra.stack.paths import StackPaths, stack_paths, state_directory
-from infra.stack.target import Options, Target, read_target
+from infra.stack.project import read_stack_config
+from infra.stack.target import Options, Target
 from infra.stack.workspace import Place, Workspace, open_workspace
 
 _TEMPORARY_LOCK = "temporary.lock"
@@ -139,10 +142,11 @@ def find_stack(name: str | None = None) -> Stack | None:
     """
     stack = choose_stack(name)
     paths = stack_paths(stack)
-    target = read_target(paths)
+    target = find_target(stack)
     snapshot = None if target is None else read_stack_snapshot(stack, target, paths)
     if target is None or snapshot is None or not snapshot.resources:
         return None
+    target = check_target(stack, target, read_stack_config(stack, region=target.region))
     place = _living_place(stack, target, snapshot)
     outputs = reveal(snapshot.outputs)
     if "region" not in outputs or not target.complete:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from infra.errors import ConfigError, StateError
@@ -18,7 +18,6 @@ from infra.stack.paths import StackPaths
 
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
-PROFILE_VARIABLE = "AWS_PROFILE"
 
 
 class EngineName(StrEnum):
@@ -64,6 +63,10 @@ class Target:
         region: The region, where the environment chose it and not the stack's configuration.
         instance: The life of the embedded endpoint that the real engine's state is about.
         complete: Whether the last ``up`` came to its end.
+        account: The account that the resources are in, by STS; None for the stack's own endpoint, and for an endpoint
+            without STS.
+        deployed_region: The region that the resources are in.
+        backend: Where the real engine keeps the stack.
     """
 
     engine: EngineName = EngineName.EMBEDDED
@@ -72,6 +75,9 @@ class Target:
     region: str | None = None
     instance: str | None = None
     complete: bool = True
+    account: str | None = None
+    deployed_region: str | None = None
+    backend: str | None = None
 
     @property
     def embeds_endpoint(self) -> bool:
@@ -96,13 +102,20 @@ class Target:
         return noted
 
 
-def choose_target(paths: StackPaths, options: Options, environment: Mapping[str, str] = os.environ) -> Target:
+def choose_target(
+    paths: StackPaths,
+    options: Options,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    known: Target | None = None,
+) -> Target:
     """The target of a stack: what is noted, else what is said, else what the environment says, else the local tier.
 
     Args:
         paths: The stack's files.
         options: What the command was told.
         environment: The environment variables.
+        known: Where the stack is, if that is known without a note.
 
     Raises:
         ConfigError: An option cannot be used, or is not how the stack is deployed.
@@ -111,7 +124,7 @@ def choose_target(paths: StackPaths, options: Options, environment: Mapping[str,
     said_engine = _parse(EngineName, "engine", options.engine)
     said_tier = _parse(TierName, "tier", options.tier)
     said_endpoint = None if options.endpoint is None else _check_url("--endpoint", options.endpoint)
-    noted = read_target(paths)
+    noted = read_target(paths) or known
     if noted is not None:
         _refuse_change("engine", noted.engine, said_engine, paths)
         _refuse_change("tier", noted.tier, said_tier, paths)
@@ -135,26 +148,45 @@ def read_target(paths: StackPaths) -> Target | None:
         StateError: The note cannot be read.
     """
     try:
-        text = paths.target.read_text(encoding="utf-8")
+        text = paths.target.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return Target() if paths.state.exists() else None
+    except OSError as error:
+        raise StateError(f"{paths.target} cannot be read ({error.strerror}): make it readable.") from error
     try:
         document = json.loads(text)
-        return Target(
-            EngineName(document["engine"]),
-            TierName(document["tier"]),
-            document["endpoint_url"],
-            document["region"],
-            document["instance"],
-            document["complete"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        return _from_document(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise StateError(
             f"{paths.target} is cut or corrupt ({why}). It says who deployed the stack, and is kept: write it again "
             'by hand, for example {"engine": "pulumi", "tier": "local", "endpoint_url": null, "region": null, '
             '"instance": null, "complete": true}.'
         ) from error
+
+
+def _from_document(document: dict[str, Any]) -> Target:
+    url = _text(document, "endpoint_url", required=True)
+    complete = document["complete"]
+    if not isinstance(complete, bool):
+        raise TypeError(f"its complete is {complete!r}")
+    return Target(
+        EngineName(document["engine"]),
+        TierName(document["tier"]),
+        None if url is None else _check_url("its endpoint_url", url),
+        _text(document, "region", required=True),
+        _text(document, "instance", required=True),
+        complete,
+        *(_text(document, name) for name in ("account", "deployed_region", "backend")),
+    )
+
+
+def _text(document: dict[str, Any], name: str, *, required: bool = False) -> str | None:
+    """A field of the note; notes of earlier versions lack some."""
+    value = document[name] if required else document.get(name)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"its {name} is {value!r}")
+    return value
 
 
 def _parse(kind: type[_Name], option: str, value: str | None) -> _Name | None:

@@ -1,28 +1,34 @@
 """One process at work on one stack: its lock, its target, its endpoint, its engine."""
 
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from infra.engines.choice import check_engine, import_engine, make_engine
 from infra.engines.engine import Deployment, Engine, Observer, ignore_steps
 from infra.engines.plan import Plan
 from infra.engines.state import read_snapshot
-from infra.errors import EndpointError
-from infra.files import sweep_temporaries
+from infra.errors import DeploymentError, EndpointError, ProviderError
+from infra.files import disk_is_full, sweep_temporaries
 from infra.progress import Progress, no_progress
-from infra.stack.endpoint import Endpoint, StartingEndpoint, find_endpoint, read_endpoint, stop_endpoint
+from infra.stack.check import check_target, reach
+from infra.stack.discovery import choose_stack_target, find_target
+from infra.stack.endpoint import (
+    Endpoint,
+    StartingEndpoint,
+    find_endpoint,
+    read_endpoint,
+    stop_endpoint,
+    stop_unnoted_endpoints,
+)
 from infra.stack.lock import hold_lock
+from infra.stack.names import short_name
 from infra.stack.paths import StackPaths, stack_config_path, stack_paths
 from infra.stack.project import StackConfig, read_stack_config
-from infra.stack.target import EngineName, Options, Target, choose_target, read_target
-
-REACH_SECONDS = 5.0
+from infra.stack.target import EngineName, Options, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Workspace:
         Raises:
             InfraError: It cannot be done; what was done until then is in the state, and another ``up`` goes on there.
         """
-        check_engine(self.target)
+        check_engine(self.stack, self.target)
         read_snapshot(self.paths.state)  # a state that is to be refused is refused before anything is started
         place = self._start_endpoint() if self.target.embeds_endpoint else _reached(self.target)
         self.target.note(self.paths, place.instance, complete=False)
@@ -108,16 +114,20 @@ class Workspace:
 
         A dead endpoint has nothing left to delete: its resources were in its memory.
         """
-        check_engine(self.target)
+        check_engine(self.stack, self.target)
         read_snapshot(self.paths.state)
         is_dead = self.target.embeds_endpoint and find_endpoint(self.paths) is None
+        engine = self._engine(Place(None) if is_dead else self._living_place())
+        plan, goes_with_its_endpoint = Plan(), is_dead
         if not is_dead:
-            engine = self._engine(self._living_place())
-            plan = engine.destroy(observer)
-        else:
-            engine = self._engine(Place(None))
-            plan = Plan()
-        engine.remove(force=is_dead)
+            try:
+                plan = engine.destroy(observer)
+            except (OSError, ProviderError, EndpointError, DeploymentError):
+                if not (self.target.embeds_endpoint and disk_is_full(self.paths.directory)):
+                    raise
+                goes_with_its_endpoint = True
+                self.tell("The disk is full, so the resources are not deleted one by one: they end with the endpoint.")
+        engine.remove(force=goes_with_its_endpoint)
         self.discard()
         return plan
 
@@ -132,12 +142,12 @@ class Workspace:
     def discard(self) -> None:
         """Stop the endpoint, which ends all that is in it, and remove the stack's files."""
         endpoint = read_endpoint(self.paths)
-        if endpoint is not None:
-            stop_endpoint(endpoint)
+        if endpoint is not None and not stop_endpoint(endpoint):
+            stop_unnoted_endpoints(self.paths)  # the note is about a process that is not there, or not an endpoint
         shutil.rmtree(self.paths.directory, ignore_errors=True)
 
     def _start_endpoint(self) -> Place:
-        starting = StartingEndpoint(self.paths, self.config.program().aws_region, self.speed)
+        starting = StartingEndpoint(self.paths, self.config.region, self.speed)
         try:
             # While the endpoint starts: the imports that take as long as that.
             import_engine(self.target)
@@ -160,7 +170,9 @@ class Workspace:
 
     def _engine(self, place: Place) -> Engine:
         deployment = _deployment(self.stack, self.config, place)
-        return make_engine(self.target, deployment, self.config, self.paths, instance=place.instance, tell=self.tell)
+        return make_engine(
+            self.target, deployment, self.config, self.paths, stack=self.stack, instance=place.instance, tell=self.tell
+        )
 
 
 @contextmanager
@@ -190,8 +202,9 @@ def open_workspace(
     read_stack_config(stack, overrides)  # what is wrong there is said before anything is made
     with hold_lock(paths.lock, f"stack {stack}"):
         sweep_temporaries(paths.directory)
-        target = (read_target(paths) or Target()) if options is None else choose_target(paths, options)
-        yield Workspace(stack, paths, read_stack_config(stack, overrides, region=target.region), target, tell, speed)
+        target = (find_target(stack) or Target()) if options is None else choose_stack_target(stack, options)
+        config = read_stack_config(stack, overrides, region=target.region)
+        yield Workspace(stack, paths, config, check_target(stack, target, config, ask=True), tell, speed)
 
 
 def preview(
@@ -203,7 +216,7 @@ def preview(
         StateError: The state cannot be read.
         DeploymentError: The program cannot be evaluated.
     """
-    check_engine(target)
+    check_engine(stack, target)
     paths = stack_paths(stack)
     place = Place.named(target)
     if target.embeds_endpoint:
@@ -212,25 +225,19 @@ def preview(
             tell("The embedded endpoint has ended, and its state with it: everything would be created again.")
         place = Place(None) if endpoint is None else Place.embedded(endpoint)
     deployment = _deployment(stack, config, place)
-    return make_engine(target, deployment, config, paths, instance=place.instance, tell=tell).preview(observer)
+    return make_engine(target, deployment, config, paths, stack=stack, instance=place.instance, tell=tell).preview(
+        observer
+    )
 
 
 def _reached(target: Target) -> Place:
     """The place that was named, if something listens there."""
-    if target.endpoint_url is not None:
-        parts = urlsplit(target.endpoint_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((parts.hostname or "", port), timeout=REACH_SECONDS).close()
-        except OSError as error:
-            raise EndpointError(
-                f"Nothing answers at {target.endpoint_url} ({error.strerror or error}): start it, or name another one."
-            ) from error
+    reach(target)
     return Place.named(target)
 
 
 def _deployment(stack: str, config: StackConfig, place: Place) -> Deployment:
-    return Deployment(config.project, stack, _program(), config.values, place.url)
+    return Deployment(config.project, short_name(stack), _program(), config.values, place.url, config.login)
 
 
 def _program() -> Callable[[], None]:

@@ -1,8 +1,11 @@
+import re
+
 import pytest
 import yaml
 
-from infra.config import MAX_PROJECT_AND_STACK, ProgramConfig, check_name_lengths, parse_config
+from infra.config import BUCKET_NAME, MAX_PROJECT_AND_STACK, ProgramConfig, check_names, parse_config
 from infra.errors import ConfigError
+from infra.provider.naming import choose_name
 from infra.stack.project import read_stack_config
 from infra.topology import SCENARIO_NAMES, TOPOLOGY
 from tests.infra.conftest import CHECKOUT
@@ -22,7 +25,7 @@ def test_pulumi_yaml_declares_the_same_values_with_the_same_defaults():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("queueVisibilityTimeout", "0"),
+        ("queueVisibilityTimeout", "1"),
         ("queueVisibilityTimeout", "43200"),
         ("queueReceiveWait", "0"),
         ("queueReceiveWait", "20"),
@@ -37,6 +40,7 @@ def test_a_value_at_its_limit_is_taken(key, value):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("queueVisibilityTimeout", "0"),
         ("queueVisibilityTimeout", "-1"),
         ("queueVisibilityTimeout", "43201"),
         ("queueVisibilityTimeout", "ten"),
@@ -73,9 +77,32 @@ def test_an_unknown_value_names_those_that_there_are():
 
 
 def test_names_that_are_too_long_together_are_refused_before_anything_is_made():
-    check_name_lengths("p" * 10, "s" * (MAX_PROJECT_AND_STACK - 10))
+    config = ProgramConfig(project_name="p" * 10)
+    check_names(config, "s" * (MAX_PROJECT_AND_STACK - 10))
     with pytest.raises(ConfigError, match="shorter"):
-        check_name_lengths("p" * 10, "s" * (MAX_PROJECT_AND_STACK - 9))
+        check_names(config, "s" * (MAX_PROJECT_AND_STACK - 9))
+
+
+def test_a_stacks_name_that_cannot_be_in_a_buckets_is_refused_where_there_is_a_bucket():
+    with pytest.raises(ConfigError, match=r"large-payload has a bucket.*sqs-demo-ada_l-large-payload-.*underscores"):
+        check_names(ProgramConfig(), "ada_l")
+    with pytest.raises(ConfigError, match="projectName"):
+        check_names(ProgramConfig(project_name="my_queues"), "ada")
+    check_names(ProgramConfig(scenarios=("happy",)), "ada_l")
+    check_names(ProgramConfig(), "Ada-L")
+
+
+def test_every_name_of_the_longest_names_is_one_that_aws_takes():
+    """Of each scenario: two queues, two tables and a bucket, with the suffix that the provider adds."""
+    stack = "s" * (MAX_PROJECT_AND_STACK - len("sqs-demo"))
+    check_names(ProgramConfig(), stack)
+    for entry in TOPOLOGY:
+        base = f"sqs-demo-{stack}-{entry.name}"
+        queue = choose_name(f"{base}-dlq", b"", ".fifo" if entry.fifo else "")
+        assert len(queue) <= 80
+        assert re.fullmatch(r"[A-Za-z0-9_-]+(\.fifo)?", queue)
+        assert 3 <= len(choose_name(f"{base}-side-effects", b"")) <= 255
+        assert not entry.bucket or BUCKET_NAME.fullmatch(choose_name(base.lower(), b""))
 
 
 def test_the_longest_names_leave_room_in_a_queue_name():

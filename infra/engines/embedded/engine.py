@@ -115,7 +115,7 @@ class EmbeddedEngine:
             # setdefault is atomic: two threads that come at once are given one and the same.
             return made.get(region) or made.setdefault(
                 region,
-                AwsProvider(region, endpoint_url=self._deployment.endpoint_url, profile=self._deployment.profile),
+                AwsProvider(region, endpoint_url=self._deployment.endpoint_url, login=self._deployment.login),
             )
 
         try:

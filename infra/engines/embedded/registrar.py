@@ -121,6 +121,7 @@ class Registrar:
             raise DeploymentError(failures_sentence(goal.urn, failures))
         with self._lock:
             self._regions[goal.urn] = inputs["region"]
+        self._providers(inputs["region"]).configure(inputs, ask=not self._preview)
         old = self._journal.current(goal.urn)
         diff = diff_provider_config(reveal(old.inputs), inputs) if old else DiffResult()
         if old is not None and not diff.replaces:

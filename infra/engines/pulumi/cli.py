@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.errors import ConfigError, DeploymentError
-from infra.stack.paths import STATE_DIRECTORY
+from infra.stack.names import TEMPORARY_PREFIX, short_name
+from infra.stack.paths import PROJECT_FILE, STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from pulumi.automation import PulumiCommand
@@ -21,9 +23,6 @@ INSTALL = (
     "install it from https://www.pulumi.com/docs/iac/download-install/, or build it with Go by "
     "`.ci/pulumi/build` (about 4 minutes, once)"
 )
-BACKEND_URL = f"file://./{STATE_DIRECTORY}"
-"""Where stacks are kept if nothing else is said; ``Pulumi.yaml`` names the same one, relative to itself."""
-
 _FILES = "file://"
 _BACKEND = "PULUMI_BACKEND_URL"
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
@@ -79,14 +78,74 @@ def built_root() -> Path:
     return Path(cache) / "queue-fundamentals" / f"pulumi-{PINNED_VERSION}"
 
 
-def backend_url(directory: Path, environment: Mapping[str, str] = os.environ) -> str:
-    """The backend that keeps the stacks: ``PULUMI_BACKEND_URL``, else the project's own.
+def backend_url(directory: Path, environment: Mapping[str, str] = os.environ, *, stack: str = "") -> str:
+    """The backend that keeps the stacks: the one that ``pulumi`` itself would take, else the project's own.
+
+    The CLI takes ``PULUMI_BACKEND_URL``, else the project file's, else the one of the last ``pulumi login``.
 
     Args:
         directory: The project's directory.
         environment: The environment variables.
+        stack: The stack's name: temporary ones are always in the project's own backend.
     """
-    return environment.get(_BACKEND) or f"file://{directory / STATE_DIRECTORY}"
+    own = f"{_FILES}{directory / STATE_DIRECTORY}"
+    if short_name(stack).startswith(TEMPORARY_PREFIX):
+        return own
+    return _absolute(environment.get(_BACKEND) or _project_backend(directory) or _login(environment) or own, directory)
+
+
+def _absolute(url: str, directory: Path) -> str:
+    """A URL of files with its path as the CLI resolves it when it is called in the project's directory."""
+    if not url.startswith(_FILES):
+        return url.rstrip("/")
+    path = Path(url.removeprefix(_FILES)).expanduser()
+    return f"{_FILES}{os.path.normpath(directory / path)}"
+
+
+def _project_backend(directory: Path) -> str | None:
+    text = _text_of(directory / PROJECT_FILE)
+    if "backend" not in text:
+        return None  # the usual case, in which nothing has to be parsed
+    import yaml  # noqa: PLC0415 - heavy
+
+    try:
+        backend = yaml.safe_load(text).get("backend")
+    except (yaml.YAMLError, AttributeError):
+        return None  # whoever reads the project file says what is wrong with it
+    url = backend.get("url") if isinstance(backend, dict) else None
+    return url if isinstance(url, str) else None
+
+
+def _login(environment: Mapping[str, str]) -> str | None:
+    """The backend of the last ``pulumi login``: its URL is all that is read here."""
+    home = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    try:
+        current = json.loads(_text_of(home / "credentials.json") or "{}").get("current")
+    except (ValueError, AttributeError):
+        return None
+    return current if isinstance(current, str) and current else None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def may_hold(backend: str, project: str, stack: str) -> bool:
+    """Whether a backend may have a stack. Of one in files that is known without a call of the CLI.
+
+    Args:
+        backend: The backend's URL.
+        project: The project's name.
+        stack: The stack's name.
+    """
+    if not backend.startswith(_FILES):
+        return True
+    stacks = Path(backend.removeprefix(_FILES)) / ".pulumi" / "stacks"
+    names = (f"{short_name(stack)}.json", f"{short_name(stack)}.json.gz")
+    return any((directory / name).exists() for directory in (stacks / project, stacks) for name in names)
 
 
 def drop_cut_attributes(backend: str, stack: str) -> None:
@@ -102,7 +161,7 @@ def drop_cut_attributes(backend: str, stack: str) -> None:
     """
     if not backend.startswith(_FILES):
         return
-    for path in Path(backend.removeprefix(_FILES)).glob(f".pulumi/stacks/*/{stack}.json.attrs"):
+    for path in Path(backend.removeprefix(_FILES)).glob(f".pulumi/stacks/*/{short_name(stack)}.json.attrs"):
         try:
             json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -125,13 +184,28 @@ def cli_environment(backend: str, *, serve_provider: bool = True) -> dict[str, s
     return environment
 
 
-def require_passphrase(environment: Mapping[str, str] = os.environ) -> None:
-    """Make sure that a passphrase is set: Pulumi's own backends encrypt secrets with it, and ask for it always.
+def needs_passphrase(backend: str, stack_file: Path) -> bool:
+    """Whether a stack's secrets are encrypted with a passphrase, which the CLI then always asks for.
+
+    Pulumi Cloud encrypts them itself, and so does a secrets provider that the stack's file names.
+
+    Args:
+        backend: The backend's URL.
+        stack_file: The stack's configuration file.
+    """
+    if backend.startswith(("https://", "http://")):
+        return False
+    provider = re.search(r"(?m)^secretsprovider:\s*['\"]?([^\s'\"]+)", _text_of(stack_file))
+    return provider is None or provider[1] == "passphrase"
+
+
+def require_passphrase(backend: str, stack_file: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Make sure that a passphrase is set where one is needed.
 
     Raises:
         ConfigError: It is not.
     """
-    if not any(name in environment for name in _PASSPHRASES):
+    if needs_passphrase(backend, stack_file) and not any(name in environment for name in _PASSPHRASES):
         raise ConfigError(
             "The real Pulumi engine needs a passphrase, with which it encrypts secrets in a stack: set "
             f"{_PASSPHRASES[0]} (or {_PASSPHRASES[1]}), the same one every time. This program has no secrets: "

@@ -44,6 +44,8 @@ from infra.provider.aws import AwsProvider
 from infra.provider.creations import CreationLog
 from infra.provider.servicer import serving_provider
 from infra.provider.values import PropertyValue
+from infra.provider_config import NAMESPACE, endpoint_in, endpoint_values
+from infra.stack.names import directory_name
 from infra.stack.paths import PROJECT_FILE, STATE_DIRECTORY, StackPaths
 
 _T = TypeVar("_T")
@@ -60,15 +62,19 @@ class PulumiSettings:
     Attributes:
         directory: Where ``Pulumi.yaml`` and the stack's configuration file are: the engine reads them itself.
         backend_url: The backend that keeps the stacks.
+        qualified_stack: The stack's name for the CLI, with an organization; empty for the deployment's own.
         serve_provider: Whether the engine gets our provider; else it takes pulumi-aws's own plugin.
         config: Values to be set in the configuration of the stack, by full key.
+        guard: Values that say where a stack is which is not on AWS; ``up`` sets them and ``remove`` takes them away.
         environment: What the CLI's environment has beyond this process's own.
     """
 
     directory: Path
     backend_url: str
+    qualified_stack: str = ""
     serve_provider: bool = True
     config: Mapping[str, str] = field(default_factory=dict)
+    guard: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -93,13 +99,16 @@ class PulumiEngine:
         warn: Callable[[str], None] = lambda message: print(message, file=sys.stderr),  # noqa: T201 - a user's eyes
     ) -> None:
         cli = find_cli()
-        require_passphrase({**os.environ, **settings.environment})
+        self._stack_file = settings.directory / f"Pulumi.{deployment.stack}.yaml"
+        require_passphrase(settings.backend_url, self._stack_file, {**os.environ, **settings.environment})
         self._deployment = deployment
         self._program = InlineProgram(deployment.program)
         self._settings = settings
         self._warn = warn
         self._command = cli.command()
-        self._creations = CreationLog(StackPaths(settings.directory / STATE_DIRECTORY / deployment.stack).creations)
+        self._name = settings.qualified_stack or deployment.stack
+        directory = settings.directory / STATE_DIRECTORY / directory_name(self._name)
+        self._creations = CreationLog(StackPaths(directory).creations)
 
     def preview(self, observer: Observer = ignore_steps) -> Plan:
         """Tell what an ``up`` would do. For a stack that is not there a scratch one is made elsewhere, and removed."""
@@ -117,6 +126,7 @@ class PulumiEngine:
                 self._recover(stack)
             except automation.StackNotFoundError:
                 self._create(stack, self._settings)
+            self._set_guard(stack)
             plan = self._run(stack, stack.up, observer)
         plan.outputs = self.outputs()
         return plan
@@ -158,11 +168,36 @@ class PulumiEngine:
         if not self._exists(self._settings):
             return
         with self._sentences(Reporter(ignore_steps, self._warn)):
+            guard = self._guard_in_file()
+            if guard:
+                self._cli("config", "rm-all", *guard)
             self._cli("stack", "rm", "--yes", "--preserve-config", *(("--force",) if force else ()))
         self._creations.clear()
-        path = self._settings.directory / f"Pulumi.{self._deployment.stack}.yaml"
-        if path.exists() and not _sets_anything(path):
-            path.unlink()
+        if self._stack_file.exists() and not _sets_anything(self._stack_file):
+            self._stack_file.unlink()
+
+    def _set_guard(self, stack: automation.Stack) -> None:
+        if not self._settings.guard or self._guard_in_file() == self._settings.guard:
+            return
+        values = {
+            path: automation.ConfigValue(text)
+            for key, value in self._settings.guard.items()
+            for path, text in _leaves(key, value)
+        }
+        with self._sentences(Reporter(ignore_steps, self._warn)):
+            stack.set_all_config(values, path=True)
+
+    def _guard_in_file(self) -> dict[str, Any]:
+        """The guard that an ``up`` has written into the stack's file; empty where all or a part is the user's own."""
+        import yaml  # noqa: PLC0415 - heavy
+
+        if not self._stack_file.exists():
+            return {}
+        config = (yaml.safe_load(self._stack_file.read_text(encoding="utf-8")) or {}).get("config") or {}
+        url = endpoint_in({"endpoints": config.get(f"{NAMESPACE}endpoints")})
+        guard = {} if url is None else endpoint_values(url)
+        # `pulumi config set-all` writes flags as texts.
+        return guard if all(_plain(config.get(key)) == _plain(value) for key, value in guard.items()) else {}
 
     @property
     def version(self) -> str:
@@ -179,7 +214,7 @@ class PulumiEngine:
 
     def _cli(self, *arguments: str, settings: PulumiSettings | None = None) -> str:
         used = settings or self._settings
-        command = [*arguments, "--stack", self._deployment.stack]
+        command = [*arguments, "--stack", self._name]
         return self._once_whole(lambda: self._command.run(command, str(used.directory), _environment(used))).stdout
 
     def _once_whole(self, operation: Callable[[], _T]) -> _T:
@@ -191,7 +226,7 @@ class PulumiEngine:
                 if _CUT not in str(error):
                     raise
             time.sleep(pause)
-            drop_cut_attributes(self._settings.backend_url, self._deployment.stack)
+            drop_cut_attributes(self._settings.backend_url, self._name)
         return operation()
 
     @contextmanager
@@ -203,7 +238,7 @@ class PulumiEngine:
             env_vars=environment,
             pulumi_command=self._command,
         )
-        stack = _Stack(self._deployment.stack, workspace, StackInitMode.SELECT)
+        stack = _Stack(self._name, workspace, StackInitMode.SELECT)
         if not settings.serve_provider:
             yield stack
             return
@@ -214,7 +249,7 @@ class PulumiEngine:
             self._creations.clear()
 
     def _provider(self, region: str) -> AwsProvider:
-        return AwsProvider(region, endpoint_url=self._deployment.endpoint_url, profile=self._deployment.profile)
+        return AwsProvider(region, endpoint_url=self._deployment.endpoint_url, login=self._deployment.login)
 
     def _create(self, stack: automation.Stack, settings: PulumiSettings) -> None:
         with self._sentences(Reporter(ignore_steps, self._warn)):
@@ -266,7 +301,7 @@ class PulumiEngine:
             text = str(error)
             sentence = reporter.errors[0] if reporter.errors else _complaint(text)
             if any(sign in text for sign in _UNREADABLE):
-                raise unreadable(self._deployment.stack, self._settings.backend_url, sentence) from error
+                raise unreadable(self._name, self._settings.backend_url, sentence) from error
             raise DeploymentError(sentence) from error
 
 
@@ -318,10 +353,25 @@ def _paths(key: str, value: str) -> Iterator[tuple[str, str]]:
         yield key, value
 
 
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, bool) else value
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """A structured value as ``pulumi config set-all --path`` takes it, leaf by leaf."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _leaves(f"{path}.{key}", part)
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from _leaves(f"{path}[{place}]", part)
+    else:
+        yield path, json.dumps(value) if isinstance(value, bool) else str(value)
+
+
 def _sets_anything(path: Path) -> bool:
-    return any(
-        not line.startswith(("encryptionsalt:", "#")) for line in path.read_text(encoding="utf-8").split("\n") if line
-    )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return any(not line.startswith(("encryptionsalt:", "#", "config: {}")) for line in lines if line)
 
 
 def _complaint(text: str) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 from infra.engines.pulumi.cli import backend_url, cli_environment, drop_cut_attributes, find_cli
 from infra.engines.state import PendingKind, PendingOperation, ResourceState, Snapshot
 from infra.errors import StateError
+from infra.stack.names import short_name
 
 
-def read_pulumi_snapshot(stack: str, project: str, directory: Path, endpoint: str | None) -> Snapshot | None:
+def read_pulumi_snapshot(
+    stack: str, project: str, directory: Path, endpoint: str | None, *, backend: str | None = None
+) -> Snapshot | None:
     """Ask the CLI for a stack's state; None if there is no such stack. Needs no passphrase: secrets stay encrypted.
 
     Args:
@@ -19,12 +22,13 @@ def read_pulumi_snapshot(stack: str, project: str, directory: Path, endpoint: st
         project: The project's name.
         directory: The project's directory.
         endpoint: What identifies the endpoint that the state is about.
+        backend: The backend's URL; None for the one that the CLI would take.
 
     Raises:
         StateError: The state cannot be read.
         DeploymentError: There is no CLI.
     """
-    backend = backend_url(directory)
+    backend = backend or backend_url(directory, stack=stack)
     drop_cut_attributes(backend, stack)
     answer = subprocess.run(
         [str(find_cli().path), "--non-interactive", "stack", "export", "--stack", stack],
@@ -32,6 +36,7 @@ def read_pulumi_snapshot(stack: str, project: str, directory: Path, endpoint: st
         env=cli_environment(backend),
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
     )
     if answer.returncode:
@@ -39,7 +44,7 @@ def read_pulumi_snapshot(stack: str, project: str, directory: Path, endpoint: st
             return None
         raise unreadable(stack, backend, " ".join(answer.stderr.removeprefix("error: ").split()))
     try:
-        return _snapshot(project, stack, endpoint, json.loads(answer.stdout)["deployment"] or {})
+        return _snapshot(project, short_name(stack), endpoint, json.loads(answer.stdout)["deployment"] or {})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise unreadable(stack, backend, f"{type(error).__name__}: {error}") from error
 

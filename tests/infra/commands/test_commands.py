@@ -250,7 +250,9 @@ def test_a_note_of_the_endpoint_that_is_damaged_is_refused_and_kept_and_no_endpo
 @pytest.mark.parametrize("command", [commands.up, commands.status, commands.down])
 def test_a_file_where_the_stacks_are_to_be_is_told_of(project, command):
     (project / ".queue-fundamentals").write_text("mine")
-    with pytest.raises(StateError, match="is to be the directory with the state of each stack, and is a file; move it"):
+    with pytest.raises(
+        StateError, match="is a file, and the state of each stack needs a directory of that name; move it"
+    ):
         command("dev")
     assert (project / ".queue-fundamentals").read_text() == "mine"
 
@@ -320,7 +322,7 @@ def test_an_env_file_that_cannot_be_read_is_said_before_anything_is_made(project
     assert not stack_paths("dev").endpoint.exists()
 
 
-@pytest.mark.parametrize("name", ["a b", "../up", "a/b", "ä", "x" * 41, "tmp-1", "a.b"])
+@pytest.mark.parametrize("name", ["a b", "../up", "a/b/c/d", "/a", "a/", "acme/tmp-1", "ä", "x" * 41, "tmp-1", "a.b"])
 def test_a_name_that_cannot_be_a_stacks_is_refused(name):
     with pytest.raises(ConfigError):
         choose_stack(name)

@@ -332,8 +332,8 @@ def test_an_endpoint_that_is_not_there_is_a_sentence_that_names_it():
 
 def test_the_providers_own_configuration_is_checked_and_a_region_replaces_it():
     assert check_provider_config({"region": "us-west-1", "skipRegionValidation": "true"}).failures == ()
-    assert [failure.property for failure in check_provider_config({"endpoints": "[]"}).failures] == [
-        "endpoints",
+    assert [failure.property for failure in check_provider_config({"assumeRoles": "[]"}).failures] == [
+        "assumeRoles",
         "region",
     ]
     diff = diff_provider_config({"region": "us-west-1"}, {"region": "eu-west-1"})

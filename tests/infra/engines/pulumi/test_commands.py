@@ -7,20 +7,21 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from infra.clients import aws_client
 from infra.commands import stacks as commands
 from infra.commands.preflight import preflight
 from infra.commands.validate import validate
-from infra.engines.pulumi.cli import find_cli
+from infra.engines.pulumi.cli import backend_url, find_cli
 from infra.errors import ConfigError, EndpointError, InfraError, StackBusyError, StackNotUpError
 from infra.provider.redrive import RedriveAllowPolicyHandler
 from infra.stack.aws_account import ask
 from infra.stack.dotenv import read_dotenv
 from infra.stack.endpoint import find_endpoint, read_endpoint, stop_endpoint
 from infra.stack.lock import hold_lock
-from infra.stack.paths import stack_paths
+from infra.stack.paths import project_root, stack_paths
 from infra.stack.stacks import find_stack
 from tests.infra.engines.pulumi.labs import REGION
 
@@ -29,7 +30,11 @@ needs_cli = [pytest.mark.pulumi_cli, pytest.mark.processes]
 
 def pulumi(*arguments):
     done = subprocess.run(
-        [str(find_cli().path), "--non-interactive", *arguments], capture_output=True, text=True, check=False
+        [str(find_cli().path), "--non-interactive", *arguments],
+        env={**os.environ, "PULUMI_BACKEND_URL": backend_url(project_root())},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -267,8 +272,9 @@ def test_what_an_endpoint_lacks_is_named_and_can_be_done_without(project, endpoi
     with pytest.raises(StackNotUpError, match="did not come to its end"):
         find_stack("ada")
     path = project / "Pulumi.ada.yaml"
-    settings = path.read_text() if path.exists() else ""
-    path.write_text(f"{settings}config:\n  queue-fundamentals:redriveAllowPolicy: false\n")
+    settings = yaml.safe_load(path.read_text()) if path.exists() else {}
+    settings.setdefault("config", {})["queue-fundamentals:redriveAllowPolicy"] = False
+    path.write_text(yaml.safe_dump(settings))
     assert commands.up("ada") == 0
     assert validate("ada") == 0
     assert commands.down("ada") == 0

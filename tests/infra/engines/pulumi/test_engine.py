@@ -15,7 +15,7 @@ import pytest
 from infra.engines.engine import Deployment
 from infra.engines.plan import Operation
 from infra.engines.pulumi import recovery as pulumi_recovery
-from infra.engines.pulumi.cli import PINNED_VERSION, backend_url, find_cli, require_passphrase
+from infra.engines.pulumi.cli import PINNED_VERSION, find_cli
 from infra.engines.pulumi.engine import PulumiEngine
 from infra.engines.pulumi.program import InlineProgram
 from infra.errors import ConfigError, DeploymentError, StackBusyError, StateError
@@ -49,18 +49,6 @@ def test_a_cli_that_was_built_is_found_without_being_on_path(monkeypatch, tmp_pa
 
 def test_the_version_is_the_one_that_the_go_module_pins():
     assert f"github.com/pulumi/pulumi/pkg/v3 v{PINNED_VERSION} " in (CHECKOUT / ".ci" / "pulumi" / "go.mod").read_text()
-
-
-def test_a_missing_passphrase_is_explained():
-    with pytest.raises(ConfigError, match="set PULUMI_CONFIG_PASSPHRASE"):
-        require_passphrase({})
-    require_passphrase({"PULUMI_CONFIG_PASSPHRASE": ""})
-    require_passphrase({"PULUMI_CONFIG_PASSPHRASE_FILE": "/somewhere"})
-
-
-def test_the_backend_is_the_one_of_the_environment_or_the_projects_own(tmp_path):
-    assert backend_url(tmp_path, {}) == f"file://{tmp_path}/.queue-fundamentals"
-    assert backend_url(tmp_path, {"PULUMI_BACKEND_URL": "s3://bucket"}) == "s3://bucket"
 
 
 @needs_cli
