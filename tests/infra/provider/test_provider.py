@@ -338,3 +338,22 @@ def test_the_providers_own_configuration_is_checked_and_a_region_replaces_it():
     ]
     diff = diff_provider_config({"region": "us-west-1"}, {"region": "eu-west-1"})
     assert diff.replaces == ("region",)
+
+
+@pytest.mark.parametrize("kind", [TABLE, BUCKET])
+def test_a_create_that_is_repeated_after_a_lost_answer_takes_what_the_first_has_made(provider, monkeypatch, kind):
+    description = {"hashKey": "k", "attributes": [{"name": "k", "type": "S"}], "billingMode": "PAY_PER_REQUEST"}
+    inputs = provider.check(urn(kind), {}, {} if kind == BUCKET else description, SEED).inputs
+    handler = HANDLERS[kind]
+    create = type(handler).create
+    monkeypatch.setattr(
+        type(handler), "create", lambda self, *arguments: create(self, *arguments) and create(self, *arguments)
+    )
+    created = provider.create(urn(kind), inputs)
+    assert provider.read(urn(kind), created.id, inputs) is not None
+    # A name of the user's own may well be somebody else's.
+    own = {key: value for key, value in inputs.items() if key != "__defaults"}
+    with pytest.raises(ProviderError, match=r"ResourceInUse|BucketAlready"):
+        provider.create(urn(kind), own)
+    monkeypatch.undo()
+    provider.delete(urn(kind), created.id, inputs)
