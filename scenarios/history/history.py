@@ -131,13 +131,17 @@ class History:
         """
         last: dict[tuple[str, str | None], int] = {}
         known: set[str] = set()
+        unclear: set[str] = set()
         for call in self.calls("Send"):
+            outgoing = call.arguments["messages"]
+            if call.status == "unknown":
+                unclear.update(message["body"] for message in outgoing)
             for entry in (call.result or {}).get("sent", ()):
-                number = entry.get("sequence_number")
-                if not number or entry["message_id"] in known:
+                number, message = entry.get("sequence_number"), outgoing[entry["entry"]]
+                if not number or entry["message_id"] in known or message["body"] in unclear:
                     continue  # a duplicate that the queue swallowed has the number of the first
                 known.add(entry["message_id"])
-                line = call.process, call.arguments["messages"][entry["entry"]].get("group")
+                line = call.process, message.get("group")
                 if int(number) <= last.get(line, -1):
                     return False
                 last[line] = int(number)

@@ -154,7 +154,9 @@ HARD: tuple[Mutant, ...] = (
     _tables("attempts forgotten at a release", elusive.ForgetsAttempts, _ORDERS, _TWICE),
     _consumer("skipped by receive count", elusive.SkipsByReceiveCount, _ORDERS, _LOST),
     _consumer("held, and given back in a hot loop", elusive.GivesBackAtOnce, _ORDERS, _DEAD),
-    _consumer("deleted, then sent again", elusive.DeletesBeforeItSendsAgain, _ORDERS, _LOST),
+    _consumer(
+        "deleted, then sent again", elusive.DeletesBeforeItSendsAgain, _ORDERS, _LOST, also=("deleted-before-done",)
+    ),
     _consumer("keys that collide", elusive.HasKeysThatCollide, _ORDERS, _LOST, "unrequested-side-effect"),
     _consumer(
         "wrong entries deleted again",

@@ -125,6 +125,17 @@ def test_sequence_numbers_order_the_sends_unless_they_are_drawn_at_random(sent, 
     assert numbered(*sent) == positions
 
 
+def test_a_send_whose_reply_was_lost_gave_the_numbers_that_its_repetition_hears_of():
+    told = Told(fifo=True)
+    messages = [{"body": json.dumps({"id": name}), "group": "g", "deduplication_id": name} for name in "ab"]
+    told.fail("p", told.begin("p", "Send", messages=messages), "Send")
+    for name, number in (("b", 20), ("a", 10)):  # the repetition fails in part, and then comes the rest
+        invocation = told.begin("p", "Send", messages=[message for message in messages if name in message["body"]])
+        entry = {"entry": 0, "message_id": f"m-{name}", "sequence_number": str(number)}
+        told.end("p", invocation, "Send", {"sent": [entry], "failed": []})
+    assert {message.key: message.position for message in told.history.sends} == {"a": 10, "b": 20}
+
+
 def test_what_the_lab_receives_from_the_dead_letter_queue_is_no_delivery_of_the_queue_under_study():
     told = Told()
     told.send("a", poison=True)
