@@ -42,6 +42,7 @@ NOT_RUN = {
     "invoke scenarios-slow": "takes a minute; what it runs stands in the pages of the slow scenarios",
     "invoke report --open": "opens a browser",
     "python -m infra.localaws": GOES_ON,
+    "python -m infra.localaws --lambda app.handler --queue orders": GOES_ON,
     "export PULUMI_CONFIG_PASSPHRASE=...": "holds a secret of the reader's",
     "invoke up --engine pulumi": NEEDS_THE_CLI,
     "invoke up --endpoint http://127.0.0.1:5000": "needs an endpoint of another make, which the reader starts",
