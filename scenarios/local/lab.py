@@ -44,6 +44,7 @@ from scenarios.local.stack_resources import StackResources
 from scenarios.local.timing import Timing
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
+from services.errors import MachineError
 from services.faults import Fault
 from services.history import Recorder, append_to
 
@@ -456,6 +457,8 @@ class SubprocessLab:
         if fine or killed_by_fault or ended_while_starting:
             return
         log = self._files / f"{name}.log"
+        if code == MachineError.exit_code and self._programs is None:
+            raise MachineError(f"{name}: {_exit_message(log)}")
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         unasked = "" if code else " although nobody had asked it to"
         raise ServiceFailedError(

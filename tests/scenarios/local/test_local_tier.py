@@ -27,6 +27,7 @@ from scenarios.runs import plan
 from scenarios.runs.plan import RunRequest
 from scenarios.runs.run import run_scenario
 from scenarios.verdict import Outcome
+from services.errors import MachineError
 
 pytestmark = pytest.mark.processes
 
@@ -222,6 +223,16 @@ def test_a_consumer_that_deletes_what_is_not_done_is_convicted_although_nothing_
     result = run_scenario(RunRequest(name, seed=3, consumer="mine:Mine"))
     assert result.verdict.outcome is Outcome.FAIL
     assert result.verdict.violations["deleted-before-done"]
+
+
+def test_a_machine_at_its_end_is_no_verdict_on_the_consumer(project):
+    (project / "hungry.py").write_text(
+        "from services.consumer.consumer import Consumer\n\n\n"
+        "class Hungry(Consumer):\n    def perform(self, delivery):\n        raise MemoryError\n        yield\n"
+    )
+    with pytest.raises(MachineError, match=r"^consumer-\d: The memory of this machine is exhausted; "):
+        run_scenario(RunRequest("happy", seed=3, consumer="hungry:Hungry"))
+    assert processes_of(project) == []
 
 
 def test_a_deadline_that_is_missed_makes_a_run_inconclusive_and_leaves_no_process(project, monkeypatch):
