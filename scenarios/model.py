@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_COUNT = 100_000
 
 Pace = Literal["fast", "slow"]
+#: Where a scenario can be judged: some need what only the embedded endpoint does, or records of its own side.
+JudgedOn = Literal["embedded endpoint", "any endpoint"]
 #: The groups of scenarios, in the order of the tables.
 Theme = Literal[
     "The same work, twice",
@@ -74,6 +76,7 @@ class Scenario:
 
     Attributes:
         summary: what it shows, one line for the tables of scenarios.
+        judged_on: where the scenario can be judged.
         theme: the group of scenarios that it belongs to; None where no table lists it.
         pattern: what protects from the failure, in a few words.
         pace: ``fast`` ends in seconds.
@@ -118,6 +121,7 @@ class Scenario:
     purge_seconds: float = 0.0
     delay_budget: float = inf
     gives_back: bool = False
+    judged_on: JudgedOn = "any endpoint"
     theme: Theme | None = None
     pattern: str = ""
     topology: str = ""

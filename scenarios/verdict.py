@@ -112,7 +112,9 @@ class Verdict:
         if any(self.violations.values()):
             return Outcome.FAIL
         unjudged = self.conditions.strict and self.not_judged
-        return Outcome.INCONCLUSIVE if self.missing or self.conditions.missed or unjudged else Outcome.PASS
+        # A naive twin that violates nothing did not meet the failure that it does not survive.
+        unproved = self.missing or self.conditions.missed or unjudged or self.conditions.naive
+        return Outcome.INCONCLUSIVE if unproved else Outcome.PASS
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -206,6 +208,9 @@ def clock_step(history: History, speed: float) -> float:
     return round(step, 3) if step > max(allowed, MIN_CLOCK_STEP) else 0.0
 
 
+_SPARED = "The naive twin violated nothing: the failure that it does not survive did not occur."
+
+
 def _reason(verdict: Verdict) -> str:
     match verdict.outcome:
         case Outcome.FAIL:
@@ -227,7 +232,11 @@ def _reason(verdict: Verdict) -> str:
                 else ""
             )
             partly = "" if verdict.missing or not verdict.conditions.strict else "What could be judged holds."
-            return " ".join(filter(None, (_not_judged(verdict), late, absent, partly)))
+            naive = verdict.conditions.naive and not (late or absent)
+            spared = (
+                "The naive twin violated nothing: the failure that it does not survive did not occur." if naive else ""
+            )
+            return " ".join(filter(None, (_not_judged(verdict), late, absent, partly, spared)))
     if verdict.not_judged:
         return f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
     return "Every invariant holds, and the failure under study occurred."

@@ -136,6 +136,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
     stack = environment.stack
     began = time.monotonic() if began is None else began
     request, scenario, parameters, seed = plan.request, plan.scenario, plan.parameters, plan.seed
+    check_endpoint(scenario, embedded=stack.endpoint_history is not None, where=f"the stack {stack.name}")
     with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
         directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
         watcher.began(seed, directory)
@@ -261,6 +262,7 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
         )
     observer.stage("bringing up a temporary stack")
     if request.endpoint:
+        check_endpoint(scenario, embedded=False, where=f"--endpoint {request.endpoint}")
         timeout_scale = stretch_for(latency_to(request.endpoint, ProgramConfig().aws_region, request.latency))
         speed = 1.0
     else:
@@ -288,6 +290,20 @@ def latency_to(endpoint_url: str | None, region: str, given: int | None) -> floa
         return measure_latency(lambda: sqs.list_queues(MaxResults=1))
     except (BotoCoreError, ClientError) as error:
         raise UnsuitableError(f"The endpoint {endpoint_url or 'of AWS'} cannot be asked for its queues: {error}") from None
+
+
+def check_endpoint(scenario: Scenario, *, embedded: bool, where: str) -> None:
+    """Refuse an endpoint on which a scenario cannot be judged, before anything is staged.
+
+    Raises:
+        UnsuitableError: the scenario needs the embedded endpoint.
+    """
+    if scenario.judged_on == "embedded endpoint" and not embedded:
+        raise UnsuitableError(
+            f"The scenario {scenario.name} can be judged on the embedded endpoint alone, and {where} is another one: "
+            "only the embedded endpoint delivers as the scenario needs it, and records its own side. Leave "
+            "--endpoint and --stack out for a temporary stack with an embedded endpoint."
+        )
 
 
 def check_distance(stack: Stack, given: int | None = None) -> None:

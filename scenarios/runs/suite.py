@@ -21,7 +21,7 @@ from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import History
 from scenarios.local.spawner import Spawner, fork_server
 from scenarios.runs.plan import RunRequest, plan_run
-from scenarios.runs.run import RunEnvironment, RunResult, check_speed, run_on, runs_of, speed_of
+from scenarios.runs.run import RunEnvironment, RunResult, check_distance, check_speed, run_on, runs_of, speed_of
 from scenarios.model import Scenario
 from scenarios.verdict import Outcome
 
@@ -254,6 +254,7 @@ def _environments(request: SuiteRequest, spawner: Spawner | None) -> Iterator[Ma
         if found is not None:
             if request.speed is not None:
                 check_speed(found, request.speed)
+            check_distance(found)
             yield {scenario.name: RunEnvironment(found, fresh=False, spawner=spawner) for scenario in request.scenarios}
             return
     if request.stack:

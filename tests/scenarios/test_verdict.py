@@ -198,3 +198,10 @@ def test_a_step_of_the_wall_clock_convicts_nobody_and_acquits_nobody(spoiled, of
     else:
         assert verdict.outcome is Outcome.INCONCLUSIVE
         assert verdict.reason.startswith("The wall clock of this machine was stepped by ")
+
+
+def test_a_naive_twin_that_violates_nothing_proves_nothing():
+    spared = judge(scenario(), good().history, conditions(naive=True))
+    assert spared.outcome is Outcome.INCONCLUSIVE
+    assert spared.reason == "The naive twin violated nothing: the failure that it does not survive did not occur."
+    assert judge(scenario(), good().history, conditions()).outcome is Outcome.PASS

@@ -41,6 +41,7 @@ SCENARIO = Scenario(
     summary="two consumers meet between the check and the deed; a claim lets one of them through",
     theme="The same work, twice",
     pattern="check and claim in one conditional write",
+    judged_on="embedded endpoint",
     pace="fast",
     seconds=2,
     run=run,

@@ -55,6 +55,7 @@ SCENARIO = Scenario(
     summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; nobody pays twice",
     theme="Work that fails",
     pattern="redrive after the fix, with a key that survives it",
+    judged_on="embedded endpoint",
     pace="fast",
     seconds=4.5,
     run=run,

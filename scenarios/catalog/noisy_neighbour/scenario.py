@@ -65,6 +65,7 @@ SCENARIO = Scenario(
     summary="one tenant floods the queue; the messages of the others are received before its backlog",
     theme="Load",
     pattern="fair queue by MessageGroupId",
+    judged_on="embedded endpoint",
     pace="fast",
     run=run,
     invariants=(*STANDARD, TENANT_STARVED),

@@ -41,6 +41,15 @@ def test_a_stack_that_is_too_tight_for_the_distance_is_refused(project):
 
 
 @pytest.mark.processes
+def test_a_scenario_that_needs_the_embedded_endpoint_is_refused_elsewhere_before_it_stages_anything(project):
+    with temporary_stack(["check-race"]) as stack:
+        elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
+        with pytest.raises(UnsuitableError, match="check-race can be judged on the embedded endpoint alone"):
+            run_on(elsewhere, plan_run(RunRequest("check-race", seed=7)), Nobody())
+    assert not (project / "runs").exists()
+
+
+@pytest.mark.processes
 def test_the_proxy_is_as_far_away_as_it_says(project):
     with temporary_stack(["happy"]) as stack, delayed(stack.endpoint_url, 0.08) as url:
         sqs = aws_client("sqs", endpoint_url=url, region=stack.region)

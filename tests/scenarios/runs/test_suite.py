@@ -184,7 +184,7 @@ def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(
     assert suite("fast") == 2
     said = capsys.readouterr().out
     assert "happy: it rains" in said
-    assert "1 of 2 as they should be" in said
+    assert "1 of 2 ok" in said
 
 
 @pytest.mark.processes
