@@ -1,4 +1,4 @@
-"""Redrive: the dead-letter queue is emptied back into the queue, and nobody pays twice.
+"""Redrive: the dead-letter queue is emptied back into the queue, and and each is paid once.
 
 A release has two bugs. It refuses the payments of one account; those of the other it makes, and fails to write down
 that it made them. Each message fails as often as it may and is dead-lettered: half of them unpaid, half of them paid.
@@ -52,7 +52,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="dlq-redrive",
-    summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; nobody pays twice",
+    summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; and each is paid once",
     theme="Work that fails",
     pattern="redrive after the fix, with a key that survives it",
     judged_on="embedded endpoint",
