@@ -51,8 +51,7 @@ async def _serve(config: EndpointConfig, options: argparse.Namespace) -> int:
     try:
         if options.handler is not None:
             attached = standalone.attach(endpoint.lambda_, options, sys.stdout)
-        sys.stdout.write(f"listening on {endpoint.url}\n")
-        sys.stdout.flush()
+        _say(f"listening on {endpoint.url}\n")
         if options.ready_file is not None:
             _write_ready_file(options.ready_file, endpoint.url)
         endpoint.preload()
@@ -64,6 +63,16 @@ async def _serve(config: EndpointConfig, options: argparse.Namespace) -> int:
             attached.stop()
         await endpoint.stop()
     return 0
+
+
+def _say(line: str) -> None:
+    """Write a line to standard output, which may be closed or full: the endpoint serves all the same."""
+    try:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        # What is left in the buffer must not fail again when the process ends.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the process ends
 
 
 def _calm_the_collector() -> None:

@@ -19,12 +19,24 @@ SERVICE: Final = "queue-fundamentals"
 
 
 def control(
-    request: Request, model: SqsModel, config: EndpointConfig, waiting: Callable[[str], int] = lambda _: 0
+    request: Request,
+    model: SqsModel,
+    config: EndpointConfig,
+    waiting: Callable[[str], int] = lambda _: 0,
+    fault: str = "",
 ) -> Response:
-    """Answer a request below ``PREFIX``; ``waiting`` tells how many receives wait at the queue of a name."""
+    """Answer a request below ``PREFIX``.
+
+    Args:
+        request: the request.
+        model: the queues.
+        config: the endpoint's settings.
+        waiting: tells how many receives wait at the queue of a name.
+        fault: why the history is no longer recorded; empty where it is.
+    """
     match request.method, request.target.removeprefix(PREFIX).split("/"):
         case "GET", ["health"]:
-            return _json(_health(config))
+            return _json(_health(config, fault))
         case "POST", ["queues", name, "reset"]:
             return _reset(unquote(name), request.body, model, waiting)
         case _:
@@ -33,13 +45,14 @@ def control(
             )
 
 
-def _health(config: EndpointConfig) -> dict[str, Any]:
+def _health(config: EndpointConfig, fault: str) -> dict[str, Any]:
     return {
         "service": SERVICE,
         "pid": os.getpid(),
         "region": config.region,
         "history": None if config.history is None else str(config.history.absolute()),
         "speed": config.speed,
+        **({"fault": fault} if fault else {}),
     }
 
 

@@ -21,17 +21,25 @@ class FaultLog:
         self._log = logging.getLogger("infra.localaws")
 
     def exception(self, sentence: str, *values: object) -> None:
-        """Log the exception that is being handled."""
+        """Log the exception that is being handled, after a sentence with ``%s`` for each value."""
+        shown = tuple(str(value)[:_SHOWN] for value in values)
+        self._log_first(sentence % shown if shown else sentence, traceback.format_exc())
+
+    def note(self, sentence: str, error: BaseException | None) -> None:
+        """Log a fault that no exception handler sees."""
+        self._log_first(sentence, "" if error is None else repr(error))
+
+    def _log_first(self, sentence: str, told: str) -> None:
         self.count += 1
         if self.count <= self._most:
-            told = "".join(traceback.format_exc())
-            shown = told if len(told) <= _TRACEBACK else f"{told[: _TRACEBACK // 2]}\n...\n{told[-_TRACEBACK // 2 :]}"
-            self._log.error(f"{sentence}\n%s", *(str(value)[:_SHOWN] for value in values), shown)
+            half = _TRACEBACK // 2
+            shown = told if len(told) <= _TRACEBACK else f"{told[:half]}\n...\n{told[-half:]}"
+            self._log.error("%s\n%s", sentence, shown)
         if self.count == self._most:
             self._log.error("The endpoint logs no more than %d faults; the next ones are not logged.", self._most)
 
 
-FAULTS: Final = FaultLog()
 _SHOWN: Final = 300
 _TRACEBACK: Final = 8_000
 """Characters; the message of an exception can be as long as the request."""
+FAULTS: Final = FaultLog()

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from infra.localaws import control
 from infra.localaws.clock import ScaledClock
 from infra.localaws.config import EndpointConfig, EndpointError
+from infra.localaws.faults import FAULTS
 from infra.localaws.headers import FORM_TYPES, JSON_TYPES, refused_headers
 from infra.localaws.history import HistoryFile
 from infra.localaws.http import (
@@ -92,6 +93,7 @@ class LocalAws:
             EndpointError: the address is in use, or the history cannot be written.
         """
         config = self.config
+        asyncio.get_running_loop().set_exception_handler(_log_loop_fault)
         self._open_history()
         clock = ScaledClock(config.speed)
         self._model = SqsModel(
@@ -205,7 +207,13 @@ class LocalAws:
         )
 
     def _answer_control(self, request: Request) -> Response:
-        answer = control.control(request, self._model, self.config, self._polls.waiting)
+        answer = control.control(
+            request,
+            self._model,
+            self.config,
+            self._polls.waiting,
+            self._history.fault if self._history else "",
+        )
         self._flush()
         return answer
 
@@ -375,6 +383,11 @@ class _Connection(HttpConnection):
 
 def _random(seed: str) -> Random:
     return Random(seed)  # noqa: S311 - chooses ids and deliveries, guards nothing
+
+
+def _log_loop_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the event loop itself trips over, such as too many open files, and not for ever."""
+    FAULTS.note(str(context.get("message")), context.get("exception"))
 
 
 def _target(request: Request) -> str:

@@ -134,6 +134,12 @@ def speed_of(url: str) -> float:
     return float(str(health.get("speed", 1.0)))
 
 
+def fault_of(url: str) -> str:
+    """Why an embedded endpoint no longer records its history, as a sentence; empty where it does."""
+    health = _health(url)
+    return "" if health is None else str(health.get("fault", ""))
+
+
 class StartingEndpoint:
     """An endpoint on its way, so that the caller can do something else until it listens.
 

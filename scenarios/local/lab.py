@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from scenarios.errors import DeadlineMissed, ServiceFailedError
+from infra.stack import endpoint
+from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
 from scenarios.history.events import ASKED_TO_END
 from scenarios.history.files import HistoryTail, TailedFile
@@ -220,7 +221,15 @@ class SubprocessLab:
         if self._setup.resources.bucket:
             self._recorder.event("payloads", keys=self._stack_resources.payload_keys())
         self._look()
+        self._check_recording()
         return self.history
+
+    def _check_recording(self) -> None:
+        """Refuse to judge by a history that the endpoint could not write to its end."""
+        stack = self._setup.stack
+        fault = endpoint.fault_of(stack.endpoint_url) if stack.endpoint_history and stack.endpoint_url else ""
+        if fault:
+            raise LabError(f"{fault} Make room, take the stack down and up again, and repeat the run.")
 
     def close(self) -> None:
         """Kill what still runs; safe at any time, more than once."""
