@@ -277,6 +277,7 @@ def runs(_: Context, json: bool = False) -> None:
         "count": "messages to send (default: the scenario's own)",
         "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
         "set": "a parameter of the scenario as key=value; once for each",
+        "beyond": "drop the consumer's assumptions one by one, and report which it needs",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -293,6 +294,7 @@ def explore(
     count: str = "",
     batch_size: str = "",
     set_: list[str] | None = None,
+    beyond: bool = False,
     json: bool = False,
 ) -> None:
     """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
@@ -312,6 +314,7 @@ def explore(
         count=count,
         batch_size=batch_size,
         settings=tuple(set_ or ()),
+        beyond=beyond,
         json=json,
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scenarios.commands.beyond import HISTORIES_EACH
+from scenarios.commands.beyond import beyond as explore_beyond
 from scenarios.commands.exploration_output import CampaignProgress, never_injected, never_seen, print_campaign
 from scenarios.commands.options import (
     Number,
@@ -44,6 +46,7 @@ def explore(
     count: Number = None,
     batch_size: Number = None,
     settings: Sequence[str] = (),
+    beyond: bool = False,
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
@@ -62,6 +65,7 @@ def explore(
         count: messages to send.
         batch_size: messages that a consumer receives at once.
         settings: parameters of the scenario, each as ``key=value``.
+        beyond: drop the consumer's assumptions one by one, and report which it needs.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
@@ -82,10 +86,12 @@ def explore(
     target.plan(0)  # whoever is to consume must be there before a pool of processes asks for it
     campaign = Campaign(
         target,
-        whole("--histories", histories, 1, MOST_HISTORIES) or HISTORIES,
+        whole("--histories", histories, 1, MOST_HISTORIES) or (HISTORIES_EACH if beyond else HISTORIES),
         chosen_seed(seed),
         chosen_jobs(jobs),
     )
+    if beyond:
+        return explore_beyond(campaign, json=json)
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
         explored = run_campaign(campaign, progress.tell)
         found = explored.tally.found
