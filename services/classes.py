@@ -35,5 +35,5 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
         raise ConfigurationError(f"{subject} cannot be loaded: {error!r}.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         whole = f"{base.__module__}:{base.__qualname__}"
-        raise ConfigurationError(f"{subject} is no subclass of {whole}.")
+        raise ConfigurationError(f"{subject} must be a subclass of {whole}, and is not.")
     return found

@@ -82,7 +82,7 @@ class Clients:
             return self._session.client(service, endpoint_url=self._access.endpoint_url, config=config)
         except InvalidRegionError:
             raise ConfigurationError(
-                f"The region is {self._session.region_name!r}, which is no region's name such as us-west-1; "
+                f"The region is {self._session.region_name!r}, but it must be a region's name such as us-west-1; "
                 "correct AWS_REGION."
             ) from None
 
@@ -119,7 +119,7 @@ def check_endpoint_url(url: str) -> None:
     except ValueError:
         fine = False
     if not fine:
-        raise ConfigurationError(f"AWS_ENDPOINT_URL is {url!r}, which is no URL such as http://127.0.0.1:4566.")
+        raise ConfigurationError(f"AWS_ENDPOINT_URL is {url!r}, but it must be a URL such as http://127.0.0.1:4566.")
 
 
 def checked_queue_url(url: str, option: str) -> str:
@@ -135,6 +135,6 @@ def checked_queue_url(url: str, option: str) -> str:
         fine = False
     if not fine:
         raise ConfigurationError(
-            f"{option} is {url!r}, which is no queue URL such as http://127.0.0.1:4566/000000000000/name."
+            f"{option} is {url!r}, but it must be a queue URL such as http://127.0.0.1:4566/000000000000/name."
         )
     return url

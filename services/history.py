@@ -76,7 +76,7 @@ class Recorder:
         self._write(lambda time, index: FaultRecord(time, self.process, index, invocation, name, dict(fault)))
 
     def event(self, event: str, **details: Any) -> None:
-        """Record something that is no operation."""
+        """Record anything but an operation."""
         kept = plain(details)
         self._write(lambda time, index: Event(time, self.process, index, event, kept))
 

@@ -4,7 +4,7 @@
     ok       it was, with this result
     fail     it was not, or that is unknown, with this error
     fault    a fault was injected here (nothing follows a crash: the outcome of its operation is unknown)
-    event    something that is no operation: started, handled, stopped ...
+    event    anything but an operation: started, handled, stopped ...
 
 In a file, and in memory, a record is one flat JSON object; its ``type`` says which of these it is. An event's details
 stand beside its name.
@@ -126,7 +126,7 @@ class FaultRecord(Header, frozen=True, tag="fault"):
 
 
 class Event(Header, frozen=True, tag="event"):
-    """Something that is no operation."""
+    """Anything but an operation."""
 
     #: What an event's details cannot be called.
     RESERVED: ClassVar[frozenset[str]] = frozenset({"time", "process", "index", "type", "event"})

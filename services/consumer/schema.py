@@ -24,7 +24,7 @@ def _split_amount(payload: Payload) -> Payload:
     """Version 1 to 2: an amount in euros becomes cents of a currency."""
     amount = payload.get("amount")
     if not isinstance(amount, int) or isinstance(amount, bool):
-        raise MalformedPayload("the payload has no whole number as its 'amount'")
+        raise MalformedPayload("the payload needs a whole number as its 'amount'")
     return {**payload, "schema": 2, "amount_cents": 100 * amount, "currency": "EUR"}
 
 
@@ -47,7 +47,7 @@ def version_of(payload: Payload) -> int:
     """
     version = payload.get("schema", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise MalformedPayload(f"the schema is {version!r}, which is no version such as 2")
+        raise MalformedPayload(f"the schema is {version!r}, but it must be a whole number from 1")
     return version
 
 
@@ -83,7 +83,7 @@ class SchemaConsumer(Consumer):
             version += 1
         cents, currency = payload.get("amount_cents"), payload.get("currency")
         if not isinstance(cents, int) or isinstance(cents, bool) or not isinstance(currency, str):
-            raise MalformedPayload("the payload has no whole 'amount_cents' of a 'currency'")
+            raise MalformedPayload("the payload needs a whole number as its 'amount_cents', and a 'currency'")
         return payload
 
     def perform(self, delivery: Delivery) -> Task[None]:

@@ -240,7 +240,7 @@ def test_faults_are_read_from_json():
         ('[{"kind": "delay", "operation": "Claim", "seconds": NaN}]', "seconds"),
         ('[{"kind": "late-request", "operation": "Claim"}]', "needs seconds above 0"),
         ('[{"kind": "crash", "operation": "Claim", "where": 3}]', "where"),
-        ('[{"kind": "crash", "operation": "Claim", "point": "beside"}]', "none of before, during and after"),
+        ('[{"kind": "crash", "operation": "Claim", "point": "beside"}]', "needs a point: before, during or after"),
         ('[{"kind": "partial-failure", "operation": "Claim", "entries": [0]}]', "fails in part, which only"),
         ('[{"kind": "partial-failure", "operation": "Delete", "entries": [-1]}]', "entries"),
         ('[{"kind": "partial-failure", "operation": "Delete", "entries": 1}]', "entries"),

@@ -99,7 +99,7 @@ class TestProducer:
         [
             (["--n", "many"], "argument --n: 'many' is not a whole number from 0"),
             (["--n", "99999999999999999999"], "is not a whole number from 0 to 1000000"),
-            (["--region", "a b"], "The region is 'a b', which is no region's name"),
+            (["--region", "a b"], "The region is 'a b', but it must be a region's name"),
             (["--batch-size", "11"], "argument --batch-size: 11 is not a whole number from 1 to 10"),
             (["--rate", "-1"], "argument --rate"),
             (["--rate", "1e-300"], "is not a number of messages a second, 0 or more, and 1/43200 at least where it is"),
@@ -110,7 +110,7 @@ class TestProducer:
             (["--fields", '{"a": NaN}'], "is not a JSON object"),
             (["--fields", '{"id": "x"}'], "The payload field 'id' is the producer's own; give yours another name."),
             (["--timestamp-field", "poison"], "The payload field 'poison' is the producer's own"),
-            (["--queue-url", "q"], "which is no queue URL"),
+            (["--queue-url", "q"], "but it must be a queue URL"),
             (["--deduplication", "id"], "--deduplication is for FIFO queues"),
             (["--purge-wait", "soon"], "argument --purge-wait: 'soon' is not a number of seconds, 0 to 43200"),
             (["--group-by", "tenant"], "--group-by names the field 'tenant', which no payload has"),
@@ -145,7 +145,10 @@ class TestProducer:
         assert (code, out.split(" in ")[0]) == (0, "sent 1 messages to q")
         code, _, err = account.run("producer", PRODUCER="json:dumps", **own)
         assert code == 2
-        assert "PRODUCER is 'json:dumps', which is no subclass of services.producer.producer:Producer." in err
+        assert (
+            "PRODUCER is 'json:dumps', which must be a subclass of services.producer.producer:Producer, and is not."
+            in err
+        )
 
 
 class TestConsumer:
@@ -275,10 +278,10 @@ class TestConsumer:
             ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "Nothing answers at http://127.0.0.1:1"),
             ({"AWS_REGION": ""}, "No region is configured"),
             ({"AWS_REGION": "a b"}, "The region is 'a b'"),
-            ({"AWS_ENDPOINT_URL": "foo"}, "AWS_ENDPOINT_URL is 'foo', which is no URL"),
+            ({"AWS_ENDPOINT_URL": "foo"}, "AWS_ENDPOINT_URL is 'foo', but it must be a URL"),
             ({"AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "AWS_ENDPOINT_URL is"),
             ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is"),
-            ({"QUEUE_URL": "foo", "AWS_REGION": ""}, "QUEUE_URL is 'foo', which is no queue URL"),
+            ({"QUEUE_URL": "foo", "AWS_REGION": ""}, "QUEUE_URL is 'foo', but it must be a queue URL"),
             (
                 {"MESSAGE_STATUS_TABLE": "ledger"},
                 "MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE are both",
