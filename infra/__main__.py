@@ -3,10 +3,12 @@
 import pulumi
 import pulumi_aws as aws
 
-from infra.components import ScenarioResources, ScenarioResourcesArgs
+from infra.components import LambdaConsumer, LambdaConsumerArgs, ScenarioResources, ScenarioResourcesArgs
 from infra.config import check_names, read_config
+from infra.consumers import LambdaSettings
 from infra.errors import InfraError
 from infra.provider_config import NAMES, NAMESPACE, provider_arguments
+from infra.stack.paths import project_root
 
 
 def main() -> None:
@@ -22,9 +24,13 @@ def main() -> None:
     # ``aws:...`` are passed on to it: Pulumi itself hands them to its default provider alone.
     arguments = {"region": config.aws_region, **provider_arguments(_aws_values())}
     provider = aws.Provider("aws", **arguments)
+    functions = {}
     for scenario in config.topology():
+        name = f"{config.project_name}-{stack}-{scenario.name}"
+        tags = {"project": config.project_name, "stack": stack, "scenario": scenario.name}
+        opts = pulumi.ResourceOptions(provider=provider)
         resources = ScenarioResources(
-            f"{config.project_name}-{stack}-{scenario.name}",
+            name,
             ScenarioResourcesArgs(
                 fifo=scenario.fifo,
                 visibility_timeout=config.visibility_timeout(scenario),
@@ -32,14 +38,40 @@ def main() -> None:
                 max_receive_count=config.receive_count(scenario),
                 redrive_allow_policy=config.redrive_allow_policy,
                 bucket=scenario.bucket,
-                tags={"project": config.project_name, "stack": stack, "scenario": scenario.name},
+                tags=tags,
             ),
-            opts=pulumi.ResourceOptions(provider=provider),
+            opts=opts,
         )
         pulumi.export(scenario.name, resources.outputs)
+        settings = config.lambda_consumers.get(scenario.name)
+        if settings is not None:
+            consumer = LambdaConsumer(name, _consumer_of(settings, resources, tags), opts=opts)
+            functions[scenario.name] = {"function": consumer.function.name, "mapping": consumer.mapping.uuid}
+    if functions:
+        pulumi.export("lambdaConsumers", functions)
     pulumi.export("region", arguments["region"])
     pulumi.export("projectName", config.project_name)
     pulumi.export("timeoutScale", config.timeout_scale)
+
+
+def _consumer_of(settings: LambdaSettings, resources: ScenarioResources, tags: dict[str, str]) -> LambdaConsumerArgs:
+    """What a function is made of that consumes a scenario's queue."""
+    return LambdaConsumerArgs(
+        queue_arn=resources.queue_arn,
+        code=pulumi.FileArchive(str(project_root() / settings.code)),
+        handler=settings.handler,
+        runtime=settings.runtime,
+        timeout=settings.timeout,
+        memory_size=settings.memorySize,
+        environment=settings.environment,
+        reserved_concurrency=settings.reservedConcurrency,
+        batch_size=settings.batchSize,
+        batching_window=settings.batchingWindow,
+        report_item_failures=settings.reportItemFailures,
+        maximum_concurrency=settings.maximumConcurrency,
+        filters=settings.filters,
+        tags=tags,
+    )
 
 
 def _aws_values() -> dict[str, str]:

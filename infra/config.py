@@ -7,9 +7,10 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from infra.consumers import LambdaSettings, parse_consumers
 from infra.errors import ConfigError
 from infra.topology import SCENARIO_NAMES, TOPOLOGY, ScenarioTopology
 
@@ -54,6 +55,7 @@ class ProgramConfig:
         redrive_allow_policy: Whether a dead-letter queue names the queue that it serves, which AWS checks.
         scenarios: The names of the scenarios to make resources for; empty for all of them.
         timeout_scale: What every visibility timeout is multiplied by, 1 to 100.
+        lambda_consumers: The function that consumes a scenario's queue, by the scenario's name.
     """
 
     aws_region: str = "us-west-1"
@@ -64,6 +66,7 @@ class ProgramConfig:
     redrive_allow_policy: bool = True
     scenarios: tuple[str, ...] = ()
     timeout_scale: int = 1
+    lambda_consumers: Mapping[str, LambdaSettings] = field(default_factory=dict)
 
     def topology(self) -> tuple[ScenarioTopology, ...]:
         """The scenarios to make resources for, in the catalogue's order."""
@@ -200,4 +203,5 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str, Any], Any]]] = {
     "redriveAllowPolicy": ("redrive_allow_policy", _flag),
     "scenarios": ("scenarios", _scenarios),
     "timeoutScale": ("timeout_scale", _integer(1, MAX_TIMEOUT_SCALE)),
+    "lambdaConsumers": ("lambda_consumers", parse_consumers),
 }

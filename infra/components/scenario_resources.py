@@ -41,6 +41,7 @@ class ScenarioResources(pulumi.ComponentResource):
 
     Attributes:
         outputs: What a scenario needs to know to run, by the names of the stack's output.
+        queue_arn: The queue that consumers read.
     """
 
     def __init__(self, name: str, args: ScenarioResourcesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -57,6 +58,7 @@ class ScenarioResources(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.queue_arn = queues.queue.arn
         tables = IdempotencyTables(
             name, IdempotencyTablesArgs(tags=args.tags), opts=pulumi.ResourceOptions(parent=self)
         )

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -64,6 +65,38 @@ def test_a_bad_value_is_one_sentence_that_names_it(key, value):
         parse_config({key: value})
     assert key in str(error.value)
     assert "\n" not in str(error.value)
+
+
+CONSUMER = {"code": "./handler", "handler": "app.handler"}
+
+
+def test_lambda_consumers_are_read_as_json_or_as_its_text():
+    given = {"happy": {**CONSUMER, "batchSize": 5, "filters": ["{}"], "environment": {"A": "1"}}}
+    for value in (given, json.dumps(given)):
+        (settings,) = parse_config({"lambdaConsumers": value}).lambda_consumers.values()
+        assert (settings.code, settings.handler, settings.batchSize) == ("./handler", "app.handler", 5)
+        assert (settings.filters, settings.environment, settings.timeout) == (("{}",), {"A": "1"}, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("no json", "must map scenarios to functions"),
+        (["happy"], "must map scenarios to functions"),
+        ({"hapy": CONSUMER}, "names no scenario with 'hapy'"),
+        ({"happy": "app.handler"}, "must be a mapping"),
+        ({"happy": {"code": "x"}}, "lambdaConsumers of happy needs handler"),
+        ({"happy": {**CONSUMER, "batchsize": 5}}, "has no setting batchsize; there are: code"),
+        ({"happy": {**CONSUMER, "batchSize": "5"}}, "batchSize must be a whole number"),
+        ({"happy": {**CONSUMER, "batchSize": True}}, "batchSize must be a whole number"),
+        ({"happy": {**CONSUMER, "filters": "{}"}}, "filters must be a list of texts"),
+        ({"happy": {**CONSUMER, "environment": {"A": 1}}}, "environment must be a mapping of texts"),
+        ({"happy": {**CONSUMER, "code": ""}}, "code must be a text"),
+    ],
+)
+def test_a_lambda_consumer_that_cannot_be_is_one_sentence(value, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        parse_config({"lambdaConsumers": value})
 
 
 def test_an_unknown_scenario_suggests_the_nearest():
