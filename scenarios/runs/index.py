@@ -13,9 +13,9 @@ from infra.files import write_atomically
 from scenarios.catalog import find_scenario
 from scenarios.errors import RequestError
 from scenarios.history.files import MERGED, read_history
-from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
+from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT
 from scenarios.verdict import Conditions, Outcome, judge
 
 #: What is read of a verdict; one that lacks any of it was made by something else, or by half.

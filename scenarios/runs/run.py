@@ -1,61 +1,53 @@
 """Run a scenario on the local tier: find or make a stack, stage the scenario, judge what it left, and clean up.
 
-A function of Python first: it prints nothing. The command line in ``scenarios.commands.scenario`` shows what it returns.
+A function of Python first: it prints nothing. The command in ``scenarios.commands.scenario`` shows what it returns.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.clients import aws_client
+from infra.config import ProgramConfig
 from infra.errors import InfraError
 from infra.files import write_atomically
 from infra.stack import endpoint
-from infra.stack.paths import project_root
 from infra.stack.paths import project_root, stack_paths
-from infra.stack.paths import stack_paths
 from infra.stack.stacks import Stack, find_stack, temporary_stack, use_stack
 from infra.stack.target import Options, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
-from infra.clients import aws_client
-from infra.config import ProgramConfig
-from botocore.exceptions import BotoCoreError, ClientError
-from scenarios.local.latency import measure_latency, stretch_for
-from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.checks.other_consumers import taken_by_others
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
-from scenarios.checks.external_program import command_line, is_program
 from scenarios.history import History
 from scenarios.history.files import MERGED, HistoryTail, write_history
-from scenarios.local.spawner import Spawner, fork_server
-from scenarios.runs.plan import RunPlan, RunRequest, plan_run
-from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
+from scenarios.local.lab import Setup, SubprocessLab
+from scenarios.local.latency import measure_latency, stretch_for
 from scenarios.local.logs import logs_of
 from scenarios.local.observer import Nobody, Observer
 from scenarios.local.programs import STARTUP_TIMEOUT
-from scenarios.local.lab import Setup, SubprocessLab
-from scenarios.parameters import COMMON
-from scenarios.parameters import Parameters
+from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
-from scenarios.checks.other_consumers import taken_by_others
+from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
+from scenarios.runs.plan import RunPlan, RunRequest, plan_run
 from scenarios.verdict import Conditions, Outcome, Verdict, judge
 
 TIER = "local"
 
 #: Begins the names of stacks that a run made and was asked to leave up.
 KEPT_PREFIX = "kept-"
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,6 @@ class RunEnvironment:
 
 def runs_of(given: Path | None) -> Path:
     """Return the directory in which runs leave theirs."""
-
     return given or project_root() / "runs"
 
 
@@ -187,11 +178,8 @@ def _consumers_of(history: History) -> list[str]:
     return [record["process"] for record in history.events("started")]
 
 
-
-
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
     """Stage the scenario; return its history, and what was waited for in vain."""
-
     entry = topology_of(setup.scenario.resources)
     missed, begun = "", False
     lab = SubprocessLab(setup, observer)
@@ -289,7 +277,9 @@ def latency_to(endpoint_url: str | None, region: str, given: int | None) -> floa
     try:
         return measure_latency(lambda: sqs.list_queues(MaxResults=1))
     except (BotoCoreError, ClientError) as error:
-        raise UnsuitableError(f"The endpoint {endpoint_url or 'of AWS'} cannot be asked for its queues: {error}") from None
+        raise UnsuitableError(
+            f"The endpoint {endpoint_url or 'of AWS'} cannot be asked for its queues: {error}"
+        ) from None
 
 
 def check_endpoint(scenario: Scenario, *, embedded: bool, where: str) -> None:
@@ -325,8 +315,8 @@ def check_distance(stack: Stack, given: int | None = None) -> None:
     if wanted > has:
         raise UnsuitableError(
             f"A round trip to the endpoint of the stack {stack.name} takes too long for its visibility timeouts: they "
-            f"would have to be {wanted} times as long. Set timeoutScale to {wanted} and `invoke up` again, or leave the "
-            "stack out for a temporary one, which is stretched by itself."
+            f"would have to be {wanted} times as long. Set timeoutScale to {wanted} and `invoke up` again, or leave "
+            "the stack out for a temporary one, which is stretched by itself."
         )
 
 
@@ -337,7 +327,6 @@ def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
 
 def check_speed(stack: Stack, speed: float) -> None:
     """Refuse another speed than the one that a stack's clock has already."""
-
     present = endpoint.speed_of(stack.endpoint_url) if stack.endpoint_url and stack.endpoint_history else 1.0
     if present != speed:
         raise RequestError(
@@ -349,7 +338,6 @@ def check_speed(stack: Stack, speed: float) -> None:
 @contextmanager
 def _kept_stack(scenario: Scenario, options: Options | None, speed: float, timeout_scale: int) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
-
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
     overrides = {"scenarios": [scenario.name], "timeoutScale": timeout_scale}
     with open_workspace(name, overrides=overrides, options=options, speed=speed) as workspace:
@@ -367,5 +355,3 @@ def _kept_stack(scenario: Scenario, options: Options | None, speed: float, timeo
 def _lock_path(stack: Stack, scenario: Scenario) -> Path:
 
     return stack_paths(stack.name).directory / f"scenario-{scenario.name}.lock"
-
-

@@ -1,7 +1,7 @@
 """Sweep a program: run it once, then strike each of its requests with each fault in a run of its own.
 
     one run without faults ─▶ the requests that the program makes, in order
-    each request × {kill before, kill after, reply lost, throttled, late reply} ─▶ a run, and its verdict
+    each request, each of {kill before, kill after, reply lost, throttled, late reply} ─▶ a run, and its verdict
 
 A request is named by what it is and by how many of its kind came before, so that it is found again in another run.
 Each run has two consumers: the struck one, and one that is started when the fault has struck. Runs go on side by side,

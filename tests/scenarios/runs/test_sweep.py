@@ -55,7 +55,10 @@ def test_the_points_are_the_programs_requests_in_order_each_with_its_number():
         ({}, "error: Which program? Give --consumer, such as"),
         ({"consumer": "my.module:Class"}, "error: sweep takes a program, such as"),
         ({"consumer": "no-such-program x"}, "error: --consumer is neither module:Class nor a program"),
-        ({"consumer": "true", "faults": "kill-before,flood"}, "error: --faults knows no 'flood'; it takes kill-before,"),
+        (
+            {"consumer": "true", "faults": "kill-before,flood"},
+            "error: --faults knows no 'flood'; it takes kill-before,",
+        ),
         ({"consumer": "true", "count": "0"}, "error: --count must be a whole number, from 1 to 50, and is 0."),
     ],
 )
