@@ -14,6 +14,14 @@ class EndpointError(Exception):
     """The endpoint cannot be set up; ``str(error)`` is one sentence that says what is wrong and what to do."""
 
 
+def is_region(name: str) -> bool:
+    """Tell whether a name has the form of an AWS region's."""
+    return len(name) <= _MAX_REGION_LENGTH and re.fullmatch(r"[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}", name) is not None
+
+
+_MAX_REGION_LENGTH = 32
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
     """The settings of an endpoint.
@@ -49,7 +57,7 @@ class EndpointConfig:
             )
         if not 0 <= self.port <= 65535:  # noqa: PLR2004 - TCP's largest port
             raise EndpointError(f"A port is a number from 0 (any free one) to 65535, not {self.port}.")
-        if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d{1,2}", self.region):
+        if not is_region(self.region):
             raise EndpointError(f"A region is a name such as us-west-1, not {self.region!r}.")
         if not (math.isfinite(self.speed) and self.speed > 0):
             raise EndpointError(f"The speed is a number greater than 0, not {self.speed}.")

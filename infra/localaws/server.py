@@ -15,7 +15,6 @@ from infra.localaws import control
 from infra.localaws.clock import ScaledClock
 from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.faults import FAULTS
-from infra.localaws.headers import FORM_TYPES, JSON_TYPES, refused_headers
 from infra.localaws.history import HistoryFile
 from infra.localaws.http import (
     REQUEST_SECONDS,
@@ -28,29 +27,15 @@ from infra.localaws.http import (
 )
 from infra.localaws.lambda_.api import LambdaApi
 from infra.localaws.lambda_.runner import Queues
-from infra.localaws.longpolls import Answer, LongPolls
 from infra.localaws.moto_loader import MotoServices
-from infra.localaws.move_task_timer import MoveTaskTimer
-from infra.localaws.signature import is_signed, scope_of
-from infra.localaws.sqs import query
-from infra.localaws.sqs.context import LongPoll, Shape
-from infra.localaws.sqs.errors import (
-    MissingAction,
-    MissingAuthenticationToken,
-    SerializationError,
-    SqsError,
-    UnsupportedOperation,
-)
-from infra.localaws.sqs.fastpath import FastAnswer, FastPath
-from infra.localaws.sqs.model import SqsModel
-from infra.localaws.sqs.queue import Queue
-from infra.localaws.sqs.wire import SqsWire
+from infra.localaws.signature import scope_of
+from infra.localaws.sqs.errors import SqsError
+from infra.localaws.sqs_api import SQS_TARGET, SqsApi
 from infra.localaws.sts import caller_identity
 from infra.localaws.worker import Worker
 
 #: Connections that may wait until they are accepted; the kernel lowers it to its own maximum (net.core.somaxconn).
 BACKLOG: Final = 65_535
-SQS_TARGET: Final = "AmazonSQS."
 STOP_SECONDS: Final = 2.0
 DYNAMODB_TARGET: Final = "DynamoDB_20120810."
 _JSON: Final = "application/x-amz-json-1.0"
@@ -96,19 +81,9 @@ class LocalAws:
         asyncio.get_running_loop().set_exception_handler(_log_loop_fault)
         self._open_history()
         clock = ScaledClock(config.speed)
-        self._model = SqsModel(
-            clock=clock,
-            rng=_random(f"{config.seed}"),
-            region=config.region,
-            observer=self._history.observe if self._history else None,
-            rates=config.rates,
-            random_for=lambda name: _random(f"{config.seed}/{name}"),
-            on_available=self._notice,
-            settling=config.settling,
-        )
-        self._polls = LongPolls(self._model, clock, self._flush)
-        self._move_tasks = MoveTaskTimer(self._model, clock, self._flush)
-        self._moto = MotoServices(self._model.account, config.region)
+        self._sqs = SqsApi(config, clock, self._history, self._flush, self._request_id)
+        home = self._sqs.home
+        self._moto = MotoServices(home.model.account, config.region)
         self._worker = Worker()
         try:
             self._server = await asyncio.get_running_loop().create_server(
@@ -122,10 +97,9 @@ class LocalAws:
             ) from None
         host = f"[{config.host}]" if ":" in config.host else config.host
         self.url = f"http://{host}:{self._server.sockets[0].getsockname()[1]}"
-        self._sqs = SqsWire(self._model, self.url)
-        self._fast = FastPath(self._sqs).actions
+        self._sqs.listen(self.url)
         self.lambda_ = LambdaApi(
-            Queues(self._model, self._polls, clock, self._flush),
+            Queues(home.model, home.polls, clock, self._flush),
             _random(f"{config.seed}/lambda"),
             self._history.observe if self._history else None,
             self.url,
@@ -209,94 +183,31 @@ class LocalAws:
     def _answer_control(self, request: Request) -> Response:
         answer = control.control(
             request,
-            self._model,
+            self._sqs.home.model,
             self.config,
-            self._polls.waiting,
+            self._sqs.home.polls.waiting,
             self._history.fault if self._history else "",
         )
         self._flush()
         return answer
 
     def _answer_sqs(self, request: Request) -> Response | Pending:
-        if refusal := refused_headers(request, JSON_TYPES):
-            return self._json_answer(UnsupportedOperation(refusal))
-        target = _target(request)
-        act = self._fast.get(target)
-        answer: FastAnswer | SqsError
-        try:
-            answer = act(request.body) if act else None
-            if answer is None:
-                return self._perform(target.removeprefix(SQS_TARGET), _document(request.body), self._json_answer)
-        except SqsError as error:
-            answer = error
-        self._after_sqs()
-        if isinstance(answer, bytes):
-            return Response(200, answer, _JSON, {"x-amzn-RequestId": self._request_id()})
-        if isinstance(answer, LongPoll):
-            return self._polls.wait(answer, self._json_answer)
-        return self._json_answer(answer)
+        return self._sqs.answer_json(request)
 
     def _answer_query(self, request: Request) -> Response | Pending:
         """Answer the Query protocol: SQS's actions, and STS's GetCallerIdentity."""
-        if not (request.body or "?" in request.target or request.method == "POST"):
+        could_be_a_queues = "/" in request.target[1:]
+        if not (could_be_a_queues or request.body or "?" in request.target or request.method == "POST"):
             return text_response(
                 404, "This is an AWS endpoint for SQS, DynamoDB, S3 and STS GetCallerIdentity; use an AWS SDK."
             )
         try:
-            form = self._form(request)
-            if form.get("Action") == "GetCallerIdentity":
-                return caller_identity(self._model.account, self._request_id())
-            if request.method != "POST" and not (is_signed(request, form) or form.get("Action") in query.READS):
-                raise MissingAuthenticationToken(_UNSIGNED)
-            path = request.target.partition("?")[0]
-            url = None if path == "/" else self.url + path
-            action, document = query.read_request(form, url)
+            form = self._sqs.read_form(request)
         except SqsError as error:
-            return self._query_answer("", error)
-        return self._perform(action, document, partial(self._query_answer, action))
-
-    def _form(self, request: Request) -> query.Form:
-        """Return the fields of a request, from its URL and from its body."""
-        if refusal := refused_headers(request, FORM_TYPES):
-            raise UnsupportedOperation(refusal)
-        in_url = request.target.partition("?")[2].encode("latin-1")
-        encoded = b"&".join(part for part in (in_url, request.body) if part)
-        if not encoded:
-            raise MissingAction
-        return query.parse_form(encoded)
-
-    def _perform(self, action: str, document: Any, render: Answer) -> Response | Pending:
-        answer: Shape | LongPoll | SqsError
-        try:
-            answer = self._sqs.call(action, document)
-        except SqsError as error:
-            answer = error
-        self._after_sqs()
-        if isinstance(answer, LongPoll):
-            return self._polls.wait(answer, render)
-        return render(answer)
-
-    def _after_sqs(self) -> None:
-        self._flush()
-        self._move_tasks.look()
-
-    def _json_answer(self, answer: Shape | SqsError) -> Response:
-        headers = {"x-amzn-RequestId": self._request_id()}
-        if isinstance(answer, SqsError):
-            headers["x-amzn-query-error"] = f"{answer.query_code};Sender"
-            document = {"__type": answer.json_type, "message": str(answer)}
-            return Response(answer.status, json.dumps(document).encode(), _JSON, headers)
-        return Response(200, json.dumps(answer).encode(), _JSON, headers)
-
-    def _query_answer(self, action: str, answer: Shape | SqsError) -> Response:
-        request_id = self._request_id()
-        headers = {"x-amzn-RequestId": request_id}
-        if isinstance(answer, SqsError):
-            return Response(answer.status, query.write_error(answer, request_id), query.CONTENT_TYPE, headers)
-        return Response(200, query.write_answer(action, answer, request_id), query.CONTENT_TYPE, headers)
-
-    def _notice(self, queue: Queue) -> None:
-        self._polls.notice(queue)
+            return self._sqs.query_answer("", error)
+        if form.get("Action") == "GetCallerIdentity":
+            return caller_identity(self._sqs.home.model.account, self._request_id())
+        return self._sqs.answer_query(request, form)
 
     def _request_id(self) -> str:
         return f"00000000-0000-4000-8000-{self._requests:012x}"
@@ -405,21 +316,11 @@ def _answer_unknown(request: Request) -> Response:
     return _json_error("UnknownOperationException", f"This endpoint does not serve {shown!r}.")
 
 
-def _document(body: bytes) -> Any:
-    try:
-        return json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise SerializationError("The request's body is not JSON.") from None
-
-
 def _json_error(code: str, sentence: str) -> Response:
     return Response(400, json.dumps({"__type": code, "message": sentence}).encode(), _JSON)
 
 
 _LATE: Final = "The endpoint gave up waiting for this request; what it has begun may still take effect."
-_UNSIGNED: Final = (
-    "An unsigned request may change something by POST only: any web page can cause a GET. Sign it, or use POST."
-)
 _ACCEPT_TURNS: Final = 4
 """Turns of the event loop after which each connection that it has accepted has reached its protocol."""
 _SHOWN_CHARACTERS: Final = 200

@@ -23,10 +23,18 @@ class Scope(NamedTuple):
 
 def scope_of(request: Request) -> Scope | None:
     """Return the scope in the ``Authorization`` header; None for a request that is not signed by version 4."""
-    _, found, rest = request.headers.get("authorization", "").partition("Credential=")
-    text = rest[:MAX_SCOPE_CHARACTERS].partition(",")[0].partition(" ")[0]
+    _, _, rest = request.headers.get("authorization", "").partition("Credential=")
+    return _scope(rest[:MAX_SCOPE_CHARACTERS].partition(",")[0].partition(" ")[0])
+
+
+def scope_in_form(form: Mapping[str, str]) -> Scope | None:
+    """Return the scope of a request that is signed in its URL; None if it is not."""
+    return _scope(form.get("X-Amz-Credential", "")[:MAX_SCOPE_CHARACTERS])
+
+
+def _scope(text: str) -> Scope | None:
     parts = text.rsplit("/", _PARTS - 1)
-    if not found or len(parts) != _PARTS or not parts[0] or not parts[1].isdecimal() or parts[4] != "aws4_request":
+    if len(parts) != _PARTS or not parts[0] or not parts[1].isdecimal() or parts[4] != "aws4_request":
         return None
     return Scope(parts[0], parts[2], parts[3])
 

@@ -291,7 +291,7 @@ def test_every_stream_of_bytes_is_answered_or_closed(target, requests, changes):
         assert len(statuses) == len(requests)
     # The messages of which the answers tell are there, and the endpoint answers the next client.
     told = {found.decode() for found in re.findall(rb"MessageId[\":> ]+([0-9a-f-]{36})", answers)}
-    assert told <= target._model.queue("fuzz")._messages.keys()
+    assert told <= target._sqs.home.model.queue("fuzz")._messages.keys()
     status, answer = _post(target, {"X-Amz-Target": "AmazonSQS.GetQueueUrl"}, b'{"QueueName":"fuzz"}')
     assert status == 200, answer
 

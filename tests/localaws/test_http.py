@@ -199,7 +199,7 @@ def test_a_client_that_takes_no_answers_fills_no_memory(raw, endpoint, new_queue
     sqs.list_queues()
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert counts["ApproximateNumberOfMessages"] == "1"
-    assert endpoint._model.queue(url.rpartition("/")[2])._deliveries < 60
+    assert endpoint._sqs.home.model.queue(url.rpartition("/")[2])._deliveries < 60
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "anything"])
@@ -369,7 +369,7 @@ def test_a_client_that_never_reads_is_cut_off(monkeypatch):
             with contextlib.suppress(ConnectionError):
                 connection.sendall(f"POST / HTTP/1.1\r\n{head}\r\n\r\n{body}".encode() * 50)
             deadline = time.monotonic() + 20
-            while endpoint._model.queue("large")._deliveries == 0:
+            while endpoint._sqs.home.model.queue("large")._deliveries == 0:
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
             while len(endpoint._connections) > 1:  # the SDK's own stays

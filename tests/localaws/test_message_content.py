@@ -20,11 +20,12 @@ def test_allowed_characters_arrive_unchanged(queue, body):
     assert queue.bodies("q") == [body]
 
 
-@pytest.mark.parametrize(
-    ("body", "code"), [("\0", "#x0"), ("a\x0b", "#xB"), ("\x1f", "#x1F"), ("\ufffe", "#xFFFE"), ("\ud800", "#xD800")]
-)
-def test_a_forbidden_character_is_named(queue, body, code):
-    with pytest.raises(InvalidMessageContents, match=f"Invalid binary character '{code}' was found"):
+@pytest.mark.parametrize("body", ["\0", "a\x0b", "\x1f", "\ufffe", "\ud800"])
+def test_a_forbidden_character_is_refused_with_the_set_of_allowed_ones(queue, body):
+    with pytest.raises(
+        InvalidMessageContents,
+        match=r"^Invalid characters found\. Valid unicode characters are #x9 \| #xA \| #xD \| #x20 to #xD7FF \| ",
+    ):
         queue.send("q", body)
 
 
@@ -72,7 +73,7 @@ def test_a_malformed_attribute_name_is_refused(queue, name):
     ],
 )
 def test_a_malformed_attribute_is_refused(queue, attribute):
-    with pytest.raises(InvalidParameterValue, match="'name'"):
+    with pytest.raises(InvalidParameterValue, match=r"'name'|#x20 to #xD7FF"):
         queue.send("q", "x", attributes={"name": MessageAttribute(*attribute)})
 
 

@@ -125,10 +125,12 @@ def test_the_ten_latest_tasks_are_listed_the_latest_first(lab, kind, dead):
 def test_what_cannot_be_moved_is_refused(lab, kind, dead):
     with pytest.raises(InvalidParameterValue, match="must be configured as a Dead Letter Queue"):
         lab.model.start_move_task(lab.model.arn("source" + kind))
-    with pytest.raises(ResourceNotFound, match="SourceArn"):
+    with pytest.raises(InvalidParameterValue, match="You must use this format to specify the SourceArn: arn:"):
         lab.model.start_move_task("nonsense")
+    with pytest.raises(ResourceNotFound, match="SourceArn"):
+        lab.model.start_move_task(lab.model.arn("nowhere"))
     with pytest.raises(ResourceNotFound, match="DestinationArn"):
-        lab.model.start_move_task(dead, "nonsense")
+        lab.model.start_move_task(dead, lab.model.arn("nowhere"))
     for rate in (0, 501):
         with pytest.raises(InvalidParameterValue, match="Must be between 1 and 500"):
             lab.model.start_move_task(dead, None, rate)

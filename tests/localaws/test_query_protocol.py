@@ -11,6 +11,7 @@ from infra.localaws.sqs.context import Wire
 from infra.localaws.sqs.errors import SqsError
 from infra.localaws.sqs.query import NAMESPACE, parse_form, read_request, write_answer
 
+NO_ARN = "arn:aws:sqs:us-west-1:000000000000:x"
 FORM = "Content-Type: application/x-www-form-urlencoded; charset=utf-8"
 
 
@@ -153,15 +154,20 @@ def test_a_batch_that_fails_in_part_says_so_in_its_xml(raw, new_queue):
             {"Action": "GetQueueUrl", "QueueName": "none"},
             400,
             "AWS.SimpleQueueService.NonExistentQueue",
-            "The specified queue does not exist.",
+            "The specified queue does not exist for this wsdl version.",
         ),
         (
             {"Action": "DeleteMessage", "QueueUrl": "URL", "ReceiptHandle": "\0<&"},
-            404,
+            400,
             "ReceiptHandleIsInvalid",
             'The input receipt handle "\ufffd<&" is not',
         ),
-        ({"Action": "ListMessageMoveTasks", "SourceArn": "x"}, 404, "ResourceNotFoundException", "SourceArn"),
+        (
+            {"Action": "ListMessageMoveTasks", "SourceArn": NO_ARN},
+            404,
+            "ResourceNotFoundException",
+            "SourceArn",
+        ),
     ],
 )
 def test_what_is_refused_has_awss_code_and_text(refuse, fields, status, code, text):

@@ -129,7 +129,7 @@ def test_batches_fail_in_part_and_the_rest_is_done(sqs, new_queue):
     assert [entry["Id"] for entry in answer["Successful"]] == ["good"]
     assert [(entry["Id"], entry["Code"], entry["SenderFault"]) for entry in answer["Failed"]] == [
         ("bad", "InvalidMessageContents", True),
-        ("worse", "InvalidParameterValue", True),
+        ("worse", "InvalidParameterValueException", True),
     ]
     [message] = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     handle = message["ReceiptHandle"]
@@ -145,8 +145,8 @@ def test_batches_fail_in_part_and_the_rest_is_done(sqs, new_queue):
     assert [entry["Id"] for entry in answer["Successful"]] == ["1"]
     assert [entry["Code"] for entry in answer["Failed"]] == [
         "ReceiptHandleIsInvalid",
-        "InvalidParameterValue",
-        "MissingParameter",
+        "InvalidParameterValueException",
+        "MissingRequiredParameterException",
     ]
     answer = sqs.delete_message_batch(
         QueueUrl=url,
@@ -310,7 +310,7 @@ def _call(raw, action, body, *headers):
         ),
         ({"QueueUrl": "URL", "MaxNumberOfMessages": True}, "SerializationException", "BOOLEAN_VALUE can not be"),
         ({"QueueUrl": "URL", "Surprise": 1}, "UnsupportedOperation", "Surprise is not a parameter of ReceiveMessage"),
-        ({"QueueUrl": "nonsense"}, "InvalidAddress", "The address nonsense is not valid for this endpoint."),
+        ({"QueueUrl": "http://h/no/queue/url"}, "InvalidAddress", "The address http://h/no/queue/url is not valid"),
         ({"QueueUrl": "http://h/111111111111/q"}, "QueueDoesNotExist", "does not exist"),
     ],
 )
@@ -343,7 +343,7 @@ def _receive_in_background(sqs, results, **parameters):
 
 
 def _waiting(endpoint):
-    return sum(len(receives) for receives in endpoint._polls._waiting.values())
+    return sum(len(receives) for receives in endpoint._sqs.home.polls._waiting.values())
 
 
 def test_a_long_poll_wakes_at_a_send(sqs, new_queue, endpoint):

@@ -96,8 +96,10 @@ class QueueAttributes:
         """
         changes: dict[str, Any] = {}
         for name, text in texts.items():
-            if name not in _SETTABLE or (name in _FIFO_ONLY and not self.fifo):
+            if name not in _SETTABLE:
                 raise InvalidAttributeName(f"Unknown Attribute {name}.")
+            if name in _FIFO_ONLY and not self.fifo:
+                raise InvalidAttributeName(_FIFO_ONLY[name])
             field, parse = _SETTABLE[name]
             changes[field] = parse(name, text)
         if changes.get("kms_key"):
@@ -109,7 +111,10 @@ class QueueAttributes:
                 "only when the value for DeduplicationScope is messageGroup."
             )
         if after.kms_key and after.sqs_managed_sse:
-            raise InvalidAttributeValue("You can use one type of server-side encryption (SSE) at one time.")
+            raise InvalidAttributeValue(
+                "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or "
+                "SQS SSE."
+            )
         return after
 
     def texts(self) -> dict[str, str]:
@@ -264,4 +269,9 @@ _SETTABLE: Final[dict[str, tuple[str, Callable[[str, str], Any]]]] = {
     "FifoThroughputLimit": ("fifo_throughput_limit", _choice("perQueue", "perMessageGroupId")),
 }
 _MAX_DIGITS: Final = 9
-_FIFO_ONLY: Final = frozenset({"ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"})
+# Attributes of FIFO queues, with what SQS says of each on a standard queue.
+_FIFO_ONLY: Final = {
+    "ContentBasedDeduplication": "Unknown Attribute ContentBasedDeduplication.",
+    "DeduplicationScope": "You can specify the DeduplicationScope only when FifoQueue is set to true.",
+    "FifoThroughputLimit": "You can specify the FifoThroughputLimit only when FifoQueue is set to true.",
+}

@@ -41,7 +41,7 @@ def run_batch(entries: Sequence[tuple[str, E]], act: Callable[[E], R], entry_nam
         EmptyBatchRequest, TooManyEntriesInBatchRequest, InvalidBatchEntryId, BatchEntryIdsNotDistinct: nothing was
             acted on.
     """
-    _check_ids([entry_id for entry_id, _ in entries], entry_name)
+    check_entry_ids([entry_id for entry_id, _ in entries], entry_name)
     outcome: BatchOutcome[R] = BatchOutcome([], [])
     for entry_id, entry in entries:
         try:
@@ -60,7 +60,8 @@ def check_batch_size(drafts: Sequence[MessageDraft]) -> None:
         )
 
 
-def _check_ids(ids: Sequence[str], entry_name: str) -> None:
+def check_entry_ids(ids: Sequence[str], entry_name: str) -> None:
+    """Raise the error of a batch that is empty or too long, or whose ids are malformed or not distinct."""
     if not ids:
         raise EmptyBatchRequest(f"There should be at least one {entry_name} in the request.")
     if len(ids) > MAX_BATCH_ENTRIES:

@@ -69,17 +69,21 @@ def check_content(draft: MessageDraft, maximum_size: int) -> None:
         raise MissingParameter.named("MessageBody")
     # Most bodies are plain text, which is seen at once.
     plain = draft.body.isascii() and draft.body.isprintable()
-    if not plain and (forbidden := _FORBIDDEN(draft.body)):
-        raise InvalidMessageContents(
-            f"Invalid binary character '#x{ord(forbidden.group()):X}' was found in the message body, "
-            "the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
-        )
+    if not plain and _FORBIDDEN(draft.body):
+        raise InvalidMessageContents(_ALLOWED)
     if draft.attributes:
         _check_attributes(draft.attributes)
     if message_size(draft) > maximum_size:
         raise InvalidParameterValue(
             f"One or more parameters are invalid. Reason: Message must be shorter than {maximum_size} bytes."
         )
+
+
+def empty_value(name: str, data_type: str) -> InvalidParameterValue:
+    """Return the error for a message attribute without a value."""
+    return InvalidParameterValue(
+        f"Message (user) attribute '{name}' must contain a non-empty value of type '{data_type}'."
+    )
 
 
 def body_md5(body: str) -> str:
@@ -107,7 +111,11 @@ def attributes_md5(attributes: Mapping[str, MessageAttribute]) -> str:
 _STRING_VALUE: Final = b"\x01"
 _BINARY_VALUE: Final = b"\x02"
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
-_ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*").fullmatch
+_ALLOWED: Final = (
+    "Invalid characters found. Valid unicode characters are "
+    "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+)
+_ATTRIBUTE_NAME: Final = re.compile(r"[\w-]+(\.[\w-]+)*").fullmatch
 _RESERVED_PREFIXES: Final = ("aws.", "amazon.")
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?").fullmatch
 
@@ -128,17 +136,19 @@ def _check_attributes(attributes: Mapping[str, MessageAttribute]) -> None:
 
 def _check_attribute_name(name: str) -> None:
     if len(name) > MAX_ATTRIBUTE_NAME_LENGTH:
-        raise InvalidParameterValue(f"Length of message attribute name must be less than {MAX_ATTRIBUTE_NAME_LENGTH}.")
-    if not _ATTRIBUTE_NAME(name):
         raise InvalidParameterValue(
-            f"The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, "
-            "underscore (_), hyphen (-), and period (.) characters; it must not start or end with a period, "
-            "nor have periods in succession."
+            f"Message (user) attribute names must be shorter than {MAX_ATTRIBUTE_NAME_LENGTH} Bytes"
         )
-    if name.lower().startswith(_RESERVED_PREFIXES):
+    if name.lower().startswith(_RESERVED_PREFIXES) or name.startswith(".") or name.endswith("."):
         raise InvalidParameterValue(
-            f"You can't use message attribute names beginning with 'AWS.' or 'Amazon.'. "
-            f"These strings are reserved for internal use: '{name}'."
+            "You can't use message attribute names beginning with 'AWS.' or 'Amazon.'. These strings are reserved for "
+            "internal use. Additionally, they cannot start or end with '.'."
+        )
+    if not _ATTRIBUTE_NAME(name):
+        # The space at the end is SQS's own.
+        raise InvalidParameterValue(
+            "Message (user) attributes name can only contain upper and lower score characters, digits, periods, "
+            "hyphens and underscores. "
         )
 
 
@@ -153,19 +163,14 @@ def _check_attribute_value(name: str, attribute: MessageAttribute) -> None:
             "prefixes is Binary, Number, and String."
         )
     if not value:
-        raise InvalidParameterValue(
-            f"The message attribute '{name}' must contain non-empty message attribute value for "
-            f"message attribute type '{base}'."
-        )
+        raise empty_value(name, data_type)
     if isinstance(value, bytes) is not (base == "Binary"):
         raise InvalidParameterValue(
             f"The message attribute '{name}' with type '{base}' must use field '{_field_of(base)}'."
         )
     if isinstance(value, str):
         if _FORBIDDEN(value):
-            raise InvalidParameterValue(
-                f"Invalid binary character was found in the value of the message attribute '{name}'."
-            )
+            raise InvalidParameterValue(_ALLOWED)
         if base == "Number" and not _NUMBER(value):
             raise InvalidParameterValue(f"Can't cast the value of message attribute '{name}' to a number.")
 

@@ -31,11 +31,20 @@ class SqsError(Exception):
         json_type: the ``__type`` of an answer in the JSON protocol.
         query_code: the ``Code`` in the Query protocol, the ``x-amzn-query-error`` header and batch results.
         status: the HTTP status.
+        batch_code: the ``Code`` of an entry that failed in a batch.
+        query_text: what the Query protocol says in place of ``str(error)``; None for the same.
     """
 
     json_type: ClassVar[str] = _COMMON + "InternalFailure"
     query_code: ClassVar[str] = "InternalFailure"
     status: ClassVar[int] = 400
+    query_text: ClassVar[str | None] = None
+
+    @property
+    def batch_code(self) -> str:
+        """The error's name for the common errors, its code in the Query protocol for SQS's own."""
+        name = self.json_type.removeprefix(_COMMON)
+        return self.query_code if name == self.json_type else name
 
 
 class InvalidParameterValue(SqsError):  # noqa: N818 - the errors bear AWS's names, which have no suffix
@@ -118,6 +127,7 @@ class QueueDoesNotExist(SqsError):  # noqa: N818 - AWS's name
 
     json_type = _SQS + "QueueDoesNotExist"
     query_code = _LEGACY + "NonExistentQueue"
+    query_text = "The specified queue does not exist for this wsdl version."
 
     def __init__(self, message: str = "The specified queue does not exist.") -> None:
         super().__init__(message)
@@ -187,7 +197,6 @@ class ReceiptHandleIsInvalid(SqsError):  # noqa: N818 - AWS's name
 
     json_type = _SQS + "ReceiptHandleIsInvalid"
     query_code = "ReceiptHandleIsInvalid"
-    status = 404
 
 
 class MessageNotInflight(SqsError):  # noqa: N818 - AWS's name

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from infra.localaws.sqs.batch import check_batch_size, run_batch
+from infra.localaws.sqs.batch import check_batch_size, check_entry_ids, run_batch
 from infra.localaws.sqs.content import MessageDraft
 from infra.localaws.sqs.context import LongPoll, Shape, Wire
 from infra.localaws.sqs.errors import SqsError
@@ -58,7 +58,8 @@ class FastPath:
             return None
         model = self._wire.model
         name = self._wire.queue_name_of(asked.QueueUrl)
-        model.queue(name)
+        queue = model.queue(name)
+        check_entry_ids([each.Id for each in asked.Entries], "SendMessageBatchRequestEntry")
         entries = [
             (
                 each.Id,
@@ -68,9 +69,13 @@ class FastPath:
             )
             for each in asked.Entries
         ]
-        check_batch_size([draft for _, draft in entries])
+        drafts = [draft for _, draft in entries]
+        check_batch_size(drafts)
+        queue.check_batch(drafts)
         outcome = run_batch(entries, lambda draft: model.send(name, draft), "SendMessageBatchRequestEntry")
         successful = ",".join([f'{{"Id":"{entry_id}",{_sent(sent)}}}' for entry_id, sent in outcome.successful])
+        if not successful:
+            return b'{"Failed":' + _encode(failed_entries(outcome.failed)) + b"}"
         return _batch(successful, outcome.failed)
 
     def _receive(self, body: bytes) -> FastAnswer:

@@ -15,6 +15,7 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGui
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -154,6 +155,16 @@ class FifoQueue(Queue):
     def _take_over(self, message: Message, delay: int, now: float) -> None:
         self._enqueue(message, message.group or message.message_id, delay, now)
 
+    def check_batch(self, drafts: Sequence[MessageDraft]) -> None:
+        """Refuse a whole batch for an entry that lacks what every message of a FIFO queue needs, or has a delay."""
+        for draft in drafts:
+            if draft.delay:
+                raise InvalidParameterValue.of("DelaySeconds", draft.delay, NOT_FOR_THIS_TYPE)
+            if not draft.group:
+                raise InvalidParameterValue(str(MissingParameter.named("MessageGroupId")))
+            if not (draft.deduplication_id or self.attributes.content_based_deduplication):
+                raise InvalidParameterValue(_NO_ID)
+
     def _check(self, draft: MessageDraft) -> tuple[str, str]:
         """Return the message group and the deduplication id."""
         if draft.delay:
@@ -166,10 +177,7 @@ class FifoQueue(Queue):
             return draft.group, draft.deduplication_id
         if self.attributes.content_based_deduplication:
             return draft.group, sha256(draft.body.encode()).hexdigest()
-        raise InvalidParameterValue(
-            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
-            "explicitly"
-        )
+        raise InvalidParameterValue(_NO_ID)
 
     def _enqueue(self, message: Message, group_name: str, delay: int, now: float) -> None:
         self._sequence += 1
@@ -322,4 +330,7 @@ def _is_repeatable(attempt: ReceiveAttempt) -> bool:
     return not attempt.void and all(delivery.message.attempt is attempt for delivery in attempt.deliveries)
 
 
+_NO_ID: Final = (
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+)
 _ID: Final = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]+").fullmatch

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from infra.localaws.sqs.batch import BatchOutcome, check_batch_size, run_batch
-from infra.localaws.sqs.content import MessageAttribute, MessageDraft, attributes_md5
+from infra.localaws.sqs.batch import BatchOutcome, check_batch_size, check_entry_ids, run_batch
+from infra.localaws.sqs.content import MessageAttribute, MessageDraft, attributes_md5, empty_value
 from infra.localaws.sqs.context import LongPoll, Shape, Wire
 from infra.localaws.sqs.errors import (
     InvalidAttributeName,
@@ -31,15 +31,22 @@ def send_message(wire: Wire, parameters: Shape) -> Shape:
 def send_message_batch(wire: Wire, parameters: Shape) -> Shape:
     """SendMessageBatch."""
     name = wire.queue_name(parameters)
-    wire.model.queue(name)
+    queue = wire.model.queue(name)
     entries = parameters["Entries"]
-    check_batch_size([_size_draft(entry) for entry in entries])
+    check_entry_ids([entry["Id"] for entry in entries], "SendMessageBatchRequestEntry")
+    drafts = [_size_draft(entry) for entry in entries]
+    check_batch_size(drafts)
+    queue.check_batch(drafts)
 
     def send(entry: Shape) -> Shape:
         draft = _draft(entry)
         return _sent(wire.model.send(name, draft), draft)
 
-    return _batch_answer(run_batch(_entries(entries), send, "SendMessageBatchRequestEntry"))
+    answer = _batch_answer(run_batch(_entries(entries), send, "SendMessageBatchRequestEntry"))
+    if not answer["Successful"]:
+        # SQS leaves the list out here, and gives an empty one in the other two batches.
+        del answer["Successful"]
+    return answer
 
 
 def receive_message(wire: Wire, parameters: Shape) -> Shape | LongPoll:
@@ -135,7 +142,12 @@ def _size_draft(entry: Shape) -> MessageDraft:
     try:
         return _draft(entry)
     except SqsError:
-        return MessageDraft(entry["MessageBody"])
+        return MessageDraft(
+            entry["MessageBody"],
+            entry.get("DelaySeconds"),
+            group=entry.get("MessageGroupId"),
+            deduplication_id=entry.get("MessageDeduplicationId"),
+        )
 
 
 def _attribute(name: str, shape: Shape) -> MessageAttribute:
@@ -146,10 +158,7 @@ def _attribute(name: str, shape: Shape) -> MessageAttribute:
         raise InvalidParameterValue(f"Message attribute '{name}' has multiple values.")
     value = blob if text is None else text
     if value is None:
-        raise InvalidParameterValue(
-            f"The message attribute '{name}' must contain non-empty message attribute value for message attribute "
-            f"type '{shape['DataType']}'."
-        )
+        raise empty_value(name, shape["DataType"])
     return MessageAttribute(shape["DataType"], value)
 
 
@@ -188,7 +197,7 @@ def _batch_answer(outcome: BatchOutcome[Shape]) -> Shape:
 def failed_entries(failed: Sequence[tuple[str, SqsError]]) -> list[Shape]:
     """Show the entries of a batch that failed."""
     return [
-        {"Id": entry_id, "SenderFault": True, "Code": error.query_code, "Message": str(error)}
+        {"Id": entry_id, "SenderFault": True, "Code": error.batch_code, "Message": str(error)}
         for entry_id, error in failed
     ]
 
@@ -242,7 +251,7 @@ def system_attributes(delivery: Delivery, account: str, wanted: Collection[str] 
 
 def _is_asked_for(name: str, wanted: Sequence[str]) -> bool:
     return any(
-        asked in {"All", ".*", name} or (asked.endswith(".*") and name.startswith(asked.removesuffix(".*")))
+        asked in {"All", "*", ".*", name} or (asked.endswith(".*") and name.startswith(asked.removesuffix(".*")))
         for asked in wanted
     )
 

@@ -154,6 +154,10 @@ class SqsModel:
             raise QueueDoesNotExist
         return queue
 
+    def has_queue(self, name: str) -> bool:
+        """Tell whether there is a queue of this name."""
+        return name in self._queues
+
     def queue_names(self, prefix: str = "") -> list[str]:
         """Return the names that begin with ``prefix``, sorted."""
         return sorted(name for name in self._queues if name.startswith(prefix))
@@ -190,12 +194,10 @@ class SqsModel:
             InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue: see ``create_queue``.
         """
         queue = self.queue(name)
-        if "FifoQueue" in attributes:
-            raise InvalidAttributeValue(
-                "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."
-            )
+        texts = dict(attributes)
+        _check_same_type(queue, texts.pop("FifoQueue", None))
         now = self._clock()
-        changed = queue.attributes.changed(attributes)
+        changed = queue.attributes.changed(texts)
         if "RedrivePolicy" in attributes:
             self._check_redrive(changed, queue.identity.arn)
         queue.set_attributes(changed, now)
@@ -397,6 +399,11 @@ class SqsModel:
         return queue if allowed is None or allowed.allows(source_arn) else None
 
     def _resource(self, arn: str, parameter: str) -> Queue:
+        if not _ARN(arn):
+            raise InvalidParameterValue(
+                f"You must use this format to specify the {parameter}: "
+                "arn:<partition>:<service>:<region>:<account-id>:<resource-id>"
+            )
         queue = self._by_arn(arn)
         if queue is None:
             raise ResourceNotFound(f"The resource that you specified for the {parameter} parameter doesn't exist.")
@@ -427,8 +434,6 @@ class SqsModel:
 
 def _check_name(name: str, fifo_text: str | None) -> bool:
     """Return whether a new queue is FIFO; raise the error that its name or type deserves."""
-    if fifo_text is not None and fifo_text.lower() not in {"true", "false"}:
-        raise InvalidAttributeValue("Invalid value for the parameter FifoQueue.")
     stem = name.removesuffix(FIFO_SUFFIX)
     if len(name) > MAX_QUEUE_NAME_LENGTH or not _NAME(stem):
         raise InvalidParameterValue(
@@ -438,16 +443,28 @@ def _check_name(name: str, fifo_text: str | None) -> bool:
     if fifo and stem == name:
         raise InvalidParameterValue(
             "The name of a FIFO queue can only include alphanumeric characters, hyphens, or "
-            "underscores, must end with .fifo suffix and be 1 to 80 in length."
+            "underscores, must end with .fifo suffix and be 1 to 80 in length"
         )
     if not fifo and fifo_text is not None:
         # SQS knows FifoQueue=true only; a standard queue is made by leaving it out.
-        raise InvalidAttributeName("Unknown Attribute FifoQueue.")
+        raise InvalidAttributeName(_NO_FIFO)
     if not fifo and stem != name:
         raise InvalidParameterValue(
             f"Can only include alphanumeric characters, hyphens, or underscores. 1 to {MAX_QUEUE_NAME_LENGTH} in length"
         )
     return fifo
+
+
+def _check_same_type(queue: Queue, fifo_text: str | None) -> None:
+    """Raise the error of a request that would make a queue another type; None asks for nothing."""
+    if fifo_text is None:
+        return
+    if not queue.attributes.fifo:
+        raise InvalidAttributeName(_NO_FIFO)
+    if fifo_text.lower() != "true":
+        raise InvalidAttributeValue(
+            "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."
+        )
 
 
 def _check_same_attributes(existing: Queue, wanted: QueueAttributes) -> None:
@@ -464,5 +481,7 @@ def _invalid_redrive(source: QueueAttributes, reason: str) -> InvalidParameterVa
     return InvalidParameterValue.of("RedrivePolicy", policy.to_json() if policy else "", reason)
 
 
+_NO_FIFO: Final = "Unknown Attribute FifoQueue."
+_ARN: Final = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:[^:]+").fullmatch
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _VARIANT: Final = {f"{digit:x}": "89ab"[digit % 4] for digit in range(16)}

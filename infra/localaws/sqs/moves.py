@@ -131,9 +131,11 @@ class MoveTasks:
             ResourceNotFound: there is no such task, or it is not running.
         """
         task_id, source_arn = _parse(handle)
+        if self._find(source_arn) is None:
+            raise ResourceNotFound("The resource that you specified for the SourceArn parameter doesn't exist.")
         task = self._active.get(source_arn)
         if task is None or task.task_id != task_id or task.status is not Status.RUNNING:
-            raise ResourceNotFound("The task handle that you specified names no running message move task.")
+            raise ResourceNotFound("Task does not exist.")
         task.status = Status.CANCELLING
         return task
 

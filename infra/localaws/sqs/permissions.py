@@ -95,7 +95,7 @@ def _check_actions(actions: Sequence[str]) -> None:
                 f"SQS:{action}",
                 "Only the queue owner is allowed to invoke this action."
                 if action in _OWNERS_ACTIONS
-                else "Please refer to the appropriate WSDL for a list of valid actions.",
+                else "Please refer to the appropriate WSDL for a list of valid actions. ",
             )
 
 

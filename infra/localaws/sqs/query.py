@@ -11,11 +11,13 @@ Reading makes values of the types that the JSON protocol has, so that one check 
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-xml.html
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
+from xml.etree import ElementTree as ET
 
 from infra.localaws.sqs.context import Shape
 from infra.localaws.sqs.errors import (
@@ -46,6 +48,9 @@ READS: Final = frozenset(
     }
 )
 """Actions that change nothing; a receive is none of them."""
+
+NOT_OF_A_QUEUE: Final = frozenset({"CreateQueue", "ListQueues"})
+"""Actions that a queue's URL does not take."""
 
 Form = dict[str, str]
 Tree = dict[str, Any]
@@ -93,6 +98,8 @@ def read_request(form: Form, queue_url: str | None) -> tuple[str, Shape]:
     if version != VERSION:
         raise NoSuchVersion(f"The requested version ( {version} ) is not valid.")
     request: Shape = reader({name: value for name, value in _tree(form).items() if name not in _COMMON}, "")
+    if action in _BATCHES:
+        request.setdefault("Entries", [])
     if queue_url is not None and "QueueUrl" in service_model()["shapes"][f"{action}Request"]["members"]:
         request.setdefault("QueueUrl", queue_url)
     return action, request
@@ -101,7 +108,10 @@ def read_request(form: Form, queue_url: str | None) -> tuple[str, Shape]:
 def write_answer(action: str, answer: Shape, request_id: str) -> bytes:
     """Return an answer as XML."""
     writer = _writers()[action]
-    result = "" if writer is None else f"<{action}Result>{writer(answer)}</{action}Result>"
+    content = "" if writer is None else writer(answer)
+    result = f"<{action}Result>{content}</{action}Result>" if content else f"<{action}Result/>"
+    if writer is None:
+        result = ""
     return (
         f'<?xml version="1.0"?><{action}Response xmlns="{NAMESPACE}">{result}'
         f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
@@ -112,9 +122,39 @@ def write_error(error: SqsError, request_id: str) -> bytes:
     """Return an error as XML."""
     return (
         f'<?xml version="1.0"?><ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type>'
-        f"<Code>{_escape(error.query_code)}</Code><Message>{_escape(str(error))}</Message><Detail/></Error>"
+        f"<Code>{_escape(error.query_code)}</Code><Message>{_escape(error.query_text or str(error))}</Message>"
+        "<Detail/></Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     ).encode()
+
+
+def as_json(xml: bytes, *, is_error: bool) -> bytes:
+    """Return an answer in XML as JSON, for a client that accepts that: elements become members, all values texts.
+
+    An element that comes more than once is a list.
+    """
+    root = ET.fromstring(xml)  # noqa: S314 - this module has written it
+    content = _members(root)
+    return json.dumps(content if is_error else {_local_name(root): content}).encode()
+
+
+def _members(element: ET.Element) -> Any:
+    if not len(element):
+        return element.text
+    members: dict[str, Any] = {}
+    for child in element:
+        name, value = _local_name(child), _members(child)
+        if name not in members:
+            members[name] = value
+        elif isinstance(members[name], list):
+            members[name].append(value)
+        else:
+            members[name] = [members[name], value]
+    return members
+
+
+def _local_name(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]
 
 
 # Reading
@@ -163,7 +203,8 @@ def _reader(shapes: Mapping[str, Any], name: str) -> Reader:
                 _field_name(shapes, member, target["shape"]): (member, _reader(shapes, target["shape"]))
                 for member, target in shape["members"].items()
             }
-            return _structure_reader(name.removesuffix("Request"), members)
+            lists = frozenset(m for m, target in shape["members"].items() if shapes[target["shape"]]["type"] == "list")
+            return _structure_reader(name.removesuffix("Request"), members, lists)
         case "list":
             return _list_reader(_reader(shapes, shape["member"]["shape"]))
         case "map":
@@ -172,10 +213,14 @@ def _reader(shapes: Mapping[str, Any], name: str) -> Reader:
             return _SCALARS.get(kind, _read_text)
 
 
-def _structure_reader(owner: str, members: Mapping[str, tuple[str, Reader]]) -> Reader:
+def _structure_reader(owner: str, members: Mapping[str, tuple[str, Reader]], lists: frozenset[str]) -> Reader:
     def read(value: Any, path: str) -> Shape:
         shape: Shape = {}
         for field, inner in _branch(value, path).items():
+            if field not in members and inner == "" and field in lists:
+                # SDKs write an empty list so, under the name of the member and not of its items.
+                shape[field] = []
+                continue
             if field not in members:
                 raise UnsupportedOperation(
                     f"{_under(path, field)} is not a parameter of {owner} that this endpoint knows."
@@ -371,6 +416,7 @@ _COMMON: Final = frozenset(
         "X-Amz-SignedHeaders",
     }
 )
+_BATCHES: Final = frozenset({"ChangeMessageVisibilityBatch", "DeleteMessageBatch", "SendMessageBatch"})
 MAX_DEPTH: Final = 8
 _SCALARS: Final[dict[str, Reader]] = {"integer": _read_integer, "long": _read_integer, "boolean": _read_boolean}
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search

@@ -14,7 +14,7 @@ and first lets happen what is due by then.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -147,6 +147,10 @@ class Queue(ABC):
     @abstractmethod
     def send(self, draft: MessageDraft, now: float) -> Sent:
         """Enqueue a message whose content has been checked."""
+
+    @abstractmethod
+    def check_batch(self, drafts: Sequence[MessageDraft]) -> None:
+        """Raise the error of a whole batch for what one of its messages lacks."""
 
     @abstractmethod
     def receive(self, request: ReceiveRequest, now: float) -> list[Delivery]:

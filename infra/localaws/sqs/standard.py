@@ -5,6 +5,7 @@ another than the first, leaves a delivered message visible as well, or returns f
 that name a tenant are delivered fairly (see ``tenants``).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from infra.localaws.sqs.content import MessageDraft
@@ -18,7 +19,9 @@ from infra.localaws.sqs.tenants import Tenants
 REORDER_WINDOW: Final = 10
 """How far from the front, in messages, a reordered pick may come."""
 
+# SQS has two spellings of this sentence.
 NOT_FOR_THIS_TYPE: Final = "The request include parameter that is not valid for this queue type."
+_NO_DEDUPLICATION: Final = "The request includes a parameter that is not valid for this queue type."
 
 
 class StandardQueue(Queue):
@@ -38,7 +41,7 @@ class StandardQueue(Queue):
             InvalidParameterValue: a delay out of range, or a parameter that is for FIFO queues.
         """
         if draft.deduplication_id is not None:
-            raise InvalidParameterValue.of("MessageDeduplicationId", draft.deduplication_id, NOT_FOR_THIS_TYPE)
+            raise InvalidParameterValue.of("MessageDeduplicationId", draft.deduplication_id, _NO_DEDUPLICATION)
         delay = self.attributes.delay if draft.delay is None else draft.delay
         if not 0 <= delay <= MAX_DELAY_SECONDS:
             raise InvalidParameterValue.of("DelaySeconds", delay, "DelaySeconds must be >= 0 and <= 900.")
@@ -50,6 +53,9 @@ class StandardQueue(Queue):
         self._observe_sent(message.message_id, draft.group)
         self._announce()
         return Sent(message.message_id, message.body_md5, message.attributes_md5, None)
+
+    def check_batch(self, drafts: Sequence[MessageDraft]) -> None:
+        """Do nothing: each message of a standard queue stands alone."""
 
     def receive(self, request: ReceiveRequest, now: float) -> list[Delivery]:
         """Deliver up to ``request.max_messages`` of the visible messages.
