@@ -29,9 +29,9 @@ class LossyProxy:
                     onward.request("POST", self.path, body, dict(self.headers))
                     reply = onward.getresponse()
                     data = reply.read()
+                lost = proxy._is_lost(action, body)
                 proxy.seen.append((action, json.loads(body)))
-                if proxy._lost.get(action, 0):
-                    proxy._lost[action] -= 1
+                if lost:
                     proxy.before_repeat()
                     self.close_connection = True
                     return
@@ -51,7 +51,15 @@ class LossyProxy:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def lose(self, action, replies=1):
+        """Lose so many replies, or ``every first`` one: then a request that comes again is answered."""
         self._lost[action] = replies
+
+    def _is_lost(self, action, body):
+        replies = self._lost.get(action, 0)
+        if replies == "every first":
+            return (action, json.loads(body)) not in self.seen
+        self._lost[action] = max(0, replies - 1)
+        return replies > 0
 
     def requests(self, action):
         return [body for name, body in self.seen if name == action]

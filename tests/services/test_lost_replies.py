@@ -1,11 +1,23 @@
 """A reply is lost and the SDK sends the request again: that is no duplicate, and no claim of another's."""
 
+import json
+import time
+
 import pytest
 
+from scenarios.history import History
 from services import operations as op
 from services.clients import Access, Clients
+from services.consumer.consumer import Consumer
+from services.consumer.options import ConsumerOptions
+from services.drivers.aws import AwsDriver
 from services.drivers.outbox import Outbox
+from services.drivers.queue import Queue
+from services.drivers.recorded import RealFaults, RecordedDriver
 from services.drivers.store import Store
+from services.faults import FaultPlan
+from services.history import Recorder
+from services.runtime import step
 from tests.services.lossy import LossyProxy
 
 
@@ -130,3 +142,20 @@ def test_what_asks_for_the_token_may_be_repeated(store, proxy, operation):
         "release_claim": op.ReleaseClaim("k", token),
     }
     assert getattr(store, operation)(asked[operation])
+
+
+def test_a_consumer_whose_every_first_reply_is_lost_does_each_message_once(account, proxy, store):
+    queue = Queue(account.sqs, account.queue())
+    for number in range(2):
+        account.sqs.send_message(QueueUrl=queue.url, MessageBody=json.dumps({"id": f"k{number}"}))
+    records = []
+    recorder = Recorder(records.append, "c", time.monotonic, "q")
+    driver = RecordedDriver(AwsDriver(queue, store), recorder, FaultPlan(), RealFaults(time.sleep))
+    proxy.lose("UpdateItem", "every first")
+    options = ConsumerOptions(owner="c", max_messages=10, wait_time_seconds=0, message_limit=2)
+    assert step(Consumer(options).poll(), driver) == 2
+    history = History(records)
+    assert [claim.answer for claim in history.claims] == ["Claimed", "Claimed"]
+    assert [effect.executions for effect in history.effects] == [1, 1]
+    assert account.executions() == [1, 1]
+    assert len(proxy.requests("UpdateItem")) == 2 * 3 * 2  # claim, perform and complete, each of them twice
