@@ -107,13 +107,17 @@ class Pending(Protocol):
 
 
 Application = Callable[[Request], "Response | Pending"]
+BodyLimit = Callable[[bytes], int]
+"""Gives the bytes that a body may have, by the request's target."""
 
 
 class HttpConnection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, body_limit: BodyLimit = lambda _: MAX_BODY_BYTES) -> None:
         self._application = application
+        self._body_limit = body_limit
+        self._body_bytes = MAX_BODY_BYTES
         self._is_between_requests = True
         self._is_in_head = False
         self._began = 0.0
@@ -236,8 +240,9 @@ class HttpConnection(asyncio.Protocol):
         """Look at what the headers announce."""
         self._is_in_head = False
         self._unread_bytes = 0
+        self._body_bytes = self._body_limit(self._target)
         # The parser has checked that it is a number, and that it fits into 64 bits.
-        if int(self._headers.get("content-length", 0)) > MAX_BODY_BYTES:
+        if int(self._headers.get("content-length", 0)) > self._body_bytes:
             self._body_too_large()
         if "expect" in self._headers:
             self._let_body_come()
@@ -246,7 +251,7 @@ class HttpConnection(asyncio.Protocol):
         """Take a piece of the body."""
         self._unread_bytes = 0
         self._body += body
-        if len(self._body) > MAX_BODY_BYTES:
+        if len(self._body) > self._body_bytes:
             self._body_too_large()
 
     def on_message_complete(self) -> None:
@@ -280,7 +285,7 @@ class HttpConnection(asyncio.Protocol):
         raise _Refusal
 
     def _body_too_large(self) -> None:
-        self._refuse(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        self._refuse(413, f"The body is larger than {self._body_bytes} bytes.")
         raise _Refusal
 
     def _refuse(self, status: int, sentence: str) -> None:

@@ -17,6 +17,7 @@ from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.faults import FAULTS
 from infra.localaws.history import HistoryFile
 from infra.localaws.http import (
+    MAX_BODY_BYTES,
     REQUEST_SECONDS,
     Application,
     HttpConnection,
@@ -25,7 +26,8 @@ from infra.localaws.http import (
     Response,
     text_response,
 )
-from infra.localaws.lambda_.api import LambdaApi
+from infra.localaws.lambda_.api import CODE_TARGET, LambdaApi
+from infra.localaws.lambda_.limits import MAX_CODE_REQUEST_BYTES
 from infra.localaws.lambda_.runner import Queues
 from infra.localaws.moto_loader import MotoServices
 from infra.localaws.signature import scope_of
@@ -280,7 +282,7 @@ class _Connection(HttpConnection):
     """A connection that its endpoint can close."""
 
     def __init__(self, application: Application, connections: "set[_Connection]") -> None:
-        super().__init__(application)
+        super().__init__(application, _body_limit)
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -299,6 +301,10 @@ def _random(seed: str) -> Random:
 def _log_loop_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what the event loop itself trips over, such as too many open files, and not for ever."""
     FAULTS.note(str(context.get("message")), context.get("exception"))
+
+
+def _body_limit(target: bytes) -> int:
+    return MAX_CODE_REQUEST_BYTES if target.startswith(CODE_TARGET) else MAX_BODY_BYTES
 
 
 def _target(request: Request) -> str:

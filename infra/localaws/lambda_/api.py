@@ -29,6 +29,8 @@ from infra.localaws.signature import scope_of
 from infra.localaws.sqs.queue import Observer
 
 _INVOKE: Final = "Invoke"
+CODE_TARGET: Final = b"/2015-03-31/functions"
+"""What the target of a request begins with that may carry a function's code."""
 CONTROL_PREFIX: Final = "/_localaws/functions/"
 
 

@@ -12,6 +12,8 @@ MAX_TIMEOUT_SECONDS: Final = 900
 DEFAULT_TIMEOUT_SECONDS: Final = 3
 DEFAULT_MEMORY_MB: Final = 128
 MAX_MEMORY_MB: Final = 10_240
+MAX_CODE_REQUEST_BYTES: Final = 70_167_211
+"""Bytes of a request that carries code: a zip archive of 50 MB, in base64."""
 MAX_UNZIPPED_BYTES: Final = 262_144_000
 DEFAULT_STORAGE_MB: Final = 512
 

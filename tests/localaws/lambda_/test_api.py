@@ -277,6 +277,14 @@ def test_a_function_that_cannot_be_is_refused_and_nothing_is_left(aws, options, 
         aws.functions.get_function(FunctionName=name)
 
 
+def test_code_may_be_larger_than_a_message(aws):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return 1\n")
+        archive.writestr("library.bin", bytes(9_000_000))
+    assert aws.invoke(aws.function(data.getvalue()))[0] == 1
+
+
 def test_an_archive_cannot_leave_its_directory(aws, tmp_path):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
