@@ -67,7 +67,12 @@ def help_text(model: type[BaseModel]) -> str:
     """Return the options as lines for ``--help``."""
     found = rows(model)
     width = max(len(name) for name, _, _ in found)
-    return "\n".join(f"  {name:{width}}  {meaning} (default: {default})" for name, default, meaning in found)
+    lines = [f"  {name:{width}}  {meaning} ({_as_text(default)})" for name, default, meaning in found]
+    return "\n".join(lines).replace("`", "")
+
+
+def _as_text(default: str) -> str:
+    return default if default == "required" else f"default: {default}"
 
 
 def _default(field: FieldInfo) -> str:

@@ -20,6 +20,7 @@ from services.faults import FaultPlan
 from services.machine import machine_error
 from services.operations import OperationFailed
 from services.settings import read_settings
+from services.variables import help_text
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m services.consumer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="variables: " + ", ".join(name.upper() for name in ConsumerSettings.model_fields),
+        epilog="variables:\n" + help_text(ConsumerSettings),
     )
 
 

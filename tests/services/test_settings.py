@@ -5,6 +5,7 @@ import pytest
 
 from scenarios.catalog.happy.naive import WithoutGuard
 from services.consumer.__main__ import load_consumer
+from services.consumer.__main__ import main as consumer_main
 from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
 from services.consumer.settings import ConsumerSettings
@@ -194,3 +195,13 @@ def test_every_variable_has_a_meaning_and_stands_in_one_table():
 def test_a_page_without_a_place_for_a_table_is_refused():
     with pytest.raises(ValueError, match="no place for the table 'fault variables'"):
         with_tables(PAGE.read_text().replace("<!-- /fault variables -->", ""))
+
+
+def test_the_help_of_the_consumer_has_every_variable_with_its_meaning(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["consumer", "--help"])
+    with pytest.raises(SystemExit):
+        consumer_main()
+    out = capsys.readouterr().out
+    assert "  QUEUE_URL                   the queue (required)\n" in out
+    assert "90 % of the visibility timeout, from the receive" in out
+    assert all(f"  {name.upper()} " in out for name in ConsumerSettings.model_fields)
