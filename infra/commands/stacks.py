@@ -3,6 +3,7 @@
 Each prints what it does and returns an exit code; what goes wrong is an ``InfraError`` with one sentence.
 """
 
+import json as json_format
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from infra.engines.choice import read_stack_snapshot
 from infra.engines.plan import Operation, Plan
 from infra.engines.state import STACK_TYPE, ResourceState, Snapshot
 from infra.errors import InfraError, StackBusyError, StackNotUpError
+from infra.files import write_atomically
 from infra.provider.aws import PROVIDER_TYPE
 from infra.provider.naming import name_of
 from infra.provider.values import redact, reveal
@@ -52,7 +54,8 @@ def up(stack: str | None = None, *, json: bool = False, yes: bool = False, **opt
         _tell_scopes(workspace.config, printer)
         _confirm(workspace, printer, "make or change", yes=yes)
         plan, place = workspace.up(printer.step)
-    outputs = reveal(plan.outputs)
+        outputs = reveal(plan.outputs)
+        _write_services_file(workspace.paths, outputs, place.url)
     variables = _dotenv_variables(outputs, place.url)
     if variables:
         write_dotenv(_dotenv_path(), variables)
@@ -168,6 +171,9 @@ def outputs(stack: str | None = None, *, json: bool = False, **options: str | No
     if not values:
         raise StackNotUpError(f"Stack {name} has no outputs: it is not up; `invoke up` makes it.")
     printer = Printer(json=json)
+    url = _address(target, stack_paths(name))
+    if "region" in values and (url is not None or target.is_aws):
+        _write_services_file(stack_paths(name), reveal(values), url)
     printer.outputs(redact(values))
     printer.json_object(redact(values))
     return 0
@@ -358,13 +364,25 @@ def _dotenv_variables_of(name: str) -> dict[str, str]:
     return {} if found is None else _dotenv_variables(found.outputs, found.endpoint_url)
 
 
+def _address(target: Target, paths: StackPaths) -> str | None:
+    if not target.embeds_endpoint:
+        return target.endpoint_url
+    endpoint = read_endpoint(paths)
+    return None if endpoint is None else endpoint.url
+
+
 def _dotenv_path() -> Path:
     return project_root() / ".env"
 
 
 def _dotenv_variables(outputs: Mapping[str, Any], endpoint_url: str | None) -> dict[str, str]:
-    resources = outputs.get(DOTENV_SCENARIO)
-    if resources is None:
+    return _service_variables(outputs, DOTENV_SCENARIO, endpoint_url)
+
+
+def _service_variables(outputs: Mapping[str, Any], scenario: str, endpoint_url: str | None) -> dict[str, str]:
+    """The variables of the services of one scenario; empty where the stack has no resources for it."""
+    resources = outputs.get(scenario)
+    if not isinstance(resources, Mapping):
         return {}
     variables = {
         "QUEUE_URL": resources["queueUrl"],
@@ -372,9 +390,15 @@ def _dotenv_variables(outputs: Mapping[str, Any], endpoint_url: str | None) -> d
         "AWS_REGION": str(outputs["region"]),
         "MESSAGE_STATUS_TABLE": resources["statusTable"],
         "MESSAGE_SIDE_EFFECTS_TABLE": resources["sideEffectsTable"],
+        # Empty for AWS itself: the SDK takes no endpoint then, and one that stood there before is gone.
+        "AWS_ENDPOINT_URL": endpoint_url or "",
     }
-    # Empty for AWS itself: the SDK takes no endpoint then, and one that stood there before is gone.
-    return {**variables, "AWS_ENDPOINT_URL": endpoint_url or ""}
+    return variables | ({"PAYLOAD_BUCKET": resources["bucket"]} if resources.get("bucket") else {})
+
+
+def _write_services_file(paths: StackPaths, outputs: Mapping[str, Any], endpoint_url: str | None) -> None:
+    variables = {name: _service_variables(outputs, name, endpoint_url) for name in SCENARIO_NAMES if name in outputs}
+    write_atomically(paths.services, json_format.dumps(variables, indent=1) + "\n")
 
 
 def _noted_variables(stack: str, workspace: Workspace) -> dict[str, str]:

@@ -35,6 +35,11 @@ class StackPaths:
         return self.directory / "state.json"
 
     @property
+    def services(self) -> Path:
+        """What the stack's outputs tell the services, by scenario; ``services.stacks`` reads it."""
+        return self.directory / "services.json"
+
+    @property
     def creations(self) -> Path:
         """What the real engine's run has begun to create, until it comes to its end."""
         return self.directory / "creations.jsonl"

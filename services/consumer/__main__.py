@@ -1,6 +1,7 @@
 """Run one consumer until SIGTERM, SIGINT, its limit or its idle timeout: ``python -m services.consumer``.
 
-Configured by environment variables alone; docs/services.md lists them.
+Environment variables configure it; docs/services.md lists them. ``--stack`` takes queue, tables and endpoint from a
+stack's outputs instead.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from services.variables import help_text
 
 def main() -> int:
     """Consume; return the exit code."""
-    _parser().parse_args()
-    settings = read_settings(ConsumerSettings)
+    options = _parser().parse_args()
+    settings = read_settings(ConsumerSettings, stack=options.stack, scenario=options.scenario)
     tables = (settings.message_status_table, settings.message_side_effects_table)
     if tables[0] and tables[0] == tables[1]:
         raise ConfigurationError(
@@ -73,12 +74,17 @@ def load_consumer(spec: str) -> type[Consumer]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m services.consumer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="variables:\n" + help_text(ConsumerSettings),
     )
+    parser.add_argument("--stack", metavar="NAME", help="take queue, tables and endpoint from this stack's outputs")
+    parser.add_argument(
+        "--scenario", metavar="NAME", help="with --stack: the scenario whose resources they are (default happy)"
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise ConfigurationError(f"--poison-count is {options.poison_count}, but only {options.n} messages are sent.")
     settings = read_settings(
         ProducerSettings,
+        stack=options.stack,
+        scenario=options.scenario,
         queue_url=options.queue_url,
         aws_region=options.region,
         aws_profile=options.profile,
@@ -156,7 +158,9 @@ def _parser() -> argparse.ArgumentParser:
         help="every N-th is poison: 3 means 2, 5, 8 ...; overrides --poison-count",
     )
     add("--queue-url", metavar="URL", help="default: QUEUE_URL")
-    add("--region", help="default: AWS_REGION")
+    add("--stack", metavar="NAME", help="take queue and endpoint from this stack's outputs")
+    add("--scenario", metavar="NAME", help="with --stack: the scenario whose queue it is (default happy)")
+    add("--region", help="default: AWS_REGION, else the queue's own")
     add("--profile", help="default: AWS_PROFILE")
     add("--seed", type=_whole(0), metavar="S", help="the same seed makes the same messages (default: others each time)")
     add(

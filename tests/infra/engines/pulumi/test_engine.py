@@ -201,14 +201,18 @@ def test_a_lock_whose_holder_is_alive_is_respected_and_one_of_a_dead_one_is_take
 
 @needs_cli
 @pytest.mark.processes
-def test_the_program_runs_unchanged_by_the_cli_alone_as_far_as_this_machine_can(tmp_path):
-    """The language host is not here; the CLI itself reads the project file, its main and the types of its values."""
+def test_the_cli_itself_checks_the_types_that_the_project_file_declares(tmp_path):
     (tmp_path / "infra").mkdir()
     (tmp_path / ".queue-fundamentals").mkdir()
     shutil.copy(CHECKOUT / "Pulumi.yaml", tmp_path)
 
     def cli(*arguments):
-        environment = {**os.environ, "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_HOME": str(tmp_path / "home")}
+        environment = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{tmp_path}/.queue-fundamentals",
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_HOME": str(tmp_path / "home"),
+        }
         return subprocess.run(
             [str(find_cli().path), "--non-interactive", *arguments],
             cwd=tmp_path,
