@@ -102,9 +102,10 @@ class LocalAws:
         self._sqs.listen(self.url)
         self.lambda_ = LambdaApi(
             Queues(home.model, home.polls, clock, self._flush),
-            _random(f"{config.seed}/lambda"),
-            self._history.observe if self._history else None,
-            self.url,
+            rng=_random(f"{config.seed}/lambda"),
+            observer=self._history.observe if self._history else None,
+            endpoint_url=self.url,
+            run=lambda act, size: self._worker.run(act, partial(_json_error, "RequestTimeoutException", _LATE), size),
         )
         self._sweep_connections()
 

@@ -5,6 +5,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -42,9 +43,19 @@ class LambdaApi:
         rng: draws ids and backoffs.
         observer: is told of every event; None costs nothing.
         endpoint_url: where the functions' AWS SDKs go.
+        run: answers in another thread; it is handed what answers, and the size of the request in bytes.
     """
 
-    def __init__(self, queues: Queues, rng: Random, observer: Observer | None, endpoint_url: str) -> None:
+    def __init__(
+        self,
+        queues: Queues,
+        *,
+        rng: Random,
+        observer: Observer | None,
+        endpoint_url: str,
+        run: Callable[[Callable[[], Response], int], Pending],
+    ) -> None:
+        self._run = run
         account, region = queues.model.account, queues.model.region
         self.iam = Iam(account, region)
         self.logs = Logs(account, region)
@@ -68,11 +79,11 @@ class LambdaApi:
     def answer(self, request: Request) -> Response | Pending:
         """Answer such a request."""
         if request.headers.get("x-amz-target", "").startswith(LOGS_TARGET):
-            return self.logs.answer(request)
+            return self._run(self.logs.answering(request), len(request.body))
         if request.target.startswith(CONTROL_PREFIX):
             return self._control(request)
         if _PATH.match(request.target) is None:
-            return self.iam.answer(request)
+            return self._run(partial(self.iam.answer, request), len(request.body))
         try:
             return self._route(request)
         except LambdaError as error:

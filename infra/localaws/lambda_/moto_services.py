@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from infra.localaws.http import Request, Response
@@ -81,17 +81,18 @@ class Iam:
         self._backend: Any = None
 
     def answer(self, request: Request) -> Response:
-        """Answer a request of IAM's Query protocol."""
+        """Answer a request of IAM's Query protocol, perhaps in another thread."""
         return self._face.dispatch(self._load(), request)
 
     def role(self, arn: str) -> "tuple[dict[str, Any], list[dict[str, Any]]] | None":
         """Return a role's trust policy and the policies that it has; None if there is no such role."""
         if self._backend is None:
             return None
-        role = next((role for role in self._backend.roles.values() if role.arn == arn), None)
+        # Copies, since a request may be under way in another thread.
+        role = next((role for role in list(self._backend.roles.values()) if role.arn == arn), None)
         if role is None:
             return None
-        texts = [*role.policies.values(), *map(_document_of, role.managed_policies.values())]
+        texts = [*list(role.policies.values()), *map(_document_of, list(role.managed_policies.values()))]
         return _as_json(role.assume_role_policy_document), [_as_json(text) for text in texts]
 
     def _load(self) -> Any:
@@ -143,15 +144,19 @@ class Logs:
         at = starts[-1]
         return "\n".join(line for stream, line in lines[at:] if stream == lines[at][0]) + "\n"
 
-    def answer(self, request: Request) -> Response:
-        """Answer a request of CloudWatch Logs' JSON protocol."""
-        handler = self._load()
-        self._hand_over()
-        return self._face.dispatch(handler, request)
-
-    def _hand_over(self) -> None:
-        """Give moto what was written since the last request; groups and streams come with their first line."""
+    def answering(self, request: Request) -> Callable[[], Response]:
+        """Return what answers a request of CloudWatch Logs' JSON protocol, perhaps in another thread."""
         lines, self._lines = self._lines, deque(maxlen=_KEPT_LINES)
+
+        def answer() -> Response:
+            handler = self._load()
+            self._hand_over(lines)
+            return self._face.dispatch(handler, request)
+
+        return answer
+
+    def _hand_over(self, lines: Iterable[tuple[str, str, int, str]]) -> None:
+        """Give moto what was written since the last request; groups and streams come with their first line."""
         backend = self._backend
         by_stream: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for group, stream, at, line in lines:
