@@ -13,8 +13,8 @@ from pathlib import Path
 from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.lambda_ import standalone
 from infra.localaws.server import LocalAws
+from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.rates import DeliveryRates
-from infra.localaws.sqs.settling import Settling
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             region=options.region,
             seed=options.seed,
             rates=DeliveryRates(options.reorder, options.duplicate, options.underfill, options.stale_delete),
-            settling=Settling(options.purge, options.counts, options.purge_interval, options.name_reuse),
+            consistency=EventualConsistency(options.purge, options.counts, options.purge_interval, options.name_reuse),
             speed=options.speed,
             history=options.history,
         )
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RATE",
         help="how often a delete by the receipt handle of an earlier receive deletes nothing, 0 to 1",
     )
-    _add_settling(parser)
+    _add_consistency(parser)
     parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")
     parser.add_argument("--history", type=Path, help="append every event of the queues to this file, one JSON a line")
     parser.add_argument("--ready-file", type=Path, help="write the address to this file once connections are accepted")
@@ -150,13 +150,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_settling(parser: argparse.ArgumentParser) -> None:
-    settling = Settling()
+def _add_consistency(parser: argparse.ArgumentParser) -> None:
+    consistency = EventualConsistency()
     for name, default, meaning in (
-        ("--purge", settling.purge, "a purge is complete within so many seconds (SQS: up to 60); 0 is at once"),
-        ("--counts", settling.counts, "approximate counts are up to so many seconds old (SQS: about 60); 0 is exact"),
-        ("--purge-interval", settling.purge_interval, "a second purge within so many seconds is refused"),
-        ("--name-reuse", settling.name_reuse, "the name of a deleted queue is refused for so many seconds"),
+        ("--purge", consistency.purge, "a purge is complete within so many seconds (SQS: up to 60); 0 is at once"),
+        (
+            "--counts",
+            consistency.counts,
+            "approximate counts are up to so many seconds old (SQS: 60); 0 is exact",
+        ),
+        ("--purge-interval", consistency.purge_interval, "a second purge within so many seconds is refused"),
+        ("--name-reuse", consistency.name_reuse, "the name of a deleted queue is refused for so many seconds"),
     ):
         parser.add_argument(name, type=_seconds, default=default, metavar="SECONDS", help=meaning)
 

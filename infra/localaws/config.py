@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.localaws.pages import is_loopback
+from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.rates import DeliveryRates
-from infra.localaws.sqs.settling import Settling
 
 
 class EndpointError(Exception):
@@ -32,7 +32,7 @@ class EndpointConfig:
         region: AWS's name of the region that it plays.
         seed: what all of its choices follow from.
         rates: how far standard queues stray from a list, unless a queue is reset to others.
-        settling: how long purges, counts and names take to settle.
+        consistency: how long purges, counts and names take to settle.
         speed: how many seconds its SQS clock runs in a real one.
         history: the file that its events are appended to; None for no recording.
 
@@ -45,7 +45,7 @@ class EndpointConfig:
     region: str = "us-west-1"
     seed: int = 0
     rates: DeliveryRates = field(default_factory=DeliveryRates)
-    settling: Settling = field(default_factory=Settling)
+    consistency: EventualConsistency = field(default_factory=EventualConsistency)
     speed: float = 1.0
     history: Path | None = None
 

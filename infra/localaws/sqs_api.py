@@ -70,7 +70,7 @@ class SqsRegion:
             rates=config.rates,
             random_for=lambda queue: _random(f"{seed}/{queue}"),
             on_available=self._notice,
-            settling=config.settling,
+            consistency=config.consistency,
         )
         self.polls = LongPolls(self.model, clock, after)
         self.move_tasks = MoveTaskTimer(self.model, clock, after)

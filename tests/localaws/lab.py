@@ -12,10 +12,10 @@ import boto3
 from botocore.config import Config
 
 from infra.localaws.sqs.content import MessageDraft
+from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.queue import ReceiveRequest
 from infra.localaws.sqs.rates import STRICT
-from infra.localaws.sqs.settling import Settling
 
 
 @dataclass
@@ -26,14 +26,14 @@ class Lab:
     seed: int = 0
     time: float = 1_000_000.0
     events: list = field(default_factory=list)
-    settling: Settling = field(default_factory=Settling)
+    consistency: EventualConsistency = field(default_factory=EventualConsistency)
 
     def __post_init__(self):
         self.model = SqsModel(
             clock=lambda: self.time,
             rng=Random(self.seed),
             rates=self.rates,
-            settling=self.settling,
+            consistency=self.consistency,
             observer=lambda event, queue, fields: self.events.append((event, queue, fields)),
         )
 

@@ -33,6 +33,7 @@ from infra.localaws.sqs.errors import (
     QueueNameExists,
     ResourceNotFound,
 )
+from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.fifo import FifoQueue, check_group
 from infra.localaws.sqs.limits import MAX_LISTED_MOVE_TASKS, MAX_MOVES_PER_SECOND, MAX_QUEUE_NAME_LENGTH
 from infra.localaws.sqs.memory import TimedMemory
@@ -49,7 +50,6 @@ from infra.localaws.sqs.queue import (
     check_visibility,
 )
 from infra.localaws.sqs.rates import DeliveryRates
-from infra.localaws.sqs.settling import Settling
 from infra.localaws.sqs.standard import StandardQueue
 
 ACCOUNT: Final = "000000000000"
@@ -70,7 +70,7 @@ class SqsModel:
             delivers does not depend on the calls to another.
         on_available: called with a queue whenever a receive that found nothing may now find something earlier
             than ``next_visible_at`` said.
-        settling: how long purges, counts and names take to settle.
+        consistency: how long purges, counts and names take to settle.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class SqsModel:
         rates: DeliveryRates | None = None,
         random_for: Callable[[str], Random] | None = None,
         on_available: Callable[[Queue], None] | None = None,
-        settling: Settling | None = None,
+        consistency: EventualConsistency | None = None,
     ) -> None:
         self.region = region
         self.account = account
@@ -93,12 +93,12 @@ class SqsModel:
         self._rates = DeliveryRates() if rates is None else rates
         self._random_for = random_for or (lambda _: rng)
         self._queues: dict[str, Queue] = {}
-        self._settling = Settling() if settling is None else settling
-        self._deleted: TimedMemory[str, bool] = TimedMemory(self._settling.name_reuse)
+        self._consistency = EventualConsistency() if consistency is None else consistency
+        self._deleted: TimedMemory[str, bool] = TimedMemory(self._consistency.name_reuse)
         self._created = 0
         self._moves = MoveTasks(self._by_arn)
         self._surroundings = Surroundings(
-            self._new_message_id, self._dead_letter_queue, observer, on_available, self._settling
+            self._new_message_id, self._dead_letter_queue, observer, on_available, self._consistency
         )
 
     def now(self) -> float:
@@ -127,8 +127,8 @@ class SqsModel:
             return existing
         if self._deleted.get(name, now):
             raise QueueDeletedRecently(
-                f"You must wait {self._settling.name_reuse:.0f} seconds after deleting a queue before you can create "
-                "another with the same name."
+                f"You must wait {self._consistency.name_reuse:.0f} seconds after deleting a queue before you can "
+                "create another with the same name."
             )
         wanted = QueueAttributes(fifo=fifo).changed(texts)
         identity = QueueIdentity(name, self.arn(name), self._created + 1, now)
@@ -241,9 +241,8 @@ class SqsModel:
         queue = self.queue(name)
         now = self._clock()
         if queue.purge_in_progress(now):
-            raise PurgeQueueInProgress(
-                f"Only one PurgeQueue operation on {name} is allowed every {self._settling.purge_interval:.0f} seconds."
-            )
+            seconds = f"{self._consistency.purge_interval:.0f}"
+            raise PurgeQueueInProgress(f"Only one PurgeQueue operation on {name} is allowed every {seconds} seconds.")
         return queue.purge(now)
 
     def reset(

@@ -25,10 +25,10 @@ from infra.localaws.sqs.errors import (
     InvalidParameterValue,
     ReceiptHandleIsInvalid,
 )
+from infra.localaws.sqs.eventual_consistency import Counts, EventualConsistency, PastCounts
 from infra.localaws.sqs.limits import MAX_IN_FLIGHT, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_SECONDS
 from infra.localaws.sqs.message import Delivery, Message, State
 from infra.localaws.sqs.rates import DeliveryRates
-from infra.localaws.sqs.settling import Counts, PastCounts, Settling
 from infra.localaws.sqs.timers import RetentionIndex, VisibilityTimers
 
 Observer = Callable[[str, str, dict[str, Any]], None]
@@ -69,14 +69,14 @@ class Surroundings:
         dead_letter_queue: finds the queue with this ARN if it is there and lets the source (second ARN) redrive to it.
         observer: is told of every change of state; None costs nothing.
         on_available: called with the queue whenever its ``next_visible_at`` may have become earlier.
-        settling: how long purges and counts take to settle.
+        consistency: how long purges and counts take to settle.
     """
 
     new_message_id: Callable[[], str]
     dead_letter_queue: Callable[[str, str], "Queue | None"]
     observer: Observer | None = None
     on_available: Callable[["Queue"], None] | None = None
-    settling: Settling = field(default_factory=Settling)
+    consistency: EventualConsistency = field(default_factory=EventualConsistency)
 
 
 @dataclass(slots=True)
@@ -116,10 +116,10 @@ class Queue(ABC):
         self.name = self.identity.name
         self.modified_at = self.identity.created_at
         self.purged_at: float | None = None
-        self.purge_seconds = self.surroundings.settling.purge
+        self.purge_seconds = self.surroundings.consistency.purge
         self._purge: PendingPurge | None = None
-        settling = self.surroundings.settling.counts
-        self._past = PastCounts(settling) if settling else None
+        consistency = self.surroundings.consistency.counts
+        self._past = PastCounts(consistency) if consistency else None
         self.in_flight = 0
         self.delayed = 0
         self._messages: dict[str, Message] = {}
@@ -236,7 +236,7 @@ class Queue(ABC):
 
     def purge_in_progress(self, now: float) -> bool:
         """Return whether a purge began less than 60 seconds ago."""
-        return self.purged_at is not None and now < self.purged_at + self.surroundings.settling.purge_interval
+        return self.purged_at is not None and now < self.purged_at + self.surroundings.consistency.purge_interval
 
     # Time
 

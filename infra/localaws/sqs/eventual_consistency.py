@@ -17,7 +17,7 @@ _SAMPLE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class EventualConsistency:
     """How many seconds each takes; 0 is at once, or no refusal at all.
 
     Attributes:

@@ -3,7 +3,7 @@
 import pytest
 
 from infra.localaws.sqs.errors import PurgeQueueInProgress, QueueDeletedRecently
-from infra.localaws.sqs.settling import Settling
+from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.tenants import NOISY_MINIMUM
 from tests.localaws.lab import Lab
 
@@ -133,7 +133,7 @@ def test_a_reset_and_a_purge_forget_who_was_noisy(lab):
 
 
 def _purged(seed):
-    lab = Lab(seed=seed, settling=Settling(purge=60))
+    lab = Lab(seed=seed, consistency=EventualConsistency(purge=60))
     lab.model.create_queue("q")
     early = {lab.send("q", f"early {number}") for number in range(10)}
     assert lab.model.purge("q") == 10
@@ -178,8 +178,8 @@ def test_a_queue_can_be_reset_to_a_slow_purge_of_its_own_and_others_stay_quick()
 
 
 def test_a_second_purge_within_the_interval_is_refused_and_without_an_interval_it_is_not():
-    for settling, refused in ((Settling(), True), (Settling(purge_interval=0), False)):
-        lab = Lab(settling=settling)
+    for consistency, refused in ((EventualConsistency(), True), (EventualConsistency(purge_interval=0), False)):
+        lab = Lab(consistency=consistency)
         lab.model.create_queue("q")
         lab.model.purge("q")
         if refused:
@@ -191,7 +191,7 @@ def test_a_second_purge_within_the_interval_is_refused_and_without_an_interval_i
 
 def test_a_name_can_be_used_again_after_the_set_time():
     for seconds in (60, 5, 0):
-        lab = Lab(settling=Settling(name_reuse=seconds))
+        lab = Lab(consistency=EventualConsistency(name_reuse=seconds))
         lab.model.create_queue("q")
         lab.model.delete_queue("q")
         if seconds:
@@ -202,7 +202,7 @@ def test_a_name_can_be_used_again_after_the_set_time():
 
 
 def test_slow_counts_tell_of_the_past_and_settle():
-    lab = Lab(settling=Settling(counts=60))
+    lab = Lab(consistency=EventualConsistency(counts=60))
     lab.model.create_queue("q")
     told = set()
     for number in range(50):
@@ -220,4 +220,4 @@ def test_slow_counts_tell_of_the_past_and_settle():
 def test_a_time_that_is_none_is_refused():
     for wrong in (-1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="counts is a number of seconds"):
-            Settling(counts=wrong)
+            EventualConsistency(counts=wrong)
