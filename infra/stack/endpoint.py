@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from infra.clients import is_loopback
 from infra.errors import EndpointError
 from infra.files import open_private, write_atomically
 from infra.stack.paths import StackPaths
@@ -29,6 +31,10 @@ STOP_SECONDS = 5.0
 POLL_SECONDS = 0.005
 EXIT_USAGE = 2
 """The endpoint's exit code for a port in use, among others."""
+
+_SHOWN = 100
+_MAX_PID = 2**31 - 1
+_MAX_HEALTH_BYTES = 64 * 1024
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """The endpoints that this process itself has started: only their parent can tell that they have ended."""
@@ -70,12 +76,22 @@ def read_endpoint(paths: StackPaths) -> Endpoint | None:
         raise _unreadable(paths, error) from None
     try:
         endpoint = _parse(text)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise _unreadable(paths, error) from None
     if not endpoint.url and paths.ready.exists():
         # Whoever started it was killed before it could note the address.
-        endpoint = replace(endpoint, url=paths.ready.read_text(encoding="utf-8").strip())
-    return endpoint
+        endpoint = replace(endpoint, url=_read_ready(paths) or "")
+    # Where a stack's endpoint keeps its history follows from the stack, whatever has become of the note.
+    return replace(endpoint, history=str(paths.history))
+
+
+def _read_ready(paths: StackPaths) -> str | None:
+    """The address that an endpoint has written when it began to listen; None if there is none that can be read."""
+    try:
+        url = paths.ready.read_text(encoding="utf-8").strip()
+        return url if is_loopback(url) and urlsplit(url).port else None
+    except (OSError, ValueError):
+        return None
 
 
 def _parse(text: str) -> Endpoint:
@@ -84,7 +100,11 @@ def _parse(text: str) -> Endpoint:
         raise TypeError("it is no JSON object")
     for name, kind in (("url", str), ("pid", int), ("instance", str), ("history", str)):
         if type(document.get(name)) is not kind:
-            raise TypeError(f"its {name} is {document.get(name)!r}")
+            raise TypeError(f"its {name} is {str(document.get(name))[:_SHOWN]!r}")
+    if not 0 < document["pid"] <= _MAX_PID:
+        raise ValueError(f"its pid is {document['pid']}")
+    if document["url"] and not is_loopback(document["url"]):
+        raise ValueError(f"its url is {document['url'][:_SHOWN]!r}")
     endpoint = Endpoint(*(document[name] for name in ("url", "pid", "instance", "history")))
     _ = endpoint.port  # an address that cannot be one is a ValueError
     return endpoint
@@ -100,14 +120,12 @@ def _unreadable(paths: StackPaths, error: Exception) -> EndpointError:
 
 def _read_unnoted_endpoint(paths: StackPaths) -> Endpoint | None:
     """The endpoint whose starter was killed before it noted anything: it tells itself where and who it is."""
-    try:
-        url = paths.ready.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+    url = _read_ready(paths)
+    health = _health(url) if url else None
+    if url is None or health is None or health.get("history") != str(paths.history):
         return None
-    health = _health(url)
-    if health is None or health.get("history") != str(paths.history):
-        return None
-    return Endpoint(url, int(str(health["pid"])), "", str(paths.history))
+    pid = health.get("pid")
+    return Endpoint(url, pid, "", str(paths.history)) if isinstance(pid, int) else None
 
 
 def is_alive(endpoint: Endpoint) -> bool:
@@ -288,15 +306,14 @@ def stop_endpoint(endpoint: Endpoint) -> bool:
 
 
 def _health(url: str) -> dict[str, object] | None:
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=HEALTH_TIMEOUT)
     try:
-        connection.request("GET", HEALTH_PATH)
-        document = json.loads(connection.getresponse().read())
-    except (OSError, ValueError, http.client.HTTPException):
+        address = urlsplit(url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=HEALTH_TIMEOUT)
+        with closing(connection):
+            connection.request("GET", HEALTH_PATH)
+            document = json.loads(connection.getresponse().read(_MAX_HEALTH_BYTES))
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()
     return document if isinstance(document, dict) else None
 
 
