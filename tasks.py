@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 import json as json_module
 import os
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
@@ -401,18 +403,18 @@ def bench(_: Context, runs: str = "5", peers: bool = False, json: bool = False) 
     help={
         "only": "a pytest expression, as for -k",
         "quick": "leave out what starts processes",
-        "thorough": "run everything: fuzzers, real clients, browsers, the Pulumi CLI, suites of scenarios",
+        "thorough": "run the rest: fuzzers, real clients and browsers, the Pulumi CLI, every command of the docs",
     }
 )
 def test(c: Context, only: str = "", quick: bool = False, thorough: bool = False) -> None:
-    """Run the tests, several at a time: --quick in about one minute, as they are in three, --thorough in fifteen."""
+    """Run the tests, several at a time; --thorough runs the rest of them, which takes longer."""
     # Most of those that take long wait for queues, so there may be more of them at work than there are cores.
     options = ["-n", str((os.cpu_count() or 1) * 3 // 2), "--dist", "worksteal"]
     if only:
-        options += ["-k", f"'{only}'"]
-    left_out = ["processes"] * quick + ["thorough", "pulumi_cli"] * (not thorough)
-    if left_out:
-        options += ["-m", f"'{' and '.join(f'not {marker}' for marker in left_out)}'"]
+        options += ["-k", only]
+    rest = "(thorough or pulumi_cli)"
+    wanted = ["not processes"] * quick + [rest if thorough else f"not {rest}"]
+    options += ["-m", " and ".join(wanted)]
     _python(c, "pytest", *options)
 
 
@@ -438,15 +440,55 @@ def types(c: Context) -> None:
 @task
 def imports(c: Context) -> None:
     """Check that imports run one way (import-linter)."""
-    c.run(f"{sys.executable.rpartition('/')[0]}/lint-imports", pty=sys.stdout.isatty())
+    c.run(shlex.quote(f"{sys.executable.rpartition('/')[0]}/lint-imports"), pty=sys.stdout.isatty())
+
+
+LOCK = ".ci/requirements.txt"
+
+
+@task
+def lock(c: Context) -> None:
+    """Write the versions and hashes of all that development installs into the lock file, .ci/requirements.txt."""
+    options = ("--extra", "dev", "--generate-hashes", "--universal", "--no-header", "--quiet", "--output-file", LOCK)
+    _python(c, "uv", "pip", "compile", "pyproject.toml", *options)
+
+
+@task
+def audit(c: Context) -> None:
+    """Look up known vulnerabilities of what the lock file names; skipped where their database cannot be reached."""
+    asked = [sys.executable, "-m", "pip_audit", "--requirement", LOCK, "--disable-pip", "--format", "json"]
+    found = c.run(shlex.join([*asked, "--progress-spinner", "off"]), hide=True, warn=True)
+    try:
+        listed = json_module.loads(found.stdout)["dependencies"]
+    except ValueError:
+        listed = []
+    audited = [entry for entry in listed if "vulns" in entry]
+    if not audited:
+        print("The database of vulnerabilities cannot be reached from here; nothing was audited.")
+        return
+    known = [f"{entry['name']} {entry['version']}: {flaw['id']}" for entry in audited for flaw in entry["vulns"]]
+    print("\n".join([*known, f"{len(audited)} of {len(listed)} packages audited, {len(known)} known vulnerabilities"]))
+    if known:
+        raise Exit(code=1)
+
+
+@task
+def sbom(c: Context) -> None:
+    """Write a software bill of materials of this environment, in CycloneDX, to dist/sbom.json."""
+    Path("dist").mkdir(exist_ok=True)
+    _python(c, "cyclonedx_py", "environment", "--output-file", "dist/sbom.json")
+    print("dist/sbom.json")
 
 
 @task(pre=[lint, types, imports, test])
-def check(_: Context) -> None:
-    """Run all the checks."""
+def check(c: Context) -> None:
+    """Run all the checks: lint, types, imports, and all tests."""
+    test(c, thorough=True)
 
 
 def _python(c: Context, module: str, *arguments: str) -> None:
-    result = c.run(f"{sys.executable} -m {module} {' '.join(arguments)}", pty=sys.stdout.isatty(), warn=True)
+    """Run a module; a path or an expression with spaces stays one argument."""
+    command = shlex.join([sys.executable, "-m", module, *arguments])
+    result = c.run(command, pty=sys.stdout.isatty(), warn=True)
     if result.exited:
         raise Exit(code=result.exited)
