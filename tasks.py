@@ -184,7 +184,10 @@ def scenario(
     startup_timeout: str = "",
     json: bool = False,
 ) -> None:
-    """Run one scenario and judge it. Exit code: 0 pass, 1 fail, 2 inconclusive or bad usage."""
+    """Run one scenario and judge it.
+
+    Exit code: 0 pass, 1 fail, 2 inconclusive, 3 a consumer ended by itself, 64 bad usage.
+    """
     call(
         "scenarios.commands.scenario",
         "scenario",
@@ -250,6 +253,51 @@ scenarios_fast = set_task(
 )
 scenarios_slow = set_task("scenarios-slow", "slow", "Run all scenarios that take longer; --speed shortens that.")
 scenarios_all = set_task("scenarios-all", None, "Run every scenario, the fast ones and the slow ones.")
+
+
+@task(
+    help={
+        **SET,
+        "pace": "fast or slow (default: both)",
+        "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
+        "strict": "make a pass inconclusive if a check could not be judged",
+        "startup-timeout": "seconds for a program to ask for its first message (default 15)",
+        "junit": "write JUnit XML into this file",
+    }
+)
+def suite(
+    _: Context,
+    consumer: str | None = None,
+    pace: str = "",
+    twins: bool = False,
+    seed: str = "",
+    jobs: str = "",
+    speed: str = "",
+    stack: str = "",
+    strict: bool = False,
+    startup_timeout: str = "",
+    junit: str = "",
+    json: bool = False,
+) -> None:
+    """Run every scenario that a consumer can be put through, several at a time; one table, and JUnit XML.
+
+    Exit code: that of the worst run; see `invoke --help scenario`.
+    """
+    call(
+        "scenarios.commands.suite",
+        "suite",
+        pace=pace,
+        twins=twins,
+        seed=seed,
+        jobs=jobs,
+        speed=speed,
+        stack=stack,
+        consumer=consumer,
+        strict=strict,
+        startup_timeout=startup_timeout,
+        junit=junit,
+        json=json,
+    )
 
 
 @task(

@@ -19,6 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: The exit code where there is no verdict, because a consumer or producer ended by itself or broke its contract.
+BROKEN = 3
+
 
 class ScenarioError(Exception):
     """Root of this package's errors; ``str(error)`` is the one sentence that the user sees."""

@@ -11,12 +11,22 @@ PROJECT_FILE = "Pulumi.yaml"
 
 
 def project_root() -> Path:
-    """The nearest directory with ``Pulumi.yaml``, from the working directory upwards, else this checkout's own."""
+    """The nearest directory with ``Pulumi.yaml``, from the working directory upwards, else this checkout's own.
+
+    Installed as a package there is no checkout; then it is the working directory.
+    """
     here = Path.cwd()
     for directory in (here, *here.parents):
         if (directory / PROJECT_FILE).is_file():
             return directory
-    return Path(__file__).resolve().parents[2]
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / PROJECT_FILE).is_file() else here
+
+
+def project_file() -> Path:
+    """The project's ``Pulumi.yaml``: its root's, else the one that the package carries."""
+    path = project_root() / PROJECT_FILE
+    return path if path.is_file() else Path(__file__).resolve().parents[1] / PROJECT_FILE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from infra.config import ProgramConfig, check_names, parse_config
 from infra.errors import ConfigError
 from infra.provider_config import NAMESPACE, login_of, provider_arguments
 from infra.stack.names import project_in, short_name
-from infra.stack.paths import PROJECT_FILE, project_root, stack_config_path
+from infra.stack.paths import project_file, stack_config_path
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_stack_config(
     Raises:
         ConfigError: A file or a value cannot be used.
     """
-    project_path = project_root() / PROJECT_FILE
+    project_path = project_file()
     document = _read_yaml(project_path)
     project = document.get("name")
     if not isinstance(project, str):

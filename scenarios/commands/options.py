@@ -2,7 +2,9 @@
 
 0    pass
 1    fail: an invariant is violated
-2    inconclusive, or a request that cannot be met
+2    inconclusive, or no verdict for a reason of the lab's own
+3    no verdict: a consumer or producer ended by itself, or broke its contract
+64   a request that cannot be met
 130  ended by Ctrl-C (SIGTERM: 143, SIGHUP: 129)
 """
 
@@ -22,7 +24,7 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 from infra.errors import InfraError
-from scenarios.errors import RequestError, ScenarioError
+from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.runs.plan import SEEDS
 
 Parameters = ParamSpec("Parameters")
@@ -31,7 +33,9 @@ Parameters = ParamSpec("Parameters")
 Number = int | str | None
 
 VIOLATED = 1
-BAD_REQUEST = 2
+NO_VERDICT = 2
+#: As sysexits.h has it: EX_USAGE.
+BAD_REQUEST = 64
 INTERRUPTED = 130
 #: By signal: the exit codes of a run that is asked to end, or whose terminal is closed.
 ENDINGS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -78,11 +82,13 @@ def without_verdict(error: str, code: int, log: Sequence[str] = ()) -> dict[str,
 
 
 def refuse(error: Exception) -> int:
-    """Print an error, after what a failed program said; return the exit code of a request that cannot be met."""
+    """Print an error, after what a failed program said; return its exit code."""
     for line in getattr(error, "log", ()):
         print(f"  | {line}", file=sys.stderr)
     print(f"error: {error}", file=sys.stderr)
-    return BAD_REQUEST
+    if isinstance(error, ServiceFailedError):
+        return BROKEN
+    return BAD_REQUEST if isinstance(error, RequestError) else NO_VERDICT
 
 
 def print_json(document: Any) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 
 from scenarios.catalog import all_scenarios
+from scenarios.checks.external_program import command_line, is_program
+from scenarios.commands.junit import Case, github_annotations, write_junit
 from scenarios.commands.options import (
     MAX_JOBS,
     Number,
+    check_consumer,
     chosen_speed,
+    chosen_startup_timeout,
     command,
     print_json,
     termination_as_exit,
@@ -17,7 +23,8 @@ from scenarios.commands.options import (
 from scenarios.commands.status_line import make_console
 from scenarios.commands.suite_output import SuiteProgress, print_suite
 from scenarios.errors import RequestError
-from scenarios.runs.suite import SuiteRequest, run_suite, worst
+from scenarios.model import Scenario
+from scenarios.runs.suite import Entry, SuiteRequest, run_suite, worst
 
 
 @command
@@ -29,6 +36,10 @@ def suite(
     jobs: Number = None,
     speed: float | str | None = None,
     stack: str | None = None,
+    consumer: str | None = None,
+    strict: bool = False,
+    startup_timeout: float | str | None = None,
+    junit: str | None = None,
     json: bool = False,
 ) -> int:
     """Run all scenarios of a pace, several at a time, and print one table; return the exit code of the worst.
@@ -40,10 +51,15 @@ def suite(
         jobs: runs at a time; None for as many as suit the machine.
         speed: how many seconds the queues' clock runs in a real one.
         stack: the stack to run on; None takes the one that is up, else a temporary one.
+        consumer: a consumer of your own in the place of ours; the scenarios are those that it can be put through.
+        strict: make a pass inconclusive in which a check could not be judged.
+        startup_timeout: real seconds for a program to start, and to ask for its first message.
+        junit: write JUnit XML into this file.
         json: print nothing but the table as JSON; progress goes to standard error.
     """
     began = time.monotonic()
-    chosen = tuple(found for found in all_scenarios().values() if pace in (None, "", found.pace))
+    given = check_consumer(consumer)
+    chosen = tuple(found for found in applicable(given) if pace in (None, "", found.pace))
     if not chosen:
         raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
     request = SuiteRequest(
@@ -53,12 +69,47 @@ def suite(
         jobs=whole("--jobs", jobs, 1, MAX_JOBS),
         speed=chosen_speed(speed),
         stack=stack or None,
+        consumer=given,
+        strict=strict,
+        startup_timeout=chosen_startup_timeout(startup_timeout),
     )
     with termination_as_exit(), SuiteProgress(make_console(stderr=json)) as progress:
         entries = run_suite(request, progress)
     seconds = time.monotonic() - began
+    cases = [case_of(entry) for entry in entries]
+    if junit:
+        write_junit(Path(junit), given or "queue-fundamentals", cases, seconds)
+    for line in github_annotations(cases):
+        print(line, file=sys.stderr if json else sys.stdout)
     if json:
         print_json({"seconds": round(seconds, 3), "runs": [entry.as_json() for entry in entries]})
     else:
         print_suite(make_console(), entries, seconds)
     return worst(entries)
+
+
+def applicable(consumer: str) -> tuple[Scenario, ...]:
+    """Return the scenarios that a consumer can be put through: all for our own, of a program what can be seen.
+
+    Raises:
+        RequestError: it is a program that is not there.
+    """
+    found = tuple(all_scenarios().values())
+    if is_program(consumer):
+        command_line(consumer)
+        return tuple(scenario for scenario in found if scenario.any_program)
+    # A class takes the place of the consumer itself, and not of one with a pattern of its own.
+    return tuple(scenario for scenario in found if not (consumer and (scenario.consumer or scenario.producer)))
+
+
+def case_of(entry: Entry) -> Case:
+    """Return a run as a build server has it; a naive twin passes by showing what it must."""
+    name = f"{entry.scenario.name} (naive twin)" if entry.naive else entry.scenario.name
+    if entry.result is None:
+        kind = "broken" if entry.broken else "no verdict"
+        return Case(name, "none", entry.error, kind=kind, logs={"consumer": entry.log} if entry.log else {})
+    verdict = entry.result.verdict
+    outcome = {0: "pass", 1: "fail"}.get(entry.exit_code, "inconclusive")
+    violated = ", ".join(each for each, found in verdict.violations.items() if found)
+    command = verdict.conditions.command
+    return Case(name, outcome, verdict.reason, entry.result.seconds, violated, command, entry.result.logs)

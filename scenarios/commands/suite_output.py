@@ -12,7 +12,12 @@ from scenarios.commands.output import short
 from scenarios.commands.status_line import StatusLine
 from scenarios.runs.suite import Entry
 
-_MARKS = {0: Text("ok", style="green"), 1: Text("UNEXPECTED", style="bold red"), 2: Text("?", style="yellow")}
+_MARKS = {
+    0: Text("ok", style="green"),
+    1: Text("UNEXPECTED", style="bold red"),
+    2: Text("?", style="yellow"),
+    3: Text("BROKEN", style="bold red"),
+}
 
 
 class SuiteProgress(StatusLine):

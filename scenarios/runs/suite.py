@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from infra.errors import InfraError
 from infra.stack.stacks import temporary_stack, use_stack
-from scenarios.errors import RequestError, ScenarioError
+from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.history import History
 from scenarios.local.spawner import Spawner, fork_server
 from scenarios.runs.plan import RunRequest, plan_run
@@ -45,6 +45,9 @@ class SuiteRequest:
             for each scenario its own.
         stack: the stack to run on; None for a temporary one, one for each speed.
         runs: where runs leave their directories; None for ``runs/`` in the project.
+        consumer: a consumer in the place of ours: a class as ``module:Class``, or a command line; empty for ours.
+        strict: whether a check that cannot be judged makes a pass inconclusive.
+        startup_timeout: real seconds for a program to start; None for the usual.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -54,6 +57,9 @@ class SuiteRequest:
     speed: float | None = None
     stack: str | None = None
     runs: Path | None = None
+    consumer: str = ""
+    strict: bool = False
+    startup_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +69,25 @@ class Entry:
     Attributes:
         result: None where there is no verdict.
         error: why there is none, a sentence.
+        broken: there is none because a producer or a consumer ended by itself.
+        log: the last lines that it wrote.
     """
 
     scenario: Scenario
     naive: bool
     result: RunResult | None
     error: str = ""
+    broken: bool = False
+    log: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0 for what was to be shown, 1 for something else, 2 for nothing either way.
+        """0 for what was to be shown, 1 for something else, 2 for nothing either way, 3 for a broken consumer.
 
         A naive twin shows what it is to show by failing with the violation that its scenario names.
         """
+        if self.result is None and self.broken:
+            return BROKEN
         if self.result is None:
             return Outcome.INCONCLUSIVE.exit_code
         verdict = self.result.verdict
@@ -106,9 +118,9 @@ class Entry:
 
 
 def worst(entries: Iterable[Entry]) -> int:
-    """Return the exit code of a set: a failure is worse than a run without a verdict, which is worse than a pass."""
+    """Return the exit code of a set: a failure is worst, then a broken consumer, then what has shown nothing."""
     codes = {entry.exit_code for entry in entries}
-    return next((code for code in (1, 2) if code in codes), 0)
+    return next((code for code in (1, BROKEN, 2) if code in codes), 0)
 
 
 class SuiteObserver(Protocol):
@@ -195,7 +207,18 @@ class _Worker:
         """Run a scenario, or its twin; the two share queues, so one waits for the other."""
 
         mine = self._request
-        plan = plan_run(RunRequest(scenario.name, seed=mine.seed, naive=naive, speed=mine.speed, runs=mine.runs))
+        plan = plan_run(
+            RunRequest(
+                scenario.name,
+                seed=mine.seed,
+                naive=naive,
+                consumer="" if naive else mine.consumer,
+                speed=mine.speed,
+                runs=mine.runs,
+                strict=mine.strict,
+                startup_timeout=mine.startup_timeout,
+            )
+        )
         name = f"{scenario.name} (naive twin)" if naive else scenario.name
         with self._locks[scenario.name]:
             self.check()
@@ -204,6 +227,8 @@ class _Worker:
             self._used.add(scenario.name)
             try:
                 return Entry(scenario, naive, run_on(replace(environment, fresh=fresh), plan, _Watcher(name, self)))
+            except ServiceFailedError as error:
+                return Entry(scenario, naive, None, str(error), broken=True, log=error.log)
             except (ScenarioError, InfraError) as error:
                 return Entry(scenario, naive, None, str(error))
 

@@ -58,8 +58,8 @@ def test_a_command_line_is_split_as_a_shell_would_and_read_by_none():
         ),
     ],
 )
-def test_a_program_that_cannot_be_put_through_a_scenario_is_one_sentence_and_exit_2(project, capsys, options, sentence):
-    assert command.scenario(**options) == 2
+def test_a_program_that_cannot_be_put_through_is_one_sentence_and_exit_64(project, capsys, options, sentence):
+    assert command.scenario(**options) == 64
     assert capsys.readouterr().err.splitlines()[-1].startswith(sentence)
     assert not (project / "runs").exists()
 

@@ -71,8 +71,8 @@ def staged(monkeypatch, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_asked_for_is_one_sentence_and_exit_2(project, capsys, options, sentence):
-    assert command.scenario(**options) == 2
+def test_what_cannot_be_asked_for_is_one_sentence_and_exit_64(project, capsys, options, sentence):
+    assert command.scenario(**options) == 64
     said = capsys.readouterr()
     assert said.err.splitlines()[-1] == sentence
     assert not (project / "runs").exists()
