@@ -110,7 +110,7 @@ class TestCommands:
         assert written["never_injected"]
         code, _, err = run_command(capsys, replay_command, directory.name, runs=tmp_path)
         assert (code, err) == (
-            2,
+            64,
             f"error: In the campaign {directory.name} nothing was violated, so there is no history to replay.\n",
         )
         with pytest.raises(RequestError, match="nothing was violated, so there is no history to report"):
@@ -191,7 +191,7 @@ class TestCommands:
         path = directory / CHOICES
         path.write_text(change(path.read_text()))
         code, out, err = run_command(capsys, replay_command, str(directory))
-        assert (code, out) == (2, "")
+        assert (code, out) == (64, "")
         assert sentence in err
         assert err.startswith("error: ")
         assert err.count("\n") == 1
@@ -214,16 +214,16 @@ class TestCommands:
     def test_what_cannot_be_explored_is_one_sentence(self, capsys, tmp_path, options, sentence):
         name = options.pop("name", "crash")
         code, out, err = run_command(capsys, explore_command, name, runs=tmp_path, **options)
-        assert (code, out) == (2, "")
+        assert (code, out) == (64, "")
         assert sentence in err
         assert err.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
 
     def test_a_run_that_is_not_there_is_one_sentence(self, capsys, tmp_path):
         code, _, err = run_command(capsys, replay_command, "nowhere", runs=tmp_path)
-        assert (code, "There is no simulated run nowhere" in err) == (2, True)
+        assert (code, "There is no simulated run nowhere" in err) == (64, True)
         code, _, err = run_command(capsys, replay_command, None, runs=tmp_path)
-        assert (code, "is not of the simulation" in err) == (2, True)
+        assert (code, "is not of the simulation" in err) == (64, True)
 
     @pytest.mark.parametrize(("naive", "code"), [(False, 0), (True, 1)])
     def test_a_scenario_runs_in_this_tier_as_in_the_others(self, capsys, tmp_path, naive, code):
@@ -319,8 +319,8 @@ def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_
         (explore_command, {"histories": 3, "jobs": 1}),
     ):
         code, _, err = run_command(capsys, command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", **options)
-        # A consumer that ends is broken; one that cannot be made is a request that cannot be met.
-        assert code == (3 if "ended" in sentence else 64)
+        # A consumer that ends by itself, or cannot be made, is broken.
+        assert code == (64 if "sys.exit" in sentence else 3)
         assert sentence in err
 
 

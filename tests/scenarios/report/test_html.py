@@ -302,7 +302,7 @@ def test_a_run_of_a_workload_of_the_simulation_has_a_report_as_well(runs, capsys
     ],
 )
 def test_a_run_without_a_report_is_a_sentence(runs, capsys, name, sentence):
-    assert listings.report(name) == 2
+    assert listings.report(name) == 64
     assert capsys.readouterr().err.strip() == sentence
 
 
@@ -326,7 +326,7 @@ def test_a_verdict_that_something_else_wrote_spoils_no_other_runs_line(runs, cap
     out = capsys.readouterr().out
     assert "it did not come to its end" in out
     assert "fail (naive twin)" in out
-    assert listings.report("20260101-000002-happy-8") == 2
+    assert listings.report("20260101-000002-happy-8") == 64
 
 
 def test_where_the_link_to_the_latest_run_is_gone_the_newest_is_taken(runs, capsys):
@@ -339,4 +339,4 @@ def test_where_the_link_to_the_latest_run_is_gone_the_newest_is_taken(runs, caps
 def test_no_run_is_said_so(project, capsys):
     assert listings.runs() == 0
     assert "There is no run yet" in capsys.readouterr().out
-    assert listings.report() == 2
+    assert listings.report() == 64
