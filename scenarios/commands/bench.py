@@ -11,6 +11,7 @@ from rich.table import Table
 from scenarios.bench.commands import time_menu, time_scenarios, time_stacks
 from scenarios.bench.endpoint import measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.bench.functions import measure_functions
 from scenarios.bench.peers import measure_peers
 from scenarios.bench.simulation import measure_simulation
 from scenarios.errors import RequestError
@@ -21,6 +22,7 @@ BENCHMARKS = (
     Benchmark("the menu", time_menu),
     Benchmark("up, second up, down, with each engine", time_stacks),
     Benchmark("the embedded endpoint", measure_endpoint),
+    Benchmark("Lambda functions", measure_functions),
     Benchmark("the simulated tier", measure_simulation),
     Benchmark("scenarios from keypress to verdict", time_scenarios),
 )

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from scenarios.bench import peers
+from scenarios.bench import functions, peers
 from scenarios.bench.endpoint import START_SECONDS, measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
 from scenarios.commands import bench as command
@@ -71,3 +71,14 @@ def test_beside_a_peer_stands_the_ratio_in_our_favour():
     assert [figure.median for figure in peers._figures("sends|per CPU s", fast)][-1] == 2.0
     soon = {peers.OURS: [1.0], "a": [4.0], "b": [3.0]}
     assert [figure.median for figure in peers._figures("wake-up|ms", soon)][-1] == 3.0
+
+
+@pytest.mark.processes
+def test_functions_are_measured_alone_and_behind_the_emulation(monkeypatch):
+    monkeypatch.setattr(functions, "INVOCATIONS", 20)
+    monkeypatch.setattr(functions, "WARM_UP", 2)
+    alone, added, rate = functions.measure_functions(1)
+    assert (alone.unit, added.unit, rate.unit) == ("ms", "ms", "invocations/s")
+    assert alone.median > 0
+    assert alone.median + added.median > 0
+    assert rate.median > 0
