@@ -16,6 +16,10 @@ from infra.localaws.server import LocalAws
 from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.rates import DeliveryRates
 
+SWITCH_SECONDS = 0.0005
+"""How long the thread of DynamoDB and S3 keeps the interpreter when SQS has a request. With Python's 5 ms a send took
+9.5 ms (median) beside writes of large items, with this it takes 0.9 ms."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the endpoint until SIGTERM or SIGINT; return the process's exit code (2: it could not start)."""
@@ -47,6 +51,7 @@ async def _serve(config: EndpointConfig, options: argparse.Namespace) -> int:
     endpoint = LocalAws(config)
     await endpoint.start()
     _calm_the_collector()
+    sys.setswitchinterval(SWITCH_SECONDS)
     attached = None
     try:
         if options.handler is not None:

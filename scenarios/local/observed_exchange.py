@@ -51,8 +51,9 @@ class Request:
 
     @property
     def refuses_pages(self) -> bool:
-        """Whether a web page may have sent it: by its own script, or under a name that it lets point to loopback."""
-        return "origin" in self.headers or not is_loopback(f"http://{self.headers.get('host', '')}")
+        """Whether a web page may have caused it: by script, by an image or a form, or under a name of its own."""
+        by_page = "origin" in self.headers or self.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        return by_page or not is_loopback(f"http://{self.headers.get('host', '')}")
 
     def of_dynamodb(self, action: str) -> Request:
         """Return the request to DynamoDB that this one comes down to."""

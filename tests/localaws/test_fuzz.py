@@ -1,6 +1,6 @@
 """Whatever arrives, the endpoint answers, survives and loses nothing.
 
-``FUZZ_EXAMPLES=20000`` runs so many examples of each test in place of a few.
+``FUZZ_EXAMPLES=20000`` runs so many examples of each test in place of a few hundred.
 """
 
 import base64
@@ -24,7 +24,9 @@ from infra.localaws.sqs.shapes import service_model
 from infra.localaws.sqs.wire import ACTIONS
 from tests.localaws.lab import client_of
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "400"))
+pytestmark = pytest.mark.thorough
+
 PATIENCE = 20
 KEPT = 10
 TOO_LARGE = 413

@@ -151,6 +151,7 @@ def test_a_side_effect_may_be_a_plain_post(place):
     assert [call.result for call in here.history.calls("LookUpSideEffect")] == [False, True]
     # No web page may cause any, and what is neither says so.
     assert post(url, b"", {"Origin": "http://example.com"})[0] == 403
+    assert post(url, b"", {"Sec-Fetch-Site": "cross-site"})[0] == 403
     assert post(url, b"", {"Host": "example.com"})[0] == 403
     assert post(url, b"", {}, "PUT")[0] == 405
     assert post(f"{here.tap.url}/side-effects/", b"", {})[0] == 405
@@ -275,7 +276,7 @@ def test_a_batch_can_fail_in_part_and_the_program_is_told_which(place):
 def test_an_answer_that_is_an_error_is_recorded_and_passed_on(place):
     here = place()
     status, told = here.ask_queue("DeleteMessage", ReceiptHandle="nonsense")
-    assert status == 404
+    assert status == 400
     assert told["__type"].endswith("#ReceiptHandleIsInvalid")
     (record,) = [record for record in here.records if record["type"] == "fail"]
     assert (record["error"], record["transient"]) == ("ReceiptHandleIsInvalid", False)
