@@ -52,7 +52,7 @@ RolePolicies = Callable[[str], "tuple[Policy, Sequence[Policy]] | None"]
 
 @dataclass(slots=True)
 class _Deployed:
-    """A function with what the API says of it beyond its settings."""
+    """A function with what the API says of it beyond its settings; ``former`` is where its earlier code lies."""
 
     function: Function
     code: Code
@@ -60,6 +60,7 @@ class _Deployed:
     description: str = ""
     architectures: list[str] = field(default_factory=lambda: ["x86_64"])
     storage: int = DEFAULT_STORAGE_MB
+    former: list[Path] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     modified_at: float = 0.0
     revision: str = ""
@@ -214,11 +215,10 @@ class LambdaService:
         """UpdateFunctionCode."""
         deployed = self._deployed(asked["FunctionName"])
         code = self._unpack({"ZipFile": asked.get("ZipFile")})
-        old = deployed.code.directory
+        deployed.former.append(deployed.code.directory)
         deployed.code = code
         self._reconfigure(deployed, directory=code.directory)
-        if self._directory is not None and old.is_relative_to(self._directory):
-            shutil.rmtree(old, ignore_errors=True)
+        self._remove_former(deployed)
         self._describe(deployed, {})
         return self._configuration(deployed)
 
@@ -252,6 +252,8 @@ class LambdaService:
         del self._functions[name]
         self.concurrency.unreserve(name)
         deployed.function.close()
+        deployed.former.append(deployed.code.directory)
+        self._remove_former(deployed)
         return {}
 
     def put_function_concurrency(self, asked: Shape) -> Shape:
@@ -412,6 +414,14 @@ class LambdaService:
             self._directory = Path(tempfile.mkdtemp(prefix="lambda-code-"))
         self._versions += 1
         return unpack(code["ZipFile"], self._directory / str(self._versions))
+
+    def _remove_former(self, deployed: _Deployed) -> None:
+        """Remove code that no environment runs any more; the code of a directory of the user's own stays."""
+        used = {environment.config.directory for environment in deployed.function.environments}
+        for directory in [path for path in deployed.former if path not in used]:
+            deployed.former.remove(directory)
+            if self._directory is not None and directory.is_relative_to(self._directory):
+                shutil.rmtree(directory, ignore_errors=True)
 
     def _reconfigure(self, deployed: _Deployed, **changes: Any) -> None:
         config = replace(deployed.function.config, **changes)

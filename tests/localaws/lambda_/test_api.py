@@ -7,6 +7,7 @@ import itertools
 import json
 import urllib.error
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,33 @@ def test_new_code_and_new_settings_hold_from_the_next_invocation_on(aws):
     )
     assert changed["Timeout"] == 9
     assert aws.invoke(name)[0] == "blue"
+
+
+def test_an_invocation_under_way_keeps_its_code_and_the_code_goes_when_nothing_runs_it(aws, tmp_path):
+    code = f"""
+import os, time
+def handler(event, context):
+    open({str(tmp_path / "begun")!r}, "w").close()
+    while not os.path.exists({str(tmp_path / "gate")!r}):
+        time.sleep(0.005)
+    import late
+    return [late.value, os.environ["LAMBDA_TASK_ROOT"]]
+"""
+    name = aws.function(zipped(app_py=code, late_py="value = 1\n"), Timeout=30)
+    with ThreadPoolExecutor() as pool:
+        invocation = pool.submit(aws.invoke, name)
+        wait_until((tmp_path / "begun").exists, "the handler")
+        aws.functions.update_function_code(FunctionName=name, ZipFile=COUNTER)
+        (tmp_path / "gate").touch()
+        (value, root), _ = invocation.result()
+    assert value == 1
+    assert aws.invoke(name)[0] == 1
+    aws.functions.update_function_code(FunctionName=name, ZipFile=ECHO)
+    assert not Path(root).exists()
+    where = aws.functions.get_function(FunctionName=name)["Code"]["Location"].removeprefix("file://")
+    assert Path(where).exists()
+    aws.functions.delete_function(FunctionName=name)
+    assert not Path(where).exists()
 
 
 def test_executable_members_of_the_archive_stay_executable(aws):
