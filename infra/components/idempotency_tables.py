@@ -15,9 +15,14 @@ class IdempotencyTablesArgs:
 
     Attributes:
         tags: The tags of both tables.
+        time_to_live: The attribute of the status table that holds the second, since 1970, from which DynamoDB may
+            delete an item; None keeps all. The external system's ledger keeps all in any case.
+        kms_key: The ARN of the KMS key that encrypts both tables; None leaves it to DynamoDB.
     """
 
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
+    time_to_live: pulumi.Input[str] | None = None
+    kms_key: pulumi.Input[str] | None = None
 
 
 class IdempotencyTables(pulumi.ComponentResource):
@@ -33,17 +38,21 @@ class IdempotencyTables(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IdempotencyTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("queueFundamentals:infra:IdempotencyTables", name, None, opts)
-        self.status = self._table(f"{name}-status", args)
+        self.status = self._table(f"{name}-status", args, args.time_to_live)
         self.side_effects = self._table(f"{name}-side-effects", args)
         self.register_outputs({"statusTable": self.status.name, "sideEffectsTable": self.side_effects.name})
 
-    def _table(self, name: str, args: IdempotencyTablesArgs) -> aws.dynamodb.Table:
+    def _table(
+        self, name: str, args: IdempotencyTablesArgs, time_to_live: pulumi.Input[str] | None = None
+    ) -> aws.dynamodb.Table:
         return aws.dynamodb.Table(
             name,
             attributes=[{"name": HASH_KEY, "type": "S"}],
             hash_key=HASH_KEY,
             # A lab's load comes in bursts with hours of nothing between them.
             billing_mode="PAY_PER_REQUEST",
+            ttl=None if time_to_live is None else {"attribute_name": time_to_live, "enabled": True},
+            server_side_encryption=None if args.kms_key is None else {"enabled": True, "kms_key_arn": args.kms_key},
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -24,6 +24,13 @@ class QueueWithDeadLettersArgs:
         tags: The tags of both queues.
         redrive_allow_policy: Whether the dead-letter queue names the queue that it serves; not every AWS-compatible
             endpoint has that.
+        retention: Seconds that the queue keeps a message, 60 to 1,209,600.
+        dead_letter_retention: The same of the dead-letter queue; at least the queue's own.
+        delivery_delay: Seconds before a sent message can be received, 0 to 900.
+        max_message_size: Bytes, 1,024 to 1,048,576.
+        content_based_deduplication: FIFO only: whether SQS deduplicates by a hash of the body.
+        kms_key: The id, alias or ARN of the KMS key that encrypts both queues; None leaves it to SQS.
+        kms_data_key_reuse: Seconds that SQS uses a data key again, 60 to 86,400.
     """
 
     fifo: pulumi.Input[bool]
@@ -32,6 +39,13 @@ class QueueWithDeadLettersArgs:
     max_receive_count: pulumi.Input[int]
     tags: pulumi.Input[Mapping[str, pulumi.Input[str]]]
     redrive_allow_policy: bool = True
+    retention: pulumi.Input[int] = RETENTION
+    dead_letter_retention: pulumi.Input[int] = MAX_RETENTION
+    delivery_delay: pulumi.Input[int] = DELAY
+    max_message_size: pulumi.Input[int] = MAX_MESSAGE_SIZE
+    content_based_deduplication: pulumi.Input[bool] | None = None
+    kms_key: pulumi.Input[str] | None = None
+    kms_data_key_reuse: pulumi.Input[int] | None = None
 
 
 class QueueWithDeadLetters(pulumi.ComponentResource):
@@ -54,7 +68,10 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
             fifo_queue=args.fifo,
             # A standard queue's dead letters keep their first enqueue time: with the source's own retention
             # a message that was dead-lettered late would expire before anyone has looked at it.
-            message_retention_seconds=MAX_RETENTION,
+            message_retention_seconds=args.dead_letter_retention,
+            content_based_deduplication=args.content_based_deduplication,
+            kms_master_key_id=args.kms_key,
+            kms_data_key_reuse_period_seconds=args.kms_data_key_reuse,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -64,9 +81,12 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
             visibility_timeout_seconds=args.visibility_timeout,
             receive_wait_time_seconds=args.receive_wait,
             # The defaults as well: whoever changes one of them by hand is found out, by any engine.
-            delay_seconds=DELAY,
-            message_retention_seconds=RETENTION,
-            max_message_size=MAX_MESSAGE_SIZE,
+            delay_seconds=args.delivery_delay,
+            message_retention_seconds=args.retention,
+            max_message_size=args.max_message_size,
+            content_based_deduplication=args.content_based_deduplication,
+            kms_master_key_id=args.kms_key,
+            kms_data_key_reuse_period_seconds=args.kms_data_key_reuse,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -33,9 +33,23 @@ _ATTRIBUTES = {
     "fifoQueue": ("FifoQueue", Property(Kind.BOOLEAN, default=False, replaces=True)),
     "contentBasedDeduplication": ("ContentBasedDeduplication", Property(Kind.BOOLEAN, default=False)),
     "deduplicationScope": ("DeduplicationScope", Property(Kind.TEXT, choices=("queue", "messageGroup"))),
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-server-side-encryption.html
+    "kmsMasterKeyId": ("KmsMasterKeyId", Property(Kind.TEXT)),
+    "kmsDataKeyReusePeriodSeconds": (
+        "KmsDataKeyReusePeriodSeconds",
+        Property(Kind.INTEGER, minimum=60, maximum=86_400),
+    ),
+    "sqsManagedSseEnabled": ("SqsManagedSseEnabled", Property(Kind.BOOLEAN)),
     "fifoThroughputLimit": ("FifoThroughputLimit", Property(Kind.TEXT, choices=("perQueue", "perMessageGroupId"))),
 }
 _FIFO_DEFAULTS = {"deduplicationScope": "queue", "fifoThroughputLimit": "perQueue"}
+_WHEN_REMOVED = {
+    **_FIFO_DEFAULTS,
+    "kmsMasterKeyId": "",
+    "kmsDataKeyReusePeriodSeconds": 300,
+    "sqsManagedSseEnabled": True,
+}
+"""What SQS has where a property is not set and this provider sends nothing for it."""
 _FIFO_ONLY = ("contentBasedDeduplication", *_FIFO_DEFAULTS)
 
 
@@ -74,6 +88,9 @@ class QueueHandler(ResourceHandler):
             if fifo is not UNKNOWN and name.endswith(FIFO_ENDING) is not fifo:
                 reason = f"The name of a FIFO queue ends in {FIFO_ENDING}, any other's does not: {name}."
                 failures.append(CheckFailure("name", reason))
+        if inputs.get("kmsMasterKeyId") and inputs.get("sqsManagedSseEnabled") is True:
+            reason = "A queue is encrypted with a key of KMS or by SQS itself: leave out one of the two properties."
+            failures.append(CheckFailure("sqsManagedSseEnabled", reason))
         failures += [
             CheckFailure(key, f"{key} can be set on a FIFO queue only.")
             for key in _FIFO_ONLY
@@ -90,7 +107,8 @@ class QueueHandler(ResourceHandler):
             attribute: _to_attribute(value)
             for key, (attribute, entry) in _ATTRIBUTES.items()
             # SQS refuses false for FIFO's own attributes on a standard queue: to leave them out says it.
-            if (value := effective(entry, inputs.get(key))) is not None and value is not False
+            if (value := effective(entry, inputs.get(key))) is not None
+            and (value is not False or key == "sqsManagedSseEnabled")
         }
         answer = client.create_queue(
             QueueName=inputs["name"], Attributes=attributes, tags=dict(inputs.get("tags") or {})
@@ -134,7 +152,7 @@ class QueueHandler(ResourceHandler):
         for key in changes:
             if key in _ATTRIBUTES:
                 attribute, entry = _ATTRIBUTES[key]
-                default = entry.default if entry.default is not None else _FIFO_DEFAULTS.get(key)
+                default = entry.default if entry.default is not None else _WHEN_REMOVED.get(key)
                 value = new.get(key)
                 attributes[attribute] = _to_attribute(default if value is None else value)
         if attributes:

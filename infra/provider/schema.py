@@ -20,6 +20,7 @@ class Kind(Enum):
     BOOLEAN = "true or false"
     TEXT_MAP = "a mapping of texts"
     JSON_OBJECT = "a JSON object as text"
+    TTL = "a mapping with attributeName and enabled"
     KEY_ATTRIBUTES = "a list of mappings with name and type"
     TEXT_LIST = "a list of texts"
     POLICY = "an IAM policy as JSON text"
@@ -151,6 +152,13 @@ def _is_text_list(value: PropertyValue) -> bool:
     return isinstance(value, list) and all(isinstance(part, str) for part in value)
 
 
+def _is_ttl(value: Mapping[str, PropertyValue]) -> bool:
+    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TimeToLiveSpecification.html
+    enabled, name = value.get("enabled", True), value.get("attributeName", "")
+    known = set(value) <= {"attributeName", "enabled"}
+    return known and isinstance(enabled, bool) and isinstance(name, str) and (bool(name) or not enabled)
+
+
 def _is_json_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
@@ -171,6 +179,7 @@ _KIND_TESTS: Mapping[Kind, Callable[[PropertyValue], bool]] = {
     Kind.TEXT_LIST: _is_text_list,
     Kind.JSON_OBJECT: lambda value: isinstance(value, str) and _is_json_object(value),
     Kind.POLICY: lambda value: isinstance(value, str) and _is_json_object(value),
+    Kind.TTL: lambda value: isinstance(value, Mapping) and _is_ttl(value),
     Kind.KEY_ATTRIBUTES: lambda value: isinstance(value, list) and all(map(_is_key_attribute, value)),
     Kind.ARCHIVE: lambda value: isinstance(value, Archive),
     Kind.OBJECT: lambda value: isinstance(value, Mapping),

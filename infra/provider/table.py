@@ -33,6 +33,7 @@ class TableHandler(ResourceHandler):
         # Without indexes the attributes are the keys' own definitions, and a key cannot change its type.
         "attributes": Property(Kind.KEY_ATTRIBUTES, required=True, replaces=True),
         "billingMode": Property(Kind.TEXT, required=True, choices=(ON_DEMAND,)),
+        "ttl": Property(Kind.TTL, default={"enabled": False, "attributeName": ""}),
         "region": Property(Kind.TEXT, replaces=True),
         "tags": Property(Kind.TEXT_MAP, default={}),
     }
@@ -75,6 +76,8 @@ class TableHandler(ResourceHandler):
         )
         if made["TableDescription"]["TableStatus"] != "ACTIVE":
             _wait_for(client, inputs["name"], "ACTIVE")
+        if _is_on(inputs.get("ttl")):
+            _set_ttl(client, inputs["name"], inputs["ttl"], on=True)
         return str(inputs["name"])
 
     def find(self, client: Any, inputs: Properties) -> str | None:
@@ -90,6 +93,7 @@ class TableHandler(ResourceHandler):
         try:
             table = client.describe_table(TableName=resource_id)["Table"]
             tags = _read_tags(client, table["TableArn"])
+            ttl = _read_ttl(client, resource_id)
         except client.exceptions.ResourceNotFoundException:
             return None
         keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
@@ -103,6 +107,7 @@ class TableHandler(ResourceHandler):
                 for attribute in table["AttributeDefinitions"]
             ],
             "billingMode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
+            "ttl": ttl,
             "tags": tags,
             "tagsAll": tags,
         }
@@ -113,6 +118,13 @@ class TableHandler(ResourceHandler):
         if "billingMode" in changes:
             client.update_table(TableName=resource_id, BillingMode=new["billingMode"])
             _wait_for(client, resource_id, "ACTIVE")
+        if "ttl" in changes:
+            # One attribute of a table at a time: another one is set once the old one is off.
+            present = _read_ttl(client, resource_id)
+            if present["enabled"]:
+                _set_ttl(client, resource_id, present, on=False)
+            if _is_on(new.get("ttl")):
+                _set_ttl(client, resource_id, new["ttl"], on=True)
         if "tags" in changes:
             arn = client.describe_table(TableName=resource_id)["Table"]["TableArn"]
             wanted = dict(new.get("tags") or {})
@@ -141,6 +153,21 @@ def _read_tags(client: Any, arn: str) -> dict[str, str]:
         if not answer.get("NextToken"):
             return tags
         request["NextToken"] = answer["NextToken"]
+
+
+def _is_on(ttl: PropertyValue) -> bool:
+    return bool(ttl) and ttl.get("enabled", True) is True
+
+
+def _read_ttl(client: Any, name: str) -> dict[str, PropertyValue]:
+    found = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    on = found.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    return {"enabled": on, "attributeName": found.get("AttributeName", "") if on else ""}
+
+
+def _set_ttl(client: Any, name: str, ttl: Properties, *, on: bool) -> None:
+    specification = {"Enabled": on, "AttributeName": ttl["attributeName"]}
+    client.update_time_to_live(TableName=name, TimeToLiveSpecification=specification)
 
 
 def _to_tags(tags: Properties) -> list[dict[str, PropertyValue]]:

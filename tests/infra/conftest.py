@@ -65,9 +65,10 @@ class Lab:
     def snapshot(self):
         return read_snapshot(self.path)
 
-    def queues(self):
-        """The names of the stack's queues that exist."""
-        urls = self.aws.sqs.list_queues(QueueNamePrefix=f"sqs-demo-{self.stack}-").get("QueueUrls", [])
+    def queues(self, region=REGION):
+        """The names of the stack's queues that exist in a region."""
+        sqs = self.aws.sqs if region == REGION else aws_client("sqs", endpoint_url=self.url, region=region)
+        urls = sqs.list_queues(QueueNamePrefix=f"sqs-demo-{self.stack}-").get("QueueUrls", [])
         return sorted(url.rsplit("/", 1)[-1] for url in urls)
 
     def tables(self):
@@ -79,13 +80,14 @@ class Lab:
     def attributes(self, url):
         return self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
 
-    def assert_nothing_left_over(self):
-        """What exists is what the state knows, and nothing is pending."""
+    def assert_nothing_left_over(self, region=REGION):
+        """What exists is what the state knows, and nothing is pending; and nothing is in another region."""
         snapshot = self.snapshot()
         assert snapshot.pending == ()
         assert not [resource.urn for resource in snapshot.resources if resource.delete]
         known = Counter(resource.type for resource in snapshot.resources)
-        assert len(self.queues()) == known["aws:sqs/queue:Queue"]
+        assert len(self.queues(region)) == known["aws:sqs/queue:Queue"]
+        assert region == REGION or self.queues() == []
         assert len(self.tables()) == known["aws:dynamodb/table:Table"]
 
 

@@ -126,7 +126,7 @@ def test_another_region_replaces_everything_and_deletes_the_old(lab):
     expected = {("replace", key[1]): count for key, count in ONE_SCENARIO.items() if key[1] in REPLACED}
     assert operations(plan) == operations(preview) == expected
     assert plan.outputs["happy"]["queueName"] != before["queueName"]
-    lab.assert_nothing_left_over()
+    lab.assert_nothing_left_over("eu-west-1")
     assert before["queueName"] not in lab.queues()
 
 
