@@ -14,6 +14,7 @@ from infra.stack.aws_account import caller_identity
 from infra.stack.discovery import choose_stack_target
 from infra.stack.names import choose_stack
 from infra.stack.paths import project_root, stack_config_path
+from infra.stack.permissions import find_missing_permissions
 from infra.stack.project import StackConfig, read_stack_config
 from infra.stack.target import EngineName, Options, Target, TierName
 
@@ -91,6 +92,8 @@ def run_checks(stack: str, target: Target, config: StackConfig) -> Iterator[Chec
     yield _endpoint(target)
     if target.tier is TierName.AWS:
         yield _check("AWS credentials", lambda: _credentials(target, config), needed=True)
+        if target.is_aws:
+            yield _permissions(config)
     else:
         yield Check("AWS credentials", State.NOT_NEEDED, "only the aws tier needs them")
 
@@ -132,6 +135,15 @@ def _passphrase(backend: str, stack: str) -> str:
 def _credentials(target: Target, config: StackConfig) -> str:
     identity = caller_identity(config.region, endpoint_url=target.endpoint_url, login=config.login)
     return f"account {identity.account}, {identity.arn}"
+
+
+def _permissions(config: StackConfig) -> Check:
+    try:
+        identity = caller_identity(config.region, endpoint_url=None, login=config.login)
+        found = find_missing_permissions(identity, config.program().project_name, config.region, config.login)
+    except InfraError as error:
+        return Check("AWS permissions", State.MISSING, str(error))
+    return Check("AWS permissions", State.MISSING if found.missing else State.OK, str(found))
 
 
 def _endpoint(target: Target) -> Check:

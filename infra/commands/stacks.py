@@ -271,7 +271,7 @@ def _confirm(workspace: Workspace, printer: Printer, what: str, *, yes: bool) ->
     identity = caller_identity(config.region, endpoint_url=target.endpoint_url, login=config.login)
     printer.note(
         f"Account {identity.account} ({identity.arn}), region {config.region}, stack {workspace.stack}. "
-        f"It costs {estimate(config.program())}."
+        f"It costs {estimate(config.program(), plugin=target.is_aws)}."
     )
     if not yes:
         ask(f"{what.capitalize()} resources of stack {workspace.stack} in account {identity.account}?")

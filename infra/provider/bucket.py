@@ -92,8 +92,10 @@ class BucketHandler(ResourceHandler):
         if not _is_there(client, resource_id):
             return
         if inputs.get("forceDestroy"):
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=resource_id):
-                keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            # A bucket in which somebody has turned versioning on is not empty before all versions are gone.
+            for page in client.get_paginator("list_object_versions").paginate(Bucket=resource_id):
+                versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
                 if keys:
                     client.delete_objects(Bucket=resource_id, Delete={"Objects": keys, "Quiet": True})
         client.delete_bucket(Bucket=resource_id)

@@ -10,17 +10,32 @@ from infra.config import ProgramConfig
 from infra.errors import ConfigError, ProviderError
 
 # What a deployment costs is requests and nothing else: queues cost nothing while they are there, and neither do
-# on-demand tables with nothing in them. https://aws.amazon.com/sqs/pricing/, https://aws.amazon.com/dynamodb/pricing/
+# on-demand tables with nothing in them, nor does a bucket.
 QUEUES_A_SCENARIO = 2
-TABLES_A_SCENARIO = 2
-REQUESTS_A_QUEUE = 4
-"""Create, its policy, and reading attributes and tags."""
-REQUESTS_A_TABLE = 4
-"""Create, describe until it is active, and reading it with its tags."""
+REQUESTS_A_QUEUE = 6
+"""Create, its policy, reading attributes and tags; and delete with a look whether it is gone."""
+PLUGIN_POLLS_A_QUEUE = 40
+"""pulumi-aws's own plugin reads a queue's attributes again and again, until they have been the same often enough: about
+half a minute for the queue, and as long again for its policy."""
+REQUESTS_A_BUCKET = 25
+"""Create, tags, the list of what is in it, delete; and some twenty settings that the plugin reads."""
 QUEUE_REQUESTS_A_MESSAGE = 3
 """Send, receive, delete, each alone in its request; batches cost less."""
-TABLE_REQUESTS_A_MESSAGE = 4
-"""Claim, perform the side effect, complete; and a look-up for a message that comes again."""
+TABLE_WRITES_A_MESSAGE = 3
+"""Claim, perform the side effect, complete."""
+TABLE_READS_A_MESSAGE = 1
+"""A look-up, for a message that comes again."""
+
+# US dollars a request: list prices of us-east-1 in 2025, without a free tier. Other regions differ somewhat.
+# https://aws.amazon.com/sqs/pricing/
+SQS_STANDARD = 0.40e-6
+SQS_FIFO = 0.50e-6
+# https://aws.amazon.com/dynamodb/pricing/on-demand/
+DYNAMODB_WRITE = 0.625e-6
+DYNAMODB_READ = 0.125e-6
+# https://aws.amazon.com/s3/pricing/
+S3_REQUEST = 5e-6
+SECONDS_AN_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +53,32 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The requests that a stack is likely to cost.
+    """What a stack is likely to cost.
 
     Attributes:
-        deployment: Of an ``up`` and the ``down`` after it.
-        sqs_a_run: SQS requests of one scenario run.
-        dynamodb_a_run: DynamoDB requests of one scenario run.
+        sqs: SQS requests of an ``up`` and the ``down`` after it.
+        s3: S3 requests of the same. DynamoDB's requests that make and delete tables cost nothing.
+        deployment: US dollars for them.
+        run: US dollars of one scenario run.
         messages: The messages of such a run.
+        polls: The receives of one idle consumer in an hour.
+        polling: US dollars for them.
     """
 
-    deployment: int
-    sqs_a_run: int
-    dynamodb_a_run: int
+    sqs: int
+    s3: int
+    deployment: float
+    run: float
     messages: int
+    polls: int
+    polling: float
 
     def __str__(self) -> str:
         return (
-            f"about {self.deployment} requests to make and delete everything, and for a scenario run of "
-            f"{self.messages} messages about {self.sqs_a_run} of SQS and {self.dynamodb_a_run} of DynamoDB, polls that "
-            "find nothing not counted (prices: https://aws.amazon.com/sqs/pricing/, "
-            "https://aws.amazon.com/dynamodb/pricing/)"
+            f"about {self.deployment:.4f} USD to make and delete everything ({self.sqs} requests of SQS, {self.s3} of "
+            f"S3), about {self.run:.4f} USD for a scenario run of {self.messages} messages, and {self.polling:.4f} USD "
+            f"an hour for each consumer that polls an empty queue ({self.polls} receives); list prices of us-east-1 "
+            "without a free tier (https://aws.amazon.com/sqs/pricing/)"
         )
 
 
@@ -112,20 +133,32 @@ def ask(question: str, *, answer: Callable[[str], str] = input) -> None:
         raise ConfigError("Not confirmed; nothing was done.")
 
 
-def estimate(config: ProgramConfig, *, messages: int = 25) -> Estimate:
-    """The requests that a stack of this configuration is likely to cost.
+def estimate(config: ProgramConfig, *, messages: int = 25, plugin: bool = True) -> Estimate:
+    """What a stack of this configuration is likely to cost.
 
     Args:
         config: The stack's configuration.
         messages: The messages of a scenario run.
+        plugin: Whether pulumi-aws's own plugin deploys, which polls what it has made.
     """
-    scenario = QUEUES_A_SCENARIO * REQUESTS_A_QUEUE + TABLES_A_SCENARIO * REQUESTS_A_TABLE
-    deletes = QUEUES_A_SCENARIO * 2 + TABLES_A_SCENARIO * 2
+    topology = config.topology()
+    each = REQUESTS_A_QUEUE + (PLUGIN_POLLS_A_QUEUE if plugin else 0)
+    sqs = len(topology) * QUEUES_A_SCENARIO * each
+    s3 = sum(entry.bucket for entry in topology) * REQUESTS_A_BUCKET
+    message = (
+        QUEUE_REQUESTS_A_MESSAGE * SQS_FIFO
+        + TABLE_WRITES_A_MESSAGE * DYNAMODB_WRITE
+        + TABLE_READS_A_MESSAGE * DYNAMODB_READ
+    )
+    polls = SECONDS_AN_HOUR // max(1, config.queue_receive_wait)
     return Estimate(
-        deployment=len(config.topology()) * (scenario + deletes),
-        sqs_a_run=messages * QUEUE_REQUESTS_A_MESSAGE,
-        dynamodb_a_run=messages * TABLE_REQUESTS_A_MESSAGE,
+        sqs=sqs,
+        s3=s3,
+        deployment=sqs * SQS_STANDARD + s3 * S3_REQUEST,
+        run=messages * message,
         messages=messages,
+        polls=polls,
+        polling=polls * SQS_STANDARD,
     )
 
 

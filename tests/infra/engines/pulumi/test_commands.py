@@ -191,7 +191,7 @@ def test_the_aws_tier_asks_before_and_looks_for_leftovers_after(project, endpoin
     told = capsys.readouterr().err
     assert "Account 000000000000" in told
     assert "region us-west-1" in told
-    assert "about 24 requests to make and delete everything" in told
+    assert "USD to make and delete everything (12 requests of SQS, 0 of S3)" in told
     assert preflight("ada") == 0
     assert "account 000000000000" in capsys.readouterr().out
     tags = {"project": "sqs-demo", "stack": "ada"}
