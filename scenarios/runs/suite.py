@@ -20,9 +20,9 @@ from infra.stack.stacks import temporary_stack, use_stack
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.history import History
 from scenarios.local.spawner import Spawner, fork_server
+from scenarios.model import Scenario
 from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, RunResult, check_distance, check_speed, run_on, runs_of, speed_of
-from scenarios.model import Scenario
 from scenarios.verdict import Outcome
 
 #: Scenarios at a time, for each processor: a scenario mostly waits for the queue.
@@ -149,7 +149,9 @@ def run_suite(request: SuiteRequest, observer: SuiteObserver) -> list[Entry]:
     runs = [(scenario, naive) for naive in kinds for scenario in request.scenarios]
     jobs = request.jobs or AT_A_TIME * (os.cpu_count() or 1)
     with fork_server(str(runs_of(request.runs))) as spawner, _environments(request, spawner) as environments:
-        observer.begins(len(runs), ", ".join(dict.fromkeys(environment.stack.name for environment in environments.values())))
+        observer.begins(
+            len(runs), ", ".join(dict.fromkeys(environment.stack.name for environment in environments.values()))
+        )
         pool = ThreadPoolExecutor(jobs)
         try:
             worker = _Worker(request, environments, observer)
@@ -194,7 +196,9 @@ class _GaveUp(BaseException):
 class _Worker:
     """Runs one scenario after another, each in a thread of the pool."""
 
-    def __init__(self, request: SuiteRequest, environments: Mapping[str, RunEnvironment], observer: SuiteObserver) -> None:
+    def __init__(
+        self, request: SuiteRequest, environments: Mapping[str, RunEnvironment], observer: SuiteObserver
+    ) -> None:
         self._request = request
         self._environments = environments
         self._observer = observer
@@ -205,7 +209,6 @@ class _Worker:
 
     def run(self, scenario: Scenario, naive: bool) -> Entry:
         """Run a scenario, or its twin; the two share queues, so one waits for the other."""
-
         mine = self._request
         plan = plan_run(
             RunRequest(
@@ -273,8 +276,7 @@ class _Watcher:
 
 @contextmanager
 def _environments(request: SuiteRequest, spawner: Spawner | None) -> Iterator[Mapping[str, RunEnvironment]]:
-    """Yield the environment of each scenario, by its name: the stack that is up, or temporary ones, one for each speed."""
-
+    """Yield each scenario's environment by its name: the stack that is up, or a temporary one for each speed."""
     with use_stack(request.stack) as found:
         if found is not None:
             if request.speed is not None:

@@ -12,13 +12,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from scenarios.commands.suite import suite
 from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.commands.status_line import make_console
+from scenarios.commands.suite import suite
+from scenarios.commands.suite_output import SuiteProgress
 from scenarios.history.files import read_history
 from scenarios.runs import suite as suites
 from scenarios.runs.suite import Entry, SuiteRequest, run_suite, worst
-from scenarios.commands.status_line import make_console
-from scenarios.commands.suite_output import SuiteProgress
 from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import SCENARIOS, processes_of
 
@@ -88,7 +88,9 @@ def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_requ
         return entry(Outcome.FAIL if plan.request.naive else Outcome.PASS, twin_met=True).result
 
     environment = suites.RunEnvironment(SimpleNamespace(name="s"), fresh=True)
-    monkeypatch.setattr(suites, "_environments", lambda request, spawner: nullcontext(dict.fromkeys(all_scenarios(), environment)))
+    monkeypatch.setattr(
+        suites, "_environments", lambda request, spawner: nullcontext(dict.fromkeys(all_scenarios(), environment))
+    )
     monkeypatch.setattr(suites, "fork_server", lambda told: nullcontext())
     monkeypatch.setattr(suites, "run_on", run_on)
     entries = run_suite(SuiteRequest(chosen, twins=True, jobs=1), Mock())
