@@ -247,13 +247,17 @@ class World:
         return QueueFacts(self.queue.attributes.visibility_timeout, self.info.fifo)
 
     def send(self, operation: Send) -> SendResult:
-        """Send message by message; one that the queue refuses fails alone."""
+        """Send message by message; one that the queue refuses fails alone, or fails a FIFO batch as a whole."""
         sent: list[SentEntry] = []
         failed: list[EntryFailure] = []
-        for entry, message in enumerate(operation.messages):
-            draft = MessageDraft(
+        drafts = [
+            MessageDraft(
                 message.body, message.delay_seconds, group=message.group, deduplication_id=message.deduplication_id
             )
+            for message in operation.messages
+        ]
+        self.queue.check_batch(drafts)
+        for entry, draft in enumerate(drafts):
             try:
                 taken = self.model.send(self.names.queue, draft)
             except SqsError as error:
@@ -354,7 +358,7 @@ def _sequence(number: int | None) -> str | None:
 
 
 def _entry_failure(entry: int, error: SqsError) -> EntryFailure:
-    return EntryFailure(entry, error.query_code, str(error), sender_fault=True)
+    return EntryFailure(entry, error.batch_code, str(error), sender_fault=True)
 
 
 def _forget_line(_operation: AppendToLog) -> None:

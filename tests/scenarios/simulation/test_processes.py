@@ -94,6 +94,21 @@ def test_a_story_reads_the_same_as_by_the_driver_of_a_real_process(world, start,
     assert without_time == real
 
 
+def test_one_entry_without_a_group_fails_a_whole_fifo_batch_and_a_malformed_one_fails_alone():
+    info = QueueInfo(visibility_timeout=2, max_receive_count=5, fifo=True)
+    world = World(Setting(info, names_for("test", fifo=True), STRICT, TableModel), TAME, seed=0)
+    good, lacking, bad = (
+        op.OutgoingMessage("{}", group, deduplication_id)
+        for group, deduplication_id in (("g", "1"), (None, "2"), ("with space", "3"))
+    )
+    with pytest.raises(op.OperationFailed, match="must contain the parameter MessageGroupId"):
+        world.perform(op.Send((good, lacking)), lambda: 0.0)
+    assert world.queue.visible == 0
+    result = world.perform(op.Send((good, bad)), lambda: 0.0)
+    assert ([entry.entry for entry in result.sent], [entry.entry for entry in result.failed]) == ([0], [1])
+    assert result.failed[0].code == "InvalidParameterValueException"
+
+
 def test_a_crash_abandons_the_task_and_no_clean_up_reaches_the_outside(world, start):
     cleaned = []
 
