@@ -359,6 +359,30 @@ def test_a_long_poll_in_another_region_wakes_at_its_own_send(endpoint):
     far.close()
 
 
+def test_a_request_signed_in_its_url_belongs_to_the_region_of_that_signature(endpoint):
+    far = _client(endpoint, "sa-east-1")
+    far.create_queue(QueueName="presigned")
+    form = urllib.parse.urlencode(
+        {
+            "Action": "GetQueueUrl",
+            "QueueName": "presigned",
+            "X-Amz-Credential": "dummy/20300101/sa-east-1/sqs/aws4_request",
+            "X-Amz-Signature": "0",
+        }
+    )
+    with urllib.request.urlopen(f"{endpoint.url}/?{form}", timeout=10) as answer:  # noqa: S310 - loopback
+        assert b"/queue/sa-east-1/000000000000/presigned</QueueUrl>" in answer.read()
+    far.close()
+
+
+def test_the_history_names_another_regions_queues_with_their_region(endpoint, history_path):
+    far = _client(endpoint, "sa-east-1")
+    far.create_queue(QueueName="told")
+    far.close()
+    queues = [json.loads(line)["queue"] for line in history_path.read_text().splitlines()]
+    assert "sa-east-1/told" in queues
+
+
 def test_what_is_no_regions_name_is_the_endpoints_own(endpoint):
     strange = _client(endpoint, "nowhere")
     url = strange.create_queue(QueueName="from-nowhere")["QueueUrl"]
