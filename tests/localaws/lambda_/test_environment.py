@@ -324,7 +324,10 @@ def test_a_frozen_environment_does_not_outlive_an_endpoint_that_is_killed(code, 
     text = textwrap.dedent(ENDPOINT_OF_ITS_OWN)
     if not has_setpriv:
         text = "import shutil; shutil.which = lambda name: None\n" + text
-    with subprocess.Popen([sys.executable, "-c", text, str(tmp_path)], stdout=subprocess.PIPE, text=True) as endpoint:
+    command = [sys.executable, "-c", text, str(tmp_path)]
+    # What is killed leaves its temporary files behind.
+    variables = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as endpoint:
         pid = int(endpoint.stdout.readline())
         wait_until(lambda: state_of(pid) == "T", "the freeze")
         endpoint.kill()

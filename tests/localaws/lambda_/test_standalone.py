@@ -76,8 +76,8 @@ def start(tmp_path):
 
     yield go
     for session in sessions:
-        session.process.kill()
-        session.process.communicate()
+        session.process.terminate()
+        session.process.communicate(timeout=DEADLINE)
         session.sqs.close()
 
 
