@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypedDict, Unpack
 from scenarios.errors import ServiceFailedError
 from scenarios.history import History, SentMessage
 from scenarios.parameters import Parameters
+from services.consumer.consumer import Consumer
+from services.consumer.patterns import Pattern
 from services.consumer.settings import StorySettings
 from services.faults import Fault
 from services.history import Recorder
@@ -72,6 +74,13 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = StorySettings(**settings)
     return {name: getattr(given, name) for name in settings}
+
+
+def declared(consumer: type[Consumer]) -> dict[str, list[str]]:
+    """Return what a run's event says of the patterns that a consumer declares; nothing where it declares all."""
+    if consumer.follows >= frozenset(Pattern):
+        return {}
+    return {"follows": sorted(consumer.follows)}
 
 
 class Lab(Protocol):
@@ -228,10 +237,14 @@ def has_died(consumer: ConsumerHandle) -> Callable[[History], bool]:
 
 
 def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that each of these consumers, or the one that took its place, has been ready to receive."""
+    """Return the condition that each of these consumers, or the one that took its place, has been ready to receive.
+
+    It says so, or it asks for messages.
+    """
 
     def condition(history: History) -> bool:
         started = {record["process"] for record in history.events("started")}
+        started.update(history.receives_of)
         return all(any(is_it(name, consumer) for name in started) for consumer in consumers)
 
     return condition

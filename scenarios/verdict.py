@@ -78,6 +78,8 @@ class Verdict:
         evidence: by witness that was judged; None where it is missing.
         not_judged: by invariant or witness, the operations without which there is no telling: those of a program of
             somebody else's that cannot be seen from outside.
+        undeclared: by invariant, the pattern whose promise it is and which the consumer does not declare.
+        warnings: by invariant that is a matter of cost, what was wasted.
         recovered: how many messages came out although no producer knew of their send.
         queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
             had a part in that, and each has to live with it.
@@ -93,11 +95,13 @@ class Verdict:
     not_judged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queue_duplicates: tuple[str, ...] = ()
     clock_step: float = 0.0
+    undeclared: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
         """The invariants that were judged."""
-        return tuple(item for item in self.scenario.invariants if item.name not in self.not_judged)
+        return tuple(item for item in self.scenario.invariants if item.name in self.violations)
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
@@ -168,6 +172,11 @@ class Verdict:
                 for witness in self.witnesses
             ],
             "not_judged": [{"name": name, "unseen": list(names)} for name, names in self.not_judged.items()],
+            "undeclared": [{"name": name, "pattern": pattern} for name, pattern in self.undeclared.items()],
+            "warnings": [
+                {"name": name, "violations": [_violation_as_json(item) for item in found]}
+                for name, found in self.warnings.items()
+            ],
             "strict": conditions.strict,
             "queue_duplicates": list(self.queue_duplicates),
             "recovered": self.recovered,
@@ -184,16 +193,33 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
     if is_program(conditions.consumer):
         checks: tuple[Invariant | Witness, ...] = (*scenario.invariants, *scenario.witnesses)
         not_judged = {item.name: missing for item in checks if (missing := unseen(item.reads))}
+    undeclared = _undeclared(scenario, history)
+    judged = [item for item in scenario.invariants if item.name not in not_judged and item.name not in undeclared]
+    found = {item: tuple(item.check(history)) for item in judged}
     return Verdict(
         scenario,
         conditions,
-        {item.name: tuple(item.check(history)) for item in scenario.invariants if item.name not in not_judged},
+        {item.name: violations for item, violations in found.items() if not item.is_cost},
         {item.name: item.find(history) for item in scenario.witnesses if item.name not in not_judged},
         len(recovered(history)),
         not_judged,
         tuple(dict.fromkeys(history.name(record["message_id"]) for record in duplicated_by_queue(history))),
         clock_step(history, conditions.speed),
+        undeclared,
+        {item.name: violations for item, violations in found.items() if item.is_cost and violations},
     )
+
+
+def _undeclared(scenario: Scenario, history: History) -> dict[str, str]:
+    """Return the invariants that are promises of a pattern which the consumer does not declare."""
+    follows = history.facts.follows
+    if follows is None:
+        return {}
+    return {
+        item.name: str(item.pattern)
+        for item in scenario.invariants
+        if item.pattern is not None and item.pattern not in follows
+    }
 
 
 def clock_step(history: History, speed: float) -> float:

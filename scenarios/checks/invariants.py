@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from scenarios.history import Call, Deletion, Effect, History, Record, SentMessage
+from scenarios.history import LAB, Call, Deletion, Effect, History, Record, SentMessage
+from services.consumer.patterns import Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,17 @@ class Invariant:
         promise: what it promises, in words that complete "It holds that ...".
         check: returns the violations, none where it holds.
         reads: the operations that it cannot do without, where not every consumer is known to do them.
+        pattern: the pattern whose promise it is, judged for consumers that declare it (``Consumer.follows``); None for
+            a promise that every consumer keeps.
+        is_cost: what violates it is waste and no harm, so it is a warning.
     """
 
     name: str
     promise: str
     check: Callable[[History], list[Violation]]
     reads: tuple[str, ...] = ()
+    pattern: Pattern | None = None
+    is_cost: bool = False
 
 
 def lost(history: History) -> list[Violation]:
@@ -78,7 +84,17 @@ def lost(history: History) -> list[Violation]:
         and not history.executions.get(message.key)
         and not history.in_flight(latest := history.latest(message.message_id))
         and latest not in history.dead_letters
+        and not _lives_on(history, message)
     ]
+
+
+def _lives_on(history: History, message: SentMessage) -> bool:
+    """Return whether a copy that was sent later for the same side effect waits, or is in the dead-letter queue."""
+    return any(
+        other.call.started > message.call.started
+        and (history.in_flight(other.message_id) or other.message_id in history.dead_letters)
+        for other in history.sends_of.get(message.key, ())
+    )
 
 
 def duplicated_side_effect(history: History) -> list[Violation]:
@@ -148,9 +164,10 @@ def _overtaken(history: History, group: str, members: Sequence[SentMessage]) -> 
 def deleted_before_done(history: History) -> list[Violation]:
     """Find good messages that a consumer deleted when nothing said that their side effect had been caused.
 
-    It is said by the side effect's own outcome, whoever caused it; or, to the process that deletes, by a claim that is
-    answered with completed, or by a look into the ledger. A message deleted on nobody's word is lost if its consumer
-    dies, or if whoever holds it does; that nobody died this time makes it no better. One that was never done is lost.
+    The side effect's own outcome says it, whichever process caused it. To the process that deletes, so does a claim
+    that is answered with completed, a look into the ledger, or its own send of a copy, which lives on. Deleted on no
+    such word, a message is lost if its consumer dies, or another one that holds it does; that none died this time makes
+    it no better. One that was never done is lost.
     """
     return [
         Violation(
@@ -173,7 +190,12 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
         any(effect.status == "ok" and effect.call.ended <= begun for effect in history.effects_of.get(key, ()))
         or any(
             answer.answer == "AlreadyCompleted" and answer.process == deletion.process and answer.call.ended <= begun
-            for answer in history.claims_of.get(key, ())
+            for answer in (*history.claims_of.get(key, ()), *history.claims_of_other_keys)
+        )
+        or any(
+            copy.call.process == deletion.process and copy.call.ended <= begun
+            for copy in history.sends_of.get(key, ())
+            if copy.message_id != deletion.message_id
         )
         or any(
             call.result is True and call.process == deletion.process and call.ended <= begun
@@ -234,7 +256,17 @@ def in_flight_at_the_end(history: History) -> list[Violation]:
             tuple(_records_of(history, message)),
         )
         for message in history.unsettled
+        if not _came_after_the_last_receive(history, message)
     ]
+
+
+def _came_after_the_last_receive(history: History, message: SentMessage) -> bool:
+    """Return whether a consumer sent a message, a copy of its own, when no consumer asked for messages any more."""
+    received = history.receives_of
+    by_a_consumer = message.call.process in received
+    return by_a_consumer and all(
+        calls[-1].started < message.call.ended for name, calls in received.items() if not name.startswith(LAB)
+    )
 
 
 def endpoint_mismatch(history: History) -> list[Violation]:

@@ -127,6 +127,10 @@ def findings(verdict: Verdict) -> Table:
         table.add_row(Text("not judged", style="bold"))
     for name, operations in verdict.not_judged.items():
         table.add_row(Text("unseen"), name, Text(f"{', '.join(operations)} cannot be seen from outside a program"))
+    for name, pattern in verdict.undeclared.items():
+        table.add_row(Text("undeclared"), name, Text(f"this consumer does not declare the pattern {pattern}"))
+    for name, found in verdict.warnings.items():
+        table.add_row(Text("warning", style="yellow"), name, Text(f"{len(found)} times, e.g. {found[0].summary}"))
     return table
 
 

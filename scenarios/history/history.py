@@ -409,6 +409,16 @@ class History:
         return _grouped(self.claims, lambda claim: claim.key)
 
     @cached_property
+    def claims_of_other_keys(self) -> Sequence[ClaimAnswer]:
+        """The claims of keys that are no side effect's: a consumer may keep its books under keys of its own."""
+        return [claim for claim in self.claims if claim.key not in self.attempted_keys]
+
+    @cached_property
+    def sends_of(self) -> Mapping[str, Sequence[SentMessage]]:
+        """The acknowledged sends of each key; a consumer that sends a copy adds one."""
+        return _grouped(self.sends, lambda message: message.key)
+
+    @cached_property
     def look_ups_of(self) -> Mapping[str, Sequence[Call]]:
         """The looks into the ledger for each key."""
         return _grouped(self.calls("LookUpSideEffect"), lambda call: str(call.arguments["key"]))

@@ -26,6 +26,7 @@ class Facts(NamedTuple):
         max_receive_count: receives after which the next one dead-letters a message.
         business_field: the payload field by which a side effect is known; empty for the message's own id.
         parameters: what the user may change about the run.
+        follows: the patterns that the consumer declares; None for all.
     """
 
     queue: str = ""
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     max_receive_count: int = 0
     business_field: str = ""
     parameters: Mapping[str, float] = MappingProxyType({})
+    follows: tuple[str, ...] | None = None
 
 
 class Call:

@@ -31,6 +31,7 @@ from scenarios.lab import (
     ProducerOptions,
     QueueInfo,
     checked_settings,
+    declared,
     has_ended,
     has_started,
     redriven,
@@ -45,7 +46,9 @@ from scenarios.local.stack_resources import StackResources
 from scenarios.local.timing import Timing
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
-from services.errors import MachineError
+from services.classes import load_class
+from services.consumer.consumer import Consumer
+from services.errors import ConfigurationError, MachineError
 from services.faults import Fault
 from services.history import Recorder, append_to
 
@@ -183,6 +186,7 @@ class SubprocessLab:
             speed=self._speed,
             program=bool(setup.program),
             parameters=asdict(setup.parameters),
+            **_declared(setup),
         )
 
     def _endpoint_file(self) -> list[TailedFile]:
@@ -499,3 +503,13 @@ def _exit_message(log: Path) -> str:
     # Some runtimes end with a word on themselves after what went wrong.
     errors = [line for line in lines if AN_ERROR.match(line)]
     return (errors or lines)[-1].strip().removeprefix("error: ")
+
+
+def _declared(setup: Setup) -> dict[str, list[str]]:
+    """Return what the run's event says of the patterns that the consumer declares (see ``scenarios.lab.declared``)."""
+    if setup.program or not setup.consumer:
+        return {}
+    try:
+        return declared(load_class(setup.consumer, Consumer, "The consumer"))
+    except ConfigurationError:
+        return {}  # the consumer's own process says so

@@ -113,7 +113,8 @@ def _event(record: Record, time: float, process: str) -> Iterable[Line]:
     event = record["event"]
     if event == "exited":
         code = record["code"]
-        yield time, record["exited"], "is dead" if code < 0 else f"ends with exit code {code}", frozenset()
+        why = f": {record['why']}" if "why" in record else ""
+        yield time, record["exited"], "is dead" if code < 0 else f"ends with exit code {code}{why}", frozenset()
     elif event == ASKED_TO_END:
         yield time, record["asked"], "*** SIGTERM ***", frozenset()
     elif event == ARRIVED_LATE:

@@ -27,6 +27,7 @@ from scenarios.lab import (
     ProducerOptions,
     QueueInfo,
     checked_settings,
+    declared,
     redriven,
 )
 from scenarios.model import DeliveryRates
@@ -57,6 +58,8 @@ from services.references import object_key
 START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
 #: Seconds after which a consumer that a random fault ended is started again.
 RESTART_AFTER = 0.5
+#: How often a consumer that ends with an error is started again in all: one that never starts is given up.
+MAX_RESTARTS = 20
 #: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
 STOP_DEADLINE = 60.0
 PRODUCER_DEADLINE = 120.0
@@ -150,6 +153,7 @@ class SimulatedLab:
         #: Likewise for producers.
         self._senders: dict[str, SimulatedProcess] = {}
         self._dismissed: set[str] = set()
+        self._restarts = 0
         self._gives_back_yet = staging.gives_back
         self._stack_resources = Recorder(
             self.world.records.append,
@@ -203,6 +207,7 @@ class SimulatedLab:
             max_receive_count=staging.queue.max_receive_count,
             business_field=staging.business_field,
             parameters=asdict(staging.parameters),
+            **declared(staging.consumer),
         )
 
     def finish(self) -> History:
@@ -445,12 +450,27 @@ class SimulatedLab:
         said: dict[str, Any] = {"exited": process.name, "code": process.exit_code}
         if process.killed_by_a_fault and process.known_as:
             said["successor"] = process.successor = self._new_name(process.known_as)
+        if process.exit_message:
+            said["why"] = process.exit_message
         self._recorder.event("exited", **said)
         if process.killed_by_a_fault:
             process.start_again()
+        elif process.is_consumer:
+            self._supervise(process)
         elif process.exit_message or process.exit_code not in (0, -SIGKILL):
             why = process.exit_message or "it could not send everything"
             raise ServiceFailedError(f"{process.name} ended with exit code {process.exit_code}: {why}")
+
+    def _supervise(self, process: SimulatedProcess) -> None:
+        """Start a consumer again that ended with an error, as a supervisor that restarts on failure would do.
+
+        One that ends with exit code 0 has ended for good, and what it leaves in the queue is judged.
+        """
+        if process.exit_code in (0, -SIGKILL) or self._restarts >= MAX_RESTARTS:
+            return
+        self._restarts += 1
+        self.world.lose(RESTART_AFTER + self.queue.visibility_timeout)
+        process.start_again()
 
     def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
         world, scheduler = self.world, self._scheduler

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from services.consumer.assumptions import ALL, Assumption
 from services.consumer.options import ConsumerOptions
+from services.consumer.patterns import Pattern
 from services.consumer.recent_keys import RecentKeys
 from services.operations import (
     AlreadyCompleted,
@@ -111,6 +112,8 @@ class Consumer:
 
     #: What its pattern takes for granted. A subclass that needs less says so, and is then tested with less.
     assumes: ClassVar[frozenset[Assumption]] = ALL
+    #: What it promises beyond what every consumer has to. A subclass that promises less is judged by less.
+    follows: ClassVar[frozenset[Pattern]] = frozenset(Pattern)
 
     def __init__(self, options: ConsumerOptions) -> None:
         self.options = options

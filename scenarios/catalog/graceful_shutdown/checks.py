@@ -20,6 +20,7 @@ from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Call, Delivery, History, Record
 from scenarios.history.events import ASKED_TO_END
+from services.consumer.patterns import Pattern
 
 _SETTLED = frozenset({"done", "duplicate", "discarded", "expired", "superseded"})
 #: What a consumer asks for one message's sake.
@@ -239,11 +240,13 @@ ABANDONED = Invariant(
     "abandoned-at-shutdown",
     "whoever is asked to end finishes what is in hand and gives back the rest",
     abandoned,
+    pattern=Pattern.GRACEFUL_SHUTDOWN,
 )
 BEGUN_AFTER_SIGTERM = Invariant(
     "begun-after-sigterm",
     "nothing new is begun after a request to end",
     begun_after_sigterm,
+    pattern=Pattern.GRACEFUL_SHUTDOWN,
     # Of a consumer whose claims cannot be seen it is unknown what it had begun: it may finish all that it holds.
     reads=("Claim",),
 )

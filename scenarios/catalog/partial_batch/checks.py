@@ -10,6 +10,7 @@ from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Call, History
 from services.consumer.consumer import DELETE_ATTEMPTS
+from services.consumer.patterns import Pattern
 
 
 def refused_and_forgotten(history: History) -> list[Violation]:
@@ -85,9 +86,14 @@ def deleted_again(history: History) -> list[Violation]:
 
 
 REFUSED_AND_FORGOTTEN = Invariant(
-    "refused-and-forgotten", "what the queue refused for a while is offered again", refused_and_forgotten
+    "refused-and-forgotten",
+    "what the queue refused for a while is offered again",
+    refused_and_forgotten,
+    pattern=Pattern.RETRIED_ENTRIES,
 )
-DELETED_AGAIN = Invariant("deleted-again", "what is deleted is not asked for again", deleted_again)
+DELETED_AGAIN = Invariant(
+    "deleted-again", "what is deleted is not asked for again", deleted_again, pattern=Pattern.RETRIED_ENTRIES
+)
 
 
 def find_good_among_poison(history: History) -> Evidence | None:

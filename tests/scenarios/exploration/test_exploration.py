@@ -307,8 +307,6 @@ def of_a_user(tmp_path, monkeypatch):
     [
         ("Leaves", "of_a_user:Leaves has called sys.exit, which would end the simulation"),
         ("LeavesAtTheEnd", "of_a_user:LeavesAtTheEnd has called sys.exit, which would end the simulation"),
-        ("Cancelled", "ended with exit code 1: CancelledError"),
-        ("Exits", "ended with exit code 1: GeneratorExit"),
         ("CannotBegin", "of_a_user:CannotBegin cannot be made: CancelledError()"),
         ("TakesNothing", "of_a_user:TakesNothing cannot be made: TypeError"),
     ],
@@ -324,12 +322,22 @@ def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_
         assert sentence in err
 
 
+@pytest.mark.parametrize(("name", "why"), [("Cancelled", "CancelledError"), ("Exits", "GeneratorExit")])
+def test_a_consumer_that_dies_of_an_error_is_restarted_and_gets_a_counterexample(
+    of_a_user, capsys, tmp_path, name, why
+):
+    code, out, _ = run_command(
+        capsys, explore_command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", histories=3, jobs=1
+    )
+    assert code == 1
+    assert f"ends with exit code 1: {why}" in out
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("Leaves", "of_a_user:Leaves has called sys.exit"),
-        ("Cancelled", "ended with exit code 1: CancelledError"),
         (
             "Vanishes",
             "A process of the campaign ended with exit code 7 in the histories 1 to 100; a consumer of yours",

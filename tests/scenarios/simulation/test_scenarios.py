@@ -3,7 +3,7 @@
 import pytest
 
 from scenarios.catalog import all_scenarios
-from scenarios.errors import RequestError, ServiceFailedError
+from scenarios.errors import RequestError
 from scenarios.exploration.campaign import violated_by
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY, faults_met
 from scenarios.history import History
@@ -110,14 +110,17 @@ def test_a_story_that_sets_what_is_no_option_of_its_is_refused(settings):
         checked_settings(settings)
 
 
-def test_a_consumer_that_raises_is_a_sentence(simulated, monkeypatch):
+def test_a_consumer_that_raises_is_started_again_and_judged(simulated, monkeypatch):
     class Broken(Consumer):
         def open(self, message, visible_at):
             raise KeyError("a bug of yours")
 
     monkeypatch.setattr("scenarios.exploration.targets.consumer_class", lambda spec: Broken)
-    with pytest.raises(ServiceFailedError, match="ended with exit code 1: KeyError: 'a bug of yours'"):
-        simulated("happy", 1)
+    simulation = simulated("happy", 1)
+    assert violated_by(simulation.verdict) == {"wrongly-dead-lettered"}
+    assert "ends with exit code 1: KeyError: 'a bug of yours'" in simulation.story()
+    codes = {end.process: end.code for end in simulation.history.exits.values()}
+    assert (codes["consumer-1"], codes["consumer-1-2"]) == (1, 0)
 
 
 @pytest.mark.parametrize("spec", ["nowhere:Class", "json:dumps", "services.consumer.consumer:Nobody", "text"])

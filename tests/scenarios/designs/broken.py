@@ -1,0 +1,126 @@
+"""Broken designs, each next to a correct one: what is missing is small, and each must be convicted."""
+
+from contextlib import suppress
+
+from services.consumer.consumer import Consumer, Outcome
+from services.operations import (
+    AlreadyCompleted,
+    CallApi,
+    Claim,
+    Claimed,
+    Complete,
+    Delete,
+    LookUpSideEffect,
+    OperationFailed,
+    OutgoingMessage,
+    PerformSideEffect,
+    Receive,
+    Send,
+)
+from services.payload import sequence_of
+from tests.scenarios.designs.correct import CallsAnIdempotentApi, CrashesOnly, SendsACopyAgain, effect_of
+
+
+class LooksOnlyBeforeItClaims(Consumer):
+    """Look, claim, perform: the look is stale by the time the claim is granted."""
+
+    def process(self, delivery):
+        if (yield LookUpSideEffect(delivery.key)):
+            return Outcome.DUPLICATE
+        claim = yield from self.claim(delivery)
+        if not isinstance(claim, Claimed):
+            return Outcome.DUPLICATE if isinstance(claim, AlreadyCompleted) else Outcome.HELD
+        yield effect_of(delivery)
+        yield Complete(delivery.key, claim.fencing_token)
+        return Outcome.DONE
+
+
+class KeepsBooksUnderAKeyForEachConsumer(CrashesOnly):
+    """Claim under a key with the consumer's own name in it, which keeps no other consumer off."""
+
+    def process(self, delivery):
+        key = f"{self.options.owner}/{delivery.key}"
+        claim = yield Claim(key, self.options.owner, 1.0)
+        if isinstance(claim, Claimed):
+            yield effect_of(delivery)
+            yield Complete(key, claim.fencing_token)
+        return Outcome.DONE
+
+
+class DeletesBeforeItSendsTheCopy(SendsACopyAgain):
+    """Delete the original, then send the copy: a death in between loses it."""
+
+    def handle(self, delivery):
+        outcome = yield from super(SendsACopyAgain, self).handle(delivery)
+        if outcome is Outcome.FAILED:
+            with suppress(OperationFailed):
+                yield Delete((delivery.message,))
+                yield Send((OutgoingMessage(delivery.message.body),))
+        return outcome
+
+
+class EndsQuietlyAtItsFirstFailure(CrashesOnly):
+    """End with exit code 0 at the first failure, so that no supervisor starts another."""
+
+    def poll(self):
+        with suppress(OperationFailed):
+            yield from super().poll()
+        return self.done
+
+
+class DiesAtItsFirstThrottling(CrashesOnly):
+    """Delete what is in hand before the work, and die of any failure: the supervisor's successor finds nothing."""
+
+    def handle(self, delivery):
+        yield Delete((delivery.message,))
+        return (yield from self.process(delivery))
+
+
+class CallsWithAKeyForEachReceive(CallsAnIdempotentApi):
+    """Give each receive an idempotency key of its own, which the API has never seen."""
+
+    def take(self, message):
+        delivery = self.open(message, 0.0)
+        if delivery.rejection:
+            return
+        key = f"{delivery.key}/{message.receive_count}"
+        yield CallApi(delivery.key, message.message_id, key, sequence_of(delivery.payload), message.group)
+        yield Delete((message,))
+
+
+class LoopThatNeverLooks(CallsAnIdempotentApi):
+    """A loop of its own over a system that knows no keys, without claims."""
+
+    def take(self, message):
+        delivery = self.open(message, 0.0)
+        if delivery.rejection:
+            return
+        yield PerformSideEffect(delivery.key, message.message_id)
+        yield Delete((message,))
+
+
+class LeavesTheBatchAtAFailure(CallsAnIdempotentApi):
+    """End the loop for good at a failure; the process goes on and asks for nothing."""
+
+    def poll(self):
+        while not self.stopping:
+            messages = yield Receive(self.options.max_messages, self.options.wait_time_seconds)
+            try:
+                for message in messages:
+                    yield from self.take(message)
+            except OperationFailed:
+                return self.done
+        return self.done
+
+
+#: What each must be convicted of.
+ALL = {
+    LooksOnlyBeforeItClaims: {"duplicated-side-effect"},
+    KeepsBooksUnderAKeyForEachConsumer: {"duplicated-side-effect"},
+    DeletesBeforeItSendsTheCopy: {"lost", "deleted-before-done"},
+    EndsQuietlyAtItsFirstFailure: {"in-flight-at-end"},
+    DiesAtItsFirstThrottling: {"lost", "deleted-before-done"},
+    CallsWithAKeyForEachReceive: {"duplicated-side-effect"},
+    LoopThatNeverLooks: {"duplicated-side-effect"},
+    LeavesTheBatchAtAFailure: {"in-flight-at-end"},
+}

@@ -1,0 +1,80 @@
+"""The judge is just: designs that are not ours are judged by what they promise, and near ones that break it fall."""
+
+import pytest
+
+from scenarios.catalog import all_scenarios
+from scenarios.exploration.campaign import Campaign, explore, violated_by
+from scenarios.exploration.targets import make_target
+from scenarios.mutants.workloads import ALL as WORKLOADS
+from services.consumer.assumptions import Assumption
+from tests.scenarios.designs import broken, correct
+
+#: What a scenario asks for that is no matter of receiving, doing once and deleting: it needs its own pattern.
+OWN_PATTERN = {
+    "backlog-drain": "a freshness rule",
+    "large-payload": "the payload from the bucket",
+    "out-of-order": "versions",
+    "saga": "steps and compensations",
+    "schema-evolution": "an upcast",
+}
+#: Scenarios that a design does not take on, and why.
+BEYOND = {
+    "KeepsBooksUnderAnotherKey": {
+        "duplicates": "its lease is its own, and ends before the work does",
+        "heartbeat": "no heartbeat renews its claims",
+        "long-work": "likewise",
+        "few-receives": "likewise",
+    },
+    "SendsACopyAgain": {"dlq-redrive": "what it sends again is never dead-lettered"},
+}
+NAMES = [*all_scenarios(), *(workload.scenario.name for workload in WORKLOADS)]
+
+
+def spec(kind):
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def taken_on(kind):
+    without = {*OWN_PATTERN, *BEYOND.get(kind.__name__, {})}
+    if Assumption.NO_LATE_REQUESTS in kind.assumes:
+        without.add("late-request")
+    return [name for name in NAMES if name not in without]
+
+
+def convictions(simulated, kind, seeds):
+    return [
+        (name, seed, sorted(found), simulation.story())
+        for name in taken_on(kind)
+        for seed in seeds
+        if (found := violated_by((simulation := simulated(name, seed, consumer=spec(kind), with_faults=True)).verdict))
+    ]
+
+
+@pytest.mark.parametrize("kind", correct.ALL, ids=lambda kind: kind.__name__)
+def test_a_correct_design_is_never_convicted(simulated, kind):
+    assert convictions(simulated, kind, range(3)) == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", correct.ALL, ids=lambda kind: kind.__name__)
+def test_a_correct_design_is_never_convicted_in_many_histories(simulated, kind):
+    assert convictions(simulated, kind, range(3, 100)) == []
+
+
+@pytest.mark.parametrize("kind", broken.ALL, ids=lambda kind: kind.__name__)
+def test_a_broken_design_next_to_a_correct_one_is_convicted(kind):
+    name = "zombies" if kind is broken.LooksOnlyBeforeItClaims else "orders"
+    tally = explore(Campaign(make_target(name, consumer=spec(kind)), 1500, seed=1)).tally
+    assert tally.found is not None, tally
+    assert tally.found.invariants & broken.ALL[kind]
+
+
+def test_a_pattern_is_judged_where_it_is_declared_and_the_verdict_names_the_others(simulated):
+    declared = simulated("partial-batch", 1).verdict
+    assert declared.undeclared == {}
+    quiet = simulated("partial-batch", 1, consumer=spec(correct.LeavesFailedDeletesToTheRedelivery)).verdict
+    assert set(quiet.undeclared) == {"refused-and-forgotten", "deleted-again"}
+    assert {item.name for item in quiet.invariants} == {item.name for item in declared.invariants} - set(
+        quiet.undeclared
+    )
+    assert {item["pattern"] for item in quiet.as_json()["undeclared"]} == {"retried-entries"}
