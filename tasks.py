@@ -296,6 +296,7 @@ def suite(
         strict=strict,
         startup_timeout=startup_timeout,
         junit=junit,
+        configured=True,
         json=json,
     )
 

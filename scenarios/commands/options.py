@@ -20,10 +20,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec
 
 from infra.errors import InfraError
+from scenarios.checks.program_config import ProgramConfig, read_config
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.runs.plan import SEEDS
 
@@ -105,6 +107,16 @@ def check_consumer(consumer: str | None) -> str:
     if consumer is not None and not consumer.strip():
         raise RequestError("--consumer is empty; name a class as module:Class, or a program.")
     return (consumer or "").strip()
+
+
+def configured_consumer(consumer: str | None) -> tuple[str, ProgramConfig]:
+    """Return the consumer that ``--consumer`` names, else the configuration file's command, and what that file says.
+
+    Raises:
+        RequestError: the option is given and empty, or the file cannot be used.
+    """
+    config = read_config(Path.cwd())
+    return check_consumer(consumer) or config.command, config
 
 
 def chosen_seed(given: Number) -> int:

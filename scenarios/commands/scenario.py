@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenarios.catalog import find_scenario
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.exploration_output import print_scenario
 from scenarios.commands.options import (
     Number,
@@ -14,6 +15,7 @@ from scenarios.commands.options import (
     chosen_speed,
     chosen_startup_timeout,
     command,
+    configured_consumer,
     print_json,
     termination_as_exit,
     whole,
@@ -83,6 +85,9 @@ def scenario(
     found = find_scenario(name)
     if naive and given:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
+    config = ProgramConfig()
+    if not simulated and not naive:
+        given, config = configured_consumer(consumer)
     messages, size = whole("--count", count), whole("--batch-size", batch_size)
     if simulated:
         target = make_target(
@@ -110,8 +115,9 @@ def scenario(
         speed=chosen_speed(speed),
         latency=whole("--latency", latency, 0, MAX_LATENCY_MS),
         runs=runs,
-        strict=strict,
-        startup_timeout=chosen_startup_timeout(startup_timeout),
+        strict=strict or config.strict,
+        startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
+        program=config,
     )
     title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
     with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:

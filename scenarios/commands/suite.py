@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scenarios.catalog import all_scenarios
 from scenarios.checks.external_program import command_line, is_program
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.junit import Case, github_annotations, write_junit
 from scenarios.commands.options import (
     MAX_JOBS,
@@ -16,6 +17,7 @@ from scenarios.commands.options import (
     chosen_speed,
     chosen_startup_timeout,
     command,
+    configured_consumer,
     print_json,
     termination_as_exit,
     whole,
@@ -40,6 +42,7 @@ def suite(
     strict: bool = False,
     startup_timeout: float | str | None = None,
     junit: str | None = None,
+    configured: bool = False,
     json: bool = False,
 ) -> int:
     """Run all scenarios of a pace, several at a time, and print one table; return the exit code of the worst.
@@ -55,10 +58,11 @@ def suite(
         strict: make a pass inconclusive in which a check could not be judged.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         junit: write JUnit XML into this file.
+        configured: take the consumer from the configuration file where none is given.
         json: print nothing but the table as JSON; progress goes to standard error.
     """
     began = time.monotonic()
-    given = check_consumer(consumer)
+    given, config = configured_consumer(consumer) if configured else (check_consumer(consumer), ProgramConfig())
     chosen = tuple(found for found in applicable(given) if pace in (None, "", found.pace))
     if not chosen:
         raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
@@ -70,8 +74,9 @@ def suite(
         speed=chosen_speed(speed),
         stack=stack or None,
         consumer=given,
-        strict=strict,
-        startup_timeout=chosen_startup_timeout(startup_timeout),
+        strict=strict or config.strict,
+        startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
+        program=config,
     )
     with termination_as_exit(), SuiteProgress(make_console(stderr=json)) as progress:
         entries = run_suite(request, progress)

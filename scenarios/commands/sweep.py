@@ -13,10 +13,10 @@ from rich.text import Text
 
 from scenarios.commands.options import (
     Number,
-    check_consumer,
     chosen_seed,
     chosen_startup_timeout,
     command,
+    configured_consumer,
     print_json,
     termination_as_exit,
     whole,
@@ -63,7 +63,7 @@ def sweep(
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         json: print nothing but the table as JSON; progress goes to standard error.
     """
-    program = check_consumer(consumer)
+    program, config = configured_consumer(consumer)
     if not program:
         raise RequestError("Which program? Give --consumer, such as --consumer 'node my.js'.")
     request = SweepRequest(
@@ -73,7 +73,8 @@ def sweep(
         seed=chosen_seed(seed),
         jobs=whole("--jobs", jobs, 1, MOST_AT_A_TIME),
         only=only or "",
-        startup_timeout=chosen_startup_timeout(startup_timeout),
+        startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
+        program=config,
     )
     with termination_as_exit(), _Shown(make_console(stderr=json), request) as shown:
         found = run_sweep(request, shown)

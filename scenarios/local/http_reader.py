@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scenarios.checks.program_config import HttpEffect
 from services.operations import (
     ChangeVisibility,
     Delete,
@@ -103,6 +104,7 @@ class Surroundings:
         max_messages: it is handed no more at once, whatever it asks for.
         message_limit: it is done after so many messages; 0 is never.
         roles: what queues and tables are for, by their names, which differ from stack to stack.
+        effect: the program's side effect, where that is an HTTP call; None where it writes to the ledger.
     """
 
     queue: str
@@ -112,6 +114,7 @@ class Surroundings:
     max_messages: int = 10
     message_limit: int = 0
     roles: Mapping[str, str] = field(default_factory=dict)
+    effect: HttpEffect | None = None
 
 
 class Reader:

@@ -14,12 +14,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from infra.stack import endpoint
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
 from scenarios.history.events import ASKED_TO_END
@@ -83,6 +84,7 @@ class Setup:
         spawner: the fork server of its services; None to start each from nothing.
         producer: the class in the place of our producer, as ``module:Class``; empty for our own.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
+        config: what the user's configuration file says of the program.
     """
 
     scenario: Scenario
@@ -98,6 +100,7 @@ class Setup:
     program: tuple[str, ...] = ()
     producer: str = ""
     startup_timeout: float = STARTUP_TIMEOUT
+    config: ProgramConfig = field(default_factory=ProgramConfig)
 
 
 class SubprocessLab:
@@ -110,7 +113,14 @@ class SubprocessLab:
         self._environment = service_environment(setup.stack, setup.resources)
         self._processes = Processes(setup.spawner)
         self._programs = (
-            Programs(setup.program, setup.stack, setup.resources, self._files, setup.startup_timeout)
+            Programs(
+                setup.program,
+                setup.stack,
+                setup.resources,
+                self._files,
+                startup_timeout=setup.startup_timeout,
+                config=setup.config,
+            )
             if setup.program
             else None
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.local.http_reader import CONTRACT, Surroundings
@@ -56,6 +57,7 @@ class Programs:
         arguments: the program and its arguments.
         files: where a run's processes leave their files.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
+        config: what the user's configuration file says of the program.
 
     Raises:
         UnsuitableError: the stack is not on this machine.
@@ -67,7 +69,9 @@ class Programs:
         stack: Stack,
         resources: ScenarioResources,
         files: Path,
+        *,
         startup_timeout: float = STARTUP_TIMEOUT,
+        config: ProgramConfig | None = None,
     ) -> None:
         if not stack.endpoint_url or not is_loopback(stack.endpoint_url):
             raise UnsuitableError(
@@ -79,6 +83,7 @@ class Programs:
         self._resources = resources
         self._files = files
         self._startup_timeout = startup_timeout
+        self._config = config or ProgramConfig()
         self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
 
@@ -111,6 +116,7 @@ class Programs:
                 resources.status_table: "status-table",
                 resources.side_effects_table: "side-effects-table",
             },
+            self._config.effect,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)
@@ -118,6 +124,7 @@ class Programs:
             Program(start.name, around, plan, start.kill), self._endpoint, recorder
         )
         told = _environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
+        told |= {name: value.replace("{url}", tap.url) for name, value in self._config.env.items()}
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
         return Command(start.name, self._arguments, told, Path.cwd(), self._log(start.name), foreign=True)
 

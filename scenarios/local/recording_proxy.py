@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from scenarios.checks.external_program import OtherRequest
+from scenarios.checks.program_config import HttpEffect
 from scenarios.local.http_reader import (
     DYNAMODB,
     SQS,
@@ -105,7 +106,10 @@ class RecordingProxy:
             GoneError: nobody is there any more to take the answer.
         """
         if request.path.startswith(SIDE_EFFECTS):
-            return self._side_effect(request)
+            return self._side_effect(request, unquote(request.path.removeprefix(SIDE_EFFECTS)))
+        effect = self.program.around.effect
+        if effect is not None and effect.covers(request.path):
+            return self._side_effect(request, self._key_of(request, effect))
         try:
             reading = self.reader.read(request.headers.get("x-amz-target", ""), request.body)
         except BreaksContractError as error:
@@ -146,12 +150,23 @@ class RecordingProxy:
             return _refusal(request, "ServiceUnavailable", "an injected fault", 503)
         return Response(http.client.OK, {"Content-Type": "application/x-amz-json-1.0"}, reading.without(result))
 
-    def _side_effect(self, request: Request) -> Response:
+    def _key_of(self, request: Request, effect: HttpEffect) -> str:
+        """Return the key of a call that is a side effect: the last part of the path asks for one that was caused."""
+        if request.method == "GET":
+            return unquote(urlsplit(request.path).path.removeprefix(effect.path).strip("/"))
+        key = effect.key_of(request.headers, request.body)
+        if not key:
+            where = ".".join(effect.key)
+            self.complaint = self.complaint or (
+                f"calls {effect.path} without a key: its JSON body has no {where}, and there is no Idempotency-Key"
+            )
+        return key
+
+    def _side_effect(self, request: Request, key: str) -> Response:
         """Cause a side effect, or ask for it, for a program without a DynamoDB client."""
-        key = unquote(request.path.removeprefix(SIDE_EFFECTS))
         if request.refuses_pages:
             return plain(403, "Web pages cause no side effects here.")
-        if not key or request.method not in ("GET", "POST"):
+        if not key or request.method not in ("GET", "POST", *(("PUT", "PATCH") if self.program.around.effect else ())):
             return plain(405, f"POST {SIDE_EFFECTS}KEY causes a side effect, GET asks how often it was caused.")
         table = self.program.around.ledger
         asks = request.method == "GET"

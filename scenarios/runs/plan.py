@@ -9,11 +9,12 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.checks.external_program import command_line, is_program
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import RequestError
 from scenarios.model import Scenario
 from scenarios.parameters import COMMON, Parameters
@@ -43,6 +44,7 @@ class RunRequest:
         runs: where runs leave their directories; None for ``runs/`` in the project.
         strict: whether a check that cannot be judged makes a pass inconclusive.
         startup_timeout: real seconds for a program to start, and to ask for its first message; None for the usual.
+        program: what the user's configuration file says of the program.
     """
 
     scenario: str
@@ -61,6 +63,7 @@ class RunRequest:
     runs: Path | None = None
     strict: bool = False
     startup_timeout: float | None = None
+    program: ProgramConfig = field(default_factory=ProgramConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             spawner=environment.spawner,
             program=plan.program,
             startup_timeout=request.startup_timeout or STARTUP_TIMEOUT,
+            config=request.program,
         )
         history, missed = _stage(setup, watcher)
         speed = float(history.events("run")[0]["speed"])

@@ -10,13 +10,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from infra.errors import InfraError
 from infra.stack.stacks import temporary_stack, use_stack
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.history import History
 from scenarios.local.spawner import Spawner, fork_server
@@ -48,6 +49,7 @@ class SuiteRequest:
         consumer: a consumer in the place of ours: a class as ``module:Class``, or a command line; empty for ours.
         strict: whether a check that cannot be judged makes a pass inconclusive.
         startup_timeout: real seconds for a program to start; None for the usual.
+        program: what the user's configuration file says of the program.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -60,6 +62,7 @@ class SuiteRequest:
     consumer: str = ""
     strict: bool = False
     startup_timeout: float | None = None
+    program: ProgramConfig = field(default_factory=ProgramConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,7 @@ class _Worker:
                 runs=mine.runs,
                 strict=mine.strict,
                 startup_timeout=mine.startup_timeout,
+                program=mine.program,
             )
         )
         name = f"{scenario.name} (naive twin)" if naive else scenario.name

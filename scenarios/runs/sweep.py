@@ -31,6 +31,7 @@ from infra.files import write_atomically
 from infra.stack.stacks import Stack, temporary_stack
 from scenarios.checks.external_program import OtherRequest, command_line, is_program
 from scenarios.checks.invariants import STANDARD
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import Call, History
@@ -104,6 +105,7 @@ class SweepRequest:
         seed: of all runs.
         jobs: runs at a time; None for as many as suit the machine.
         startup_timeout: real seconds for a program to start, and to ask for its first message; None for the usual.
+        program: what the user's configuration file says of the program.
         only: strike only the request of this name, or else those whose name holds this text; empty for all.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
@@ -115,6 +117,7 @@ class SweepRequest:
     jobs: int | None = None
     only: str = ""
     startup_timeout: float | None = None
+    program: ProgramConfig = field(default_factory=ProgramConfig)
     runs: Path | None = None
 
     def command(self, point: str = "", kind: str = "") -> str:
@@ -340,7 +343,11 @@ class _Worker:
             request = self.request
             plan = _Plan(
                 RunRequest(
-                    TOPOLOGY, consumer=request.consumer, runs=request.runs, startup_timeout=request.startup_timeout
+                    TOPOLOGY,
+                    consumer=request.consumer,
+                    runs=request.runs,
+                    startup_timeout=request.startup_timeout,
+                    program=request.program,
                 ),
                 _scenario(fault, point, kind),
                 Parameters(request.count, 1),

@@ -149,6 +149,16 @@ def test_options_arrive_as_text_or_as_numbers(staged):
     assert requests == [RunRequest("crash", seed=7, count=20)]
 
 
+def test_the_configuration_file_names_the_program_where_no_option_does(staged, project):
+    (project / "queue-fundamentals.toml").write_text("command = 'true x'\nstartup-timeout = 60\nstrict = true\n")
+    requests = staged(good)
+    command.scenario("crash", seed="7")
+    command.scenario("crash", seed="7", consumer="false y", startup_timeout="5")
+    command.scenario("crash", seed="7", naive=True)
+    told = [(request.consumer, request.startup_timeout, request.strict) for request in requests]
+    assert told == [("true x", 60, True), ("false y", 5.0, True), ("", None, False)]
+
+
 def test_json_is_all_that_stands_on_standard_output(staged, capsys):
     staged(paid_twice)
     assert command.scenario("crash", json=True) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack.stacks import temporary_stack
+from scenarios.checks.program_config import CONFIG, read_config
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.lab import SubprocessLab
 from scenarios.local.observer import Nobody
@@ -76,6 +77,31 @@ def test_what_can_be_seen_at_the_proxy_is_judged(project, name, option, violated
     if not violated:
         assert verdict.outcome is Outcome.PASS, verdict.reason
     assert set(verdict.not_judged) <= {"begun-after-sigterm"}
+
+
+#: It pays by an HTTP call, as its configuration says, and otherwise is the plain consumer.
+PAYS = """
+import json, os, runpy, sys, urllib.request
+def pays(key, method):
+    body = json.dumps({"order": {"id": key}}).encode() if method == "POST" else None
+    url = os.environ["PAYMENTS_URL"] + ("" if body else "/" + key)
+    return consumer["ask"](urllib.request.Request(url, body, method=method))["executions"]
+consumer = runpy.run_path(sys.argv[-1])
+consumer["handle"].__globals__["side_effect"] = pays
+consumer["main"]()
+"""
+
+
+@pytest.mark.parametrize(("option", "outcome"), [("--careful", Outcome.PASS), ("--mark-first", Outcome.FAIL)])
+def test_a_side_effect_may_be_an_http_call_that_the_lab_answers_and_faults(project, option, outcome):
+    (project / CONFIG).write_text(
+        "[env]\nPAYMENTS_URL = '{url}/v1/charges'\n[effect]\nhttp = '/v1/charges'\nkey = 'order.id'\n"
+    )
+    consumer = shlex.join([sys.executable, "-c", PAYS, option, shlex.split(PLAIN)[-1]])
+    request = RunRequest("side-effects", seed=3, consumer=consumer, program=read_config(project))
+    verdict = run_scenario(request).verdict
+    assert verdict.outcome is outcome, verdict.reason
+    assert bool(verdict.violations["lost"]) is (outcome is Outcome.FAIL)
 
 
 #: It is slow to start, like a large framework; then it is the plain consumer.
