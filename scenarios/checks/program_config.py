@@ -12,8 +12,8 @@
     key = "order.id"
 
 ``{url}`` is the address at which a program reaches the lab. An effect of the kind ``http`` is a request below a path:
-the lab counts it in the ledger, answers it, and has its faults strike there. ``key`` leads to the side effect's key in the
-request's JSON body.
+the lab counts it in the ledger, answers it, and has its faults strike there. ``key`` leads to the side effect's key in
+the request's JSON body.
 """
 
 from __future__ import annotations
