@@ -16,7 +16,7 @@ from infra.localaws.lambda_.config import FunctionConfig
 from infra.localaws.lambda_.function import Function
 
 ARN = "arn:aws:lambda:us-west-1:000000000000:function:worker"
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds that a test waits for what has to happen."""
 
 #: The part of a bootstrap that speaks HTTP by hand.
