@@ -318,7 +318,7 @@ def runs(_: Context, json: bool = False) -> None:
 
 @task(
     help={
-        "name": "the scenario, or a workload: orders, business-keys, long-work, few-receives, groups, zombies",
+        "name": "the scenario, `all` of them in turn, or a workload: orders, business-keys, long-work, groups, ...",
         "histories": "how many at most (default 10000)",
         "jobs": "processes that share the work (default: all cores)",
         "seed": "what all histories follow from (default: a new one)",
@@ -329,6 +329,9 @@ def runs(_: Context, json: bool = False) -> None:
         "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
         "set": "a parameter of the scenario as key=value; once for each",
         "beyond": "drop the consumer's assumptions one by one, and report which it needs",
+        "seconds": "end after so many with what there is by then",
+        "cluster": "share the work among the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
+        "shard": "I/N: explore the I-th of N parts alone; `invoke merge` adds them up",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -346,6 +349,9 @@ def explore(
     batch_size: str = "",
     set_: list[str] | None = None,
     beyond: bool = False,
+    seconds: str = "",
+    cluster: str = "",
+    shard: str = "",
     json: bool = False,
 ) -> None:
     """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
@@ -366,8 +372,17 @@ def explore(
         batch_size=batch_size,
         settings=tuple(set_ or ()),
         beyond=beyond,
+        seconds=seconds,
+        cluster=cluster,
+        shard=shard,
         json=json,
     )
+
+
+@task(help={"shards": "the directories of all shards, one after the other", "json": AS_JSON}, iterable=["shards"])
+def merge(_: Context, shards: list[str] | None = None, json: bool = False) -> None:
+    """Add up the shards of a campaign: what one machine would have found, and its exit code."""
+    call("scenarios.commands.explore", "merge", shards=tuple(shards or ()), json=json)
 
 
 @task(

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from scenarios.commands.output import print_verdict, short
 from scenarios.commands.status_line import StatusLine, make_console
+from scenarios.exploration.bounded import space_of
+from scenarios.exploration.campaign import ROOM_FOR_PAIRS
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
 from scenarios.exploration.targets import find
 from scenarios.report.html import REPORT
@@ -50,6 +52,71 @@ class CampaignProgress(StatusLine):
         self.say(f"{tally.histories:,} of {self._histories:,} histories, {rate:,.0f} a second, {struck:,} faults met")
 
 
+def bounded_as_json(explored: Explored) -> dict[str, Any]:
+    """Return how far the bounded histories went."""
+    campaign, done = explored.campaign, explored.tally.bounded
+    if not done:
+        return {"histories": 0, "messages": 0, "faults": None}
+    space = space_of(campaign.target)
+    faults: int | None = None
+    if done >= space.with_one:
+        faults = 1
+        if done < campaign.most_bounded or (done == campaign.most_bounded and done == space.total()):
+            faults = 2 if campaign.most_bounded >= ROOM_FOR_PAIRS * space.with_one else 1
+    return {"histories": done, "messages": space.target.count, "faults": faults}
+
+
+def _bounded_line(explored: Explored) -> str:
+    """Say what the bounded histories rule out."""
+    said = bounded_as_json(explored)
+    done, messages = said["histories"], said["messages"]
+    match said["faults"]:
+        case 2:
+            return f"bounded  none up to two faults on {messages} messages: {done:,} histories"
+        case 1:
+            return f"bounded  none up to one fault on {messages} messages, and some pairs: {done:,} histories"
+    return f"bounded  {done:,} histories of {messages} messages with one fault; more --histories try all of them"
+
+
+def row_of(explored: Explored) -> dict[str, Any]:
+    """Return a campaign as a line of many."""
+    tally = explored.tally
+    return {
+        "name": explored.campaign.target.name,
+        "histories": tally.histories,
+        "outcomes": {str(outcome): number for outcome, number in tally.outcomes.items()},
+        "violated": sorted(tally.found.invariants) if tally.found else [],
+        "found_at": tally.found.index + 1 if tally.found else None,
+        "lost_histories": list(explored.lost),
+        "exit_code": explored.outcome.exit_code,
+    }
+
+
+def print_all(results: Sequence[Explored]) -> None:
+    """Print what many campaigns came to."""
+    console = make_console()
+    rows = [
+        (
+            explored.campaign.target.name,
+            f"{explored.tally.histories:,}",
+            *(f"{explored.tally.outcomes[outcome]:,}" for outcome in (Outcome.PASS, Outcome.INCONCLUSIVE)),
+            ", ".join(row_of(explored)["violated"]) or ("LOST" if explored.lost else ""),
+        )
+        for explored in results
+    ]
+    console.print()
+    console.print(_table(("campaign", "histories", "pass", "inconclusive", "violates"), rows))
+    console.print()
+    total = sum(explored.tally.histories for explored in results)
+    seconds = max((explored.seconds for explored in results), default=0.0)
+    violated = [explored.campaign.target.name for explored in results if explored.tally.found]
+    took = f"{total:,} histories in {seconds:.1f} s"
+    if violated:
+        _print_line(console, ("VIOLATED", "bold red", f"  {', '.join(violated)}; {took}"))
+    else:
+        _print_line(console, ("0 VIOLATIONS", "bold green", f"  {took}"))
+
+
 def never_injected(explored: Explored) -> Sequence[str]:
     """Return the kinds of fault that no history met, of those that could have."""
     _, queue, _ = find(explored.campaign.target.name)
@@ -84,21 +151,30 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
     if missing and tally.found is None:
         said = f"NEVER INJECTED: {', '.join(missing)}. These histories prove nothing about such faults."
         console.print(Text(said, "bold yellow"), soft_wrap=True)
-    if explored.outcome is Outcome.INCONCLUSIVE:
+    if explored.lost:
+        said = f"LOST: the histories {'; '.join(explored.lost)}, with the processes that simulated them."
+        console.print(Text(said, "bold yellow"), soft_wrap=True)
+    if explored.outcome is Outcome.INCONCLUSIVE and not explored.lost:
         console.print(Text(_nothing_shown(explored), "bold yellow"), soft_wrap=True)
+    if tally.bounded and tally.found is None:
+        console.print(Text(_bounded_line(explored)), soft_wrap=True)
     if shrunk is not None:
         console.print(Text("\n".join(document["story"])), soft_wrap=True)
         console.print()
     _print_line(console, _summary(explored))
     if shrunk is not None:
-        console.print(
-            Text(f"shrunk     in {shrunk.histories:,} more histories, to {shrunk.case.target.count} messages"),
-            soft_wrap=True,
-        )
+        parts = f"{_count(shrunk.case.messages, 'message')} and {_count(len(shrunk.case.faults), 'fault')}"
+        more = "" if shrunk.complete else "; the budget of seconds was over before nothing more could be left out"
+        said = f"shrunk     in {shrunk.histories:,} more histories, {shrunk.seconds:.1f} s, to {parts}{more}"
+        console.print(Text(said), soft_wrap=True)
         console.print(Text(f"reproduce  {document['replay']}"), soft_wrap=True)
     console.print(Text(f"run        {short(directory)}"), soft_wrap=True)
     if shrunk is not None:
         console.print(Text(f"report     {short(directory / REPORT)}"), soft_wrap=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _nothing_shown(explored: Explored) -> str:
@@ -116,7 +192,8 @@ def _summary(explored: Explored) -> tuple[str, str, str]:
     counts = ", ".join(f"{tally.outcomes[outcome]:,} {outcome}" for outcome in Outcome if tally.outcomes[outcome])
     took = f"{tally.histories:,} histories ({counts}) in {explored.seconds:.1f} s, {explored.rate:,.0f} a second"
     if explored.outcome is Outcome.INCONCLUSIVE:
-        return "INCONCLUSIVE", "bold yellow", f"  0 violations, and none passed; {took}"
+        why = "a part is lost" if explored.lost else "none passed"
+        return "INCONCLUSIVE", "bold yellow", f"  0 violations, and {why}; {took}"
     if tally.found is None:
         return "0 VIOLATIONS", "bold green", f"  {took}"
     what = ", ".join(sorted(tally.found.invariants))
@@ -193,7 +270,7 @@ def print_scenario(simulation: Simulation, directory: Path) -> None:
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
-        right = heading in ("times", "histories")
+        right = heading in ("times", "histories", "pass", "inconclusive")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)

@@ -8,7 +8,15 @@ from typing import Any
 
 from scenarios.commands.beyond import HISTORIES_EACH
 from scenarios.commands.beyond import beyond as explore_beyond
-from scenarios.commands.exploration_output import CampaignProgress, never_injected, never_seen, print_campaign
+from scenarios.commands.exploration_output import (
+    CampaignProgress,
+    bounded_as_json,
+    never_injected,
+    never_seen,
+    print_all,
+    print_campaign,
+    row_of,
+)
 from scenarios.commands.options import (
     Number,
     check_consumer,
@@ -18,19 +26,30 @@ from scenarios.commands.options import (
     print_json,
     whole,
 )
-from scenarios.commands.status_line import make_console
+from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration import shrink
-from scenarios.exploration.campaign import Campaign, Explored
+from scenarios.exploration.campaign import Campaign, Explored, Shard
 from scenarios.exploration.campaign import explore as run_campaign
+from scenarios.exploration.case import case_of
+from scenarios.exploration.executors import Pool
+from scenarios.exploration.executors import cluster as cluster_of
+from scenarios.exploration.rotation import Rotation, every_name
+from scenarios.exploration.shards import merge as merged
+from scenarios.exploration.shards import write_shard
 from scenarios.exploration.shrink import Shrunk
 from scenarios.exploration.targets import make_target
 from scenarios.runs.directory import CAMPAIGN, point_latest_at
+from scenarios.verdict import Outcome
 
 #: Histories of a campaign where no option gives a number.
 HISTORIES = 10_000
 MOST_HISTORIES = 100_000_000
+MOST_SECONDS = 7 * 24 * 3600
+MOST_SHARDS = 10_000
+#: The name that stands for every scenario and workload.
+EVERYTHING = "all"
 
 
 @command
@@ -47,15 +66,19 @@ def explore(
     batch_size: Number = None,
     settings: Sequence[str] = (),
     beyond: bool = False,
+    seconds: Number = None,
+    cluster: str | None = None,
+    shard: str | None = None,
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
     """Simulate many histories with faults anywhere; return the exit code of their common verdict.
 
-    It is 0 where none violates anything and some pass, 1 where one violates something, and 2 where none passes.
+    It is 0 where none violates anything and some pass, 1 where one violates something, and 2 where none passes, or
+    where a part of them was lost with the process that simulated it.
 
     Args:
-        name: the scenario, or a workload of the simulation.
+        name: the scenario, or a workload of the simulation; ``all`` takes turns among all of them.
         histories: how many at most.
         jobs: processes to share the work; all of this machine's cores by default.
         seed: what all histories follow from; None draws one and prints it.
@@ -66,12 +89,32 @@ def explore(
         batch_size: messages that a consumer receives at once.
         settings: parameters of the scenario, each as ``key=value``.
         beyond: drop the consumer's assumptions one by one, and report which it needs.
+        seconds: after so many the campaign ends with what it has.
+        cluster: the address of a Dask scheduler, whose workers share the work.
+        shard: ``I/N``: explore the I-th of N parts of the campaign, for ``invoke merge``.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
     if not name:
         raise RequestError("What to explore? Give --name; `invoke scenarios` lists the scenarios.")
     check_consumer(consumer)
+    limit = whole("--seconds", seconds, 1, MOST_SECONDS)
+    part = _shard(shard)
+    if part.of > 1 and (seed in (None, "") or limit is not None or histories in (None, "")):
+        raise RequestError("--shard needs --seed and --histories, the same for all shards, and takes no --seconds.")
+    if name == EVERYTHING:
+        if any((mutant, consumer, count, batch_size, settings, cluster, shard, naive)):
+            raise RequestError(
+                "--name all explores our own consumers; it takes --seconds, --histories, --jobs and --seed."
+            )
+        return explore_all(
+            whole("--histories", histories, 1, MOST_HISTORIES),
+            limit,
+            chosen_seed(seed),
+            chosen_jobs(jobs),
+            json=json,
+            runs=runs,
+        )
     if sum(map(bool, (naive, mutant, consumer))) > 1:
         raise RequestError("--naive, --mutant and --consumer all name who consumes; give one of them.")
     target = make_target(
@@ -84,23 +127,38 @@ def explore(
         consumer=consumer or "",
     )
     target.plan(0)  # whoever is to consume must be there before a pool of processes asks for it
+    most = HISTORIES_EACH if beyond else HISTORIES
     campaign = Campaign(
         target,
-        whole("--histories", histories, 1, MOST_HISTORIES) or (HISTORIES_EACH if beyond else HISTORIES),
+        whole("--histories", histories, 1, MOST_HISTORIES) or (MOST_HISTORIES if limit else most),
         chosen_seed(seed),
         chosen_jobs(jobs),
+        shard=part,
+        seconds=limit,
     )
     if beyond:
         return explore_beyond(campaign, json=json)
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
-        explored = run_campaign(campaign, progress.tell)
-        found = explored.tally.found
-        shrunk = None
-        if found is not None:
-            progress.say(f"history {found.index + 1} violates {', '.join(sorted(found.invariants))}; shrinking it")
-            case = shrink.record_case(target, found.seed, found.invariants)
-            shrunk = shrink.shrink(case, progress.say)
-    directory = files.new_directory(f"explore-{target.name}", campaign.seed, runs)
+        explored = run_campaign(campaign, progress.tell, _pool(cluster))
+        shrunk = shrink_found(explored, progress) if part.of == 1 else None
+    return conclude(explored, shrunk, json=json, runs=runs)
+
+
+def shrink_found(explored: Explored, progress: CampaignProgress) -> Shrunk | None:
+    """Return the simplest case of what a campaign has found, None where that is nothing."""
+    found = explored.tally.found
+    if found is None:
+        return None
+    progress.say(f"history {found.index + 1} violates {', '.join(sorted(found.invariants))}; shrinking it")
+    return shrink.shrink(case_of(explored.campaign, found), progress.say)
+
+
+def conclude(explored: Explored, shrunk: Shrunk | None, *, json: bool, runs: Path | None) -> int:
+    """Write what a campaign came to, print it, and return its exit code."""
+    campaign = explored.campaign
+    part = campaign.shard
+    which = f"-shard-{part.number}-of-{part.of}" if part.of > 1 else ""
+    directory = files.new_directory(f"explore-{campaign.target.name}{which}", campaign.seed, runs)
     document = _document(explored, shrunk, directory)
     if shrunk is not None:
         simulation = shrunk.case.simulate(files.command_of(directory))
@@ -108,6 +166,8 @@ def explore(
         document["verdict"] = simulation.verdict.as_json()
         document["story"] = (directory / files.STORY).read_text().splitlines()
         document["replay"] = files.command_of(directory)
+    if part.of > 1:
+        write_shard(directory, explored)
     files.write_document(directory / CAMPAIGN, document)
     if shrunk is not None:
         point_latest_at(directory)  # of a campaign that found nothing there is nothing to show
@@ -116,6 +176,66 @@ def explore(
     else:
         print_campaign(explored, shrunk, document, directory)
     return explored.outcome.exit_code
+
+
+@command
+def merge(shards: Sequence[str], *, json: bool = False, runs: Path | None = None) -> int:
+    """Add up the shards of a campaign; return the exit code that one machine would have returned.
+
+    Args:
+        shards: the directories that they left.
+        json: print nothing but JSON; progress goes to standard error.
+        runs: where runs leave their directories.
+    """
+    explored = merged([Path(shard) for shard in shards])
+    with CampaignProgress(explored.campaign, make_console(stderr=json)) as progress:
+        shrunk = shrink_found(explored, progress)
+    return conclude(explored, shrunk, json=json, runs=runs)
+
+
+def explore_all(
+    histories: int | None, limit: int | None, seed: int, jobs: int, *, json: bool, runs: Path | None
+) -> int:
+    """Take turns among all scenarios and workloads until the time is over; return the worst exit code.
+
+    A target that violates something is shrunk and has no further turn.
+    """
+    most = histories or (HISTORIES if limit is None else MOST_HISTORIES)
+    rotation = Rotation(every_name(), most, limit, seed, jobs)
+    with StatusLine(make_console(stderr=json)) as progress:
+        results = rotation.run(progress.say)
+    codes = []
+    for explored in results:
+        if explored.tally.found is not None:
+            with CampaignProgress(explored.campaign, make_console(stderr=json)) as told:
+                shrunk = shrink_found(explored, told)
+            directory = files.new_directory(f"explore-{explored.campaign.target.name}", seed, runs)
+            if shrunk is not None:
+                files.write_run(shrunk.case, shrunk.case.simulate(files.command_of(directory)), directory)
+                files.write_document(directory / CAMPAIGN, _document(explored, shrunk, directory))
+                point_latest_at(directory)
+        codes.append(explored.outcome)
+    if json:
+        print_json({"schema": 1, "seed": seed, "campaigns": [row_of(explored) for explored in results]})
+    else:
+        print_all(results)
+    if Outcome.FAIL in codes:
+        return Outcome.FAIL.exit_code
+    return Outcome.INCONCLUSIVE.exit_code if Outcome.INCONCLUSIVE in codes else Outcome.PASS.exit_code
+
+
+def _pool(address: str | None) -> Pool | None:
+    return cluster_of(address) if address else None
+
+
+def _shard(text: str | None) -> Shard:
+    if not text:
+        return Shard()
+    number, slash, of = text.partition("/")
+    most = whole("--shard's N", of, 1, MOST_SHARDS) if slash else None
+    if most is None:
+        raise RequestError(f"--shard is I/N, such as 2/5, and is {text!r}.")
+    return Shard(whole("--shard's I", number, 1, most) or 1, most)
 
 
 def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dict[str, Any]:
@@ -128,6 +248,9 @@ def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dic
         "seed": campaign.seed,
         "jobs": campaign.jobs,
         "histories": tally.histories,
+        "bounded": bounded_as_json(explored),
+        "lost_histories": list(explored.lost),
+        "shard": f"{campaign.shard.number}/{campaign.shard.of}",
         "seconds": round(explored.seconds, 3),
         "histories_per_second": round(explored.rate, 1),
         "outcomes": {str(outcome): number for outcome, number in tally.outcomes.items()},

@@ -24,7 +24,7 @@ from scenarios.commands.output import Progress, print_result
 from scenarios.commands.status_line import make_console
 from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
-from scenarios.exploration.shrink import record_case
+from scenarios.exploration.case import record_case
 from scenarios.exploration.targets import Target, make_target
 from scenarios.local.latency import MAX_LATENCY_MS
 from scenarios.runs.directory import point_latest_at
@@ -134,7 +134,7 @@ def simulate_once(target: Target, seed: int, *, json: bool = False, runs: Path |
 
     Nothing goes wrong but what the scenario stages.
     """
-    case = record_case(target, seed, frozenset())
+    case = record_case(target, seed)
     simulation = case.simulate(_command_of(target, seed))
     directory = files.new_directory(target.name, seed, runs)
     files.write_run(case, simulation, directory)

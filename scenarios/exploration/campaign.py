@@ -1,34 +1,42 @@
-"""A campaign: histories by the thousand, on all cores, until one of them violates a promise.
+"""A campaign: histories by the thousand, on any number of processes, until one of them violates a promise.
 
-Which histories there are follows from the seed alone, and they are counted in their order, whatever the number of
-processes. Nothing is kept of a history but what it adds to the counts, so a long campaign takes no more memory.
+Which histories there are follows from the seed and their numbers alone, and they are counted in their order. So the
+first violation is the same on one process, on many, on a cluster, and in shards that never hear of each other. Nothing
+is kept of a history but what it adds to the counts, so a long campaign takes no more memory.
+
+A campaign begins with the bounded histories (see ``bounded``), for a quarter of its histories at most.
 """
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scenarios.errors import LabError, ScenarioError
+from scenarios.exploration.bounded import Schedule, ScheduledFaults, space_of
+from scenarios.exploration.executors import Died, Pool, in_order, pool_of
 from scenarios.exploration.fault_coverage import faults_met
 from scenarios.exploration.targets import Target, history_seed
-from scenarios.simulation.choices import SeededChoices
+from scenarios.simulation.choices import Choices, ReplayedChoices, SeededChoices
+from scenarios.simulation.lab import RandomFaults
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome, Verdict
 
-#: Histories that a process simulates between two reports.
+#: Histories between two reports: the fewest, and the most. A chunk on a cluster should take five seconds or more.
 CHUNK = 100
-#: Objects that a worker makes before it looks for garbage: those of a few histories.
-GARBAGE_AFTER = 50_000
+LARGEST_CHUNK = 1_300
+#: How many chunks each process gets, where there are enough histories.
+CHUNKS_EACH = 8
+#: The bounded histories are no more than this part of a campaign, and no more than so many.
+BOUNDED_PART = 4
+MOST_BOUNDED = 20_000
+#: Pairs of faults are tried where there is room for so many histories for each single fault.
+ROOM_FOR_PAIRS = 2
+#: So many chunks may be lost with the processes that simulated them; then a campaign ends.
+MOST_LOST = 3
 #: What a history violates in which a service ended that should not have.
 SERVICE_FAILED = "service-failed"
 
@@ -40,11 +48,13 @@ class Found:
     Attributes:
         index: its number in the campaign, from 0.
         invariants: the names of what it violates.
+        schedule: its faults, where it is one of the bounded histories; None where its choices drew them.
     """
 
     index: int
     seed: int
     invariants: frozenset[str]
+    schedule: Schedule | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +67,7 @@ class Tally:
         histories_with: histories that met a kind of fault.
         witnesses: histories by witness.
         inconclusive: why the first inconclusive history is, a sentence; empty where none is.
+        bounded: how many of the histories were bounded ones.
         found: the first that violates something; nothing is counted after it.
     """
 
@@ -66,11 +77,13 @@ class Tally:
     histories_with: Counter[str] = field(default_factory=Counter)
     witnesses: Counter[str] = field(default_factory=Counter)
     inconclusive: str = ""
+    bounded: int = 0
     found: Found | None = None
 
     def add(self, other: Tally) -> None:
         """Add what came after."""
         self.histories += other.histories
+        self.bounded += other.bounded
         for mine, theirs in (
             (self.outcomes, other.outcomes),
             (self.faults, other.faults),
@@ -83,6 +96,19 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of a campaign that is explored by itself: each ``of``-th chunk.
+
+    Attributes:
+        number: which part, from 1.
+        of: how many parts there are.
+    """
+
+    number: int = 1
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """What to explore.
 
@@ -91,6 +117,9 @@ class Campaign:
         seed: what all of them follow from.
         jobs: how many processes share the work.
         looking_for: only these violations end the campaign; empty for any.
+        bounded: whether it begins with the bounded histories.
+        shard: which part of it.
+        seconds: after so many it ends, with what it has by then; None for no limit.
     """
 
     target: Target
@@ -98,15 +127,41 @@ class Campaign:
     seed: int
     jobs: int = 1
     looking_for: frozenset[str] = frozenset()
+    bounded: bool = True
+    shard: Shard = Shard()
+    seconds: float | None = None
+
+    @property
+    def most_bounded(self) -> int:
+        """How many bounded histories it has at most: they come first."""
+        return min(self.histories // BOUNDED_PART, MOST_BOUNDED) if self.bounded else 0
+
+
+class Chunk(NamedTuple):
+    """A part of a campaign: the histories from ``first`` to before ``end``."""
+
+    campaign: Campaign
+    first: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{self.first + 1} to {self.end}"
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What a campaign came to, and how long it took."""
+    """What a campaign came to, and how long it took.
+
+    Attributes:
+        chunks: by their first histories, what each of them came to; of a shard alone.
+        lost: chunks of which nothing is known: the process died with them.
+    """
 
     campaign: Campaign
     tally: Tally
     seconds: float
+    chunks: tuple[tuple[int, int, Tally], ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -118,153 +173,122 @@ class Explored:
         """The campaign's verdict: where nothing is violated and no history passed, it has shown nothing."""
         if self.tally.found is not None:
             return Outcome.FAIL
+        if self.lost:
+            return Outcome.INCONCLUSIVE
         return Outcome.PASS if self.tally.outcomes[Outcome.PASS] else Outcome.INCONCLUSIVE
 
 
-def explore(campaign: Campaign, watch: Callable[[Tally, float], None] = lambda *_: None) -> Explored:
+def explore(
+    campaign: Campaign, watch: Callable[[Tally, float], None] = lambda *_: None, pool: Pool | None = None
+) -> Explored:
     """Simulate histories until one violates something, or until there are enough.
 
     Args:
         campaign: what to explore.
         watch: is told, now and then, what there is so far, and for how many seconds it has taken.
+        pool: who simulates; by default as many processes of this machine as the campaign has jobs.
+
+    Raises:
+        ScenarioError: what a chunk ended with, or too many chunks were lost with their processes.
     """
     began = time.monotonic()
     total = Tally()
-    with _workers(campaign) as results:
-        for tally in results:
-            total.add(tally)
-            watch(total, time.monotonic() - began)
-            if total.found is not None:
-                break
-    return Explored(campaign, total, time.monotonic() - began)
-
-
-class _Chunk(NamedTuple):
-    """A part of a campaign: the histories from ``first`` to before ``end``."""
-
-    campaign: Campaign
-    first: int
-    end: int
-
-
-@contextmanager
-def _workers(campaign: Campaign) -> Iterator[Iterable[Tally]]:
-    """Yield the tallies of a campaign's chunks, in order."""
-    chunks = (
-        _Chunk(campaign, first, min(first + CHUNK, campaign.histories)) for first in range(0, campaign.histories, CHUNK)
-    )
-    if campaign.jobs == 1:
-        yield map(run_chunk, chunks)
-        return
-    # A fresh interpreter for each process: what a fork inherits of threads and locks is not to be relied on.
-    context = multiprocessing.get_context("spawn")
-    workers = []
-    try:
-        for _ in range(min(campaign.jobs, -(-campaign.histories // CHUNK))):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs,), daemon=True)
-            process.start()
-            theirs.close()
-            workers.append(_Worker(process, ours, _Chunk(campaign, 0, 0)))
-        yield _in_order(workers, chunks)
-    finally:
-        for worker in workers:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-
-
-@dataclass(slots=True)
-class _Worker:
-    """A process that simulates chunks, the way to it, and the chunk that it has in hand."""
-
-    process: BaseProcess
-    pipe: Connection
-    chunk: _Chunk
-
-    def take(self, chunk: _Chunk) -> None:
-        """Have it begin with a chunk; that it has died is seen when its tally is asked for."""
-        self.chunk = chunk
-        with suppress(OSError):
-            self.pipe.send(chunk)
-
-    def told(self) -> Tally | ScenarioError:
-        """Return the tally of its chunk, or what ended it."""
-        try:
-            told: Tally | ScenarioError = self.pipe.recv()
-        except (EOFError, OSError):
-            # A pool would wait for it for ever.
-            self.process.join()
-            return LabError(
-                f"A process of the campaign ended with exit code {self.process.exitcode} in the histories "
-                f"{self.chunk.first + 1} to {self.chunk.end}; a consumer of yours may have ended it, or want of memory."
-            )
-        return told
-
-
-def _in_order(workers: Sequence[_Worker], chunks: Iterator[_Chunk]) -> Iterator[Tally]:
-    """Hand out chunks, and yield their tallies in the order of the chunks.
-
-    Raises:
-        ScenarioError: what a chunk ended with, once all before it are counted.
-    """
-    busy: dict[Any, _Worker] = {}
-    for worker, chunk in zip(workers, chunks, strict=False):
-        worker.take(chunk)
-        busy[worker.pipe] = worker
-    done: dict[int, Tally | ScenarioError] = {}
-    due = 0
-    while busy:
-        for pipe in wait(list(busy)):
-            worker = busy.pop(pipe)
-            told = done[worker.chunk.first] = worker.told()
-            following = None if isinstance(told, ScenarioError) else next(chunks, None)
-            if following is not None:
-                worker.take(following)
-                busy[pipe] = worker
-        while due in done:
-            told = done.pop(due)
+    chunks: list[tuple[int, int, Tally]] = []
+    lost: list[str] = []
+    with pool_of(campaign.jobs) if pool is None else pool as workers:
+        for chunk, told in in_order(workers, run_chunk, _chunks(campaign, workers.slots)):
+            if isinstance(told, Died):
+                lost.append(str(chunk))
+                if len(lost) >= MOST_LOST:
+                    raise LabError(_told_of(lost))
+                continue
             if isinstance(told, ScenarioError):
                 raise told
-            yield told
-            due += CHUNK
+            total.add(told)
+            if campaign.shard.of > 1:
+                chunks.append((chunk.first, chunk.end, told))
+            watch(total, time.monotonic() - began)
+            if total.found is not None or _is_over(campaign, began):
+                break
+    if lost and not total.histories:
+        raise LabError(_told_of(lost))
+    return Explored(campaign, total, time.monotonic() - began, tuple(chunks), tuple(lost))
 
 
-def _work(pipe: Connection) -> None:
-    """Be a worker: simulate what comes, until this process is killed or nothing comes any more."""
-    # Ctrl-C is for the process that started this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Do not look for garbage after every few records.
-    gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER)
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            chunk = pipe.recv()
-            try:
-                told: Tally | ScenarioError = run_chunk(chunk)
-            except ScenarioError as error:
-                told = error
-            pipe.send(told)
+def _told_of(lost: Sequence[str]) -> str:
+    return (
+        f"A process of the campaign died in the histories {'; '.join(lost)}, and so did the one that tried again; "
+        "a consumer of yours may have ended it, or want of memory."
+    )
 
 
-def run_chunk(chunk: _Chunk) -> Tally:
-    """Simulate a chunk's histories, up to the first that violates something."""
+def _is_over(campaign: Campaign, began: float) -> bool:
+    return campaign.seconds is not None and time.monotonic() - began >= campaign.seconds
+
+
+def _chunks(campaign: Campaign, slots: int) -> Iterator[Chunk]:
+    """Yield a campaign's chunks, or those of a shard."""
+    shard = campaign.shard
+    # A campaign that may end at any second reports often.
+    size = CHUNK if campaign.seconds else chunk_size(campaign.histories, shard.of if shard.of > 1 else slots)
+    for number, first in enumerate(range(0, campaign.histories, size)):
+        if number % shard.of == shard.number - 1:
+            yield Chunk(campaign, first, min(first + size, campaign.histories))
+
+
+def chunk_size(histories: int, workers: int) -> int:
+    """Return how many histories a chunk has; the shards of a campaign must agree on it."""
+    if workers == 1:
+        return CHUNK
+    return max(CHUNK, min(LARGEST_CHUNK, -(-histories // (CHUNKS_EACH * workers))))
+
+
+class _History(NamedTuple):
+    """What decides a history of a campaign."""
+
+    target: Target
+    seed: int
+    choices: Choices
+    faults: RandomFaults | None
+    schedule: Schedule | None
+
+
+def history_of(campaign: Campaign, index: int) -> _History:
+    """Return what decides a campaign's history of a number."""
+    if index < campaign.most_bounded:
+        space = space_of(campaign.target)
+        with_pairs = campaign.most_bounded >= ROOM_FOR_PAIRS * space.with_one
+        schedule = space.schedule(index) if with_pairs or index < space.with_one else None
+        if schedule is not None:
+            seed = history_seed(campaign.seed, 0)
+            return _History(space.target, seed, ReplayedChoices(()), ScheduledFaults(schedule), schedule)
+    seed = history_seed(campaign.seed, index)
+    return _History(campaign.target, seed, SeededChoices(seed), None, None)
+
+
+def run_chunk(chunk: Chunk) -> Tally | ScenarioError:
+    """Simulate a chunk's histories, up to the first that violates something; return what ended it, if that did."""
     tally = Tally()
-    for index in range(chunk.first, chunk.end):
-        seed = history_seed(chunk.campaign.seed, index)
-        violated = _count(chunk.campaign.target, seed, tally)
-        wanted = chunk.campaign.looking_for
-        if violated & wanted if wanted else violated:
-            tally.found = Found(index, seed, violated)
-            break
+    campaign = chunk.campaign
+    wanted = campaign.looking_for
+    try:
+        for index in range(chunk.first, chunk.end):
+            history = history_of(campaign, index)
+            violated = _count(history, tally)
+            if violated & wanted if wanted else violated:
+                tally.found = Found(index, history.seed, violated, history.schedule)
+                break
+    except ScenarioError as error:
+        return error
     return tally
 
 
-def _count(target: Target, seed: int, tally: Tally) -> frozenset[str]:
+def _count(history: _History, tally: Tally) -> frozenset[str]:
     """Simulate one history, add it to the tally, and return the invariants that it violates."""
     tally.histories += 1
+    tally.bounded += history.schedule is not None
     try:
-        simulation = simulate(target.plan(seed), SeededChoices(seed))
+        simulation = simulate(history.target.plan(history.seed), history.choices, history.faults)
     except LabError:
         tally.outcomes[Outcome.FAIL] += 1
         return frozenset({SERVICE_FAILED})

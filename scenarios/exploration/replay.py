@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,20 +24,22 @@ from typing import Any
 from infra.files import write_atomically
 from infra.stack.paths import project_root
 from scenarios.errors import RequestError
-from scenarios.exploration.shrink import Case
+from scenarios.exploration.bounded import schedule_as_json, schedule_of_json
+from scenarios.exploration.case import Case
 from scenarios.exploration.targets import Target
 from scenarios.history import History
 from scenarios.history.files import MERGED, record_line
 from scenarios.report.counterexample import tell
 from scenarios.report.html import REPORT, render
 from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT, new_run_directory
+from scenarios.simulation.lab import Cut
 from scenarios.simulation.run import Simulation
 
 CHOICES = "choices.json"
 STORY = "counterexample.txt"
 #: What a file of choices is, and the version of its form.
 FORMAT = "queue-fundamentals simulation"
-FORM = 1
+FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ def _choices_bytes(case: Case, history: bytes) -> bytes:
         "violates": sorted(case.violates),
         "history_sha256": hashlib.sha256(history).hexdigest(),
         "choices": list(case.choices),
+        "faults": schedule_as_json(case.faults),
+        "cut": {"messages": sorted(case.cut.messages), "idle": sorted(case.cut.idle)},
     }
     return json.dumps({**content, "sum": _sum(content)}).encode() + b"\n"
 
@@ -182,9 +186,15 @@ def _read_case(path: Path) -> tuple[Case, str]:
     if given != _sum(content):
         raise RequestError(f"The file {path} was edited: its sum is not that of its content; explore again.")
     try:
-        said = {item.name: content["target"][item.name] for item in fields(Target)}
-        target = Target(**{**said, "settings": tuple((name, value) for name, value in said["settings"])})
-        case = Case(target, content["seed"], tuple(content["choices"]), frozenset(content["violates"]))
+        target = Target.of_json(content["target"])
+        case = Case(
+            target,
+            content["seed"],
+            tuple(content["choices"]),
+            frozenset(content["violates"]),
+            schedule_of_json(content["faults"]),
+            Cut(frozenset(content["cut"]["messages"]), frozenset(content["cut"]["idle"])),
+        )
         return case, str(content["history_sha256"])
     except (KeyError, TypeError, ValueError):
         raise RequestError(f"The file {path} lacks a part of what it must hold; explore again.") from None

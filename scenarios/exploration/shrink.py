@@ -1,155 +1,229 @@
-"""Shrinking: from a history that violates a promise to the simplest one that Hypothesis can find.
+"""Shrinking: the found history with less in it, as long as it violates the same promise.
 
-First smaller scenarios are tried: fewer messages make the shortest tale. Then the numbers that the history was made of
-are handed to Hypothesis, which makes them fewer and smaller, as long as the same promise is violated.
+Faults, messages, processes and choices are left out of the history itself, large parts first and then each alone
+(Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002). What is left is needed: without any
+one of its faults, messages or processes the violation is gone. The same case is shrunk to the same one each time,
+unless its budget of seconds ends the search.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from itertools import combinations
+from typing import TypeVar
 
-from scenarios.errors import LabError
-from scenarios.exploration.campaign import SERVICE_FAILED, violated_by
-from scenarios.exploration.targets import Target, find, history_seed
-from scenarios.simulation.choices import DrawnChoices, RecordedChoices, ReplayedChoices, SeededChoices
-from scenarios.simulation.run import Simulation, simulate
+from scenarios.exploration.bounded import space_of
+from scenarios.exploration.case import Case
+from scenarios.exploration.targets import find
+from scenarios.history import LAB
+from scenarios.simulation.lab import Cut
 
-if TYPE_CHECKING:
-    from hypothesis.strategies import DrawFn
+Part = TypeVar("Part")
 
-#: How many histories of each smaller story are tried before a larger one is.
-TRIES = 300
-#: How many messages the smaller scenarios have.
-COUNTS = (1, 2, 3, 4, 6, 9, 14, 20)
-#: How many histories Hypothesis may look at.
-MOST_EXAMPLES = 4_000
+#: Seconds that a shrinking may take.
+SECONDS = 30.0
 #: How many histories pass between two words on how the shrinking goes.
 SAY_EVERY = 200
-#: The key of the one entry in Hypothesis's database, which lives as long as the shrinking.
-_KEY = b"violation"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A history, by what it is made of.
-
-    Attributes:
-        choices: the numbers that decided it.
-        violates: what it violates, of what was looked for.
-    """
-
-    target: Target
-    seed: int
-    choices: tuple[int, ...]
-    violates: frozenset[str]
-
-    def simulate(self, command: str = "") -> Simulation:
-        """Let it happen again."""
-        return simulate(self.target.plan(self.seed, command), ReplayedChoices(self.choices))
+#: How often all parts are gone through, at most: what one pass leaves out makes room for another.
+PASSES = 4
+#: A case with no more faults and messages is simple enough.
+SIMPLE = 2
+#: How many bounded histories are tried at the end.
+MOST_BOUNDED = 3_000
+#: Among so many faults each one and each pair is tried alone.
+MOST_COMBINED = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The simplest case, how many histories it took to find it, and for how many seconds."""
+    """The simplest case, how many histories it took to find it, and for how many seconds.
+
+    Attributes:
+        complete: nothing more can be left out; False where the budget was over before that was known.
+    """
 
     case: Case
     histories: int
     seconds: float
+    complete: bool = True
 
 
-def record_case(target: Target, seed: int, violates: frozenset[str]) -> Case:
-    """Return the case of a history that a seed made."""
-    choices = RecordedChoices(SeededChoices(seed))
-    _violated(target, seed, choices)
-    return Case(target, seed, tuple(choices.taken), violates)
+def shrink(case: Case, watch: Callable[[str], None] = lambda _: None, seconds: float = SECONDS) -> Shrunk:
+    """Return the simplest case that violates one of the same promises.
+
+    Args:
+        case: the history that was found.
+        watch: is told how it goes, now and then.
+        seconds: after so many the simplest case so far is returned.
+    """
+    return _Shrinker(case, watch, seconds).shrink()
 
 
-def shrink(case: Case, watch: Callable[[str], None] = lambda _: None) -> Shrunk:
-    """Return the simplest case that violates one of the same promises; without Hypothesis, a simpler one."""
-    began = time.monotonic()
-    smaller, tried = _smaller_story(case, watch)
-    simplest, more = _simplest(smaller, watch)
-    return Shrunk(simplest, tried + more, time.monotonic() - began)
+class _OverError(Exception):
+    """The budget is over."""
 
 
-def _smaller_story(case: Case, watch: Callable[[str], None]) -> tuple[Case, int]:
-    scenario, _, _ = find(case.target.name)
-    tried = 0
-    for count in COUNTS:
-        if not scenario.least.count <= count < case.target.count:
-            continue
-        watch(f"looking for it among {count} messages")
-        target = replace(case.target, count=count)
-        for index in range(TRIES):
-            seed = history_seed(case.seed, index)
-            tried += 1
-            violated = _violated(target, seed, SeededChoices(seed)) & case.violates
-            if violated:
-                return record_case(target, seed, violated), tried
-    return case, tried
+class _Shrinker:
+    def __init__(self, case: Case, watch: Callable[[str], None], seconds: float) -> None:
+        self._case = case
+        self._watch = watch
+        self._began = time.monotonic()
+        self._until = self._began + seconds
+        self._tried = 0
+
+    def shrink(self) -> Shrunk:
+        complete = True
+        try:
+            for _ in range(PASSES):
+                before = self._case
+                self._fewer_faults()
+                self._fewer_messages()
+                self._fewer_processes()
+                self._tamer_choices()
+                self._smaller_faults()
+                if self._case == before:
+                    break
+            self._smallest_story()
+        except _OverError:
+            complete = False
+        self._case = replace(self._case, choices=_without_tame_end(self._case.choices))
+        return Shrunk(self._case, self._tried, time.monotonic() - self._began, complete)
+
+    # --- what is left out --------------------------------------------------------------------------------------------
+
+    def _fewer_faults(self) -> None:
+        self._fewer(self._case.faults, lambda case, kept: replace(case, faults=kept))
+        faults = self._case.faults
+        if not SIMPLE < len(faults) <= MOST_COMBINED:
+            return
+        # Each alone is needed, and yet one or two of them may do where the others are not in their way.
+        for size in (1, 2):
+            for few in combinations(faults, size):
+                if self._accept(replace(self._case, faults=few)):
+                    return
+
+    def _fewer_messages(self) -> None:
+        """Leave out messages, wherever they stand; then have the story send only so many as it then needs."""
+        count = self._case.target.count
+        everything = tuple(number for number in range(count) if number not in self._case.cut.messages)
+
+        def keeping(case: Case, kept: Sequence[int]) -> Case:
+            left_out = frozenset(range(count)) - frozenset(kept)
+            return replace(case, cut=Cut(left_out, case.cut.idle))
+
+        self._fewer(everything, keeping)
+        scenario, _, _ = find(self._case.target.name)
+        last = max((number for number in range(count) if number not in self._case.cut.messages), default=0)
+        for fewer in range(max(scenario.least.count, 1), count):
+            kept = frozenset(number for number in self._case.cut.messages if number < fewer)
+            case = replace(
+                self._case, target=replace(self._case.target, count=fewer), cut=Cut(kept, self._case.cut.idle)
+            )
+            if (fewer > last or not kept) and self._accept(case):
+                break
+
+    def _fewer_processes(self) -> None:
+        """Have consumers do nothing but wait for their end."""
+        history = self._case.simulate().history if self._holds(self._case) else None
+        if history is None:
+            return
+        names = dict.fromkeys(call.process for call in history.calls("Receive") if not call.process.startswith(LAB))
+        known = tuple(name for name in names if not any(name.startswith(f"{other}-") for other in names))
+
+        def keeping(case: Case, kept: Sequence[str]) -> Case:
+            idle = case.cut.idle | (frozenset(known) - frozenset(kept))
+            return replace(case, cut=Cut(case.cut.messages, idle))
+
+        for name in known:
+            kept = tuple(other for other in known if other != name and other not in self._case.cut.idle)
+            if kept and not self._is_expected(keeping(self._case, kept)):
+                self._accept(keeping(self._case, kept))
+
+    def _is_expected(self, case: Case) -> bool:
+        """Tell whether a correct consumer would violate the same: then the story needs its parts."""
+        target = replace(case.target, naive=False, consumer="", mutant="")
+        if target == case.target:
+            return True
+        self._tried += 1
+        return bool(replace(case, target=target).violated() & case.violates)
+
+    def _tamer_choices(self) -> None:
+        """Answer parts of the choices with the tamest number: all of them, halves, quarters, each alone."""
+        if self._accept(replace(self._case, choices=())):
+            return
+        choices = self._case.recorded()
+        self._accept(replace(self._case, choices=choices))
+        size = len(choices)
+        while size >= 1:
+            for first in range(0, len(self._case.choices), size):
+                choices = self._case.choices
+                part = choices[first : first + size]
+                if any(part):
+                    self._accept(
+                        replace(self._case, choices=(*choices[:first], *[0] * len(part), *choices[first + size :]))
+                    )
+            size //= 2
+
+    def _smaller_faults(self) -> None:
+        """Make each fault as small and as early as it can be."""
+        for place, (name, fault) in enumerate(self._case.faults):
+            simpler = (replace(fault, size=size) for size in range(fault.size))
+            for candidate in simpler:
+                faults = list(self._case.faults)
+                faults[place] = (name, candidate)
+                if self._accept(replace(self._case, faults=tuple(faults))):
+                    break
+
+    def _smallest_story(self) -> None:
+        """Look for it among the bounded histories with the same kinds of fault, where they would be simpler."""
+        case = self._case
+        if len(case.faults) <= SIMPLE and case.messages <= SIMPLE:
+            return
+        space = space_of(case.target, frozenset(fault.kind for _, fault in case.faults))
+        for number in range(MOST_BOUNDED):
+            schedule = space.schedule(number)
+            if schedule is None:
+                return
+            if self._accept(Case(space.target, case.seed, (), case.violates, schedule)):
+                return
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _fewer(self, parts: Sequence[Part], keeping: Callable[[Case, tuple[Part, ...]], Case]) -> None:
+        """Keep as few of the parts as the violation needs."""
+        kept = tuple(parts)
+        size = len(kept)
+        while size >= 1:
+            first = 0
+            while first < len(kept):
+                fewer = (*kept[:first], *kept[first + size :])
+                if self._accept(keeping(self._case, fewer)):
+                    kept = fewer
+                else:
+                    first += size
+            size //= 2
+
+    def _accept(self, case: Case) -> bool:
+        """Go on with a case if it still violates what it must."""
+        if not self._holds(case):
+            return False
+        self._case = case
+        return True
+
+    def _holds(self, case: Case) -> bool:
+        if time.monotonic() > self._until:
+            raise _OverError
+        self._tried += 1
+        if self._tried % SAY_EVERY == 0:
+            self._watch(f"shrinking: {self._tried} histories")
+        return bool(case.violated() & self._case.violates)
 
 
-def _simplest(case: Case, watch: Callable[[str], None]) -> tuple[Case, int]:
-    try:
-        from hypothesis import HealthCheck, Phase, Verbosity, find, settings  # noqa: PLC0415 - a development tool
-        from hypothesis import strategies as st  # noqa: PLC0415 - likewise
-        from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes  # noqa: PLC0415 - likewise
-        from hypothesis.errors import NoSuchExample  # noqa: PLC0415 - likewise
-    except ImportError:
-        watch("Hypothesis, which would make it simpler, is not installed: pip install -e '.[dev]'")
-        return case, 0
-
-    tried = 0
-
-    @st.composite
-    def histories(draw: DrawFn) -> tuple[tuple[int, ...], frozenset[str]]:
-        nonlocal tried
-        tried += 1
-        if tried % SAY_EVERY == 0:
-            watch(f"shrinking: {tried} histories")
-        choices = RecordedChoices(DrawnChoices(lambda bound: draw(st.integers(0, bound - 1))))
-        violated = _violated(case.target, case.seed, choices)
-        return tuple(choices.taken), violated
-
-    # Hypothesis begins with what its database remembers: the history that was found. (It would not look into it if it
-    # were given a source of randomness, so two shrinkings of one history may differ in what does not matter.)
-    database = InMemoryExampleDatabase()
-    # An entry that it can repeat to the last number it takes for the shrunk one of an earlier time; hence one more.
-    database.save(_KEY, choices_to_bytes((*case.choices, 0)))
-    try:
-        choices, violated = find(
-            histories(),
-            lambda found: bool(found[1] & case.violates),
-            settings=settings(
-                database=database,
-                max_examples=MOST_EXAMPLES,
-                deadline=None,
-                phases=(Phase.reuse, Phase.generate, Phase.shrink),
-                suppress_health_check=list(HealthCheck),
-                verbosity=Verbosity.quiet,
-                derandomize=False,
-            ),
-            database_key=_KEY,
-        )
-    except NoSuchExample:
-        # More numbers than Hypothesis takes: the scenario stays as long as it is.
-        return case, tried
-    return Case(case.target, case.seed, _without_simplest_end(choices), violated & case.violates), tried
-
-
-def _without_simplest_end(choices: tuple[int, ...]) -> tuple[int, ...]:
+def _without_tame_end(choices: tuple[int, ...]) -> tuple[int, ...]:
     """Leave out the zeros at the end, which a replay answers by itself."""
     end = len(choices)
     while end and not choices[end - 1]:
         end -= 1
     return choices[:end]
-
-
-def _violated(target: Target, seed: int, choices: Any) -> frozenset[str]:
-    try:
-        return violated_by(simulate(target.plan(seed), choices).verdict)
-    except LabError:
-        return frozenset({SERVICE_FAILED})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -85,6 +85,17 @@ class Target:
     def as_json(self) -> dict[str, Any]:
         """Return the target as files hold it."""
         return asdict(self)
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> Target:
+        """Return the target that a file holds.
+
+        Raises:
+            KeyError, TypeError, ValueError: the file lacks a part of it.
+        """
+        said = {item.name: content[item.name] for item in fields(cls)}
+        settings = tuple((name, value) for name, value in said["settings"])
+        return cls(**{**said, "settings": settings, "dropped": tuple(said["dropped"])})
 
 
 def make_target(

@@ -3,14 +3,17 @@
     12 ms  consumer-1   receives #0, #1
     14 ms  consumer-1   claims #0: token 1
     18 ms  consumer-1   *** crash after Claim ***
+>   25 ms  consumer-2   PERFORMS #0: for the second time
 
-Times are those of the simulation's clock, from its beginning.
+A line of the evidence is marked. A line that comes again at once stands there once, with how often. Times are those of
+the simulation's clock, from its beginning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from scenarios.checks.invariants import Violation
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
@@ -33,7 +36,15 @@ WHOLE = 400
 #: Then so many lines are told before and after each line about a message of the violation.
 AROUND = 1
 
-Line = tuple[float, str, str, frozenset[str]]
+
+class Line(NamedTuple):
+    """A line of the story, and the record that it tells of."""
+
+    time: float
+    who: str
+    what: str
+    subjects: frozenset[str]
+    record: Record
 
 
 def tell(verdict: Verdict, history: History) -> list[str]:
@@ -46,21 +57,35 @@ def tell(verdict: Verdict, history: History) -> list[str]:
     told = list(_lines(history))
     violations = [item for items in verdict.violations.values() for item in items]
     kept = _kept(told, violations)
-    width = max((len(who) for _, who, _, _ in told), default=0)
+    evidence = frozenset(_identity(record) for violation in violations for record in violation.records)
+    width = max((len(line.who) for line in told), default=0)
     skipped = 0
-    for keep, (time, who, what, _) in zip(kept, told, strict=True):
+    for keep, repeats, line in _collapsed(kept, told):
         if not keep:
-            skipped += 1
+            skipped += repeats
             continue
         if skipped:
             lines.append(f"{'':11}... {skipped} lines about other messages")
             skipped = 0
-        lines.append(f"{1000 * time:8.0f} ms  {who:{width}}  {what}")
+        mark = ">" if _identity(line.record) in evidence else " "
+        again = f"  ({repeats} times)" if repeats > 1 else ""
+        lines.append(f"{mark}{1000 * line.time:7.0f} ms  {line.who:{width}}  {line.what}{again}")
     if skipped:
         lines.append(f"{'':11}... {skipped} lines about other messages")
     lines.append("")
     lines += [f"{violation.invariant}: {violation.summary}" for violation in violations]
     return lines
+
+
+def _collapsed(kept: Sequence[bool], told: Sequence[Line]) -> Iterable[tuple[bool, int, Line]]:
+    """Yield each line with how often it comes in a row; a line of other messages stands for itself."""
+    for (keep, _, _), group in groupby(zip(kept, told, strict=True), key=lambda item: (item[0], *item[1][1:3])):
+        alike = [line for _, line in group]
+        yield keep, len(alike), alike[0]
+
+
+def _identity(record: Record) -> tuple[str, int]:
+    return record["process"], record["index"]
 
 
 def _headline(verdict: Verdict, facts: Facts) -> str:
@@ -75,7 +100,7 @@ def _kept(told: Sequence[Line], violations: Iterable[Violation]) -> list[bool]:
     concerned = frozenset(name for violation in violations for name in (*violation.message_ids, *violation.keys))
     if len(told) <= WHOLE or not concerned:
         return [True] * len(told)
-    about = [not subjects or bool(subjects & concerned) for _, _, _, subjects in told]
+    about = [not line.subjects or bool(line.subjects & concerned) for line in told]
     return [any(about[max(0, at - AROUND) : at + AROUND + 1]) for at in range(len(about))]
 
 
@@ -88,21 +113,22 @@ def _lines(history: History) -> Iterable[Line]:
         match record["type"]:
             case "event" if process == ENDPOINT and record["event"] == "purged":
                 what = f"the purge takes effect: {record['count']} messages are gone"
-                yield time, "the queue", what, frozenset(record["message_ids"])
+                yield Line(time, "the queue", what, frozenset(record["message_ids"]), record)
             case "event" if process == ENDPOINT:
                 text = _QUEUE_ACTS.get(record["event"])
                 if text is not None:
                     name = history.name(record["message_id"])
-                    yield time, "the queue", text.format(**{**record, "name": name}), _of(record["message_id"])
+                    what = text.format(**{**record, "name": name})
+                    yield Line(time, "the queue", what, _of(record["message_id"]), record)
             case "event":
                 yield from _event(record, time, process)
             case "fault":
-                yield time, process, f"*** {_fault(record)} ***", frozenset()
+                yield Line(time, process, f"*** {_fault(record)} ***", frozenset(), record)
             case "ok" | "fail":
                 call = calls[process, record["invocation"]]
                 what = _call(history, call)
                 if what:
-                    yield time, process, what, _subjects(call)
+                    yield Line(time, process, what, _subjects(call), record)
 
 
 def _operations(history: History) -> Iterable[str]:
@@ -114,20 +140,22 @@ def _event(record: Record, time: float, process: str) -> Iterable[Line]:
     if event == "exited":
         code = record["code"]
         why = f": {record['why']}" if "why" in record else ""
-        yield time, record["exited"], "is dead" if code < 0 else f"ends with exit code {code}{why}", frozenset()
+        what = "is dead" if code < 0 else f"ends with exit code {code}{why}"
+        yield Line(time, record["exited"], what, frozenset(), record)
     elif event == ASKED_TO_END:
-        yield time, record["asked"], "*** SIGTERM ***", frozenset()
+        yield Line(time, record["asked"], "*** SIGTERM ***", frozenset(), record)
     elif event == ARRIVED_LATE:
         named = (record[name] for name in ("key", "message_id") if name in record)
         about = frozenset({*record.get("messages", ()), *named})
         done = f"fails: {record['error']}" if "error" in record else "is done"
-        yield time, process, f"*** its {record['operation']} that timed out arrives, and {done} ***", about
+        said = f"*** its {record['operation']} that timed out arrives, and {done} ***"
+        yield Line(time, process, said, about, record)
     elif event == SCALED:
-        yield time, process, f"is to have {record['consumers']} consumers: {record['why']}", frozenset()
+        yield Line(time, process, f"is to have {record['consumers']} consumers: {record['why']}", frozenset(), record)
     elif event not in _SILENT:
         known = ("type", "event", "time", "process", "index")
         said = ", ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in known)
-        yield time, process, f"says: {event}" + (f" ({said})" if said else ""), frozenset()
+        yield Line(time, process, f"says: {event}" + (f" ({said})" if said else ""), frozenset(), record)
 
 
 def _fault(record: Record) -> str:

@@ -48,7 +48,16 @@ from services.consumer.options import ConsumerOptions
 from services.errors import ConfigurationError
 from services.faults import Fault
 from services.history import Recorder
-from services.operations import Delete, ListObjects, Operation, OutgoingMessage, Receive, RemoveObject
+from services.operations import (
+    Delete,
+    ListObjects,
+    Operation,
+    OutgoingMessage,
+    Receive,
+    RemoveObject,
+    Sleep,
+    Task,
+)
 from services.producer.large_payload import LargePayloadProducer
 from services.producer.messages import MessagePlan, plan_messages
 from services.producer.producer import Producer, SendReport
@@ -88,6 +97,22 @@ class NoFaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """What is left out of a story, to see whether a violation needs it.
+
+    Attributes:
+        messages: messages that are not sent, by their place in the order of all that producers plan, from 0.
+        idle: the names of consumers that do nothing but wait for their end.
+    """
+
+    messages: frozenset[int] = frozenset()
+    idle: frozenset[str] = frozenset()
+
+
+NOTHING = Cut()
+
+
+@dataclass(frozen=True, slots=True)
 class Staging:
     """What a simulation is made of.
 
@@ -103,6 +128,7 @@ class Staging:
         delay_budget: for how many seconds random faults may hold the scenario up in all.
         gives_back: the scenario asks a consumer to end that holds messages, and they go back.
         assumes: what random faults keep to.
+        cut: what is left out of the scenario.
     """
 
     scenario: str
@@ -121,6 +147,7 @@ class Staging:
     delay_budget: float = inf
     gives_back: bool = False
     assumes: frozenset[Assumption] = ALL
+    cut: Cut = NOTHING
 
 
 class SimulatedLab:
@@ -154,6 +181,7 @@ class SimulatedLab:
         self._senders: dict[str, SimulatedProcess] = {}
         self._dismissed: set[str] = set()
         self._restarts = 0
+        self._planned = 0
         self._gives_back_yet = staging.gives_back
         self._stack_resources = Recorder(
             self.world.records.append,
@@ -244,7 +272,8 @@ class SimulatedLab:
         name = self._new_name(name or "producer")
         seed = self.seed if name == "producer" else self._seed_of(name)
         plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
-        messages = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
+        planned = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
+        messages = self._without_cut(planned)
         batch_size, rate, purge_wait, timestamp_field = (
             options.get("batch_size", MAX_ENTRIES),
             options.get("rate", 0.0),
@@ -259,8 +288,17 @@ class SimulatedLab:
     def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_ENTRIES) -> tuple[SentMessage, ...]:
         """Run a producer that sends just these messages; only this tier can."""
         name = self._new_name("producer")
-        self._start_sending(name, name, lambda: self._staging.producer(messages, batch_size, 0.0))
+        sent = self._without_cut(messages)
+        self._start_sending(name, name, lambda: self._staging.producer(sent, batch_size, 0.0))
         return self._sent_by(ProducerHandle(name), PRODUCER_DEADLINE)
+
+    def _without_cut(self, messages: Sequence[OutgoingMessage]) -> Sequence[OutgoingMessage]:
+        """Leave out the messages that the story is to do without."""
+        first, left_out = self._planned, self._staging.cut.messages
+        self._planned += len(messages)
+        if not left_out:
+            return messages
+        return tuple(message for number, message in enumerate(messages, first) if number not in left_out)
 
     def _start_sending(
         self,
@@ -432,7 +470,8 @@ class SimulatedLab:
         except BaseException as error:  # a class of the user's own may do anything
             raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
         beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
-        program = Program(consumer.poll(), beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
+        main = _idle() if known_as in self._staging.cut.idle else consumer.poll()
+        program = Program(main, beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
         self._incarnations[known_as] = process
         process.start_again = lambda: self._start_again(known_as, process, settings)
         self._start(process, program, "consumer")
@@ -516,6 +555,12 @@ def _receives(fault: Fault, timeout: float) -> int:
 
 def _producer_exit_code(report: SendReport) -> int:
     return 0 if report.unsent == 0 else 1
+
+
+def _idle() -> Task[int]:
+    """Wait for a request to end."""
+    yield Sleep(inf)
+    return 0
 
 
 def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> MessagePlan:

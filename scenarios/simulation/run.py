@@ -15,7 +15,7 @@ from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import tell
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.lab import NoFaults, RandomFaults, SimulatedLab, Staging
+from scenarios.simulation.lab import NOTHING, Cut, NoFaults, RandomFaults, SimulatedLab, Staging
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.tactics import ROTATION, Tactic, tactical_faults
 from scenarios.simulation.world import names_for
@@ -74,20 +74,23 @@ class Simulation:
         return "\n".join(tell(self.verdict, self.history))
 
 
-def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults | None = None) -> Simulation:
+def simulate(
+    plan: SimulationPlan, choices: Choices, random_faults: RandomFaults | None = None, cut: Cut = NOTHING
+) -> Simulation:
     """Tell a scenario's story once, and judge it.
 
     Args:
         plan: what to simulate.
         choices: decide everything that the plan does not.
         random_faults: what goes wrong beyond the scenario, in the place of what a with_faults plan draws.
+        cut: what is left out of the scenario.
 
     Raises:
         LabError: a process ended although nothing had struck it.
     """
     scenario = plan.scenario
     if random_faults is None:
-        random_faults = _drawn_faults(plan, choices) if plan.with_faults else NoFaults()
+        random_faults = draw_faults(plan, choices) if plan.with_faults else NoFaults()
     delivery = scenario.delivery
     if plan.with_faults and choices.below(2):
         delivery = replace(delivery, reorder=CHAOTIC.reorder, underfill=CHAOTIC.underfill)
@@ -110,6 +113,7 @@ def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults
             delay_budget=scenario.delay_budget,
             gives_back=scenario.gives_back,
             assumes=plan.consumer.assumes - plan.dropped,
+            cut=cut,
         ),
         choices,
     )
@@ -140,7 +144,8 @@ def simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults
     return Simulation(judge(scenario, history, conditions), history)
 
 
-def _drawn_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:
+def draw_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:
+    """Return what goes wrong beyond the story, by a tactic that the choices draw."""
     return tactical_faults(choices.pick(plan.tactics), choices, plan.parameters.count)
 
 

@@ -1,25 +1,27 @@
 """Campaigns, shrinking, replays, and what the commands say."""
 
 import json
-import random
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from hypothesis import core
 
 from scenarios.commands.exploration_output import print_campaign
 from scenarios.commands.explore import explore as explore_command
 from scenarios.commands.replay import replay as replay_command
 from scenarios.commands.scenario import scenario as scenario_command
 from scenarios.errors import RequestError
+from scenarios.exploration.bounded import space_of
 from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, explore
+from scenarios.exploration.case import Case, case_of, record_case
 from scenarios.exploration.replay import CHOICES, FORM, history_bytes
-from scenarios.exploration.shrink import record_case, shrink
+from scenarios.exploration.shrink import shrink
 from scenarios.exploration.targets import find, history_seed, make_target
 from scenarios.runs.index import find_run
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.lab import consumer_class
+from scenarios.simulation.random_faults import Kind
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome
 
@@ -44,7 +46,7 @@ class TestCampaign:
         clean = explore(Campaign(make_target("happy"), CHUNK + 20, 1), lambda tally, _: seen.append(tally.histories))
         assert seen == [CHUNK, CHUNK + 20]
         assert clean.tally.found is None
-        broken = explore(Campaign(make_target("happy", naive=True), CHUNK, 1)).tally
+        broken = explore(Campaign(make_target("happy", naive=True), CHUNK, 1, bounded=False)).tally
         assert broken.found == Found(0, history_seed(1, 0), frozenset({"duplicated-side-effect"}))
         assert broken.histories == 1
 
@@ -67,24 +69,111 @@ class TestCampaign:
 
 
 class TestShrinking:
-    def test_a_violation_is_shrunk_to_one_message_and_the_one_fault_that_matters(self):
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_a_violation_is_shrunk_to_the_messages_and_faults_that_it_needs(self, seed):
         target = make_target("orders", mutant="never-looks-up")
-        found = explore(Campaign(target, 500, 2, 1, frozenset({"duplicated-side-effect"}))).tally.found
-        # Where Hypothesis takes its own chance from, which `find` lets nobody seed.
-        core.threadlocal._hypothesis_global_random = random.Random(7)
-        shrunk = shrink(record_case(target, found.seed, found.invariants)).case
-        simulation = shrunk.simulate()
+        campaign = Campaign(target, 500, seed, 1, frozenset({"duplicated-side-effect"}), bounded=False)
+        case = case_of(campaign, explore(campaign).tally.found)
+        assert case.violated() & case.violates
+        shrunk = shrink(case)
+        simulation = shrunk.case.simulate()
+        assert shrunk.complete
         assert simulation.verdict.violations["duplicated-side-effect"]
-        assert shrunk.target.count == 1
+        assert shrunk.case.messages <= 2
+        assert len(shrunk.case.faults) == 1
         assert len(simulation.history.faults) == 1
-        assert "PERFORMS #0: for the second time" in simulation.story()
+        assert ": for the second time" in simulation.story()
+        again = shrink(case)
+        assert (again.case, again.histories) == (shrunk.case, shrunk.histories)
+        for without in ((), *(shrunk.case.faults[:n] + shrunk.case.faults[n + 1 :] for n in range(1))):
+            assert not replace(shrunk.case, faults=without).violated() & case.violates
+
+    def test_messages_and_consumers_are_left_out_of_the_history_itself(self):
+        campaign = Campaign(make_target("orders", mutant="deletes-malformed"), 100, 1, bounded=False)
+        case = case_of(campaign, explore(campaign).tally.found)
+        assert case.violated() & case.violates
+        shrunk = shrink(case).case
+        history = shrunk.simulate().history
+        assert len(history.sends) == 1
+        assert len({call.process for call in history.calls("Receive") if not call.process.startswith("lab")}) == 1
+
+    def test_what_a_correct_consumer_would_violate_as_well_is_no_simpler_case(self):
+        target = make_target("orders", mutant="ends-at-a-failed-receive")
+        campaign = Campaign(target, 500, 1, 1, frozenset({"in-flight-at-end"}))
+        shrunk = shrink(case_of(campaign, explore(campaign).tally.found)).case
+        assert shrunk.violated() & shrunk.violates
+        assert not replace(shrunk, target=replace(shrunk.target, mutant="")).violated()
+
+    def test_its_budget_of_seconds_ends_it_with_what_it_has(self):
+        campaign = Campaign(make_target("orders", mutant="deletes-malformed"), 100, 1, bounded=False)
+        case = case_of(campaign, explore(campaign).tally.found)
+        shrunk = shrink(case, seconds=0.0)
+        assert not shrunk.complete
+        assert shrunk.case.violated() & case.violates
 
     def test_a_case_is_what_its_seed_made(self):
-        target = make_target("crash")
-        case = record_case(target, 5, frozenset())
-        assert history_bytes(case.simulate().history) == history_bytes(
-            simulate(target.plan(5), SeededChoices(5)).history
-        )
+        for with_faults in (True, False):
+            target = make_target("crash", with_faults=with_faults)
+            case = record_case(target, 5)
+            assert history_bytes(case.simulate().history) == history_bytes(
+                simulate(target.plan(5), SeededChoices(5)).history
+            )
+
+
+class TestBounded:
+    def test_it_begins_with_the_calm_history_and_each_fault_alone(self):
+        space = space_of(make_target("orders"))
+        assert space.schedule(0) == ()
+        singles = [space.schedule(number) for number in range(1, space.with_one)]
+        assert len(set(singles)) == len(singles) > 100
+        assert {len(single) for single in singles} == {1}
+        kinds = {fault.kind for single in singles for _, fault in single}
+        assert kinds == set(Kind)
+
+    def test_the_pairs_follow_and_none_comes_twice(self):
+        space = space_of(make_target("groups"))
+        pairs = [space.schedule(number) for number in range(space.with_one, space.total())]
+        assert len(set(pairs)) == len(pairs) > 10_000
+        assert {len(pair) for pair in pairs} == {2}
+        assert space.schedule(space.total()) is None
+
+    @pytest.mark.parametrize(
+        ("mutant", "faults"), [("fails-open", 1), ("does-it-again-after-a-failed-complete", 2), ("without-guard", 1)]
+    )
+    def test_it_finds_a_bug_of_few_faults_and_the_history_is_small_from_the_start(self, mutant, faults):
+        target = make_target("orders", mutant=mutant)
+        campaign = Campaign(target, 16_000, 1)
+        found = explore(campaign).tally.found
+        assert found.index < campaign.most_bounded
+        assert len(found.schedule) == faults
+        case = case_of(campaign, found)
+        assert case.target.count == 2
+        assert case.violated() == found.invariants
+
+    @pytest.mark.parametrize("name", ["orders", "groups", "happy"])
+    def test_our_consumer_violates_nothing_with_one_fault(self, name):
+        space = space_of(make_target(name))
+        for number in range(space.with_one):
+            case = Case(space.target, 0, (), frozenset(), space.schedule(number))
+            assert not case.violated(), space.schedule(number)
+
+    def test_it_never_dominates_and_the_rest_is_as_without_it(self):
+        tally = explore(Campaign(make_target("happy"), 200, 1)).tally
+        assert (tally.bounded, tally.histories) == (50, 200)
+        assert explore(Campaign(make_target("happy"), 200, 1, bounded=False)).tally.bounded == 0
+
+    def test_the_campaign_says_what_is_ruled_out(self, capsys, tmp_path, monkeypatch):
+        code, out, _ = run_command(capsys, explore_command, "orders", histories=500, jobs=1, seed=1, runs=tmp_path)
+        assert code == 0
+        assert "bounded  125 histories of 2 messages with one fault" in out
+        small = replace(space_of(make_target("orders")), singles=space_of(make_target("orders")).singles[:20])
+        monkeypatch.setattr("scenarios.exploration.campaign.space_of", lambda _target: small)
+        monkeypatch.setattr("scenarios.commands.exploration_output.space_of", lambda _target: small)
+        _, out, _ = run_command(capsys, explore_command, "orders", histories=500, jobs=1, seed=1, runs=tmp_path)
+        assert "bounded  none up to one fault on 2 messages, and some pairs: 125 histories" in out
+        monkeypatch.setattr("scenarios.exploration.bounded._Pairs.total", 30)
+        _, out, _ = run_command(capsys, explore_command, "orders", histories=500, jobs=1, seed=1, runs=tmp_path)
+        assert "bounded  none up to two faults on 2 messages: 51 histories" in out
 
 
 @pytest.fixture
@@ -340,7 +429,7 @@ def test_a_consumer_that_dies_of_an_error_is_restarted_and_gets_a_counterexample
         ("Leaves", "of_a_user:Leaves has called sys.exit"),
         (
             "Vanishes",
-            "A process of the campaign ended with exit code 7 in the histories 1 to 100; a consumer of yours",
+            "A process of the campaign died in the histories 1 to 100; 101 to 150, and so did the one that tried again",
         ),
     ],
 )

@@ -1,0 +1,79 @@
+"""All scenarios and workloads in turn: a campaign each, some histories at a time, until the time is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from scenarios.catalog import all_scenarios
+from scenarios.errors import ScenarioError
+from scenarios.exploration.campaign import Campaign, Chunk, Explored, Tally, run_chunk
+from scenarios.exploration.executors import Died, in_order, pool_of
+from scenarios.exploration.targets import make_target
+from scenarios.mutants.workloads import ALL as WORKLOADS
+
+#: Histories of a turn.
+TURN = 25
+
+
+def every_name() -> Sequence[str]:
+    """Return what can be explored: workloads, then scenarios."""
+    return (*(workload.scenario.name for workload in WORKLOADS), *all_scenarios())
+
+
+@dataclass(slots=True)
+class _Turn:
+    campaign: Campaign
+    tally: Tally = field(default_factory=Tally)
+    lost: list[str] = field(default_factory=list)
+    over: bool = False
+
+
+class Rotation:
+    """Campaigns that take turns.
+
+    Args:
+        names: of what is explored.
+        histories: how many for each, at most.
+        seconds: after so many no further turn begins; None for no limit.
+        seed: what all histories follow from: those of each name are those of a campaign of its own.
+        jobs: how many processes share the work.
+    """
+
+    def __init__(self, names: Sequence[str], histories: int, seconds: float | None, seed: int, jobs: int) -> None:
+        self._turns = [_Turn(Campaign(make_target(name), histories, seed, jobs)) for name in names]
+        self._seconds = seconds
+        self._jobs = jobs
+        self._began = 0.0
+
+    def run(self, watch: Callable[[str], None]) -> Sequence[Explored]:
+        """Return what each campaign came to."""
+        self._began = time.monotonic()
+        turns = {id(turn.campaign): turn for turn in self._turns}
+        with pool_of(self._jobs) as workers:
+            for chunk, told in in_order(workers, run_chunk, self._chunks()):
+                turn = turns[id(chunk.campaign)]
+                if isinstance(told, Died):
+                    turn.lost.append(str(chunk))
+                    turn.over = True
+                elif isinstance(told, ScenarioError):
+                    raise told
+                elif turn.tally.found is None:
+                    turn.tally.add(told)
+                    turn.over = turn.tally.found is not None
+                done = sum(turn.tally.histories for turn in self._turns)
+                violated = sum(turn.tally.found is not None for turn in self._turns)
+                watch(f"{done:,} histories of {len(self._turns)} campaigns, {violated} of them violate something")
+        took = time.monotonic() - self._began
+        return [Explored(turn.campaign, turn.tally, took, lost=tuple(turn.lost)) for turn in self._turns]
+
+    def _chunks(self) -> Iterator[Chunk]:
+        first = 0
+        while any(not turn.over and first < turn.campaign.histories for turn in self._turns):
+            for turn in self._turns:
+                if self._seconds is not None and time.monotonic() - self._began >= self._seconds:
+                    return
+                if not turn.over and first < turn.campaign.histories:
+                    yield Chunk(turn.campaign, first, min(first + TURN, turn.campaign.histories))
+            first += TURN
