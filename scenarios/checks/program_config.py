@@ -7,6 +7,10 @@
     [env]
     PAYMENTS_URL = "{url}/v1/charges"
 
+    [messages]
+    file = "orders.jsonl"
+    key = "order.id"
+
     [effect]
     http = "/v1/charges"
     key = "order.id"
@@ -25,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scenarios.checks.message_templates import MessageTemplates, read_templates
 from scenarios.errors import RequestError
 
 #: The file's name, in the directory where the commands are typed.
@@ -75,6 +80,7 @@ class ProgramConfig:
         strict: whether a check that cannot be judged makes a pass inconclusive.
         env: variables for the program; ``{url}`` in a value is the lab's address.
         effect: its side effect, where that is an HTTP call.
+        messages: what it receives; None for the lab's own bodies.
     """
 
     command: str = ""
@@ -82,6 +88,7 @@ class ProgramConfig:
     strict: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     effect: HttpEffect | None = None
+    messages: MessageTemplates | None = None
 
 
 def read_config(directory: Path) -> ProgramConfig:
@@ -97,7 +104,7 @@ def read_config(directory: Path) -> ProgramConfig:
         return ProgramConfig()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"{CONFIG} cannot be read: {error}.") from None
-    _check_names(document, ("command", "startup-timeout", "strict", "env", "effect"), "")
+    _check_names(document, ("command", "startup-timeout", "strict", "env", "messages", "effect"), "")
     timeout = document.get("startup-timeout")
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0):
         raise RequestError(f"{CONFIG}: startup-timeout must be seconds above 0, and is {timeout!r}.")
@@ -107,8 +114,29 @@ def read_config(directory: Path) -> ProgramConfig:
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise RequestError(f"{CONFIG}: env must be a table of texts, such as [env] and LEVEL = 'debug'.")
     return ProgramConfig(
-        _text(document, "command", ""), timeout, document.get("strict", False), env, _effect(document.get("effect"))
+        _text(document, "command", ""),
+        timeout,
+        document.get("strict", False),
+        env,
+        _effect(document.get("effect")),
+        _messages(document.get("messages"), directory),
     )
+
+
+def _messages(document: Any, directory: Path) -> MessageTemplates | None:
+    if document is None:
+        return None
+    if not isinstance(document, dict):
+        raise RequestError(f"{CONFIG}: messages must be a table, such as [messages] and file = 'orders.jsonl'.")
+    _check_names(document, ("file", "key"), "messages.")
+    name = _text(document, "file", "messages.")
+    if not name:
+        raise RequestError(f"{CONFIG}: messages.file is missing; it names a file of one JSON object a line.")
+    return read_templates(directory / name, _path(_text(document, "key", "messages.")))
+
+
+def _path(text: str) -> tuple[str, ...]:
+    return tuple((text or "id").removeprefix("$.").split("."))
 
 
 def _effect(document: Any) -> HttpEffect | None:
@@ -117,10 +145,10 @@ def _effect(document: Any) -> HttpEffect | None:
     if not isinstance(document, dict):
         raise RequestError(f"{CONFIG}: effect must be a table, such as [effect] and http = '/v1/charges'.")
     _check_names(document, ("http", "key"), "effect.")
-    path, key = _text(document, "http", "effect."), _text(document, "key", "effect.") or "id"
+    path, key = _text(document, "http", "effect."), _text(document, "key", "effect.")
     if not path.startswith("/") or path == "/":
         raise RequestError(f"{CONFIG}: effect.http must be a path such as /v1/charges, and is {path!r}.")
-    return HttpEffect(path, tuple(key.removeprefix("$.").split(".")))
+    return HttpEffect(path, _path(key))
 
 
 def _text(document: Mapping[str, Any], name: str, where: str) -> str:

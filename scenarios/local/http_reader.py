@@ -14,11 +14,13 @@ out.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scenarios.checks.message_templates import MessageTemplates
 from scenarios.checks.program_config import HttpEffect
 from services.operations import (
     ChangeVisibility,
@@ -104,6 +106,7 @@ class Surroundings:
         max_messages: it is handed no more at once, whatever it asks for.
         message_limit: it is done after so many messages; 0 is never.
         roles: what queues and tables are for, by their names, which differ from stack to stack.
+        messages: what the program receives in the place of the lab's bodies; None for those.
         effect: the program's side effect, where that is an HTTP call; None where it writes to the ledger.
     """
 
@@ -115,6 +118,7 @@ class Surroundings:
     message_limit: int = 0
     roles: Mapping[str, str] = field(default_factory=dict)
     effect: HttpEffect | None = None
+    messages: MessageTemplates | None = None
 
 
 class Reader:
@@ -186,10 +190,18 @@ class Reader:
             for message in messages:
                 self._by_handle[message.receipt_handle] = message
                 self._by_key[self._key_of(message)] = message
+            self._replace_bodies(told)
             return messages, _without(told, hidden)
 
         wait = document.get("WaitTimeSeconds", self._around.receive_wait)
         return Reading(Receive(most, wait), json.dumps(changed).encode(), answer)
+
+    def _replace_bodies(self, told: Document) -> None:
+        templates = self._around.messages
+        for item in told.get("Messages") or () if templates else ():
+            assert templates is not None  # noqa: S101 - as the loop says
+            item["Body"] = templates.body_for(item["Body"], self._key_of(_message(item)))
+            item["MD5OfBody"] = hashlib.md5(item["Body"].encode(), usedforsecurity=False).hexdigest()
 
     def _delete(self, entries: Sequence[Document], body: bytes) -> Reading:
         messages = self._handed(entries)

@@ -117,6 +117,7 @@ class Programs:
                 resources.side_effects_table: "side-effects-table",
             },
             self._config.effect,
+            self._config.messages,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)

@@ -30,7 +30,7 @@ def test_the_file_says_all_of_a_program(tmp_path):
     ("text", "sentence"),
     [
         ("command = 7", "command must be a text, and is 7"),
-        ("comand = 'x'", "knows no comand; it takes command, startup-timeout, strict, env, effect"),
+        ("comand = 'x'", "knows no comand; it takes command, startup-timeout, strict, env, messages, effect"),
         ("startup-timeout = 0", "startup-timeout must be seconds above 0, and is 0"),
         ("startup-timeout = true", "startup-timeout must be seconds above 0, and is True"),
         ("strict = 'yes'", "strict must be true or false"),
@@ -40,6 +40,9 @@ def test_the_file_says_all_of_a_program(tmp_path):
         ("[effect]\nhttp = '/'", "effect.http must be a path such as /v1/charges, and is '/'"),
         ("[effect]\nurl = '/x'", "knows no effect.url; it takes http, key"),
         ("command = ", "cannot be read"),
+        ("messages = 'x'", "messages must be a table"),
+        ("[messages]\nkey = 'id'", "messages.file is missing"),
+        ("[messages]\nfile = 'none.jsonl'", "none.jsonl cannot be read: "),
     ],
 )
 def test_what_cannot_be_understood_is_one_sentence(tmp_path, text, sentence):

@@ -96,7 +96,9 @@ consumer["main"]()
 def test_a_side_effect_may_be_an_http_call_that_the_lab_answers_and_faults(project, option, outcome):
     (project / CONFIG).write_text(
         "[env]\nPAYMENTS_URL = '{url}/v1/charges'\n[effect]\nhttp = '/v1/charges'\nkey = 'order.id'\n"
+        "[messages]\nfile = 'orders.jsonl'\nkey = 'id'\n"
     )
+    (project / "orders.jsonl").write_text('{"id": 0, "amount": 12}\n{"id": 0, "currency": "EUR"}\n')
     consumer = shlex.join([sys.executable, "-c", PAYS, option, shlex.split(PLAIN)[-1]])
     request = RunRequest("side-effects", seed=3, consumer=consumer, program=read_config(project))
     verdict = run_scenario(request).verdict
