@@ -1,8 +1,8 @@
 """What moto works out anew for each request to a table and need not: UpdateItem takes little more than half the time.
 
 Nothing that it answers changes (but for expressions so long that moto itself gives up). moto's own code still does all
-of the work; these are caches of what depends on the text of an expression or on a type alone, a faster copy and a
-faster draw, put at names that it looks up when it runs. A test compares the answers with those of moto as it is.
+of the work; these are caches of what depends on the text of an expression or on a type alone, and a
+faster copy, put at names that it looks up when it runs. A test compares the answers with those of moto as it is.
 DynamoDB is most of what the endpoint computes for a scenario, since each message is a claim, an effect and a
 completion. Without these caches an UpdateItem takes 1.8 times as long (docs/decisions/moto.md).
 """
@@ -17,7 +17,6 @@ from moto.core import responses
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.parsing import ast_nodes
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser
-from moto.moto_api._internal import moto_random
 
 from infra.localaws.moto_seams import add, replace
 
@@ -40,7 +39,6 @@ def quicken() -> None:
     replace(ConditionExpressionParser, "_lex_one_node", "58485dd15b2f", _finding_tokens_once)
     # A handler's methods are listed once, and not a request.
     replace(responses, "method_names_from_class", "9dbac89d082b", functools.cache)
-    replace(moto_random.MotoRandom, "get_random_string", "942eb93ebea1", lambda _: _get_random_string)
 
 
 def _copied(self: Any, _memo: Any) -> Any:
@@ -93,10 +91,3 @@ def _finding_tokens_once(find: Any) -> Any:
     # It needs nothing of its parser.
     remembered = functools.lru_cache(EXPRESSIONS)(functools.partial(find, ConditionExpressionParser(None, None, None)))
     return lambda _self, rest: remembered(rest)
-
-
-def _get_random_string(self: Any, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:
-    """Draw the 52 characters of a request's id in one go."""
-    letters = moto_random.string.ascii_letters + (moto_random.string.digits if include_digits else "")
-    drawn = "".join(self.choices(letters, k=length))
-    return drawn.lower() if lower_case else drawn
