@@ -1,6 +1,6 @@
 """Noisy neighbour: one tenant floods the queue, and the others do not wait behind its backlog.
 
-Many customers share one queue. One of them sends eighty messages at once; three consumers have their hands full of
+Many customers share one queue. One of them sends 120 messages at once; five consumers have their hands full of
 them, and most still wait. Now two others send three messages each. On a standard queue a MessageGroupId gives no order:
 it names the tenant, and makes the queue a fair one. Whoever has many messages in flight waits for those who have few.
 The quiet tenants' messages are the next to be received, and the flood goes on after them.
@@ -25,7 +25,7 @@ QUIET = ("quiet-1", "quiet-2")
 #: Messages of each quiet tenant.
 A_FEW = 3
 #: While one of them receives, the others must have many of the noisy tenant's messages in hand.
-CONSUMERS = 3
+CONSUMERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def run(lab: Lab) -> None:
         lab.start_consumer(max_messages=parameters.batch_size, side_effect_delay_seconds=parameters.work)
         for _ in range(CONSUMERS)
     ]
-    lab.wait_for(_received(2 * parameters.batch_size), deadline=30, what="the consumers to have their hands full")
+    lab.wait_for(_received(4 * parameters.batch_size), deadline=30, what="the consumers to have their hands full")
 
     producers = [lab.start_producer(tenant, count=A_FEW, fields={TENANT: tenant}, group_by=TENANT) for tenant in QUIET]
     lab.wait_for(has_ended(*producers), deadline=30, what="the quiet tenants to send")
@@ -76,9 +76,9 @@ SCENARIO = Scenario(
         violation="tenant-starved",
         producer="scenarios.catalog.noisy_neighbour.naive:WithoutTenant",
     ),
-    defaults=NeighbourParameters(count=80, batch_size=10),
-    # Fewer in hand are not many, and fewer in line are no flood.
-    least=Parameters(count=60, batch_size=5),
+    defaults=NeighbourParameters(count=120, batch_size=10),
+    # SQS takes a tenant for noisy from thirty messages in flight on, and the others must wait behind a line of its own.
+    least=Parameters(count=100, batch_size=8),
     # No duplicates of the queue's own: a second delivery stands in no line.
     delivery=DeliveryRates(duplicate=0.0),
 )
