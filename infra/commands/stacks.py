@@ -13,7 +13,7 @@ from infra.commands.printing import Printer
 from infra.engines.choice import read_stack_snapshot
 from infra.engines.plan import Operation, Plan
 from infra.engines.state import STACK_TYPE, ResourceState, Snapshot
-from infra.errors import InfraError, StackBusyError, StackNotUpError
+from infra.errors import InfraError, StackBusyError, StackNotUpError, StateError
 from infra.files import write_atomically
 from infra.provider.aws import PROVIDER_TYPE
 from infra.provider.naming import name_of
@@ -379,17 +379,30 @@ def _dotenv_variables(outputs: Mapping[str, Any], endpoint_url: str | None) -> d
     return _service_variables(outputs, DOTENV_SCENARIO, endpoint_url)
 
 
+_OUTPUTS = {
+    "QUEUE_URL": "queueUrl",
+    "DLQ_ARN": "deadLetterQueueArn",
+    "MESSAGE_STATUS_TABLE": "statusTable",
+    "MESSAGE_SIDE_EFFECTS_TABLE": "sideEffectsTable",
+}
+"""The variables of the services, and the outputs that they come from."""
+
+
+def _output(resources: Mapping[str, Any], scenario: str, name: str) -> str:
+    value = resources.get(name)
+    if not isinstance(value, str):
+        raise StateError(f"The output {scenario}.{name} is {value!r}: the state is corrupt; `invoke up` makes it anew.")
+    return value
+
+
 def _service_variables(outputs: Mapping[str, Any], scenario: str, endpoint_url: str | None) -> dict[str, str]:
     """The variables of the services of one scenario; empty where the stack has no resources for it."""
     resources = outputs.get(scenario)
     if not isinstance(resources, Mapping):
         return {}
     variables = {
-        "QUEUE_URL": resources["queueUrl"],
-        "DLQ_ARN": resources["deadLetterQueueArn"],
+        **{variable: _output(resources, scenario, name) for variable, name in _OUTPUTS.items()},
         "AWS_REGION": str(outputs["region"]),
-        "MESSAGE_STATUS_TABLE": resources["statusTable"],
-        "MESSAGE_SIDE_EFFECTS_TABLE": resources["sideEffectsTable"],
         # Empty for AWS itself: the SDK takes no endpoint then, and one that stood there before is gone.
         "AWS_ENDPOINT_URL": endpoint_url or "",
     }

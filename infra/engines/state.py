@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.errors import StateError
 from infra.files import write_atomically
-from infra.provider.values import PropertyValue, from_json, to_json
+from infra.provider.values import PropertyValue, from_json, reveal, to_json
 
 FORMAT = "queue-fundamentals-state"
 VERSION = 1
@@ -81,7 +81,13 @@ class ResourceState:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "ResourceState":
-        """The inverse of ``to_json``; a missing field raises ``KeyError``."""
+        """The inverse of ``to_json``.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: A field cannot be what it should.
+        """
+        _check(document)
         return cls(
             urn=document["urn"],
             type=document["type"],
@@ -95,6 +101,29 @@ class ResourceState:
             provider=document["provider"],
             delete=document["delete"],
         )
+
+
+_KINDS = {
+    **dict.fromkeys(("urn", "type", "id", "parent", "provider"), str),
+    **dict.fromkeys(("custom", "delete"), bool),
+    **dict.fromkeys(("inputs", "outputs", "propertyDependencies"), dict),
+}
+_URN_PARTS = 4
+
+
+def _check(document: Mapping[str, Any]) -> None:
+    """Make sure that a resource is one that the engine can work on."""
+    for name, kind in _KINDS.items():
+        if not isinstance(document[name], kind):
+            raise ValueError(f"{name} is {document[name]!r}")  # noqa: TRY004 - one error for whatever is wrong
+    if len(document["urn"].split("::")) < _URN_PARTS:
+        raise ValueError(f"urn is {document['urn']!r}")
+    for urns in (document["dependencies"], *document["propertyDependencies"].values()):
+        if not isinstance(urns, list) or not all(isinstance(urn, str) for urn in urns):
+            raise ValueError(f"dependencies of {document['urn']} are {urns!r}")
+    is_outside = document["custom"] and document["type"].startswith("aws:") and document["id"]
+    if is_outside and not isinstance(reveal(from_json(document["outputs"])).get("region"), str):
+        raise ValueError(f"{document['urn']} has no region")
 
 
 def provider_urn(reference: str) -> str:
@@ -168,7 +197,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
     advice = "It is kept as it is; put back a good copy, or move it away to begin anew."
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StateError(f"The state file {path} is cut or corrupt ({error}). {advice}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StateError(f"The file {path} is not a state of this project. {advice}")
@@ -178,7 +207,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
         )
     try:
         return _from_document(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise StateError(f"The state file {path} is corrupt ({type(error).__name__}: {error}). {advice}") from error
 
 
@@ -207,6 +236,11 @@ def _lines(entries: list[str]) -> str:
 
 
 def _from_document(document: Mapping[str, Any]) -> Snapshot:
+    for name in ("project", "stack"):
+        if not isinstance(document[name], str):
+            raise ValueError(f"its {name} is {document[name]!r}")  # noqa: TRY004 - one error for whatever is wrong
+    if not isinstance(document["endpoint"], str | None):
+        raise ValueError(f"its endpoint is {document['endpoint']!r}")  # noqa: TRY004 - as above
     return Snapshot(
         project=document["project"],
         stack=document["stack"],

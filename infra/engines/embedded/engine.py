@@ -78,6 +78,8 @@ class EmbeddedEngine:
     def destroy(self, observer: Observer = ignore_steps) -> Plan:
         """Delete everything that the state knows, dependants first."""
         journal = self._open()
+        # What a full disk keeps in the state is deleted once more by the next run, for which nothing is no error.
+        journal.go_on_without_room = True
         plan = Plan()
         with self._providers() as providers:
             end_pending_operations(journal, providers)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from infra.engines.state import PendingKind, PendingOperation, ResourceState, Snapshot, write_snapshot
+from infra.files import NO_ROOM
 
 
 class Journal:
@@ -27,9 +28,13 @@ class Journal:
     Args:
         path: The state file.
         snapshot: What it holds; an empty one for a new stack.
+
+    Attributes:
+        go_on_without_room: Whether a change that a full disk does not take is no error.
     """
 
     def __init__(self, path: Path, snapshot: Snapshot) -> None:
+        self.go_on_without_room = False
         self._path = path
         self._base = snapshot
         self._resources = list(snapshot.resources)
@@ -118,7 +123,11 @@ class Journal:
                 return
             with self._lock:
                 version, snapshot = self._version, self._snapshot()
-            write_snapshot(self._path, snapshot)
+            try:
+                write_snapshot(self._path, snapshot)
+            except OSError as error:
+                if not (self.go_on_without_room and error.errno in NO_ROOM):
+                    raise
             self._written = version
 
     def _snapshot(self) -> Snapshot:
