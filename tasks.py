@@ -453,11 +453,12 @@ def mutants(
         "json": AS_JSON,
         "runs": "how often each figure is measured (default 5); the median is shown",
         "peers": "measure the endpoint beside others of its kind instead, which are installed into a cache",
+        "search": "measure instead what campaigns take to kill the hard mutants, with two seeds for each run",
     }
 )
-def bench(_: Context, runs: str = "5", peers: bool = False, json: bool = False) -> None:
+def bench(_: Context, runs: str = "5", peers: bool = False, search: bool = False, json: bool = False) -> None:
     """Measure on this machine: up, a scenario from keypress to verdict, the endpoint's throughput and memory."""
-    call("scenarios.commands.bench", "bench", runs=runs, peers=peers, json=json)
+    call("scenarios.commands.bench", "bench", runs=runs, peers=peers, search=search, json=json)
 
 
 # --- how the project is kept ---------------------------------------------------------------------------------------

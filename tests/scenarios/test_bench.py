@@ -6,8 +6,10 @@ import pytest
 from scenarios.bench import functions, peers
 from scenarios.bench.endpoint import START_SECONDS, measure_endpoint
 from scenarios.bench.figures import Benchmark, Figure, describe_machine
+from scenarios.bench.search import measure_search, p90
 from scenarios.commands import bench as command
 from scenarios.errors import RequestError
+from scenarios.mutants.catalogue import HARD
 
 
 @pytest.mark.parametrize("runs", ["0", "-1", "many", "", "101", "1.5"])
@@ -40,6 +42,26 @@ def test_json_is_all_that_stands_on_standard_output(monkeypatch, capsys):
     assert command.bench(runs=2) == 0
     assert "1.00" in capsys.readouterr().out
     assert asked == [3, 2]
+
+
+def test_the_search_is_measured_in_histories_that_depend_on_seeds_alone(monkeypatch, capsys):
+    few = [mutant for mutant in HARD if mutant.name in ("has-a-short-lease", "skips-by-receive-count")]
+    first, again = (list(measure_search(few, seeds=3, bound=400)) for _ in range(2))
+    assert [figure.histories for figure in first] == [figure.histories for figure in again]
+    assert {figure.survived for figure in first} == {0}
+    (survivor,) = measure_search(few[-1:], seeds=2, bound=1)
+    assert (survivor.survived, survivor.histories) == (2, (1, 1))
+    monkeypatch.setattr(command, "HARD", few[:1])
+    assert command.bench(runs=1, search=True, json=True) == 0
+    (row,) = json.loads(capsys.readouterr().out)["search"]
+    assert (row["mutant"], row["survived"], row["seeds"]) == ("has-a-short-lease", 0, 2)
+    assert command.bench(runs=1, search=True) == 0
+    assert "has-a-short-lease" in capsys.readouterr().out
+
+
+def test_nine_of_ten_values_are_within_p90():
+    assert p90(range(1, 11)) == 9
+    assert p90([5.0]) == 5.0
 
 
 @pytest.mark.processes
