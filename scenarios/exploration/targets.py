@@ -21,6 +21,7 @@ from scenarios.runs.plan import chosen_parameters, consumer_of, producer_of
 from scenarios.simulation.lab import consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
 from services.consumer.assumptions import Assumption
+from services.consumer.consumer import Consumer
 
 #: Seeds of histories are below this.
 SEEDS = 2**48
@@ -65,7 +66,7 @@ class Target:
             with_faults=self.with_faults,
             dropped=frozenset(map(Assumption, self.dropped)),
             command=command,
-            consumer_name=self.mutant or self.consumer,
+            consumer_name=_class_name(mutant.consumer) if mutant else self.consumer,
         )
         if mutant is None:
             return plan
@@ -161,6 +162,11 @@ def history_seed(campaign: int, index: int) -> int:
     """Return the seed of a campaign's history, which is no other campaign's."""
     digest = hashlib.blake2b(f"{campaign}/{index}".encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big")
+
+
+def _class_name(kind: type[Consumer]) -> str:
+    """Return a class as ``module:Class``: by any other name it would be taken for a program."""
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _hint(name: str, known: Any) -> str:
