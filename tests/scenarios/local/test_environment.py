@@ -11,6 +11,7 @@ from services.faults import Fault
 RESOURCES = SimpleNamespace(
     queue_url="http://127.0.0.1:9/000000000000/work",
     queue_name="work",
+    dead_letter_queue_name="work-dlq",
     status_table="status",
     side_effects_table="ledger",
     receive_wait=10,

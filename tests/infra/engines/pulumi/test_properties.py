@@ -39,7 +39,7 @@ def inputs_of(cls):
     return outputs_of(arguments)
 
 
-@pytest.mark.parametrize("kind", HANDLERS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_every_input_and_output_of_the_provider_is_one_of_the_installed_class(kind):
     handler, cls = HANDLERS[kind], CLASSES[kind]
     assert set(handler.schema) <= inputs_of(cls)
