@@ -11,6 +11,7 @@ import pytest
 from infra.stack.stacks import temporary_stack
 from scenarios.checks.program_config import CONFIG, read_config
 from scenarios.errors import ServiceFailedError, UnsuitableError
+from scenarios.local import lab as lab_module
 from scenarios.local.lab import SubprocessLab
 from scenarios.local.observer import Nobody
 from scenarios.runs.plan import RunRequest, plan_run
@@ -170,4 +171,23 @@ def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, p
         run_scenario(RunRequest("poison", seed=3, consumer=consumer, startup_timeout=timeout))
     (directory,) = (project / "runs").iterdir()
     assert not (directory / "verdict.json").exists()
+    assert processes_of(project) == []
+
+
+#: It does not listen to SIGTERM, has a child of its own, and otherwise is the plain consumer.
+OUTLIVES = """
+import runpy, signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+signal.signal = lambda *_: None
+runpy.run_path(sys.argv.pop())["main"]()
+"""
+
+
+def test_a_program_that_outlives_sigterm_is_one_sentence_and_leaves_nothing_behind(project, monkeypatch):
+    monkeypatch.setattr(lab_module, "STOP_DEADLINE", 1.0)
+    consumer = shlex.join([sys.executable, "-c", OUTLIVES, shlex.split(PLAIN)[-1]])
+    verdict = run_scenario(RunRequest("poison", seed=3, consumer=consumer)).verdict
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "waiting for consumer-1 to end" in verdict.reason
     assert processes_of(project) == []
