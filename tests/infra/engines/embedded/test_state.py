@@ -10,6 +10,7 @@ QUEUE = ResourceState(
     custom=True,
     id="http://127.0.0.1/q",
     inputs={"name": 'a "name"', "delaySeconds": 3.0, "tags": {"é": None}},
+    outputs={"region": "us-west-1"},
     dependencies=("urn:pulumi:s::p::aws:sqs/queue:Queue::other",),
     property_dependencies={"name": ("urn:pulumi:s::p::aws:sqs/queue:Queue::other",)},
 )
