@@ -1,7 +1,7 @@
 """Put what a report says and its looks into one file that needs no network.
 
-Jinja2 writes the words, BokehJS draws the plots. Bokeh's Python half is not imported: that alone would take longer than
-most simulated runs (see ``docs/decisions/report.md``); its distribution is where the script comes from.
+Jinja2 writes the words, BokehJS draws the plots. Its script is copied from Bokeh's distribution when the project is
+installed (see ``docs/decisions/report.md``); Bokeh's Python half is not needed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenarios.errors import ScenarioError
@@ -74,19 +72,11 @@ def _part(name: str) -> str:
 
 @cache
 def _library() -> tuple[str, ...]:
-    folder = _bokeh() / "server" / "static" / "js"
+    folder = files(__package__).joinpath("bokehjs")
     try:
-        return tuple((folder / name).read_text(encoding="utf-8") for name in _LIBRARY)
+        return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in _LIBRARY)
     except OSError as error:
         raise ScenarioError(
-            f"The plotting library's script {error.filename} cannot be read; install it again: pip install "
-            "--force-reinstall bokeh."
+            f"The plotting library's script {error.filename} cannot be read; install the project again, which puts it "
+            "there: pip install -e ."
         ) from None
-
-
-def _bokeh() -> Path:
-    """Return where Bokeh is installed, without importing it."""
-    spec = find_spec("bokeh")
-    if spec is None or spec.origin is None:
-        raise ScenarioError("Bokeh, which draws the report, is not installed: pip install bokeh.")
-    return Path(spec.origin).parent
