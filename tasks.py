@@ -356,7 +356,7 @@ def explore(
 ) -> None:
     """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
 
-    Exits 0 where none violates anything and some pass, 1 where one violates something, 2 where none does either.
+    Exits 0 where none violates anything and half pass, 1 where one violates something, 2 where fewer pass.
     """
     call(
         "scenarios.commands.explore",

@@ -13,9 +13,12 @@ Hypothesis draws every choice of the simulation, so a failing example is shrunk 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
+from hypothesis import target
+from hypothesis.errors import InvalidArgument
 
 from scenarios.exploration.targets import find
 from scenarios.simulation.choices import Choices, DrawnChoices
@@ -157,11 +160,13 @@ def simulations(
         draw: Hypothesis's own.
         name: of the scenario or workload.
         consumer: the class of the consumers; by default the one that has the pattern under study.
-        count: messages; the scenario's own by default.
+        count: messages; by default drawn, from the fewest with which the scenario can be told up to its own number.
         batch_size: messages that a consumer receives at once; the scenario's own by default.
         with_faults: whether things go wrong that the scenario does not ask for.
     """
     scenario, queue, business_field = find(name)
+    if count is None:
+        count = draw(st.integers(scenario.least.count, max(scenario.least.count, scenario.defaults.count)))
     plan = SimulationPlan(
         scenario=scenario,
         parameters=scenario.parameters({"count": count, "batch_size": batch_size}),
@@ -172,4 +177,15 @@ def simulations(
         business_field=business_field,
         with_faults=with_faults,
     )
-    return simulate(replace(plan, seed=draw(st.integers(0, 99))), draw(choices()))
+    simulation = simulate(replace(plan, seed=draw(st.integers(0, 99))), draw(choices()))
+    _aim_for_trouble(simulation)
+    return simulation
+
+
+def _aim_for_trouble(simulation: Simulation) -> None:
+    """Have Hypothesis look for histories with many faults and redeliveries."""
+    history = simulation.history
+    redelivered = sum(delivery.receive_count > 1 for delivery in history.deliveries)
+    with suppress(InvalidArgument):  # drawn outside of a test, as by ``example()``
+        target(float(len(history.faults)), label="faults")
+        target(float(redelivered), label="redeliveries")

@@ -14,6 +14,7 @@ from scenarios.commands.output import print_verdict, short
 from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.exploration.bounded import space_of
 from scenarios.exploration.campaign import ROOM_FOR_PAIRS
+from scenarios.exploration.campaign import MIN_CONCLUSIVE
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
 from scenarios.exploration.targets import find
 from scenarios.report.html import REPORT
@@ -183,6 +184,11 @@ def _nothing_shown(explored: Explored) -> str:
     if unseen:
         return (
             f"NEVER SEEN: {', '.join(unseen)}. The failure under study did not occur, so this campaign proves nothing."
+        )
+    if passed := explored.tally.outcomes[Outcome.PASS]:
+        return (
+            f"TOO FEW PASSED: {passed:,} of {explored.tally.histories:,} histories, and {MIN_CONCLUSIVE:.0%} must. "
+            f"This campaign proves too little; e.g. {explored.tally.inconclusive}"
         )
     return f"NONE PASSED. This campaign proves nothing; e.g. {explored.tally.inconclusive}"
 

@@ -74,7 +74,7 @@ def explore(
 ) -> int:
     """Simulate many histories with faults anywhere; return the exit code of their common verdict.
 
-    It is 0 where none violates anything and some pass, 1 where one violates something, and 2 where none passes, or
+    It is 0 where none violates anything and half pass, 1 where one violates something, and 2 where fewer pass, or
     where a part of them was lost with the process that simulated it.
 
     Args:

@@ -37,6 +37,8 @@ MOST_BOUNDED = 20_000
 ROOM_FOR_PAIRS = 2
 #: So many chunks may be lost with the processes that simulated them; then a campaign ends.
 MOST_LOST = 3
+#: A campaign passes only if this part of its histories does: each required witness was seen in them.
+MIN_CONCLUSIVE = 0.5
 #: What a history violates in which a service ended that should not have.
 SERVICE_FAILED = "service-failed"
 
@@ -170,12 +172,13 @@ class Explored:
 
     @property
     def outcome(self) -> Outcome:
-        """The campaign's verdict: where nothing is violated and no history passed, it has shown nothing."""
+        """The campaign's verdict: where nothing is violated and too few histories passed, it has shown too little."""
         if self.tally.found is not None:
             return Outcome.FAIL
         if self.lost:
             return Outcome.INCONCLUSIVE
-        return Outcome.PASS if self.tally.outcomes[Outcome.PASS] else Outcome.INCONCLUSIVE
+        passed = self.tally.outcomes[Outcome.PASS]
+        return Outcome.PASS if passed and passed >= MIN_CONCLUSIVE * self.tally.histories else Outcome.INCONCLUSIVE
 
 
 def explore(

@@ -62,12 +62,19 @@ class SimulationPlan:
     consumer_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Simulation:
     """What came of it."""
 
     verdict: Verdict
     history: History
+
+    def __repr__(self) -> str:
+        """Return a line: a failing test prints it, and the history has thousands."""
+        conditions = self.verdict.conditions
+        named = f"{self.verdict.scenario.name}, {conditions.parameters.count} messages, seed {conditions.seed}"
+        faults = len(self.history.faults)
+        return f"<Simulation of {named}: {self.verdict.outcome}, {faults} faults, {len(self.history.records)} records>"
 
     def story(self) -> str:
         """Return the history as a person reads it, with what it violates."""

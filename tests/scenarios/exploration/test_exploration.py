@@ -227,9 +227,11 @@ class TestCommands:
         assert document["exit_code"] == 2
 
     @pytest.mark.parametrize(
-        ("passed", "outcome"), [(0, Outcome.INCONCLUSIVE), (1, Outcome.PASS)], ids=["none passed", "one passed"]
+        ("passed", "outcome"),
+        [(0, Outcome.INCONCLUSIVE), (4, Outcome.INCONCLUSIVE), (9, Outcome.PASS)],
+        ids=["none passed", "too few passed", "half passed"],
     )
-    def test_a_campaign_passes_if_one_history_does_and_none_violates_anything(self, passed, outcome):
+    def test_a_campaign_passes_if_half_of_its_histories_do_and_none_violates_anything(self, passed, outcome):
         outcomes = Counter({Outcome.INCONCLUSIVE: 9, Outcome.PASS: passed})
         tally = Tally(9 + passed, outcomes, inconclusive="It came too late.")
         assert Explored(Campaign(make_target("orders"), 10, 1), tally, 1.0).outcome is outcome
@@ -466,3 +468,20 @@ def test_a_consumer_whose_key_is_no_text_is_judged_by_what_it_does(of_a_user, ca
     )
     assert code == 1
     assert "lost" in out
+
+
+@pytest.mark.parametrize(
+    ("passed", "outcome"),
+    [(0, Outcome.INCONCLUSIVE), (1, Outcome.INCONCLUSIVE), (999, Outcome.INCONCLUSIVE), (1000, Outcome.PASS)],
+)
+def test_a_campaign_passes_only_above_a_share_of_conclusive_histories(passed, outcome):
+    outcomes = Counter({Outcome.PASS: passed, Outcome.INCONCLUSIVE: 2000 - passed})
+    campaign = Campaign(make_target("crash"), 2000, seed=1)
+    explored = Explored(campaign, Tally(2000, outcomes), 1.0)
+    assert explored.outcome is outcome
+
+
+def test_a_campaign_of_which_too_few_passed_says_how_many_must(capsys, tmp_path):
+    tally = Tally(10, Counter({Outcome.PASS: 4, Outcome.INCONCLUSIVE: 6}), inconclusive="It came too late.")
+    print_campaign(Explored(Campaign(make_target("orders"), 10, 1), tally, 1.0), None, {}, tmp_path)
+    assert "TOO FEW PASSED: 4 of 10 histories, and 50% must." in " ".join(capsys.readouterr().out.split())

@@ -111,3 +111,31 @@ def test_a_schedule_is_asked_in_the_order_in_which_consumers_start(drawn):
     assert tuple(schedule.of("consumer", "b")) == ()
     assert tuple(schedule.of("consumer", "c")) == ()
     assert tuple(schedule.of("producer", "p")) == ()
+
+
+def test_a_simulation_draws_its_count_and_prints_a_line():
+    counts = set()
+
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(simulations("orders"))
+    def draw(simulation):
+        counts.add(simulation.verdict.conditions.parameters.count)
+        assert len(repr(simulation)) < 120
+        assert repr(simulation).startswith("<Simulation of orders, ")
+
+    draw()
+    assert len(counts) > 2
+
+
+def test_hypothesis_is_told_how_much_went_wrong(monkeypatch):
+    told = {}
+    monkeypatch.setattr("scenarios.strategies.target", lambda value, label: told.setdefault(label, []).append(value))
+
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(simulations("orders"))
+    def draw(simulation):
+        assert told["faults"][-1] == len(simulation.history.faults)
+
+    draw()
+    assert set(told) == {"faults", "redeliveries"}
+    assert max(told["faults"]) > 0
