@@ -13,8 +13,7 @@ from rich.text import Text
 from scenarios.commands.output import print_verdict, short
 from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.exploration.bounded import space_of
-from scenarios.exploration.campaign import ROOM_FOR_PAIRS
-from scenarios.exploration.campaign import MIN_CONCLUSIVE
+from scenarios.exploration.campaign import MIN_CONCLUSIVE, ROOM_FOR_PAIRS
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
 from scenarios.exploration.targets import find
 from scenarios.report.html import REPORT
