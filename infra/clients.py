@@ -15,7 +15,7 @@ LOOPBACK_READ_TIMEOUT = 60
 CONNECTIONS = 20
 """Connections that a client keeps; more than the threads that use it."""
 DUMMY_CREDENTIALS = {"aws_access_key_id": "embedded", "aws_secret_access_key": "embedded"}
-"""Given to clients of an endpoint on loopback, which checks none; nobody's secret."""
+"""Given to clients of an endpoint on loopback, which checks none; they are no secret."""
 
 
 @dataclass(frozen=True, slots=True)

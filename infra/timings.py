@@ -25,7 +25,7 @@ _RUN = (
     "import sys, infra.commands.stacks as c; "
     "sys.exit(getattr(c, sys.argv[1])(sys.argv[2], **({'engine': sys.argv[3]} if sys.argv[1] == 'up' else {})))"
 )
-# Nobody's secret: nothing of the stack is one, and it is gone in a moment.
+# No secret: the stack holds none, and it is gone in a moment.
 _ENVIRONMENT = {"PULUMI_CONFIG_PASSPHRASE": ""}
 
 

@@ -9,7 +9,7 @@
     └── LabError                 the lab cannot do what a scenario asks of it
         ├── UnsuitableError      the queue, a table or the endpoint is not what the scenario needs
         ├── BusyError            another run of the same scenario is at work on the same stack
-        ├── ServiceFailedError   a producer or a consumer ended when nobody asked it to
+        ├── ServiceFailedError   a producer or a consumer ended unasked
         └── DeadlineMissed       something that was waited for did not happen in time
 
 All but the last end a run without a verdict (exit 2). After a missed deadline the history is judged all the same.
@@ -52,7 +52,7 @@ class BusyError(LabError):
 
 
 class ServiceFailedError(LabError):
-    """A producer or a consumer ended when nobody asked it to.
+    """A producer or a consumer ended unasked.
 
     Attributes:
         log: the last lines that it wrote.

@@ -148,11 +148,11 @@ class Lab(Protocol):
 
         Raises:
             DeadlineMissed: it did not in time.
-            ServiceFailedError: a consumer ended although nobody asked it to, and no fault struck it.
+            ServiceFailedError: a consumer ended unasked, and no fault struck it.
         """
 
     def watch(self, look: Callable[[History, float], bool], *, every: float, deadline: float, what: str) -> None:
-        """Look at the history at regular times, as whoever runs consumers in earnest does, until the look says enough.
+        """Look at the history at regular times, as an autoscaler does, until the look says enough.
 
         Args:
             look: is given the history and the present moment on its clock; it may act on the lab, and returns True for
@@ -207,7 +207,7 @@ class Lab(Protocol):
 
 
 def has_ended(*services: ConsumerHandle | ProducerHandle) -> Callable[[History], bool]:
-    """Return the condition that all of these have ended, however they did; so has whoever took a producer's place."""
+    """Return the condition that all of these have ended, however they did; so has a producer's successor."""
     return lambda history: all(_is_over(history, service.name) for service in services)
 
 
@@ -219,12 +219,12 @@ def _is_over(history: History, name: str) -> bool:
 
 
 def struck(consumer: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that a fault of the scenario's own has struck a consumer, or whoever took its place."""
+    """Return the condition that a fault of the scenario's own has struck a consumer, or its successor."""
     return lambda history: any(fault.planned and is_it(fault.process, consumer) for fault in history.faults)
 
 
 def has_died(consumer: ConsumerHandle) -> Callable[[History], bool]:
-    """Return the condition that a crash of the scenario's own has ended a consumer, or whoever took its place.
+    """Return the condition that a crash of the scenario's own has ended a consumer, or its successor.
 
     Whatever else befalls it may keep it from that: then everything is settled before, and the condition is met as well.
     """

@@ -45,7 +45,7 @@ class NaiveTwin:
         without: what it leaves out, in words that complete "without ...".
         violation: the invariant that it must violate.
         producer: the producer that leaves it out, likewise.
-        settings: parameters of the scenario by which it is left out, and which nobody else may set then.
+        settings: parameters of the scenario by which it is left out, and which the user may not set then.
     """
 
     consumer: str
@@ -88,9 +88,9 @@ class Scenario:
         delivery: how the queue behaves.
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
         any_program: whether a program of any make can take the consumer's place: what the scenario is about, and what
-            strikes in it, is to be seen from outside (see ``scenarios.checks.external_program``).
+            strikes in it, can be seen from outside (see ``scenarios.checks.external_program``).
         producer: likewise, where it is a producer that has it.
-        speed: how many seconds the local tier's clock runs in a real one, where nobody says otherwise.
+        speed: how many seconds the local tier's clock runs in a real one, by default.
         seconds: how long it takes by itself, about; a set begins with what takes longest.
         purge_seconds: within how many seconds a purge is complete; only the embedded endpoint obeys.
         delay_budget: seconds by which random faults of the simulated tier may delay the scenario in all; finite where
@@ -188,7 +188,7 @@ class Scenario:
         return item.metadata["min"], item.metadata["max"]
 
 
-#: Nobody needs a longer number.
+#: A longer number is a typing error.
 MAX_DIGITS = 18
 
 

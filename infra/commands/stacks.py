@@ -254,7 +254,7 @@ def down(stack: str | None = None, *, json: bool = False, yes: bool = False, **o
 
 
 def _refuse_while_in_use(stack: str, paths: StackPaths) -> None:
-    """Leave a stack to whoever holds a lock of his own beside the stack's: a run that is under way."""
+    """Leave a stack to a run that is under way, which holds a lock beside the stack's."""
     for lock in sorted(paths.directory.glob("*.lock")):
         if is_locked(lock):
             raise StackBusyError(

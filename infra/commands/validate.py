@@ -197,7 +197,7 @@ def _compare(validation: Validation, scenario: str, promise: _Promise, ignored: 
     expected = {what: value for what, value in promise.expected.items() if what not in ignored}
     validation.checks += len(expected)
     if isinstance(actual.get("tags"), Mapping):
-        # More tags than ours are nobody's business.
+        # Other tags than ours do not matter.
         actual = {**actual, "tags": {key: actual["tags"].get(key) for key in expected.get("tags", ())}}
     for what, promised, found in differences(expected, actual):
         validation.differences.append(Difference(scenario, promise.resource, what, promised, found))

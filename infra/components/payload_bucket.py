@@ -29,7 +29,7 @@ class PayloadBucket(pulumi.ComponentResource):
         super().__init__("queueFundamentals:infra:PayloadBucket", name, None, opts)
         self.bucket = aws.s3.Bucket(
             name,
-            # A lab's objects are nobody's data, and an interrupted run leaves some.
+            # A lab's objects hold no data of value, and an interrupted run leaves some.
             force_destroy=True,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),

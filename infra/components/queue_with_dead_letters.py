@@ -80,7 +80,7 @@ class QueueWithDeadLetters(pulumi.ComponentResource):
             fifo_queue=args.fifo,
             visibility_timeout_seconds=args.visibility_timeout,
             receive_wait_time_seconds=args.receive_wait,
-            # The defaults as well: whoever changes one of them by hand is found out, by any engine.
+            # The defaults as well: a change by hand shows as a difference, in any engine.
             delay_seconds=args.delivery_delay,
             message_retention_seconds=args.retention,
             max_message_size=args.max_message_size,

@@ -29,9 +29,9 @@ def quicken() -> None:
     """Change moto in this process; a second time does nothing.
 
     Raises:
-        MotoChangedError: moto has not what is to be changed.
+        MotoChangedError: moto lacks what the patch changes.
     """
-    # An update expression is parsed once, and not twice a request. Whoever changes the tree copies it before.
+    # An update expression is parsed once, and not twice a request. Code that changes the tree copies it first.
     replace(UpdateExpressionParser, "make", "2c00ed96d6e1", functools.lru_cache(EXPRESSIONS))
     add(ast_nodes.Node, "__deepcopy__", _copied)
     replace(ast_nodes.DepthFirstTraverser, "traverse_node_recursively", "d7f01d9b45cf", lambda _: _traverse)
@@ -87,7 +87,7 @@ def _is_a(kind: Any, classes: Any) -> bool:
 
 
 def _finding_tokens_once(find: Any) -> Any:
-    """Find a condition's tokens once. A token is a named tuple that nobody changes."""
+    """Find a condition's tokens once. A token is a named tuple, which cannot change."""
     # It needs nothing of its parser.
     remembered = functools.lru_cache(EXPRESSIONS)(functools.partial(find, ConditionExpressionParser(None, None, None)))
     return lambda _self, rest: remembered(rest)

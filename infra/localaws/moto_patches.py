@@ -37,7 +37,7 @@ def patch() -> None:
     """Change moto in this process; a second time does nothing.
 
     Raises:
-        MotoChangedError: moto has not what is to be changed.
+        MotoChangedError: moto lacks what the patch changes.
     """
     for name, known in _ORDERED.items():
         replace(getattr(comparisons, name), "expr", known, _false_between_types)

@@ -1,4 +1,4 @@
-"""STS's GetCallerIdentity, which deployment tools ask first: everybody here is the dummy account's root user."""
+"""STS's GetCallerIdentity, which deployment tools ask first: every caller is the dummy account's root user."""
 
 from xml.sax.saxutils import escape
 

@@ -58,7 +58,7 @@ class Worker:
         return _Job(self, work, late, size)
 
     def prepare(self, work: Callable[[], object]) -> None:
-        """Do something that nobody waits for."""
+        """Do something without waiting for it."""
 
         def done() -> Response:
             work()
@@ -153,7 +153,7 @@ class _Job:
         self._worker.enter(self)
 
     def cancel(self) -> None:
-        """Answer nobody: the client has gone. Its request has arrived, and is performed."""
+        """Answer no one: the client has gone. Its request has arrived, and is performed."""
         self._respond = None
 
     def take(self) -> Work:

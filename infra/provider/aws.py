@@ -299,7 +299,7 @@ class AwsProvider:
     @contextmanager
     def _client(self, handler: ResourceHandler, urn: str, done: str, inputs: Properties) -> Iterator[Any]:
         """The client for a resource; what AWS or the network answers becomes a sentence that names the resource."""
-        from botocore import exceptions  # noqa: PLC0415 - heavy: a preview talks to nobody
+        from botocore import exceptions  # noqa: PLC0415 - heavy: a preview makes no call
 
         what = f"{handler.resource_type} {name_of(urn)} could not be {done}"
         try:

@@ -4,7 +4,7 @@ The real engine notes an operation before it begins, and takes the note back whe
 a broken connection is a create that failed. What the provider has made by then would stay for ever. So the provider
 notes it itself, and the next run holds the notes against the state.
 
-Only resources whose name the provider has chosen are noted: their random suffix tells that nobody else has made
+Only resources whose name the provider has chosen are noted: their random suffix tells that no other program has made
 them. A policy needs no note, as setting it again is all that a repeated run has to do.
 """
 

@@ -92,7 +92,7 @@ def caller_identity(region: str, *, endpoint_url: str | None, login: Login | Non
 
     Raises:
         ConfigError: There are no credentials, or no such profile.
-        ProviderError: They are refused, or nobody answers.
+        ProviderError: They are refused, or nothing answers.
     """
     from botocore import exceptions  # noqa: PLC0415 - heavy
 
@@ -125,10 +125,12 @@ def ask(question: str, *, answer: Callable[[str], str] = input) -> None:
         answer: Asks and gives the answer.
 
     Raises:
-        ConfigError: Nobody is there to ask, or the answer is not yes.
+        ConfigError: There is no terminal to ask at, or the answer is not yes.
     """
     if not sys.stdin.isatty():
-        raise ConfigError("Nobody is here to confirm it: say --yes to work on the aws tier without being asked.")
+        raise ConfigError(
+            "There is no terminal to confirm it at; give --yes to work on the aws tier without being asked."
+        )
     if answer(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise ConfigError("Not confirmed; nothing was done.")
 

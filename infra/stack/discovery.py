@@ -41,7 +41,7 @@ def _target_in_backend(stack: str) -> Target | None:
     backend = backend_url(directory, stack=stack)
     project = read_stack_config(stack).project
     # Only a file of the backend or of the stack tells of such a stack. To ask a backend on the network each time would
-    # make everybody wait who has no stack there.
+    # make every run wait that has no stack there.
     if not may_hold(backend, project, stack) or not (backend.startswith("file:") or stack_config_path(stack).exists()):
         return None
     try:

@@ -79,7 +79,7 @@ def read_endpoint(paths: StackPaths) -> Endpoint | None:
     except (ValueError, TypeError, RecursionError) as error:
         raise _unreadable(paths, error) from None
     if not endpoint.url and paths.ready.exists():
-        # Whoever started it was killed before it could note the address.
+        # The command that started it was killed before it could note the address.
         endpoint = replace(endpoint, url=_read_ready(paths) or "")
     # Where a stack's endpoint keeps its history follows from the stack, whatever has become of the note.
     return replace(endpoint, history=str(paths.history))

@@ -53,7 +53,7 @@ def wait_for_lock(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock right now."""
+    """Whether a process holds the lock right now."""
     if not path.exists():
         return False
     descriptor = _acquire(path)

@@ -227,7 +227,7 @@ def temporary_stack(
 def _open_temporary_workspace(
     cleanup: ExitStack, overrides: Mapping[str, Any], options: Options | None, speed: float
 ) -> Workspace:
-    # Between a directory's making and its locking nobody may take it for a leftover.
+    # Between a directory's making and its locking no other run may take it for a leftover.
     with wait_for_lock(state_directory() / _TEMPORARY_LOCK):
         _clean_up_leftovers()
         name = f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}"
@@ -237,7 +237,7 @@ def _open_temporary_workspace(
 
 
 def _clean_up_leftovers() -> None:
-    """Take down the temporary stacks whose owner was killed: nobody holds their lock any more."""
+    """Take down the temporary stacks whose owner was killed: no process holds their lock any more."""
     for directory in state_directory().glob(f"{TEMPORARY_PREFIX}*"):
         paths = StackPaths(directory)
         if is_locked(paths.lock):

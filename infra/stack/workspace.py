@@ -52,7 +52,7 @@ class Place:
 
     @classmethod
     def named(cls, target: Target) -> "Place":
-        """The place that somebody named: an endpoint, or AWS."""
+        """The place that the user named: an endpoint, or AWS."""
         return cls(target.endpoint_url, instance=target.endpoint_url)
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class Workspace:
             InfraError: It cannot be done; what was done until then is in the state, and another ``up`` goes on there.
         """
         check_engine(self.stack, self.target)
-        read_snapshot(self.paths.state)  # a state that is to be refused is refused before anything is started
+        read_snapshot(self.paths.state)  # an unusable state is refused before anything starts
         place = self._start_endpoint() if self.target.embeds_endpoint else _reached(self.target)
         self.target.note(self.paths, place.instance, complete=False)
         engine = self._engine(place)
@@ -132,7 +132,7 @@ class Workspace:
         return plan
 
     def dispose(self) -> None:
-        """End a stack that nobody needs any more, in the quickest way that leaves nothing behind."""
+        """End a stack that is not needed any more, in the quickest way that leaves nothing behind."""
         if self.target.embeds_endpoint and self.target.engine is EngineName.EMBEDDED:
             self.discard()
         else:

@@ -23,7 +23,6 @@ def done_once(field: str) -> Invariant:
     def check(history: History) -> list[Violation]:
         return [
             Violation(
-                "paid-twice",
                 f"{key} was paid {count} times, for {', '.join(_causes(history, effects))}.",
                 (key,),
                 tuple(dict.fromkeys(effect.message_id for effect in effects)),
@@ -42,7 +41,7 @@ def none_left_out(field: str) -> Invariant:
     def check(history: History) -> list[Violation]:
         effects = dict(_of(history, field))
         return [
-            Violation("unpaid", f"{key} was ordered and never paid.", (key,), tuple(message_ids))
+            Violation(f"{key} was ordered and never paid.", (key,), tuple(message_ids))
             for key, message_ids in messages_by(history, field).items()
             if not _may_be_paid(history, effects.get(key, ()))
         ]
@@ -58,7 +57,6 @@ def nothing_else(field: str) -> Invariant:
         effects = {id(effect.call) for _, mine in _of(history, field) for effect in mine}
         return [
             Violation(
-                "unrequested-side-effect",
                 f"{effect.process} paid under the key {effect.key}, and no order asked for it.",
                 (effect.key,),
                 (effect.message_id,),
@@ -72,7 +70,7 @@ def nothing_else(field: str) -> Invariant:
 
 
 def messages_by(history: History, field: str) -> Mapping[str, Sequence[str]]:
-    """Return the MessageIds of each order; a message that names none is in nobody's.
+    """Return the MessageIds of each order; a message that names none belongs to none.
 
     A message counts if its send was acknowledged or if it was received: a reply that was lost unsends nothing.
     """
@@ -97,12 +95,12 @@ def _payments(history: History, effects: Sequence[Effect]) -> int:
 
 
 def _may_be_paid(history: History, effects: Sequence[Effect]) -> bool:
-    """Whether an order was paid; where nobody read the ledger, an unknown outcome gets the benefit of the doubt."""
+    """Whether an order was paid; where the ledger was not read, an unknown outcome gets the benefit of the doubt."""
     return any(history.ledger is None or history.executions.get(effect.key) for effect in effects)
 
 
 def _of(history: History, field: str) -> Sequence[tuple[str, list[Effect]]]:
-    """Return the side effects that somebody set out to cause for each order; one that surely failed is none."""
+    """Return the side effects that a consumer set out to cause for each order; one that surely failed is none."""
     order_of = {item: key for key, message_ids in messages_by(history, field).items() for item in message_ids}
     found: dict[str, list[Effect]] = defaultdict(list)
     for effect in history.effects:

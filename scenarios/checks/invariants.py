@@ -1,8 +1,8 @@
 """The invariants: pure functions from a history to what violates it.
 
 The words are the field's, as Jepsen's queue checkers use them (https://github.com/jepsen-io/jepsen, ``checker.clj``):
-an acknowledged send that never comes to anything is *lost*; what nobody ever tried to send is *unexpected*; a send
-whose outcome nobody knew, and which did come out, is *recovered*, which is good news and violates nothing.
+an acknowledged send that never comes to anything is *lost*; what was never sent is *unrequested*; a send
+with an unknown outcome, and which did come out, is *recovered*, which is good news and violates nothing.
 
 Each message's fate is judged once, so that one defect reads as one kind of violation:
 
@@ -14,7 +14,7 @@ Each message's fate is judged once, so that one defect reads as one kind of viol
     poison message    in the dead-letter queue                 as it should be
                       done, or deleted by a consumer           poison acknowledged
 
-What counts as done is what the external system's ledger says; the clients' word is taken only where nobody read it.
+What counts as done is what the external system's ledger says; the clients' word is taken only where it was not read.
 Where an outcome is unknown (a crash, a lost connection) a process gets the benefit of the doubt.
 """
 
@@ -31,17 +31,15 @@ from services.consumer.patterns import Pattern
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One way in which an invariant does not hold.
+    """One way in which an invariant does not hold; the invariant that found it knows its name.
 
     Attributes:
-        invariant: its name.
         summary: one sentence for people.
         keys: the effect keys concerned.
         message_ids: the messages concerned.
         records: the records that show it.
     """
 
-    invariant: str
     summary: str
     keys: tuple[str, ...] = ()
     message_ids: tuple[str, ...] = ()
@@ -73,7 +71,6 @@ def lost(history: History) -> list[Violation]:
     """Find good messages whose send was acknowledged, which were never done, and which are nowhere any more."""
     return [
         Violation(
-            "lost",
             f"{history.name(message.message_id)} was sent, never done, and is in no queue.",
             (message.key,),
             (message.message_id,),
@@ -101,7 +98,6 @@ def duplicated_side_effect(history: History) -> list[Violation]:
     """Find keys whose side effect was done more than once."""
     return [
         Violation(
-            "duplicated-side-effect",
             f"the side effect of {history.name_of_key(key)} was done {count} times.",
             (key,),
             tuple(dict.fromkeys(effect.message_id for effect in history.effects_of.get(key, ()))),
@@ -117,8 +113,7 @@ def unexpected(history: History) -> list[Violation]:
     seen = dict.fromkeys(chain(history.executions, (effect.key for effect in history.effects)))
     return [
         Violation(
-            "unrequested-side-effect",
-            f"a side effect was caused under the key {key}, which nobody ever tried to send.",
+            f"a side effect was caused under the key {key}, which no producer ever tried to send.",
             (key,),
             tuple(dict.fromkeys(effect.message_id for effect in history.effects_of.get(key, ()))),
             _records(effect.call for effect in history.effects_of.get(key, ())),
@@ -149,7 +144,6 @@ def _overtaken(history: History, group: str, members: Sequence[SentMessage]) -> 
         mine = [effect for effect in history.effects_of.get(message.key, ()) if effect.status != "fail"]
         if mine and first_over is not None and first_over.call.ended < mine[0].call.started:
             yield Violation(
-                "order-violated",
                 f"in group {group}, {history.name(first_over.message_id)} was done before "
                 f"{history.name(message.message_id)}, which was sent before it.",
                 (message.key, first_over.key),
@@ -171,7 +165,6 @@ def deleted_before_done(history: History) -> list[Violation]:
     """
     return [
         Violation(
-            "deleted-before-done",
             f"{deletion.process} deleted {history.name(message.message_id)} when nothing said that it was done.",
             (message.key,),
             (message.message_id,),
@@ -208,7 +201,6 @@ def wrongly_dead_lettered(history: History) -> list[Violation]:
     """Find good messages in the dead-letter queue."""
     return [
         Violation(
-            "wrongly-dead-lettered",
             f"{history.name(message_id)} is no poison and went to the dead-letter queue.",
             (history.messages[message_id].key,),
             (message_id,),
@@ -222,7 +214,7 @@ def wrongly_dead_lettered(history: History) -> list[Violation]:
 def poison_acknowledged(history: History) -> list[Violation]:
     """Find poison messages that a consumer did, or deleted as if it had.
 
-    A deleted poison message is gone for good with nobody to look at it. It counts here and not as lost.
+    A deleted poison message is gone for good, and no operator can look at it. It counts here and not as lost.
     """
     return list(_acknowledged_poison(history))
 
@@ -237,7 +229,6 @@ def _acknowledged_poison(history: History) -> Iterable[Violation]:
         if done or deletions:
             what = "its side effect was caused" if done else f"it was deleted by {deletions[0].process}"
             yield Violation(
-                "poison-acknowledged",
                 f"{history.name(message.message_id)} is poison, and {what}.",
                 (message.key,),
                 (message.message_id,),
@@ -249,7 +240,6 @@ def in_flight_at_the_end(history: History) -> list[Violation]:
     """Find messages that are neither deleted nor dead-lettered when the run is over."""
     return [
         Violation(
-            "in-flight-at-end",
             f"{history.name(message.message_id)} is still in the queue.",
             (message.key,),
             (message.message_id,),
@@ -315,7 +305,7 @@ def _deliveries_disagree(history: History) -> Iterable[Violation]:
     for act, record in handed_out.items():
         if act not in taken and not _explains(unclear, record):
             message_id, count = act
-            summary = f"{history.name(message_id)} was handed out (receive {count}), and nobody received it."
+            summary = f"{history.name(message_id)} was handed out (receive {count}), and no consumer received it."
             yield _disagreement(summary, (), (message_id,), (), (record,))
 
 
@@ -329,7 +319,7 @@ def _sends_disagree(history: History) -> Iterable[Violation]:
     acknowledged = {message.message_id for message in history.sends}
     for message_id, record in stored.items():
         if message_id not in acknowledged and not _explains(unclear, record):
-            summary = f"the queue has {history.name(message_id)}, which nobody sent."
+            summary = f"the queue has {history.name(message_id)}, which no producer sent."
             yield _disagreement(summary, (), (message_id,), (), (record,))
 
 
@@ -350,7 +340,7 @@ def _deletes_disagree(history: History) -> Iterable[Violation]:
             yield _disagreement(summary, (), (message_id,), calls)
     for record in history.endpoint("deleted"):
         if record["message_id"] not in asked:
-            summary = f"the queue deleted {history.name(record['message_id'])}, and nobody asked it to."
+            summary = f"the queue deleted {history.name(record['message_id'])}, and no consumer asked it to."
             yield _disagreement(summary, (), (record["message_id"],), (), (record,))
 
 
@@ -365,7 +355,7 @@ def _disagreement(
     calls: Iterable[Call],
     records: tuple[Record, ...] = (),
 ) -> Violation:
-    return Violation("endpoint-mismatch", summary, keys, message_ids, (*_records(calls), *records))
+    return Violation(summary, keys, message_ids, (*_records(calls), *records))
 
 
 def recovered(history: History) -> list[str]:
@@ -390,7 +380,7 @@ DUPLICATED_SIDE_EFFECT = Invariant(
     "duplicated-side-effect", "each side effect is caused at most once", duplicated_side_effect
 )
 UNREQUESTED_SIDE_EFFECT = Invariant(
-    "unrequested-side-effect", "no side effect is caused that nobody asked for", unexpected
+    "unrequested-side-effect", "no side effect is caused without a message that asks for it", unexpected
 )
 DELETED_BEFORE_DONE = Invariant(
     "deleted-before-done", "no message is deleted before its side effect is known to be done", deleted_before_done

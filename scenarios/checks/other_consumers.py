@@ -1,4 +1,4 @@
-"""Strangers: who is none of a run's processes, and took its messages, so that what is missing convicts nobody."""
+"""Other consumers on the queue: processes outside the run that took its messages, so that nothing can be judged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from scenarios.history import History
 
 
 def taken_by_others(history: History) -> list[str]:
-    """Return the messages that a stranger received and deleted, in order.
+    """Return the messages that another consumer received and deleted, in order.
 
-    Only an endpoint that records its own side can tell. A delivery that nobody recorded is no sign: whoever died in the
-    middle of its receive had no time to. But the dead delete nothing. So it was a stranger who deleted a message where
-    no delete of the run's asked for it, after a delivery that no receive of the run's has brought.
+    Only an endpoint that records its own side can tell. A delivery that no consumer recorded is no sign: a process that
+    died in the middle of its receive had no time to. But the dead delete nothing. So another consumer deleted a message
+    where no delete of the run's asked for it, after a delivery that no receive of the run's has brought.
     """
     asked = {message_id for call in history.calls("Delete") for message_id in call.arguments["messages"]}
     brought = {

@@ -126,7 +126,7 @@ def explore(
         mutant=mutant or "",
         consumer=consumer or "",
     )
-    target.plan(0)  # whoever is to consume must be there before a pool of processes asks for it
+    target.plan(0)  # the consumer must load before a pool of processes asks for it
     most = HISTORIES_EACH if beyond else HISTORIES
     campaign = Campaign(
         target,

@@ -1,7 +1,7 @@
 """How many messages are not done at a moment, and how old the oldest is: exactly, from the history.
 
 SQS's own counts tell of a minute ago at best. A history tells when each message was acknowledged and when it left the
-queue; where the endpoint recorded its side, by the endpoint's word. What is in somebody's hands is not done either,
+queue; where the endpoint recorded its side, by the endpoint's word. What a consumer holds is not done either,
 as in CloudWatch's ApproximateAgeOfOldestMessage:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 """
@@ -18,10 +18,10 @@ from scenarios.history.records import SentMessage
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is to be done at a moment.
+    """The work that waits at a moment.
 
     Attributes:
-        messages: how many wait, or are in somebody's hands.
+        messages: how many wait, or are in flight.
         oldest: the age of the oldest, in seconds; 0 where there is none.
     """
 

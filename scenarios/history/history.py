@@ -159,7 +159,7 @@ class History:
 
     @cached_property
     def attempted_keys(self) -> frozenset[str]:
-        """The keys of all messages that somebody tried to send, whatever came of it."""
+        """The keys of all messages that a producer tried to send, whatever came of it."""
         unclear = (
             self._message("", message["body"], None, 0, call, acknowledged=False).key
             for call in self.calls("Send")
@@ -425,7 +425,7 @@ class History:
 
     @cached_property
     def ledger(self) -> Mapping[str, int] | None:
-        """The external system's own count of executions by key, read at the end; None where nobody read it."""
+        """The external system's own count of executions by key, read at the end; None where it was not read."""
         read = self.events("ledger")
         return read[-1]["executions"] if read else None
 
@@ -437,7 +437,7 @@ class History:
 
     @cached_property
     def states(self) -> Mapping[str, int] | None:
-        """The version that each entity's state has, read at the end; None where nobody read any."""
+        """The version that each entity's state has, read at the end; None where none was read."""
         read = self.events("states")
         return read[-1]["versions"] if read else None
 

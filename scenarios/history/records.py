@@ -75,7 +75,7 @@ class Call:
 
     @property
     def status(self) -> Status:
-        """``ok``: it was done. ``fail``: it was not. ``unknown``: nobody knows.
+        """``ok``: it was done. ``fail``: it was not. ``unknown``: no record tells.
 
         A failure means "not done" where a fault stood in for the operation or the service refused it for good. After
         a passing failure (a lost connection, an internal error) the operation may have been done.

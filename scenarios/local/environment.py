@@ -1,7 +1,7 @@
 """What the local lab tells its producers and consumers, and what it keeps from them.
 
-Whatever of the user's own environment would configure a service is left out: a run has to come out the same whoever
-starts it. The rest stays, because a consumer of the user's own may need it.
+Whatever of the user's own environment would configure a service is left out: a run comes out the same for every
+user. The rest stays, because a consumer of the user's own may need it.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class _ForkServer:
 
 
 def _signal(pid: int, number: int, *, group: bool) -> None:
-    """Send a signal to a process that nobody has waited for yet, and to all that it has started.
+    """Send a signal to a process that is not waited for yet, and to all that it has started.
 
     First to itself, which may not lead a group yet; where that kills it, it starts nothing more that could be missed.
     """

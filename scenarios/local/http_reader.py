@@ -156,7 +156,7 @@ class Reader:
         service, dot, action = target.partition(".")
         understand = {SQS: self._of_queue, DYNAMODB: self._of_ledger}.get(service + dot)
         if document is None or understand is None:
-            # Whoever is asked will say what is wrong with it.
+            # The endpoint will say what is wrong with it.
             return None
         try:
             return understand(action, document, body)

@@ -483,7 +483,7 @@ class SubprocessLab:
         if code == MachineError.exit_code and self._programs is None:
             raise MachineError(f"{name}: {_exit_message(log)}")
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-        unasked = "" if code else " although nobody had asked it to"
+        unasked = "" if code else " unasked"
         raise ServiceFailedError(
             f"{name} ended with {how}{unasked}: {_exit_message(log)} (its log: {log})", last_lines(log)
         )

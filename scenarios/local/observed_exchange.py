@@ -32,7 +32,7 @@ class Response:
 
 
 class GoneError(Exception):
-    """Nobody is there any more to take an answer."""
+    """The client that would take an answer is gone."""
 
 
 @dataclass(slots=True)

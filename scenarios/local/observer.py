@@ -24,7 +24,7 @@ class Observer(Protocol):
         """Be asked many times a second while a run waits; what this raises ends the run, with all of its clean-up."""
 
 
-class Nobody:
+class NoObserver:
     """Watches nothing."""
 
     def began(self, seed: int, directory: Path) -> None:

@@ -85,7 +85,7 @@ class Processes:
 
     @property
     def running(self) -> tuple[str, ...]:
-        """The names of the processes whose end nobody has taken note of yet."""
+        """The names of the processes whose end is not noted yet."""
         return tuple(self._running)
 
     def start(self, command: Command) -> None:

@@ -149,7 +149,7 @@ class Programs:
         """Return the running programs that have done what they were to do, and shall end.
 
         Raises:
-            ServiceFailedError: one never asks for a message, or does what nobody could judge.
+            ServiceFailedError: one never asks for a message, or does what cannot be judged.
         """
         for name, tap in self._taps.items():
             if tap.complaint:

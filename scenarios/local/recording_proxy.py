@@ -6,7 +6,7 @@
 
 A crash is SIGKILL at this very point of the program's way: the request is not sent on, or its answer does not come
 back. A delay or an error is the external system's (or the queue's) own. Each program has a tap of its own on loopback,
-so whoever asks there is known. The endpoint checks no signatures, so a request may be changed on its way.
+so the process that asks there is known. The endpoint checks no signatures, so a request may be changed on its way.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class RecordingProxy:
     Attributes:
         url: the endpoint, as the program shall see it.
         asked: whether the program has ever asked for a message.
-        complaint: what it did that nobody could judge, in words that complete "it ..."; empty for nothing.
+        complaint: what it did that cannot be judged, in words that complete "it ..."; empty for nothing.
     """
 
     def __init__(self, program: Program, upstream: str, recorder: Recorder) -> None:
@@ -103,7 +103,7 @@ class RecordingProxy:
         """Answer a request.
 
         Raises:
-            GoneError: nobody is there any more to take the answer.
+            GoneError: the client that would take the answer is gone.
         """
         if request.path.startswith(SIDE_EFFECTS):
             return self._side_effect(request, unquote(request.path.removeprefix(SIDE_EFFECTS)))
@@ -228,7 +228,7 @@ class _Step:
                 raise _as_failure(late)
             return None
         told = self.response = self.tap.forward(self.request, reading.body)
-        # Whoever has gone has not seen the answer: as after a crash, the operation's outcome is nobody's knowledge.
+        # A client that has gone has not seen the answer: as after a crash, the operation's outcome is unknown.
         self.request.check()
         if told.status >= http.client.BAD_REQUEST:
             raise _as_failure(told)

@@ -153,7 +153,7 @@ def fork_server(told: str) -> Iterator[Spawner | None]:
     """Yield a fork server; None where there can be none.
 
     Args:
-        told: what the run is, for whoever looks at the processes of the machine.
+        told: what the run is, for a user who looks at the machine's processes.
     """
     if sys.platform != "linux":
         yield None

@@ -122,7 +122,7 @@ class StackResources:
             self.payload_keys()
 
     def _compare(self, attributes: Mapping[str, str]) -> None:
-        """Refuse a queue that somebody has changed: what a scenario waits for, and what a verdict says, rest on it."""
+        """Refuse a queue that was changed: what a scenario waits for, and what a verdict says, rest on it."""
         from infra.stack.expected_attributes import actual_attributes, differences, expected_attributes  # noqa: PLC0415 - infra, as above
 
         found = list(differences(expected_attributes(self._resources), actual_attributes(attributes)))
@@ -157,7 +157,7 @@ class StackResources:
             ):
                 if self._reset_route(queue, seed, rates, purge_seconds):
                     raise UnsuitableError(
-                        f"Somebody is receiving from the queue {queue} already, and would take the run's messages; "
+                        f"Another consumer is receiving from the queue {queue}, and would take the run's messages; "
                         "end that consumer first, or let the run have a stack of its own."
                     )
         if not fresh:
@@ -269,7 +269,7 @@ class StackResources:
         """Return an attribute of each item of the ledger that has it.
 
         Raises:
-            UnsuitableError: one is no count; whoever wrote it did not go through the lab's own operations.
+            UnsuitableError: one is no count; a process wrote it by another way than the lab's own operations.
         """
         counts = {}
         table = self._resources.side_effects_table

@@ -39,7 +39,7 @@ FOR_EVER = 1_000_000.0
 
 
 class NeverLooksUp(Consumer):
-    """Trust that nothing was done before, whoever died: perform at each claim."""
+    """Trust that nothing was done before, whichever consumer died: perform at each claim."""
 
     def process(self, delivery: Delivery) -> Task[Outcome]:
         """Claim, perform, complete."""
@@ -73,7 +73,7 @@ class LooksUpBeforeItClaims(Consumer):
 
 
 class CompletesBeforeItPerforms(Consumer):
-    """Mark the work as done, then do it: who dies in between has done nothing, and nobody will."""
+    """Mark the work as done, then do it: a consumer that dies in between has done nothing, and no other will."""
 
     def perform(self, delivery: Delivery) -> Task[None]:
         """Complete, then perform."""
@@ -112,7 +112,7 @@ class FailsOpen(Consumer):
 
 
 class ClaimsForEver(Consumer):
-    """Claim without an end: what its owner has in hand when it dies, nobody can take over."""
+    """Claim without an end: what its owner has in hand when it dies, no other can take over."""
 
     def claim(self, delivery: Delivery) -> Task[ClaimResult]:
         """Claim for as long as there is a table."""
@@ -123,7 +123,7 @@ class ClaimsForEver(Consumer):
 
 
 class IgnoresTheLease(Consumer):
-    """Work on what somebody else is at work on."""
+    """Work on what another consumer is at work on."""
 
     def claim(self, delivery: Delivery) -> Task[ClaimResult]:
         """Claim, and do not care who holds it."""
@@ -132,7 +132,7 @@ class IgnoresTheLease(Consumer):
 
 
 class DeletesWhatIsHeld(Consumer):
-    """Delete a message because somebody else is at work on it, who may yet fail."""
+    """Delete a message because another consumer is at work on it, which may yet fail."""
 
     def process(self, delivery: Delivery) -> Task[Outcome]:
         """Take what is held for what is done."""
@@ -175,10 +175,10 @@ class ForgetsRefusedDeletes(Consumer):
 
 
 class ForgetsFailedDeletes(Consumer):
-    """Read the ``Failed`` entries of a delete, and take a call that failed as a whole for somebody else's affair."""
+    """Read the ``Failed`` entries of a delete, and take a call that failed as a whole as settled."""
 
     def delete(self, messages: Sequence[Message]) -> Task[None]:
-        """Delete, and try again what was refused; give up where nobody answers."""
+        """Delete, and try again what was refused; give up without an answer."""
         left = tuple(messages)
         while left:
             try:
@@ -242,7 +242,7 @@ class IgnoresTheBusinessKey(Consumer):
 
 
 class DeletesMalformed(Consumer):
-    """Delete a body that cannot be read, where nobody will ever look at it."""
+    """Delete a body that cannot be read, where no operator will ever see it."""
 
     def reject(self, delivery: Delivery) -> Outcome:
         """Discard what is malformed."""
@@ -276,7 +276,7 @@ class GoesOnAfterSigterm(Consumer):
         self.stopping = not self._at_work
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
-        """Handle a batch as if nobody could ask."""
+        """Handle a batch as if no request to end could come."""
         self._at_work = True
         yield from super().handle_batch(messages, received_at)
         self._at_work = False
@@ -302,7 +302,7 @@ class NeverBeats(Consumer):
 
 
 class ExtendsTheMessageAlone(Consumer):
-    """Keep the message invisible and let the claim lapse: a second delivery finds nobody at work."""
+    """Keep the message invisible and let the claim lapse: a second delivery finds no claim."""
 
     def _extend(self, delivery: Delivery) -> Task[None]:
         yield ChangeVisibility((delivery.message,), self._facts.visibility_timeout)
@@ -328,7 +328,7 @@ class LetsGoAtAPassingError(Consumer):
 
 
 class BeatsForWhatItLost(Consumer):
-    """Go on extending what it has given up: nobody else gets it while the rest of the batch is at work."""
+    """Go on extending what it has given up: no other consumer gets it while the rest of the batch is at work."""
 
     def _drop(self, delivery: Delivery) -> None:
         """Hold on."""
@@ -362,7 +362,7 @@ class RepeatsAnUnclearSideEffect(Consumer):
 
 
 class ReadsThenWrites(ReconcilingConsumer):
-    """Compare versions here and not in the store: between the look and the write somebody else writes."""
+    """Compare versions here and not in the store: between the look and the write another consumer writes."""
 
     def perform(self, delivery: Delivery) -> Task[None]:
         """Look, by a write that nothing is older than, and then write without a condition."""
@@ -394,7 +394,7 @@ class LooksForTheLastUndo(SagaConsumer):
 
 
 class UndoesWhatWasNotDone(SagaConsumer):
-    """Compensate each step, whether it was done or not: refund what nobody has charged."""
+    """Compensate each step, whether it was done or not: refund what was never charged."""
 
     def go_back(self, delivery: Delivery) -> Task[None]:
         """Undo everything."""

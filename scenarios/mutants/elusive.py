@@ -145,7 +145,7 @@ class ReleasesAnothersClaim(Consumer):
 
 
 class GivesUpWhatIsHeld(Consumer):
-    """Delete what was found held at the third receive: whoever holds it will do it."""
+    """Delete what was found held at the third receive: its holder will do it."""
 
     def process(self, delivery: Delivery) -> Task[Outcome]:
         """Take what is held again and again for done."""
@@ -232,7 +232,7 @@ class PrefetchesAndForgets(Consumer):
     """Receive the next batch while one is at work, and drop it at a request to end."""
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
-        """Handle a batch, and then the one that was fetched meanwhile, if nobody has asked for the end."""
+        """Handle a batch, and then the one that was fetched meanwhile, if no signal has asked for the end."""
         try:
             fetched: tuple[Message, ...] = yield Receive(self.options.max_messages, 0)
         except OperationFailed:
@@ -259,7 +259,7 @@ class ActsOnAStalePrefetch(Consumer):
 
 
 class BuffersAcknowledgements(Consumer):
-    """Gather what is to be deleted, and lose it at a request to end."""
+    """Gather deletes, and lose it at a request to end."""
 
     def delete(self, messages: Sequence[Message]) -> Task[None]:
         """Delete once three have come together."""

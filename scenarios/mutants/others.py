@@ -39,7 +39,7 @@ class WithoutFencing(TableModel):
 
 
 class LooksThenWrites(TableModel):
-    """Tables on which a claim is no conditional write: whoever comes last has it."""
+    """Tables on which a claim is no conditional write: the last writer has it."""
 
     def claim(self, operation: Claim, now: Callable[[], float]) -> ClaimResult:
         """Claim whatever is not complete."""

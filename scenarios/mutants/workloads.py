@@ -20,7 +20,7 @@ from scenarios.simulation.lab import SimulatedLab
 from scenarios.simulation.message_mixes import POISON_MARKER, MessageMix, draw_messages
 from services.faults import Fault
 
-#: Lab seconds in which everything is to be settled, apart from the time that random faults take.
+#: Lab seconds within which everything must be settled, apart from the time that random faults take.
 DEADLINE = 60.0
 
 STANDARD_QUEUE = QueueInfo(visibility_timeout=2, max_receive_count=8, fifo=False)

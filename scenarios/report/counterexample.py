@@ -73,7 +73,7 @@ def tell(verdict: Verdict, history: History) -> list[str]:
     if skipped:
         lines.append(f"{'':11}... {skipped} lines about other messages")
     lines.append("")
-    lines += [f"{violation.invariant}: {violation.summary}" for violation in violations]
+    lines += [f"{name}: {violation.summary}" for name, items in verdict.violations.items() for violation in items]
     return lines
 
 

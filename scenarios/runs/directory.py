@@ -26,7 +26,7 @@ def new_run_directory(runs: Path, scenario: str, seed: int, now: datetime) -> Pa
     name = f"{now:%Y%m%d-%H%M%S}-{scenario}-{seed}"
     latest = runs / LATEST
     if latest.exists() and not latest.is_symlink():
-        raise ScenarioError(f"{latest} is to be the link to the latest run, and is something else; move it away.")
+        raise ScenarioError(f"{latest} must be the link to the latest run, and is something else; move it away.")
     try:
         runs.mkdir(parents=True, exist_ok=True, mode=0o700)
         attempt = 1

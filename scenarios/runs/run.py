@@ -35,7 +35,7 @@ from scenarios.history.files import MERGED, HistoryTail, write_history
 from scenarios.local.lab import Setup, SubprocessLab
 from scenarios.local.latency import measure_latency, stretch_for
 from scenarios.local.logs import logs_of
-from scenarios.local.observer import Nobody, Observer
+from scenarios.local.observer import NoObserver, Observer
 from scenarios.local.programs import STARTUP_TIMEOUT
 from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import Scenario
@@ -86,7 +86,7 @@ def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunRe
     """
     began = time.monotonic()
     plan = plan_run(request)
-    watcher = observer or Nobody()
+    watcher = observer or NoObserver()
     # First the fork server: it imports while the stack comes up.
     with fork_server(str(runs_of(request.runs))) as spawner, _stack(plan, watcher) as (stack, fresh):
         return run_on(RunEnvironment(stack, fresh, spawner), plan, watcher, began=began)
@@ -208,18 +208,18 @@ def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:
 
 
 def _refuse_other_consumers(history: History) -> None:
-    """Give up a run whose messages somebody else has taken: it would be convicted of what is missing.
+    """Give up a run whose messages another consumer took: it would be convicted of what is missing.
 
     Raises:
-        UnsuitableError: somebody has.
+        UnsuitableError: another consumer has.
     """
     taken = taken_by_others(history)
     if taken:
         raise UnsuitableError(
-            "Somebody who is none of this run's processes has received messages of the queue "
+            "A consumer outside this run has received messages of the queue "
             f"{history.facts.queue} and deleted them ({len(taken)}, {history.name(taken[0])} among them), so nothing "
             "can be judged; end that consumer first, or let the run have a stack of its own. A consumer of yours is "
-            "such a somebody where it goes to the queue by another way than the one that is recorded."
+            "outside as well where it goes to the queue by another way than the one that is recorded."
         )
 
 
@@ -322,7 +322,7 @@ def check_distance(stack: Stack, given: int | None = None) -> None:
 
 
 def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
-    """Return how many seconds the queues' clock runs in a real one where nobody says; AWS's own is as it is."""
+    """Return how many seconds the queues' clock runs in a real one by default; AWS's own is as it is."""
     return 1.0 if endpoint else scenario.speed
 
 

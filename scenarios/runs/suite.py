@@ -1,6 +1,6 @@
 """Run many scenarios on one stack, several at a time, and tell how each came out.
 
-Each has queues and tables of its own, so they are in nobody's way; what they share is the machine.
+Each has queues and tables of its own, so they do not meet; what they share is the machine.
 """
 
 from __future__ import annotations

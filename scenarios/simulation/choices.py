@@ -96,7 +96,7 @@ def _nothing() -> int:
 
 
 class DrawnChoices(Choices):
-    """Choices that somebody else draws, above all Hypothesis.
+    """Choices that another source draws, above all Hypothesis.
 
     Args:
         draw_below: returns a number from 0 to its argument - 1.

@@ -4,8 +4,8 @@ The budget. A pattern promises something only within limits that its settings dr
 them proves nothing. So a random fault waits until it can strike within these:
 
     receives    Every fault that keeps a delivery from being finished costs the message a receive, and one more for
-                each time that it is found claimed by somebody who no longer works on it. A message that would thereby
-                reach max-receive-count is spared: it would be dead-lettered, rightly.
+                each time that it is found claimed by a consumer that no longer works on it. A message that would
+                thereby reach max-receive-count is spared: it would be dead-lettered, rightly.
     lease       Between its claim and its side effect a process may be slow, or stand still, for no longer than its
                 lease holds by the fastest clock. Beyond that a second consumer does the same, rightly: no fencing
                 token protects an external system that does not check it. Anywhere else a pause has no limit.
@@ -289,7 +289,7 @@ class FaultInjector:
             return False
         if isinstance(operation, _EFFECTS):
             return Assumption.NO_LATE_REQUESTS not in strike.world.assumes and self._spares_nobody_in_need(strike)
-        # A claim that arrives late is nobody's, and its message is found claimed until it ends.
+        # A claim that arrives late has no owner, and its message is found claimed until it ends.
         costs = 1 + ceil(strike.step(LATE_STEP) / strike.world.info.visibility_timeout)
         return _affordable(strike.process, self._around.scripted_costs(), costs * _deliveries(strike.world))
 
@@ -397,7 +397,7 @@ class Strike(NamedTuple):
             return 0.0
         stands_still = self.step(_STEPS[self.kind]) if self.kind in _STEPS else 0.0
         if self.kind is Kind.LATE_REQUEST and isinstance(self.operation, Claim):
-            stands_still += self.operation.lease_seconds  # it is nobody's, and holds all the same
+            stands_still += self.operation.lease_seconds  # it has no owner, and holds all the same
         # What it struck may have to wait for its next delivery, and no scenario reckons with that.
         return stands_still + self.world.info.visibility_timeout
 

@@ -1,7 +1,7 @@
 """The simulated lab: the same scenarios, on the same services, in virtual time and in this very process.
 
 It starts nothing, opens nothing and waits for nothing: a wait lets the scheduler run until the condition holds. A
-consumer that a random fault ended is started again after a while, as whoever runs consumers in earnest would do.
+consumer that a random fault ended is started again after a while, as a supervisor would do.
 """
 
 from __future__ import annotations
@@ -478,7 +478,7 @@ class SimulatedLab:
 
     def _start_again(self, known_as: str, before: SimulatedProcess, settings: Settings) -> None:
         def come_back() -> Strand:
-            # The time of the wake-up has come; whoever was dismissed meanwhile stays away.
+            # The time of the wake-up has come; a consumer that was dismissed meanwhile stays away.
             if known_as not in self._dismissed:
                 self._start_incarnation(known_as, self._new_name(known_as), before.story_faults, settings)
             yield None
@@ -613,7 +613,7 @@ def _class(spec: str, base: type[Service], what: str) -> type[Service]:
     if not spec:
         return base
     try:
-        with redirect_stdout(sys.stderr):  # where nobody takes what its module says for our output
+        with redirect_stdout(sys.stderr):  # so that what its module prints is not taken for our output
             return load_class(spec, base, f"The {what} {spec!r}")
     except ConfigurationError as error:
         raise RequestError(str(error)) from None

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 #: Seconds that a request or a reply takes, as likely as they stand here often; the tamest first.
 LATENCIES = (0.001, 0.001, 0.002, 0.002, 0.003, 0.004, 0.006, 0.010)
 _ROUND_TRIPS = len(LATENCIES) ** 2
-#: The exit code of a process that meets an error which nobody handled.
+#: The exit code of a process that meets an error that is not handled.
 UNHANDLED = 1
 #: The exit code of a service that cannot do its work (see ``services.process``).
 UNUSABLE = 2
@@ -84,7 +84,7 @@ class SimulatedProcess:
         is_consumer: whether it receives.
         exit_code: how it ended; None while it runs.
         exit_message: why it ended, where it ended badly.
-        killed_by_a_fault: a random fault ended it, or asked it to end; somebody should start it again.
+        killed_by_a_fault: a random fault ended it, or asked it to end; a supervisor should start it again.
         known_as: the name under which a scenario knows a producer that is started again; empty for any other process.
         successor: the name of the process that takes its place.
         start_again: has it started again, after ``restart_after`` seconds at the earliest.
@@ -158,7 +158,7 @@ class SimulatedProcess:
         self._end(-SIGKILL)
 
     def close(self) -> None:
-        """Drop what is left of the tasks. A clean-up in one of them may ask for operations; nobody performs them."""
+        """Drop what is left of the tasks. A clean-up in one of them may ask for operations; none is performed."""
         for sleeper in self._sleepers:
             sleeper.strand.close()
         if self.program is not None:
@@ -301,7 +301,9 @@ class SimulatedProcess:
         error = None
         try:
             if isinstance(late.operation, Receive):
-                self.world.receive(late.operation)  # nobody has them: they come again after their visibility timeout
+                self.world.receive(
+                    late.operation
+                )  # no consumer has them: they come again after their visibility timeout
             else:
                 self.world.perform(late.operation, self._wall_clock)
         except OperationFailed as failed:
@@ -350,7 +352,7 @@ class SimulatedProcess:
         return EPOCH + self.world.scheduler.now + self.skew
 
     def _keep_account(self, operation: Operation, result: Any) -> None:
-        """Remember which claims await their side effect: then a process that stands still is to be afraid of."""
+        """Remember which claims await their side effect: then a process that stands still is dangerous."""
         if Assumption.SHORT_PAUSES not in self.world.assumes:
             return
         now = self.world.scheduler.now

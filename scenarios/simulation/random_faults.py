@@ -3,7 +3,7 @@
 A scenario's own faults (``services.faults``) strike in every tier. A random fault comes on top, at an operation that
 the source of choices picks, and it can do what cannot be done to a real process at will:
 
-    crash             before the operation, after it, or in between: done, and nobody knows
+    crash             before the operation, after it, or in between: done, and unanswered
     error             throttling, or an error of the service's own; the operation is not done
     reply-lost        the operation is done, and its caller is told of a timeout
     late-request      the caller is told of a timeout, and the operation is done afterwards
@@ -43,7 +43,7 @@ class Kind(StrEnum):
     CLOCK_SKEW = "clock-skew"
 
 
-#: What can happen to a producer. Nobody starts one again: a scenario that sends counts on its sends.
+#: What can happen to a producer. It is not started again: a scenario that sends counts on its sends.
 PRODUCER_KINDS = (Kind.DELAY, Kind.THROTTLE, Kind.SERVER_ERROR, Kind.PARTIAL_FAILURE, Kind.REPLY_LOST, Kind.PAUSE)
 #: What can happen to a producer that finds in its table what it had begun; it is started again.
 STATEFUL_PRODUCER_KINDS = (*PRODUCER_KINDS, Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.CRASH_DURING)

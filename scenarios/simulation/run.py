@@ -127,7 +127,7 @@ def simulate(
     lab.open()
     missed = ""
     try:
-        # Nobody shall take what a consumer prints for our own output.
+        # What a consumer prints must not be taken for our own output.
         with redirect_stdout(sys.stderr):
             try:
                 scenario.run(lab)

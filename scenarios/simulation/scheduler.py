@@ -1,7 +1,7 @@
 """Virtual time: a heap of wake-ups, and the strands that wake.
 
 A strand is a generator that does something and yields the time at which it wants to go on, in seconds of virtual
-time, or None to sleep until somebody wakes it. Between two yields nobody else runs, and no time passes.
+time, or None to sleep until it is woken. Between two yields no other strand runs, and no time passes.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ LOOK_EVERY = 0.1
 
 
 class EmbeddedEngine:
-    """Deploys a program against its own state file. Whoever calls it holds the stack's lock.
+    """Deploys a program against its own state file. The caller holds the stack's lock.
 
     Args:
         deployment: What to deploy.
@@ -174,7 +174,7 @@ def _run_program(deployment: Deployment, registrar: Registrar, warn: Callable[[s
     evaluation = loop.create_task(run_in_stack(evaluate))
     outcome = _Outcome()
     # In a thread of its own: in this one a signal (Ctrl-C) would raise its exception anywhere in the SDK, which then
-    # waits for ever for what it was just about to do. A second signal ends this wait too, and so nobody joins it.
+    # waits for ever for what it was just about to do. A second signal ends this wait too, and so it is not joined.
     thread = threading.Thread(target=_run_loop, args=(loop, evaluation, outcome), name="program", daemon=True)
     try:
         thread.start()

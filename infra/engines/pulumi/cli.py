@@ -111,7 +111,7 @@ def _project_backend(directory: Path) -> str | None:
     try:
         backend = yaml.safe_load(text).get("backend")
     except (yaml.YAMLError, AttributeError):
-        return None  # whoever reads the project file says what is wrong with it
+        return None  # the reader of the project file says what is wrong with it
     url = backend.get("url") if isinstance(backend, dict) else None
     return url if isinstance(url, str) else None
 

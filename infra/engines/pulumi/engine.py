@@ -79,7 +79,7 @@ class PulumiSettings:
 
 
 class PulumiEngine:
-    """Deploys a program with the real engine. Whoever calls it holds the stack's lock.
+    """Deploys a program with the real engine. The caller holds the stack's lock.
 
     Args:
         deployment: What to deploy. Its configuration is what the engine reads itself, in the project's directory.

@@ -2,7 +2,7 @@
 
 The engine notes an operation in its state before it begins, like ours. After a kill it keeps the note, warns, and
 goes on; a half-made resource would stay for ever. Its name is in the note, so it can be found, and is deleted: what
-nobody has been told of nobody uses. What was being changed or deleted is read again. If only the provider's process
+no run has been told of no run uses. What was being changed or deleted is read again. If only the provider's process
 was killed the engine drops the note, and the provider's own tells (``infra.provider.creations``).
 """
 
@@ -130,7 +130,7 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     try:
-        # One that has ended and that nobody has waited for holds nothing. The state follows the name in brackets.
+        # A process that has ended and is not yet waited for holds nothing. The state follows the name in brackets.
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - not a path of ours
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:

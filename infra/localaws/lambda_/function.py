@@ -79,7 +79,7 @@ class Function:
     def begin(self) -> bool:
         """Take a place among the concurrent invocations; False means that the invocation is throttled.
 
-        Whoever got a place calls ``invoke``, which gives it back.
+        The holder of a place calls ``invoke``, which gives it back.
         """
         # A throttled attempt is none of the function's invocations, so that faults are counted by what it sees.
         fault = self.faults.take(FaultKind.THROTTLE, self.invocations + 1)

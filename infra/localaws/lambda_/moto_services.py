@@ -116,7 +116,7 @@ class Logs:
     """The log groups of one account, with what functions have written.
 
     Attributes:
-        on_line: is handed each line as it is written; None for nobody.
+        on_line: is handed each line as it is written; None for none.
     """
 
     def __init__(self, account: str, region: str) -> None:

@@ -129,7 +129,7 @@ class MappingRunner:
         if deliveries:
             self._received(action.poller, deliveries)
         elif not source.is_there(self._model, name):
-            # Nobody announces that the queue is back, so the wait is all that is left to do.
+            # Nothing announces that the queue is back, so the wait is all that is left to do.
             wait = self._clock.real_seconds(action.wait)
             self._waiting[action.poller] = asyncio.get_running_loop().call_later(wait, self._came, action.poller, [])
         else:

@@ -11,7 +11,7 @@ The embedded endpoint puts an HTTP face on it; a simulation uses it directly::
 A long poll is the caller's: it receives with ``long_poll=True``, and if nothing came it tries again at
 ``next_visible_at(name)``, or when ``on_available`` is called with the queue, until its own deadline.
 
-Message move tasks go on whenever the model is called; whoever has to see them go on without a call steps in with
+Message move tasks go on whenever the model is called; a caller that needs them to go on without a call steps in with
 ``advance()`` at ``next_move_at()``.
 """
 

@@ -31,7 +31,6 @@ def stale_work(history: History) -> list[Violation]:
         if age > limit:
             found.append(
                 Violation(
-                    "stale-work",
                     f"{history.name(effect.message_id)} was {age:.1f} s old when {effect.process} received it, and "
                     f"was done; {_max_age(history):g} s are the limit.",
                     (effect.key,),
@@ -48,7 +47,6 @@ def expired_too_early(history: History) -> list[Violation]:
     limit = _max_age(history) - _tolerance(history)
     return [
         Violation(
-            "expired-too-early",
             f"{history.name(record['message_id'])} was let expire when it was {age:.1f} s old.",
             (record["key"],),
             (record["message_id"],),
@@ -64,7 +62,6 @@ def neither_done_nor_expired(history: History) -> list[Violation]:
     expired = {record["key"] for record in _expired(history)}
     return [
         Violation(
-            "neither-done-nor-expired",
             f"{history.name(message.message_id)} is in no queue, and was neither done nor let expire.",
             (message.key,),
             (message.message_id,),

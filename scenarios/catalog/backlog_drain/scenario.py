@@ -1,11 +1,11 @@
 """Backlog: the consumers come back after an outage, and do what still matters.
 
-Nobody consumes, and messages pile up for longer than they are worth anything. Then three consumers come back at once,
+No consumer runs, and messages pile up for longer than they are worth anything. Then three consumers come back at once,
 to a store that is slow under the burst and a queue that delivers some messages twice. Each message says when it was
 made. What is older than the limit is acknowledged and noted as expired; it has no side effect. What is younger is done
-once, whoever received it how often. When the backlog is gone, new messages come, and they are done as ever.
+once, however often it was received. When the backlog is gone, new messages come, and they are done as ever.
 
-The naive twin does everything in its turn: the stale first, for nobody, while the fresh grow old behind it.
+The naive twin does everything in its turn: the stale first, in vain, while the fresh grow old behind it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Policy:
         most: consumers that there are at most.
         high: messages for each consumer above which there are to be more.
         low: messages for each consumer below which there are to be fewer.
-        oldest: the age of the oldest message, in seconds, above which there is to be one more.
+        oldest: the age of the oldest message, in seconds, above which one more consumer starts.
         pause: seconds from a change to the next one in the same direction.
         calm: seconds for which the load must have been low before there are fewer; and from a change to one in the
             other direction.
@@ -71,7 +71,7 @@ class Autoscaler:
         """Return what is to change, None for nothing.
 
         Args:
-            load: what is to be done.
+            load: the work that waits.
             moment: the time, in seconds; it never goes back from one call to the next.
         """
         is_low = load.messages < self.policy.low * self.consumers

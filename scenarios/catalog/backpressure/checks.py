@@ -26,7 +26,6 @@ def younger_than(limit: float) -> Invariant:
         ages = [(life.message, min(life.until, end) - life.since) for life in lives(history)]
         return [
             Violation(
-                "too-old",
                 f"{history.name(message.message_id)} was in the queue for {age:.0f} s.",
                 (message.key,),
                 (message.message_id,),
@@ -46,7 +45,6 @@ def steady(calm: float) -> Invariant:
         changes = _changes(history)
         return [
             Violation(
-                "flapping",
                 f"{_in_words(first)} consumers was taken back {later[1]['time'] - first[1]['time']:.1f} s later.",
                 records=(first[1], later[1]),
             )
@@ -139,7 +137,7 @@ def find_scaled_in(history: History) -> Evidence | None:
 OUTRUN = Witness("outrun", "the producer outruns the consumers, and there are to be more of them", find_outrun)
 STEADY_STATE = Witness(
     "steady-state",
-    "with enough consumers what is to be done grows no more, while the producer goes on",
+    "with enough consumers the backlog grows no more, while the producer goes on",
     find_steady_state,
 )
 SCALED_IN = Witness("scaled-in", "when it is quiet, there are as few consumers as in the beginning", find_scaled_in)

@@ -1,7 +1,7 @@
 """Backpressure: a producer outruns the consumers, and there are more of them for as long as it takes.
 
 A producer sends almost one message a second, and each takes four seconds of work: one consumer can do a quarter of it.
-The lab looks once a second at what is to be done and how old the oldest message is, and an autoscaler decides. There
+The lab looks once a second at the backlog and how old the oldest message is, and an autoscaler decides. There
 are more consumers until they keep up; then their number rests while the producer goes on. When it has ended and
 nothing is left to do, one consumer after the other is asked to end, down to the one that there was in the beginning.
 
@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
     producer = lab.start_producer(rate=parameters.rate)
 
     def look(history: History, moment: float) -> bool:
-        """Scale; it is enough when all is done and everybody who was called in has gone."""
+        """Scale; it is enough when all is done and every added consumer has gone."""
         worker.scale(history, moment)
         return has_ended(producer)(history) and not history.unsettled and worker.is_small
 
@@ -119,7 +119,7 @@ SCENARIO = Scenario(
     ),
     defaults=BackpressureParameters(count=45, batch_size=1),
     least=Parameters(count=40, batch_size=1),
-    # No duplicates of the queue's own: they would be work that nobody sent.
+    # No duplicates of the queue's own: they would be work that no producer sent.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
     speed=10.0,

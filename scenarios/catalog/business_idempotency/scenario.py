@@ -2,8 +2,8 @@
 
 To the queue these are different messages: each has a MessageId and an id of its own, and no guard against redelivery
 ever sees that they mean the same. Only the order's number tells. Two consumers wait; all messages for one order arrive
-at once, then those for another. Whoever receives the first message claims the order, not the message. The others find
-it claimed while it is being paid, or paid, and cause nothing.
+at once, then those for another. The consumer that receives the first message claims the order, not the message. The
+others find it claimed while it is being paid, or paid, and cause nothing.
 
 The naive twin knows a side effect by its message: each click is a payment.
 """

@@ -5,7 +5,7 @@ Five consumers take one message at a time, and each dies by SIGKILL at another p
     receive ─▶ claim ─▶ perform the side effect ─▶ complete ─▶ delete
            ✗        ✗  ✗                        ✗             ✗ (of its second message)
 
-Nobody deletes what they had in hand, so the queue hands it out again when its visibility timeout is over. A sixth
+No consumer deletes what they had in hand, so the queue hands it out again when its visibility timeout is over. A sixth
 consumer finishes everything. It finds claims whose leases have run out, a side effect that the ledger already has,
 and work that is complete and only wants its delete.
 
@@ -67,7 +67,7 @@ SCENARIO = Scenario(
     ),
     defaults=Parameters(count=20, batch_size=10),
     least=Parameters(count=sum(messages for _, _, messages in DOOMED), batch_size=1),
-    # No duplicates of the queue's own: whatever comes twice here, comes because somebody died.
+    # No duplicates of the queue's own: whatever comes twice here, comes because a consumer died.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
 )

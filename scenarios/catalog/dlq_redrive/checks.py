@@ -14,7 +14,6 @@ def left_in_dead_letter_queue(history: History) -> list[Violation]:
     """Find messages that are in the dead-letter queue in the end."""
     return [
         Violation(
-            "left-in-dead-letter-queue",
             f"{history.name(message_id)} is in the dead-letter queue at the end.",
             (history.messages[message_id].key,) if message_id in history.messages else (),
             (message_id,),
@@ -55,7 +54,7 @@ def find_done_before_the_redrive(history: History) -> Evidence | None:
 
 
 def find_done_by_the_fix(history: History) -> Evidence | None:
-    """Find messages that nobody could handle before they were dead-lettered, and that were done after the redrive."""
+    """Find messages that no consumer could handle before they were dead-lettered, and that were done afterwards."""
     found = []
     for new, before in _before(history):
         after = [item for item in history.effects_for.get(new, ()) if item.status == "ok"]
@@ -91,5 +90,5 @@ DONE_BEFORE_THE_REDRIVE = Witness(
     find_done_before_the_redrive,
 )
 DONE_BY_THE_FIX = Witness(
-    "done-by-the-fix", "what nobody could handle before is done after the redrive", find_done_by_the_fix
+    "done-by-the-fix", "what no consumer could handle before is done after the redrive", find_done_by_the_fix
 )

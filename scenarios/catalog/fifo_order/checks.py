@@ -64,7 +64,7 @@ def _behind(history: History, failed: Effect) -> Sequence[SentMessage]:
 
 
 def find_other_groups_ran_on(history: History) -> Evidence | None:
-    """Find side effects of other groups between a failure and the time when its message was done, by whoever failed.
+    """Find side effects of other groups, by the consumer that failed, between a failure and the message's side effect.
 
     That another consumer goes on with them says nothing of the one that failed.
     """

@@ -96,7 +96,7 @@ def abandoned(history: History) -> list[Violation]:
             if why:
                 summary = f"{end.process} ended with {history.name(message_id)} in hand: {why}."
                 records = (*delivery.call.records, end.stopped)
-                found.append(Violation("abandoned-at-shutdown", summary, (), (message_id,), records))
+                found.append(Violation(summary, (), (message_id,), records))
     return found
 
 
@@ -156,7 +156,7 @@ def begun_after_sigterm(history: History) -> list[Violation]:
                 name = history.name_of_key(call.arguments["key"])
                 summary = f"{process} was asked to end, and began {name} after that."
                 records = (request.record, *call.records)
-                found.append(Violation("begun-after-sigterm", summary, (call.arguments["key"],), (), records))
+                found.append(Violation(summary, (call.arguments["key"],), (), records))
     return found
 
 
@@ -238,7 +238,7 @@ def find_ended_in_a_long_poll(history: History) -> Evidence | None:
 
 ABANDONED = Invariant(
     "abandoned-at-shutdown",
-    "whoever is asked to end finishes what is in hand and gives back the rest",
+    "a consumer that is asked to end finishes what is in hand and gives back the rest",
     abandoned,
     pattern=Pattern.GRACEFUL_SHUTDOWN,
 )

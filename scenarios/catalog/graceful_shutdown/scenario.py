@@ -31,7 +31,7 @@ from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters, parameter
 from services.faults import Fault
 
-#: What a lease is to be longer by than the work that it is for, as a part of the visibility timeout: clocks differ.
+#: By how much a lease exceeds the work that it is for, as a part of the visibility timeout: clocks differ.
 LEASE_MARGIN = 0.1
 #: Seconds that giving back takes: so long is there time for the second signal.
 GIVING_BACK = 1.0

@@ -1,8 +1,8 @@
 """The happy path: nothing breaks, and the queue still delivers twice.
 
-SQS promises delivery at least once, so "exactly once" is the consumer's work even on a good day. Two consumers wait
-for messages; the queue is set to hand every message out a second time within the same visibility timeout (where it
-lets itself be set so). Whoever claims a message first does it. The other finds it claimed or complete, and causes
+SQS promises delivery at least once, so "exactly once" is the consumer's work even on a good day. Two consumers wait for
+messages; the queue is set to hand every message out a second time within the same visibility timeout (where it lets
+itself be set so). The consumer that claims a message first does it. The other finds it claimed or complete, and causes
 nothing. In the end everything was done once and deleted, and the dead-letter queue is empty.
 
 The naive twin trusts the queue to deliver once: it does what it receives, and does it twice.

@@ -35,7 +35,7 @@ def find_lost_lease(history: History) -> Evidence | None:
 
 
 def find_work_exceeded_timeout(history: History) -> Evidence | None:
-    """Find a side effect that took longer than the visibility timeout, of a message that came to nobody meanwhile."""
+    """Find work that took longer than the visibility timeout, on a message that no other consumer received."""
     found = []
     for effect in history.effects:
         lasted = effect.call.ended - effect.call.started
@@ -60,14 +60,14 @@ def find_work_exceeded_timeout(history: History) -> Evidence | None:
     effect, beats, lasted = found[0]
     summary = (
         f"{times(len(found))}, e.g. {history.name(effect.message_id)}: {lasted:.1f} s of work under a timeout of "
-        f"{history.facts.visibility_timeout:g} s, extended {len(beats)} times, delivered to nobody else"
+        f"{history.facts.visibility_timeout:g} s, extended {len(beats)} times, delivered to no other consumer"
     )
     return Evidence(summary, len(found), (*effect.call.records, *beats[0].records))
 
 
 WORK_EXCEEDED_TIMEOUT = Witness(
     "work-exceeded-timeout",
-    "work lasts longer than the visibility timeout, and the message comes to nobody meanwhile",
+    "work lasts longer than the visibility timeout, and no other consumer receives the message meanwhile",
     find_work_exceeded_timeout,
 )
 

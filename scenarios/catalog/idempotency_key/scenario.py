@@ -1,6 +1,6 @@
 """An idempotency key: a call is done and its answer lost, and the next call with the same key does nothing.
 
-A call to somebody else's API can end in a way that no status table helps with: it times out. Perhaps it never arrived;
+A call to an external API can end in a way that no status table helps with: it times out. Perhaps it never arrived;
 perhaps the charge is made and only the reply was lost. Here the first call of a consumer is done and its reply lost,
 and another consumer dies with the answer in hand. The first calls again, the second one's message comes again to
 somebody else, and both calls have the key that the first attempt had: it follows from the work, not from the attempt.

@@ -31,7 +31,7 @@ def _gone(history: History) -> dict[str, Call]:
 
 
 def good_dead_lettered(history: History) -> list[Violation]:
-    """Find messages in the dead-letter queue that are no poison, and whose payload nobody but a consumer removed."""
+    """Find messages in the dead-letter queue that are no poison, and whose payload only a consumer removed."""
     gone = _gone(history)
     return [found for found in wrongly_dead_lettered(history) if not gone.keys() & set(found.message_ids)]
 
@@ -46,7 +46,7 @@ def acked_without_payload(history: History) -> list[Violation]:
         if acts:
             summary = f"{history.name(message_id)} was done or deleted, and its payload was gone."
             records = tuple(record for call in (removal, *acts) for record in call.records)
-            found.append(Violation("acked-without-payload", summary, (message.key,), (message_id,), records))
+            found.append(Violation(summary, (message.key,), (message_id,), records))
     return found
 
 
@@ -62,9 +62,7 @@ def done_without_payload(history: History) -> list[Violation]:
         fetch = fetched.get((effect.process, object_key(effect.key)))
         if fetch is None or fetch.ended > effect.call.started:
             summary = f"{effect.process} did {history.name(effect.message_id)} without its payload."
-            found.append(
-                Violation("done-without-payload", summary, (effect.key,), (effect.message_id,), effect.call.records)
-            )
+            found.append(Violation(summary, (effect.key,), (effect.message_id,), effect.call.records))
     return found
 
 
@@ -85,14 +83,14 @@ def payload_forgotten(history: History) -> list[Violation]:
             continue
         summary = f"{deleted[0].process} deleted {history.name(message.message_id)} and never removed its payload."
         records = (*deleted[0].call.records, *swept[key].records)
-        found.append(Violation("payload-forgotten", summary, (message.key,), (message.message_id,), records))
+        found.append(Violation(summary, (message.key,), (message.message_id,), records))
     return found
 
 
 def orphans_left(history: History) -> list[Violation]:
     """Find objects that are in the bucket when the run is over."""
     return [
-        Violation("orphan-left", f"The object {key} is still in the bucket.", records=(record,))
+        Violation(f"The object {key} is still in the bucket.", records=(record,))
         for record in history.events("payloads")
         for key in record["keys"]
     ]
@@ -137,7 +135,7 @@ def find_gone_rejected(history: History) -> Evidence | None:
 
 
 def find_died_after_removal(history: History) -> Evidence | None:
-    """Find a consumer that died right after it had removed a payload, and that nobody asked for it again."""
+    """Find a consumer that died right after it had removed a payload, and that no consumer asked for it again."""
     for strike in history.faults:
         if (strike.kind, strike.operation, strike.point) != ("crash", "RemoveObject", "after"):
             continue
@@ -146,7 +144,7 @@ def find_died_after_removal(history: History) -> Evidence | None:
             call for call in history.calls("FetchObject") if call.arguments["key"] == key and call.started > strike.time
         ]
         if not asked:
-            summary = f"{strike.process} died right after it had removed {key}, and nobody missed it"
+            summary = f"{strike.process} died right after it had removed {key}, and no consumer asked for it again"
             return Evidence(summary, 1, (*strike.call.records, strike.record))
     return None
 

@@ -11,7 +11,7 @@ from services.references import reference_in
 
 
 class RemovesFirst(LargePayloadConsumer):
-    """Tidy up at once: fetch the object and remove it, then do the work. Whoever dies now has lost the payload."""
+    """Tidy up at once: fetch the object, remove it, then do the work. A consumer that dies now has lost the payload."""
 
     def fetch(self, delivery: Delivery) -> Task[str]:
         """Fetch, and remove."""

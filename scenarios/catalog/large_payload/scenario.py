@@ -1,11 +1,11 @@
 """Large payloads: what is too large for a message lies in a bucket, and the message says where.
 
-A producer uploads a payload, then sends a reference. One dies between the two: its objects are orphans, which nobody
-will ever ask for. Another sends everything. A payload is taken out of the bucket by mistake; its message can never be
-worked on, is rejected like poison, and goes to the dead-letter queue without harm to the others. A consumer fetches,
-works, deletes the message, and only then removes the object. The queue takes none of its deletes, and it dies right
-after the removal. So a message comes again that is done and whose payload is no longer there, and nobody misses it.
-At the end a clean-up removes the orphans, and finds nothing else.
+A producer uploads a payload, then sends a reference. One dies between the two: its objects are orphans, which no
+message will ever ask for. Another sends everything. A payload is taken out of the bucket by mistake; its message can
+never be worked on, is rejected like poison, and goes to the dead-letter queue without harm to the others. A consumer
+fetches, works, deletes the message, and only then removes the object. The queue takes none of its deletes, and it dies
+right after the removal. So a message comes again that is done and whose payload is no longer there, and no consumer
+needs it. At the end a clean-up removes the orphans, and finds nothing else.
 
     victim     fetch ─▶ perform ─▶ complete ─▶ delete: fails ─▶ remove ─▶ ✗
     rescuer                                          completed: nothing to fetch ─▶ delete

@@ -1,7 +1,7 @@
 """A late request: a call times out, and takes effect long afterwards, when the work has been done by another call.
 
 A timeout says that no answer came. The request may still stand in a proxy's queue, in a retry of a client library, or
-in a network that was cut and heals. Whoever looks into the ledger meanwhile finds nothing, and calls again:
+in a network that was cut and heals. A consumer that looks into the ledger meanwhile finds nothing, and calls again:
 
     call ─▶ . . . . . . . . . . . . . . . . . . . . . . . . . . . .─▶ arrives: a second time?
        ✗ timeout          look: nothing there ─▶ call ─▶ done

@@ -1,6 +1,6 @@
 """Fairness between tenants: how many messages of a noisy one go before a quiet one's that is already there.
 
-Time says little about it: a slow machine is slow for everybody. The order of receives says all:
+Time says little about it: a slow machine is slow for every tenant. The order of receives says all:
 
     noisy   ▪▪▪▪▪▪▪▪▪▪▪▪ sent                                  ▪▪▪ a receive    ▪▪▪ another
     quiet                    ▫ sent, and there from here on ───────────────────────────────▶ ▫ received
@@ -144,7 +144,7 @@ def _handed_out(history: History) -> Mapping[str, float]:
 
 
 def _given_up(history: History) -> Mapping[str, Sequence[float]]:
-    """Return when somebody set out to delete each message, or to change its visibility timeout."""
+    """Return when a consumer set out to delete each message, or to change its visibility timeout."""
     found: dict[str, list[float]] = defaultdict(list)
     for call in chain(history.calls("Delete"), history.calls("ChangeVisibility")):
         for message_id in call.arguments["messages"]:
@@ -156,7 +156,6 @@ def tenant_starved(history: History) -> list[Violation]:
     """Find messages of quiet tenants that a noisy one's were preferred to."""
     return [
         Violation(
-            "tenant-starved",
             f"{wait.before} messages of the noisy tenant were received before {wait.name}, which was there already.",
             (wait.message.key,),
             (wait.message.message_id,),

@@ -13,5 +13,5 @@ class WithoutTenant(Producer):
     """Send without a MessageGroupId: to the queue all tenants are one, and stand in one line."""
 
     def address(self, messages: Sequence[OutgoingMessage]) -> Sequence[OutgoingMessage]:
-        """Name nobody."""
+        """Name no tenant."""
         return [replace(message, group=None) for message in messages]

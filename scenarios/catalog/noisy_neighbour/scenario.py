@@ -2,10 +2,10 @@
 
 Many customers share one queue. One of them sends 120 messages at once; five consumers have their hands full of
 them, and most still wait. Now two others send three messages each. On a standard queue a MessageGroupId gives no order:
-it names the tenant, and makes the queue a fair one. Whoever has many messages in flight waits for those who have few.
+it names the tenant, and makes the queue a fair one. A tenant with many messages in flight waits for those with few.
 The quiet tenants' messages are the next to be received, and the flood goes on after them.
 
-The naive twin's producer names no tenant. There is one line, and whoever comes last stands at its end.
+The naive twin's producer names no tenant. All wait in one line, and the last message stands at its end.
 """
 
 from __future__ import annotations

@@ -46,7 +46,6 @@ def stale_state(history: History) -> list[Violation]:
     there = _states(history)
     return [
         Violation(
-            "stale-state",
             f"{entity} is at version {there.get(entity, 'none')}, and version {version} was sent.",
             (),
             (message_id,),
@@ -65,7 +64,6 @@ def update_dropped(history: History) -> list[Violation]:
     told, writes = updates(history), _writes(history)
     return [
         Violation(
-            "update-dropped",
             f"{history.name(message_id)} left the queue before any write had found {update.entity} at version "
             f"{update.version} or newer.",
             (history.messages[message_id].key,),
@@ -160,7 +158,7 @@ def _known(history: History, message_id: str, writes: Iterable[Call], version: i
 
 
 def _states(history: History) -> Mapping[str, int]:
-    """Return the version of each entity, by the table; where nobody read it, by the last write that was answered."""
+    """Return the version of each entity, by the table; where it was not read, by the last write that was answered."""
     if history.states is not None:
         return history.states
     answered = {entity: [call for call in calls if call.status == "ok"] for entity, calls in _writes(history).items()}

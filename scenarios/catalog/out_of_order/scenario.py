@@ -3,9 +3,9 @@
 Every message updates one of a few entities and says which version it makes. A standard queue delivers in any order, to
 two consumers at once; and a retry is late on any queue: the first write of version 1 of one entity fails, so that
 message comes again when its visibility timeout is over, and its successors have been written. The consumer writes on
-one condition: that the version is newer than the one that is there. The store looks and writes in one step, so nobody
-comes between. What comes too late is superseded, and is deleted like what was written. At the end each entity is what
-its highest version made it.
+one condition: that the version is newer than the one that is there. The store looks and writes in one step, so no
+consumer comes between. What comes too late is superseded, and is deleted like what was written. At the end each entity
+is what its highest version made it.
 
     consumer-1    version 3 ─────────────────▶ takes
     consumer-2        version 2 ─────────────────▶ version 3 is there: superseded
@@ -44,7 +44,7 @@ def run(lab: Lab) -> None:
     parameters = UpdateParameters.of(lab)
     # Each write takes a moment, so that two consumers write one entity at once.
     takes_a_moment = Fault("delay", "WriteState", nth=0, seconds=MOMENT)
-    # Whoever gets it first. Any other message is written by the time that this one is visible again.
+    # Whichever consumer gets it first. Any other message is written by the time that this one is visible again.
     fails_once = Fault("error", "WriteState", where={"entity": "e0", "version": 1})
     faults = [takes_a_moment, fails_once]
     consumers = [lab.start_consumer(faults=faults, max_messages=parameters.batch_size) for _ in range(2)]

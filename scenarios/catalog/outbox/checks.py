@@ -1,4 +1,4 @@
-"""Invariants and witnesses of the outbox: who changes something tells of it, and nobody tells of what was not changed.
+"""Invariants and witnesses of the outbox: each change has its message, and each message its change.
 
 A change and its message have one key, the order's.
 """
@@ -22,7 +22,6 @@ def change_without_message(history: History) -> list[Violation]:
     told = {message.key for message in history.messages.values()}
     return [
         Violation(
-            "change-without-message",
             f"{commit.process} committed the order {commit.arguments['key'][:8]}, and no message tells of it.",
             (commit.arguments["key"],),
             (),
@@ -41,8 +40,7 @@ def message_without_change(history: History) -> list[Violation]:
             begun.setdefault(call.arguments["key"], call.started)
     return [
         Violation(
-            "message-without-change",
-            f"{history.name(message.message_id)} tells of an order that nobody had committed.",
+            f"{history.name(message.message_id)} tells of an order that was never committed.",
             (message.key,),
             (message.message_id,),
             message.call.records,
@@ -130,7 +128,7 @@ CHANGE_WITHOUT_MESSAGE = Invariant(
     "change-without-message", "every change that is committed is told of", change_without_message
 )
 MESSAGE_WITHOUT_CHANGE = Invariant(
-    "message-without-change", "no message tells of a change that nobody made", message_without_change
+    "message-without-change", "no message tells of a change that was not made", message_without_change
 )
 LEFT_IN_THE_OUTBOX = Witness(
     "left-in-the-outbox",

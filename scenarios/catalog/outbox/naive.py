@@ -8,7 +8,7 @@ from services.producer.producer import Batch, Producer
 
 
 class DualWrite(OutboxProducer):
-    """A naive twin: change the state, then send, as two steps. What dies in between has changed it and tells nobody."""
+    """The naive twin: change the state, then send, in two steps. A crash in between leaves a change unsent."""
 
     def send_batch(self, batch: Batch) -> Task[tuple[int, int]]:
         """Commit, then send."""

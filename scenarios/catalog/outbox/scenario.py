@@ -10,7 +10,7 @@ sent anything. The next one sends, and dies before it can mark what it sent. The
 What arrives twice has the order's key, and the consumer does it once. In the end every order that is committed was
 told, and nothing was told that was not committed.
 
-The naive twin writes to its database, then to the queue. What it committed when it died, nobody ever hears of.
+The naive twin writes to its database, then to the queue. What it committed when it died is never sent.
 """
 
 from __future__ import annotations

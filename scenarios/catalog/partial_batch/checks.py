@@ -1,4 +1,4 @@
-"""Batches: a call fails as a whole, or succeeds and has failed in part; just what is left is to be asked for again."""
+"""Batches: a call fails as a whole, or succeeds and has failed in part; only what is left is asked for again."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from services.consumer.patterns import Pattern
 
 
 def refused_and_forgotten(history: History) -> list[Violation]:
-    """Find entries of a batch that the queue did not do for reasons of its own, and that nobody offered again.
+    """Find entries of a batch that the queue did not do for reasons of its own, and that were not offered again.
 
     A consumer has until its next receive: what it deletes later may be another delivery. A process that died had no
     chance to; one that has tried a number of times may give up.
     """
     return [
         Violation(
-            "refused-and-forgotten",
             f"{call.process} had an entry of a {operation} refused for a while, and did not offer it again.",
             records=call.records,
         )
@@ -80,7 +79,7 @@ def deleted_again(history: History) -> list[Violation]:
         mine = [item for item in received if item.process == deletion.process and item.time < deletion.call.started]
         if mine and deleted[who] >= len(mine):
             summary = f"{deletion.process} had deleted {history.name(deletion.message_id)}, and asked for it again."
-            found.append(Violation("deleted-again", summary, (), (deletion.message_id,), deletion.call.records))
+            found.append(Violation(summary, (), (deletion.message_id,), deletion.call.records))
         deleted[who] += deletion.status == "ok"
     return found
 

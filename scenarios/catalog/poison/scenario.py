@@ -2,7 +2,7 @@
 
 Every third message is marked as poison. The consumer rejects it: it does not delete it, so it comes again when its
 visibility timeout is over. After max-receive-count receives the queue moves it to the dead-letter queue, where
-somebody can look at it. The good messages around it are done and deleted meanwhile.
+an operator can look at it. The good messages around it are done and deleted meanwhile.
 
 The naive twin rejects by deleting. The queue is clean, and the messages are gone for good.
 """

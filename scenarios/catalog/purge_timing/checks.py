@@ -1,9 +1,9 @@
 """What a purge takes: the messages that were there, and some of those that are sent while it goes on.
 
-A message that was sent, acknowledged and not there any more, although nobody has received it, was purged:
+A message that was sent, acknowledged and not there any more, although no consumer received it, was purged:
 
     sent        before PurgeQueue │ within 60 s of it                │ later
-    purged      all of them       │ each may be; nobody is told      │ none
+    purged      all of them       │ each may be, silently            │ none
                                   └─────── the danger window ────────┘
 
 What a sender counts on is told by a field of the payload, so a sender that does not wait is judged by what it lost.
@@ -24,21 +24,20 @@ from services.producer.producer import PURGE_SECONDS
 
 #: The payload field that says what a message is for.
 PURPOSE = "purpose"
-#: What somebody left in the queue, and wants to be rid of.
+#: Messages that are left over in the queue.
 LEFTOVER = "leftover"
 #: What is sent to see what becomes of it.
 PROBE = "probe"
-#: What somebody counts on.
+#: Messages that must arrive.
 WORK = "work"
 
 
 def work_lost(history: History) -> list[Violation]:
-    """Find messages that somebody counts on, and that are lost."""
+    """Find messages that must arrive, and that are lost."""
     counted_on = frozenset(messages_by(history, PURPOSE).get(WORK, ()))
     return [
         replace(
             violation,
-            invariant="work-lost",
             summary=f"message #{history.messages[message_id].sequence} was sent{_when(history, message_id)}, "
             "acknowledged, never done, and is in no queue.",
         )
@@ -98,7 +97,7 @@ def find_leftovers_purged(history: History) -> Evidence | None:
     return Evidence(f"{len(leftovers)} of {len(leftovers)} messages", len(leftovers), tuple(records))
 
 
-WORK_LOST = Invariant("work-lost", "no message that somebody counts on is lost", work_lost)
+WORK_LOST = Invariant("work-lost", "no message that must arrive is lost", work_lost)
 DANGER_WINDOW = Witness(
     "danger-window", "messages that are sent after the purge was asked for go with the others", find_danger_window
 )

@@ -1,9 +1,9 @@
 """Purge timing: PurgeQueue answers at once, and goes on deleting for up to a minute.
 
-A queue holds what nobody wants any more. A producer empties it and begins anew: it asks for a purge, waits for 60
-seconds as SQS says, and then sends what it counts on. All the while somebody else sends a message a second. Every one
-of these is acknowledged. When all is over a consumer receives what is there, and what is missing tells how long the
-purge went on, and that it took messages which were sent well after it was asked for.
+A queue holds leftovers. A producer empties it and begins anew: it asks for a purge, waits for 60 seconds as SQS says,
+and then sends what it counts on. All the while another producer sends a message a second. Every one of these is
+acknowledged. When all is over a consumer receives what is there, and what is missing tells how long the purge went on,
+and that it took messages which were sent well after it was asked for.
 
 The naive twin's producer sends as soon as the call has returned. Its messages are acknowledged, too, and about half of
 them are gone.
@@ -32,7 +32,7 @@ from services.producer.producer import PURGE_SECONDS
 
 #: Messages that are in the queue before.
 LEFTOVERS = 10
-#: Seconds for which probes are sent: somebody has to start and ask for the purge, and the purge has to end.
+#: Seconds for which probes are sent: a producer has to start and ask for the purge, and the purge has to end.
 PROBING = PURGE_SECONDS + 20
 
 

@@ -62,9 +62,9 @@ def _put_offs(history: History, message_id: str) -> list[_PutOff]:
 def find_put_off_for_longer(history: History) -> Evidence | None:
     """Find a message that was put off for longer after a later failure than after its first.
 
-    What is asked of the queue is compared, and not when the message came again: nobody may have been there to take it.
-    One such message is evidence enough. With jitter a time may well be shorter than the one before it, so nobody can be
-    convicted of one; times that never grow show here in no message.
+    What is asked of the queue is compared, and not when the message came again: no consumer may have been there to take
+    it. One such message is evidence enough. With jitter a time may well be shorter than the one before it, so no
+    consumer can be convicted of one; times that never grow show here in no message.
     """
     found = []
     for message_id in history.messages:

@@ -1,4 +1,4 @@
-"""Invariants and witnesses of sagas: an order goes through or back, as a whole, in order, whoever dies on the way.
+"""Invariants and witnesses of sagas: an order goes through or back as a whole, in order, whichever process dies.
 
 An order is a message. What was done of it, the ledger's count of its keys says: ``<order>/charge``, ``<order>/refund``.
 """
@@ -36,7 +36,6 @@ def partial_saga(history: History) -> list[Violation]:
             what = f"it has {', '.join(words)}" if words else "nothing of it was done"
             found.append(
                 Violation(
-                    "partial-saga",
                     f"{history.name(order.message_id)} is over, and neither went through nor back: {what}.",
                     (order.key,),
                     (order.message_id,),
@@ -62,7 +61,7 @@ def undone_out_of_order(history: History) -> list[Violation]:
             if earlier and later and later[0].call.ended < earlier[0].call.started:
                 summary = f"{history.name(order.message_id)}: {after} was done before {before}."
                 records = _records((later[0], earlier[0]))
-                found.append(Violation("undone-out-of-order", summary, (order.key,), (order.message_id,), records))
+                found.append(Violation(summary, (order.key,), (order.message_id,), records))
     return found
 
 

@@ -10,8 +10,8 @@ order is refused halfway, by the payment provider: what was done of it is undone
     reserve ─▶ charge: refused ─▶ release ─▶ done
 
 Each step and each compensation has a key of its own in the ledger. The next coordinator asks for them one by one: what
-was undone stays so. The carrier has changed its mind by then and would take the order. Nobody asks it, for with the
-first compensation the order was given up.
+was undone stays so. The carrier has changed its mind by then and would take the order. No coordinator asks it, for with
+the first compensation the order was given up.
 
 The naive twin undoes without asking, and refunds twice.
 """

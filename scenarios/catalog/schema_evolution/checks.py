@@ -31,7 +31,7 @@ class Reading(NamedTuple):
 
 
 def meant(body: Mapping[str, Any]) -> tuple[int, str] | None:
-    """Return cents and currency of a message; None for a version of which nobody here can know."""
+    """Return cents and currency of a message; None for a version that no consumer here can know."""
     match body.get("schema", 1):
         case 1:
             return body["amount"] * 100, "EUR"
@@ -44,7 +44,6 @@ def misread(history: History) -> list[Violation]:
     """Find messages of which a consumer charged something else than they mean."""
     return [
         Violation(
-            "misread",
             f"{reading.process} charged {said[0]} cents {said[1]} for {history.name(reading.message_id)}, "
             + (f"which means {wanted[0]} cents {wanted[1]}." if wanted else "of which it could know nothing."),
             (reading.record["key"],),
@@ -70,7 +69,7 @@ def ignored(field: str) -> Witness:
         found = [reading for reading in _readings(history) if field in reading.body]
         return _evidence(history, found, f"has a {field!r} of which {{process}} knows nothing")
 
-    return Witness("unknown-field-ignored", "a message with a field that nobody knows is done all the same", find)
+    return Witness("unknown-field-ignored", "a message with an unknown field is done all the same", find)
 
 
 def find_side_by_side(history: History) -> Evidence | None:
@@ -87,7 +86,7 @@ def find_side_by_side(history: History) -> Evidence | None:
 
 
 def find_newer_version_kept(history: History) -> Evidence | None:
-    """Find messages from the future that nobody charged, and whose bodies came to the dead-letter queue as sent."""
+    """Find messages from the future that no consumer charged, and whose bodies were dead-lettered as sent."""
     sent = {
         entry["message_id"]: call.arguments["messages"][entry["entry"]]["body"]
         for call in history.calls("Send")

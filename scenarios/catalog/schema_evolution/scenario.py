@@ -1,11 +1,12 @@
-"""Schema evolution: two versions of producer and consumer are in flight together, and nobody is misunderstood.
+"""Schema evolution: two versions of producer and consumer are in flight together, and none misreads the other.
 
 A deployment is never a moment. First a producer adds a field, and a consumer that has never heard of it does the
 message all the same. Then a new consumer comes beside the old one. It knows version 2, in which an amount is cents of a
 currency, and reads what version 1 sends as well, through an upcaster. Only when the last old consumer is gone does a
 new producer begin to send version 2, beside an old one that goes on with version 1 for a long time. And two messages
-are of versions that nobody here knows. One looks familiar, for all the old fields are in it; but there an amount is how
-many, and the cents are the price of one. Both go to the dead-letter queue as they are, and are not half understood.
+are of versions that no consumer here knows. One looks familiar, for all the old fields are in it; but there an amount
+is how many, and the cents are the price of one. Both go to the dead-letter queue as they are, and are not half
+understood.
 
     producers    1 and a field ─── 1 ──────────────────── 1 and 2
     consumers    knows 1 ───────── knows 1, knows 2 ───── knows 2
@@ -31,7 +32,7 @@ MOMENT = 0.1
 VERSION_1 = {"amount": 12}
 VERSION_1_AND_A_FIELD = {**VERSION_1, ADDED: "for you"}
 VERSION_2 = {"schema": 2, "amount_cents": 1250, "currency": "SEK"}
-#: It looks familiar to everybody, and means two pieces at 6.25.
+#: It looks familiar, and means two pieces at 6.25.
 VERSION_3 = {"schema": 3, "amount": 2, "amount_cents": 625, "currency": "SEK"}
 VERSION_4 = {"schema": 4, "lines": [{"cents": 700}, {"cents": 550}]}
 
@@ -48,7 +49,7 @@ def run(lab: Lab) -> None:
     lab.produce(fields=VERSION_1_AND_A_FIELD)
     lab.wait_for(_all_are_answered, deadline=deadline, what="the old consumer to meet the new field")
 
-    # Who reads comes first: nothing of version 2 is sent while somebody is there who cannot read it.
+    # Who reads comes first: nothing of version 2 is sent while a consumer runs that cannot read it.
     new = lab.start_consumer("knows-2", schema_version=2, max_messages=lab.parameters.batch_size)
     lab.wait_for(has_started(new), deadline=20, what="the new consumer to be ready")
     lab.produce(fields=VERSION_1)
@@ -62,7 +63,7 @@ def run(lab: Lab) -> None:
 
 
 def _all_are_answered(history: History) -> bool:
-    """Return whether each good message is out of the queue, or was rejected by whoever received it last."""
+    """Return whether each good message is out of the queue, or was rejected by the consumer that received it last."""
     answers = {record["message_id"]: record["outcome"] for record in history.events("handled")}
     return all(message.poison or answers.get(message.message_id) == "rejected" for message in history.unsettled)
 

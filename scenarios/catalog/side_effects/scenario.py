@@ -1,4 +1,4 @@
-"""Check before doing: a consumer pays and dies before it can write that down, and nobody pays again.
+"""Check before doing: a consumer pays and dies before it can write that down, and no other pays again.
 
 No transaction spans an external system and our own table. A consumer claims a message, causes the side effect, and dies
 by SIGKILL before it marks the work as completed. Our bookkeeping says STARTED, which may mean anything. The queue
@@ -75,7 +75,7 @@ SCENARIO = Scenario(
     defaults=SideEffectsParameters(count=12, batch_size=10),
     # As many messages as the most victims, and one for the victim that dies before its side effect.
     least=Parameters(count=11, batch_size=1),
-    # No duplicates of the queue's own: whatever comes twice here, comes because somebody died.
+    # No duplicates of the queue's own: whatever comes twice here, comes because a consumer died.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
 )

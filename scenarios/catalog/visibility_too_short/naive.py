@@ -13,7 +13,7 @@ TOO_SHORT = 1
 
 
 class ShortVisibility(Consumer):
-    """Take every message for one second, as from a queue whose visibility timeout somebody guessed."""
+    """Take every message for one second, as from a queue with a guessed visibility timeout."""
 
     def handle_batch(self, messages: Sequence[Message], received_at: float) -> Task[None]:
         """Shorten the visibility timeout, then handle."""

@@ -10,7 +10,7 @@ crashed consumer's messages the wait; shorter costs duplicates. The queue here h
 AWS's advice for a queue that Lambda reads; the scenario shows that it is enough, and not that less would be too little.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 
-The naive twin takes every message for one second, as from a queue whose timeout somebody guessed.
+The naive twin takes every message for one second, as from a queue with a guessed timeout.
 """
 
 from __future__ import annotations

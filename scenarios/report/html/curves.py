@@ -22,7 +22,7 @@ def curves_of(history: History, origin: float, end: float, outcomes: MessageOutc
     """Return the curves as lists of equal length, over ``times`` in seconds from the beginning of the run.
 
     Counts of messages since the beginning: ``sent``, ``done`` (side effects), ``over`` (out of the queue). Messages at
-    a time: ``waiting`` (in the queue), ``held`` (of those, in flight: somebody has them). Seconds: ``age``, of the
+    a time: ``waiting`` (in the queue), ``held`` (of those, in flight). Seconds: ``age``, of the
     oldest in the queue.
 
     Args:
@@ -56,7 +56,7 @@ def curves_of(history: History, origin: float, end: float, outcomes: MessageOutc
 
 
 def consumers_of(history: History, origin: float, end: float) -> dict[str, list[float]] | None:
-    """Return how many consumers ran, as steps: ``times`` and ``running``; None where nobody scaled them.
+    """Return how many consumers ran, as steps: ``times`` and ``running``; None where they were not scaled.
 
     A scenario that scales its consumers records an event ``scaled`` with their new number, under any name.
     """

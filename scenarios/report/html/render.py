@@ -51,7 +51,7 @@ def render(verdict: Verdict, history: History, logs: Mapping[str, Sequence[str]]
 
 
 def _as_script(value: Any) -> str:
-    """Return JSON for inside of a script element, where only its own end tag means anything, whoever wrote it."""
+    """Return JSON for inside of a script element, where only its own end tag means anything, wherever it comes from."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -139,7 +139,7 @@ def _placed(crowd: Iterable[tuple[Span, int]], of: int) -> Iterator[tuple[Span, 
 
 
 def _time_of(call: Call) -> float:
-    """Return when an operation was over, or begun where nobody knows more."""
+    """Return when an operation was over, or begun where no more is known."""
     return call.started if call.outcome is None else call.ended
 
 

@@ -57,7 +57,7 @@ def test_a_message_of_a_change_that_nobody_had_begun_is_a_violation():
     send(told, "shop", "a")
     commit(told, "shop", "a")
     (found,) = message_without_change(told.history)
-    assert found.summary == "message #0 tells of an order that nobody had committed."
+    assert found.summary == "message #0 tells of an order that was never committed."
 
 
 def test_a_message_of_a_change_of_unknown_outcome_is_founded():

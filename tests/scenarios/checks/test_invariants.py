@@ -20,7 +20,7 @@ from tests.scenarios.recorded import DLQ, Told
 
 
 def all_violations(history):
-    return {violation.invariant for invariant in FIFO for violation in invariant.check(history)}
+    return {invariant.name for invariant in FIFO if invariant.check(history)}
 
 
 def message_ids(violations):
@@ -405,7 +405,7 @@ def test_a_delivery_that_nobody_received_is_a_disagreement():
     told = told_by_both()
     told.endpoint("delivered", "a", receive_count=2)
     (violation,) = endpoint_mismatch(told.history)
-    assert "nobody received it" in violation.summary
+    assert "no consumer received it" in violation.summary
 
 
 def test_a_delivery_to_a_consumer_that_died_in_its_receive_is_none():
@@ -489,8 +489,6 @@ def test_each_message_is_judged_by_its_own_fate_and_by_one_invariant_alone(outco
             told.delete("d" if key in executions and fate != "handled" else "c", key)
     told.ledger(**executions)
     found = {
-        (violation.invariant, violation.message_ids)
-        for invariant in FIFO
-        for violation in invariant.check(told.history)
+        (invariant.name, violation.message_ids) for invariant in FIFO for violation in invariant.check(told.history)
     }
     assert found == expected

@@ -12,7 +12,7 @@ from infra.stack.stacks import temporary_stack
 from scenarios.catalog import all_scenarios
 from scenarios.errors import UnsuitableError
 from scenarios.local.latency import PROBES, ROUND_TRIP, measure_latency, stretch_for
-from scenarios.local.observer import Nobody
+from scenarios.local.observer import NoObserver
 from scenarios.local.spawner import fork_server
 from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, check_distance, run_on
@@ -45,7 +45,7 @@ def test_a_scenario_that_needs_the_embedded_endpoint_is_refused_elsewhere_before
     with temporary_stack(["check-race"]) as stack:
         elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
         with pytest.raises(UnsuitableError, match="check-race can be judged on the embedded endpoint alone"):
-            run_on(elsewhere, plan_run(RunRequest("check-race", seed=7)), Nobody())
+            run_on(elsewhere, plan_run(RunRequest("check-race", seed=7)), NoObserver())
     assert not (project / "runs").exists()
 
 
@@ -79,7 +79,7 @@ def test_every_fast_scenario_and_its_twin_come_out_the_same_far_away(project, mi
 def run_once(far, name, naive):
     """Run a scenario or its twin; return what was wrong, None for nothing. What is inconclusive is run again."""
     for _ in range(3):
-        verdict = run_on(far, plan_run(RunRequest(name, seed=7, naive=naive)), Nobody()).verdict
+        verdict = run_on(far, plan_run(RunRequest(name, seed=7, naive=naive)), NoObserver()).verdict
         if verdict.outcome is not Outcome.INCONCLUSIVE:
             break
     good = verdict.twin_met if naive else verdict.outcome is Outcome.PASS

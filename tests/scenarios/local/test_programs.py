@@ -13,7 +13,7 @@ from scenarios.checks.program_config import CONFIG, read_config
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local import lab as lab_module
 from scenarios.local.lab import SubprocessLab
-from scenarios.local.observer import Nobody
+from scenarios.local.observer import NoObserver
 from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
@@ -38,7 +38,7 @@ def test_a_careful_program_passes_what_programs_must_be_able_to_pass(project):
     with temporary_stack(names) as stack, ThreadPoolExecutor(2) as pool:
         ground = RunEnvironment(stack, fresh=True)
         requests = [RunRequest(name, seed=3, consumer=PLAIN) for name in names]
-        results = list(pool.map(lambda request: run_on(ground, plan_run(request), Nobody()), requests))
+        results = list(pool.map(lambda request: run_on(ground, plan_run(request), NoObserver()), requests))
     for result in results:
         assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     assert {name: list(result.verdict.not_judged) for name, result in zip(names, results, strict=True)} == {
@@ -157,7 +157,7 @@ def test_what_is_no_count_in_the_ledger_is_one_sentence_and_no_verdict(project):
     ("program", "sentence"),
     [
         ("raise SystemExit('no such order')", r"consumer-1 ended with exit code 1: no such order \(its log: "),
-        ("pass", r"consumer-1 ended with exit code 0 although nobody had asked it to: it said nothing \(its log: "),
+        ("pass", r"consumer-1 ended with exit code 0 unasked: it said nothing \(its log: "),
         ("import time; time.sleep(600)", r"consumer-1 has run for 0.5 s and never asked for a message; it has to call"),
         (PUTS, r"consumer-1 changes the side-effects table by PutItem; .*; see docs/your-own-consumer.md\."),
     ],

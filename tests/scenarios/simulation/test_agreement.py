@@ -14,7 +14,7 @@ from infra.stack.stacks import temporary_stack
 from scenarios.catalog import find_scenario
 from scenarios.exploration.campaign import violated_by
 from scenarios.local.lab import Setup
-from scenarios.local.observer import Nobody
+from scenarios.local.observer import NoObserver
 from scenarios.local.spawner import fork_server
 from scenarios.runs.directory import new_run_directory
 from scenarios.runs.run import RunEnvironment, _stage
@@ -101,7 +101,7 @@ def staged_for_real(plan, consumer, ground, tmp_path):
                 directory,
                 ground.spawner,
             ),
-            Nobody(),
+            NoObserver(),
         )
         verdict = judge(told, history, Conditions(plan.seed, plan.parameters, "local", plan.naive, missed=missed))
         if verdict.outcome is not Outcome.INCONCLUSIVE:
