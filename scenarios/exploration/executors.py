@@ -137,7 +137,12 @@ class _Here(Executor):
 
 @contextmanager
 def _here() -> Iterator[Workers]:
-    yield Workers(_Here(), 1)
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE_AFTER)
+    try:
+        yield Workers(_Here(), 1)
+    finally:
+        gc.set_threshold(*before)
 
 
 # --- several processes ----------------------------------------------------------------------------------------------
@@ -204,11 +209,7 @@ def _begin(pid: Any) -> None:
     pid.value = multiprocessing.current_process().pid or 0
     # Ctrl-C is for the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    look_for_garbage_seldom()
-
-
-def look_for_garbage_seldom() -> None:
-    """Do not look for garbage after every few records."""
+    # Do not look for garbage after every few records.
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
 

@@ -16,6 +16,7 @@ import pytest
 
 from scenarios.commands.explore import explore as explore_command
 from scenarios.commands.explore import merge as merge_command
+from scenarios.commands.options import BAD_REQUEST
 from scenarios.errors import LabError, RequestError
 from scenarios.exploration.campaign import Campaign, Chunk, Shard, explore, run_chunk
 from scenarios.exploration.executors import Died, Workers, cluster, in_order
@@ -203,7 +204,7 @@ class TestMerging:
         ],
     )
     def test_a_bad_request_is_one_sentence(self, capsys, tmp_path, options, sentence):
-        assert explore_command("happy", runs=tmp_path, **options) == 2
+        assert explore_command("happy", runs=tmp_path, **options) == BAD_REQUEST
         err = capsys.readouterr().err
         assert sentence in err
         assert err.count("\n") == 1
@@ -324,14 +325,14 @@ def test_the_command_uses_a_cluster_and_names_what_is_wrong_with_one(dask, capsy
         worker.wait()
     with pytest.importorskip("distributed").Client(address, set_as_default=False) as client:
         _until(lambda: not client.ncores())
-    assert explore_command("happy", cluster=address, runs=tmp_path) == 2
+    assert explore_command("happy", cluster=address, runs=tmp_path) == BAD_REQUEST
     assert "has no workers" in capsys.readouterr().err
 
 
 def test_no_scheduler_is_one_sentence(capsys, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("scenarios.exploration.executors.CONNECT_SECONDS", 0.5)
-    assert explore_command("happy", cluster="tcp://127.0.0.1:1", runs=tmp_path) == 2
+    assert explore_command("happy", cluster="tcp://127.0.0.1:1", runs=tmp_path) == BAD_REQUEST
     err = capsys.readouterr().err
     assert "No Dask scheduler answers at tcp://127.0.0.1:1" in err
     assert err.count("\n") == 1
