@@ -315,7 +315,9 @@ class FaultInjector:
 
     def _whole_queue_has_receives_left(self, world: World) -> bool:
         scripted_costs = self._around.scripted_costs()
-        one_delivery = _deliveries(world)
+        # Others that were asked to end may have a receive on its way, which costs as much.
+        ending = sum(other.killed_by_a_fault for other in self._around.consumers())
+        one_delivery = _deliveries(world) * (1 + ending)
         return one_delivery < world.info.max_receive_count and all(
             _has_receives_left(world, message, scripted_costs, one_delivery) for message in world.held.values()
         )
