@@ -5,7 +5,7 @@
 
     @given(simulations("crash", consumer=MyConsumer))
     def test_my_consumer_survives_crashes(simulation):
-        assert not any(simulation.verdict.violations.values()), simulation.story()
+        assert not any(simulation.verdict.violations.values()), simulation.counterexample()
 
 Hypothesis draws every choice of the simulation, so a failing example is shrunk to the simplest story that fails.
 """

@@ -223,11 +223,11 @@ def _fault_rows(explored: Explored) -> Iterable[tuple[str, ...]]:
 
 def print_replay(replayed: Replayed) -> None:
     """Print the scenario of a run, and whether it came out the same."""
-    from scenarios.report.counterexample import tell  # noqa: PLC0415 - only here
+    from scenarios.report.counterexample import format_counterexample  # noqa: PLC0415 - only here
 
     console = make_console()
     simulation = replayed.simulation
-    console.print(Text("\n".join(tell(simulation.verdict, simulation.history))), soft_wrap=True)
+    console.print(Text("\n".join(format_counterexample(simulation.verdict, simulation.history))), soft_wrap=True)
     console.print()
     if replayed.differs_at is None:
         _print_line(console, ("THE SAME", "bold green", f"  byte for byte, all {replayed.length:,} of them"))

@@ -29,7 +29,7 @@ from scenarios.exploration.case import Case
 from scenarios.exploration.targets import Target
 from scenarios.history import History
 from scenarios.history.files import MERGED, record_line
-from scenarios.report.counterexample import tell
+from scenarios.report.counterexample import format_counterexample
 from scenarios.report.html import REPORT, render
 from scenarios.runs.directory import CAMPAIGN, LATEST, VERDICT, new_run_directory
 from scenarios.simulation.lab import Cut
@@ -65,7 +65,7 @@ def runs_directory() -> Path:
 def write_run(case: Case, simulation: Simulation, directory: Path) -> None:
     """Write a run's files."""
     history = history_bytes(simulation.history)
-    story = "\n".join(tell(simulation.verdict, simulation.history)) + "\n"
+    story = "\n".join(format_counterexample(simulation.verdict, simulation.history)) + "\n"
     document = {**simulation.verdict.as_json(), "run": str(directory)}
     write_atomically(directory / MERGED, history, durable=False)
     write_atomically(directory / STORY, story.encode(), durable=False)

@@ -47,7 +47,7 @@ class Line(NamedTuple):
     record: Record
 
 
-def tell(verdict: Verdict, history: History) -> list[str]:
+def format_counterexample(verdict: Verdict, history: History) -> list[str]:
     """Return the scenario's lines: the facts of the run, what happened, and how it ended."""
     facts = history.facts
     lines = [

@@ -13,7 +13,7 @@ from scenarios.history import History
 from scenarios.lab import QueueInfo
 from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
-from scenarios.report.counterexample import tell
+from scenarios.report.counterexample import format_counterexample
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.lab import NOTHING, Cut, NoFaults, RandomFaults, SimulatedLab, Staging
 from scenarios.simulation.tables import TableModel
@@ -76,9 +76,9 @@ class Simulation:
         faults = len(self.history.faults)
         return f"<Simulation of {named}: {self.verdict.outcome}, {faults} faults, {len(self.history.records)} records>"
 
-    def story(self) -> str:
+    def counterexample(self) -> str:
         """Return the history as a person reads it, with what it violates."""
-        return "\n".join(tell(self.verdict, self.history))
+        return "\n".join(format_counterexample(self.verdict, self.history))
 
 
 def simulate(

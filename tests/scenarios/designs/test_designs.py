@@ -43,7 +43,7 @@ def taken_on(kind):
 
 def convictions(simulated, kind, seeds):
     return [
-        (name, seed, sorted(found), simulation.story())
+        (name, seed, sorted(found), simulation.counterexample())
         for name in taken_on(kind)
         for seed in seeds
         if (found := violated_by((simulation := simulated(name, seed, consumer=spec(kind), with_faults=True)).verdict))

@@ -82,7 +82,7 @@ class TestShrinking:
         assert shrunk.case.messages <= 2
         assert len(shrunk.case.faults) == 1
         assert len(simulation.history.faults) == 1
-        assert ": for the second time" in simulation.story()
+        assert ": for the second time" in simulation.counterexample()
         again = shrink(case)
         assert (again.case, again.histories) == (shrunk.case, shrunk.histories)
         for without in ((), *(shrunk.case.faults[:n] + shrunk.case.faults[n + 1 :] for n in range(1))):

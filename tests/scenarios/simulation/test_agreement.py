@@ -123,7 +123,7 @@ def test_both_tiers_come_to_the_same_verdict(name, ground, tmp_path):
         simulated = simulate(plan, SeededChoices(number))
         real = staged_for_real(plan, consumer, ground, tmp_path)
 
-        evidence = f"schedule {number} of {name}: {schedule}\nlocal: {real.reason}\n{simulated.story()}"
+        evidence = f"schedule {number} of {name}: {schedule}\nlocal: {real.reason}\n{simulated.counterexample()}"
         assert (simulated.verdict.outcome, violated_by(simulated.verdict)) == (real.outcome, violated_by(real)), (
             evidence
         )

@@ -25,7 +25,7 @@ def test_each_decision_stands_in_the_history_with_what_it_was_made_from(simulate
     assert (first["consumers"], first["why"]) == (1, "the beginning")
     assert others
     assert all({"consumers", "why", "messages", "oldest"} <= decision.keys() for decision in others)
-    assert "is to have 2 consumers: 3 messages for 1" in simulation.story()
+    assert "is to have 2 consumers: 3 messages for 1" in simulation.counterexample()
 
 
 def test_an_autoscaler_with_no_band_to_rest_in_and_no_pause_flaps(simulated, monkeypatch):

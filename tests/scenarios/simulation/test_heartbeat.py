@@ -76,4 +76,4 @@ def test_no_disturbance_holds_up_the_heartbeat_of_what_is_claimed_next():
     seed = history_seed(2, 136)
     plan = make_target("long-work").plan(seed)
     simulation = simulate(replace(plan, scenario=replace(plan.scenario, run=run)), SeededChoices(seed))
-    assert not any(simulation.verdict.violations.values()), simulation.story()
+    assert not any(simulation.verdict.violations.values()), simulation.counterexample()

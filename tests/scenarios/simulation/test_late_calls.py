@@ -19,6 +19,6 @@ def test_a_consumer_that_stood_still_beyond_its_lease_calls_and_pays_nothing(sim
     late = 0
     for seed in range(460, 710):  # it happens to one in two hundred
         simulation = simulated("idempotency-key", seed, with_faults=True)
-        assert set(simulation.history.executions.values()) <= {1}, (seed, simulation.story())
+        assert set(simulation.history.executions.values()) <= {1}, (seed, simulation.counterexample())
         late += len(recognised_late(simulation.history))
     assert late

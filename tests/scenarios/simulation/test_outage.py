@@ -32,7 +32,7 @@ def test_an_outage_at_the_first_operation_ends_the_consumer_that_it_strikes(simu
     assert [strike.kind for strike in history.faults][:1] == ["outage"]
     killed = history.faults[0].process
     assert history.exits[killed].code == -SIGKILL
-    assert not simulation.verdict.conditions.missed, simulation.story()
+    assert not simulation.verdict.conditions.missed, simulation.counterexample()
 
 
 def test_an_outage_ends_those_that_are_not_ready_yet_and_they_come_back(simulated):
@@ -41,8 +41,8 @@ def test_an_outage_ends_those_that_are_not_ready_yet_and_they_come_back(simulate
     for seed in range(20):
         simulation = simulated("visibility-too-short", seed, with_faults=True, schedule=schedule)
         history = simulation.history
-        assert simulation.verdict.outcome is not Outcome.FAIL, simulation.story()
-        assert not simulation.verdict.conditions.missed, simulation.story()
+        assert simulation.verdict.outcome is not Outcome.FAIL, simulation.counterexample()
+        assert not simulation.verdict.conditions.missed, simulation.counterexample()
         for strike in history.faults:
             if strike.kind == "outage":
                 ended = [end for end in history.exits.values() if end.code == -SIGKILL]

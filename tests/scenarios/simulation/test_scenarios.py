@@ -38,9 +38,9 @@ def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, na
     missed = []
     for seed in range(60):
         simulation = simulated(name, seed, with_faults=True)
-        assert not violated_by(simulation.verdict), (seed, simulation.story())
+        assert not violated_by(simulation.verdict), (seed, simulation.counterexample())
         if simulation.verdict.conditions.missed:
-            missed.append((seed, simulation.story()))
+            missed.append((seed, simulation.counterexample()))
     # Many faults can take from a scenario what it waits for; that stays rare.
     assert len(missed) <= 2, missed
 
@@ -118,7 +118,7 @@ def test_a_consumer_that_raises_is_started_again_and_judged(simulated, monkeypat
     monkeypatch.setattr("scenarios.exploration.targets.consumer_class", lambda spec: Broken)
     simulation = simulated("happy", 1)
     assert violated_by(simulation.verdict) == {"wrongly-dead-lettered"}
-    assert "ends with exit code 1: KeyError: 'a bug of yours'" in simulation.story()
+    assert "ends with exit code 1: KeyError: 'a bug of yours'" in simulation.counterexample()
     codes = {end.process: end.code for end in simulation.history.exits.values()}
     assert (codes["consumer-1"], codes["consumer-1-2"]) == (1, 0)
 

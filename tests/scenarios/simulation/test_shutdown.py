@@ -27,4 +27,4 @@ def test_a_receive_is_set_aside_until_the_story_has_asked_a_consumer_to_end(simu
 def test_a_wrong_answer_to_the_storys_request_is_no_mere_lack_of_evidence(simulated, consumer, violated):
     simulation = simulated("graceful-shutdown", 1, consumer=f"scenarios.mutants.consumers:{consumer}")
     assert violated_by(simulation.verdict) == {violated}
-    assert "leaving   *** SIGTERM ***" in simulation.story()
+    assert "leaving   *** SIGTERM ***" in simulation.counterexample()

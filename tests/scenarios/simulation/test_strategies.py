@@ -32,7 +32,7 @@ def test_a_pattern_holds_whatever_hypothesis_chooses(name):
     @FEW
     @given(simulations(name))
     def holds(simulation):
-        assert not violated_by(simulation.verdict), simulation.story()
+        assert not violated_by(simulation.verdict), simulation.counterexample()
 
     holds()
 
@@ -42,7 +42,7 @@ def test_a_pattern_holds_whatever_hypothesis_chooses(name):
 @given(schedule=fault_schedules(), seed=st.integers(0, 1000))
 def test_a_pattern_holds_with_a_schedule_of_ones_own(simulated, name, schedule, seed):
     simulation = simulated(name, seed, schedule=schedule)
-    assert not violated_by(simulation.verdict), simulation.story()
+    assert not violated_by(simulation.verdict), simulation.counterexample()
 
 
 def test_a_broken_consumer_of_ones_own_is_found_and_shrunk():
@@ -59,7 +59,7 @@ def test_a_broken_consumer_of_ones_own_is_found_and_shrunk():
         ),
     )
     assert len(found.history.faults) <= 2
-    assert "lost: message #0" in found.story()
+    assert "lost: message #0" in found.counterexample()
 
 
 @settings(max_examples=50)
