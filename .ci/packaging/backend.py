@@ -7,6 +7,7 @@ the project: the script is copied from it into the package, where git ignores it
 from __future__ import annotations
 
 import shutil
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ def build_wheel(*arguments: Any, **options: Any) -> str:
 def build_editable(*arguments: Any, **options: Any) -> str:
     """Copy the scripts, then build what an editable install needs."""
     _copy_scripts()
-    return build_meta.build_editable(*arguments, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # setuptools warns of folders named like packages, which is what they are
+        return build_meta.build_editable(*arguments, **options)
 
 
 def build_sdist(*arguments: Any, **options: Any) -> str:
