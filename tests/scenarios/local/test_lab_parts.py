@@ -64,7 +64,7 @@ def test_latest_names_the_last_run_and_leaves_nothing_else(tmp_path):
 
 def test_what_has_the_name_of_the_link_to_the_latest_run_is_told_of_before_the_run(tmp_path):
     (tmp_path / "latest").mkdir()
-    with pytest.raises(ScenarioError, match="latest is to be the link to the latest run, and is something else; move"):
+    with pytest.raises(ScenarioError, match="latest must be the link to the latest run, and is something else; move"):
         new_run_directory(tmp_path, "crash", 7, NOON)
     assert [path.name for path in tmp_path.iterdir()] == ["latest"]
 
