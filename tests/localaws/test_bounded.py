@@ -91,6 +91,7 @@ def test_the_log_of_faults_does_not_grow_for_ever(caplog):
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_overwrites_of_a_large_object_hold_no_memory():
     """Without a collection after so many bytes each overwrite would stay, for as long as nobody looks for circles."""
     size, count = 4_000_000, 120
@@ -108,6 +109,7 @@ def test_overwrites_of_a_large_object_hold_no_memory():
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110 - a device
 def test_a_standard_output_that_is_full_stops_nothing(tmp_path):
     import subprocess  # noqa: PLC0415 - here alone

@@ -26,6 +26,8 @@ from infra.localaws.sqs.shapes import input_checks
 from infra.localaws.values import RefusedError, settle, spelt
 from tests.localaws.test_http import FakeTransport
 
+pytestmark = pytest.mark.thorough
+
 SMALL, LARGE = 5_000, 40_000
 AT_ONCE = 0.025
 MOST = 24.0

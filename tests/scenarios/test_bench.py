@@ -64,6 +64,7 @@ def test_nine_of_ten_values_are_within_p90():
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_the_endpoint_is_measured_for_real(monkeypatch):
     monkeypatch.setattr("scenarios.bench.endpoint.MESSAGES", 100)
     figures = {(figure.name, figure.unit): figure.median for figure in measure_endpoint(1)}
@@ -75,6 +76,7 @@ def test_the_endpoint_is_measured_for_real(monkeypatch):
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_the_endpoint_is_measured_row_by_row_as_its_peers_are(monkeypatch):
     monkeypatch.setattr(peers, "ROW_SECONDS", 0.5)  # in less, a busy machine may not answer at all
     monkeypatch.setattr(peers, "WAKE_UPS", 2)
@@ -95,6 +97,7 @@ def test_beside_a_peer_stands_the_ratio_in_our_favour():
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_functions_are_measured_alone_and_behind_the_emulation(monkeypatch):
     monkeypatch.setattr(functions, "INVOCATIONS", 20)
     monkeypatch.setattr(functions, "WARM_UP", 2)

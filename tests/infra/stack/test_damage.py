@@ -53,6 +53,7 @@ def stacks(project):
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["state.json", "target.json", "endpoint.json"])
 def test_a_damaged_file_is_one_sentence_and_the_rest_is_kept(stacks, name):
     commands.up("dev")
@@ -78,6 +79,7 @@ def test_a_damaged_file_is_one_sentence_and_the_rest_is_kept(stacks, name):
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("field", ["pid", "url", "history", "instance"])
 def test_a_note_that_names_another_endpoint_leaves_none_behind(stacks, field):
     commands.up("dev")
@@ -95,6 +97,7 @@ def test_a_note_that_names_another_endpoint_leaves_none_behind(stacks, field):
 
 @pytest.mark.parametrize("place", ["own", pytest.param("named", id="an endpoint that was named")])
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_down_works_on_a_full_disk(stacks, endpoint, aws, monkeypatch, place):
     commands.up("dev", endpoint=endpoint.url if place == "named" else None)
 

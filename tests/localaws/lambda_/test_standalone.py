@@ -14,7 +14,7 @@ from infra.localaws.lambda_.standalone import Watch
 from tests.localaws.lab import client_of
 from tests.localaws.lambda_.functions import DEADLINE, is_alive
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.thorough]
 
 HANDLER = """
 import os

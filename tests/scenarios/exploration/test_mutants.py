@@ -34,7 +34,10 @@ def test_every_broken_consumer_is_in_the_catalogue_under_a_name_of_its_own():
     assert not {part for part in written - listed if issubclass(part, (Consumer, Producer, TableModel))}
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(each, id=each.name, marks=pytest.mark.thorough if each.name in ELUSIVE else ()) for each in MUTANTS],
+)
 def test_a_mutant_is_killed_for_what_it_breaks_and_nothing_else(mutant):
     (result,) = kill_mutants([mutant], HARD_BOUND if mutant.name in ELUSIVE else BOUND, seed=0, jobs=1)
     assert set(result.violated) & mutant.breaks

@@ -32,6 +32,7 @@ def test_the_first_round_trip_opens_the_connection_and_does_not_count():
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_stack_that_is_too_tight_for_the_distance_is_refused(project):
     with temporary_stack(["happy"]) as stack, delayed(stack.endpoint_url, 0.08) as url:
         far = replace(stack, endpoint_url=url, endpoint_history=None)
@@ -41,6 +42,7 @@ def test_a_stack_that_is_too_tight_for_the_distance_is_refused(project):
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_scenario_that_needs_the_embedded_endpoint_is_refused_elsewhere_before_it_stages_anything(project):
     with temporary_stack(["check-race"]) as stack:
         elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
@@ -50,6 +52,7 @@ def test_a_scenario_that_needs_the_embedded_endpoint_is_refused_elsewhere_before
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_the_proxy_is_as_far_away_as_it_says(project):
     with temporary_stack(["happy"]) as stack, delayed(stack.endpoint_url, 0.08) as url:
         sqs = aws_client("sqs", endpoint_url=url, region=stack.region)

@@ -19,7 +19,7 @@ from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import processes_of
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.thorough]
 
 PLAIN = shlex.join([sys.executable, str(Path(__file__).resolve().parents[2] / "consumers" / "plain" / "consumer.py")])
 

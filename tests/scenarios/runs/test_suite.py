@@ -123,6 +123,7 @@ def two(monkeypatch):
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_set_runs_side_by_side_on_one_stack_at_a_higher_speed_with_its_twins(project, two, capsys):
     assert suite("fast", twins=True, seed=7, speed=3, json=True) == 0
     said = json.loads(capsys.readouterr().out)
@@ -141,6 +142,7 @@ def test_a_set_runs_side_by_side_on_one_stack_at_a_higher_speed_with_its_twins(p
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_every_other_fast_scenario_passes_and_its_twin_shows_its_violation_and_no_other(project):
     # Those that are missing here run one by one in test_local_tier.
     chosen = tuple(
@@ -159,6 +161,7 @@ def test_every_other_fast_scenario_passes_and_its_twin_shows_its_violation_and_n
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_the_slow_scenarios_pass_at_a_speed_of_their_own_beside_a_fast_one(project):
     chosen = (find_scenario("happy"), *(each for each in all_scenarios().values() if each.pace == "slow"))
     entries = run_suite(SuiteRequest(chosen, seed=7), SuiteProgress(make_console(stderr=True)))
@@ -174,6 +177,7 @@ def test_the_slow_scenarios_pass_at_a_speed_of_their_own_beside_a_fast_one(proje
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(project, two, capsys, monkeypatch):
     run_on = suites.run_on
 
@@ -190,6 +194,7 @@ def test_a_run_that_cannot_be_ended_well_is_an_entry_of_its_set_and_not_its_end(
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_an_interrupted_set_leaves_no_process(project):
     program = "import sys; from scenarios.commands.suite import suite; sys.exit(suite('fast'))"
     with (project / "said").open("wb") as said:

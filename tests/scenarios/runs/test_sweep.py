@@ -82,6 +82,7 @@ def test_one_run_of_a_sweep_is_repeated_by_its_own_command():
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_sweep_finds_that_marking_first_loses_a_message_and_acquits_the_careful(project, small_consumer, capsys):
     one = {"faults": "kill-before,reply-lost", "only": "PerformSideEffect", "count": 1, "seed": 3}
     assert command.sweep(consumer=small_consumer("python", "--mark-first"), **one) == 1
@@ -92,6 +93,7 @@ def test_a_sweep_finds_that_marking_first_loses_a_message_and_acquits_the_carefu
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_program_that_fails_without_any_fault_is_not_swept(project, small_consumer):
     request = SweepRequest(small_consumer("python", "--delete-first"), seed=3, count=1, kinds=("kill-before",))
     found = sweep(request, Silent())
@@ -101,6 +103,7 @@ def test_a_program_that_fails_without_any_fault_is_not_swept(project, small_cons
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_a_request_that_the_program_does_not_make_is_named(project, small_consumer):
     request = SweepRequest(small_consumer("python", "--naive"), seed=3, count=1, only="S3")
     with pytest.raises(RequestError, match="makes no request whose name holds 'S3'"):
@@ -109,6 +112,7 @@ def test_a_request_that_the_program_does_not_make_is_named(project, small_consum
 
 @pytest.mark.thorough
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_careful_program_is_acquitted_by_a_whole_sweep(project, small_consumer, language):
     found = sweep(SweepRequest(small_consumer(language, "--careful"), seed=3, count=1), Silent())

@@ -24,7 +24,7 @@ from scenarios.simulation.run import SimulationPlan, simulate
 from scenarios.verdict import Conditions, Outcome, judge
 from services.faults import Fault
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.thorough]
 
 SCHEDULES = 20
 ATTEMPTS = 3

@@ -172,6 +172,7 @@ EmbeddedEngine(Deployment("queue-fundamentals", stack, main, config, url), path,
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("writes", [1, 3, 5])
 def test_up_survives_a_real_sigkill(lab, writes):
     arguments = [str(lab.path), lab.url, lab.stack, str(writes)]
@@ -223,6 +224,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", ["program", "create"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_an_up_that_is_interrupted_ends_what_it_has_begun_and_begins_nothing_else(lab, number, code, moment):
