@@ -290,7 +290,8 @@ class FaultInjector:
         if isinstance(operation, _EFFECTS):
             return Assumption.NO_LATE_REQUESTS not in strike.world.assumes and self._spares_nobody_in_need(strike)
         # A claim that arrives late has no owner, and its message is found claimed until it ends.
-        costs = 1 + ceil(strike.step(LATE_STEP) / strike.world.info.visibility_timeout)
+        held = strike.step(LATE_STEP) + (operation.lease_seconds if isinstance(operation, Claim) else 0)
+        costs = 1 + ceil(held / strike.world.info.visibility_timeout)
         return _affordable(strike.process, self._around.scripted_costs(), costs * _deliveries(strike.world))
 
     def _delayed_so_far(self, strike: Strike) -> float:

@@ -125,7 +125,7 @@ def test_no_page_changes_a_queue(endpoint, queue, page, tmp_path, host):
     assert endpoint._requests == before, "a request went past the check of pages"
     sqs = client_of(endpoint, "sqs")
     [message] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    assert (message["Body"], endpoint._model.queue("q")._deliveries) == ("kept", 1)
+    assert (message["Body"], endpoint._sqs.home.model.queue("q")._deliveries) == ("kept", 1)
     sqs.close()
 
 

@@ -184,7 +184,7 @@ def test_a_concurrent_up_is_refused_and_so_is_the_other_engine(project, endpoint
 def test_the_aws_tier_asks_before_and_looks_for_leftovers_after(project, endpoints, capsys):
     """Against an endpoint, which is the same path but for the plugin that the engine takes."""
     endpoint = endpoints[1]
-    with pytest.raises(ConfigError, match="say --yes"):
+    with pytest.raises(ConfigError, match="give --yes"):
         commands.up("ada", tier="aws", endpoint=endpoint.url)
     assert endpoint.contents("sqs-demo-ada-") == {}
     assert commands.up("ada", tier="aws", endpoint=endpoint.url, yes=True) == 0

@@ -81,7 +81,7 @@ def test_a_program_that_refuses_its_configuration_says_so_in_one_sentence(real, 
 @pytest.mark.parametrize(
     ("resource", "sentence"),
     [
-        (lambda opts: aws.sqs.Queue("q", kms_master_key_id="k", opts=opts), "has no property kmsMasterKeyId here"),
+        (lambda opts: aws.sqs.Queue("q", name_prefix="k", opts=opts), "has no property namePrefix here"),
         (lambda opts: aws.sqs.Queue("q", delay_seconds=901, opts=opts), "delaySeconds must be from 0 to 900"),
         (lambda opts: aws.sns.Topic("t", opts=opts), "does not know the resource type aws:sns/topic:Topic"),
     ],
