@@ -4,6 +4,7 @@ import copy
 import json
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,7 @@ def _steps(handles):
     )
 
 
+@pytest.mark.thorough
 @settings(max_examples=150)
 @given(st.data())
 def test_both_paths_give_the_same_answers_and_do_the_same(data):

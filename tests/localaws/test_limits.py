@@ -81,6 +81,7 @@ def test_operands_of_several_ins_are_counted_each(ask):
     assert ask("Scan", FilterExpression=both, ExpressionAttributeValues=values)[0] == 200
 
 
+@pytest.mark.thorough
 def test_an_update_has_at_most_300_operators(ask):
     values = {":v": {"N": "1"}}
     for count, expected in ((300, 200), (301, 400)):

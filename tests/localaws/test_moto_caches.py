@@ -165,6 +165,7 @@ def both():
     plain.close()
 
 
+@pytest.mark.thorough
 @given(requests=st.lists(updates(), min_size=1, max_size=6))
 @settings(deadline=None)
 def test_the_answers_are_those_of_moto_as_it_is(both, requests):

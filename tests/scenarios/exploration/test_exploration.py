@@ -162,6 +162,7 @@ class TestBounded:
         assert (tally.bounded, tally.histories) == (50, 200)
         assert explore(Campaign(make_target("happy"), 200, 1, bounded=False)).tally.bounded == 0
 
+    @pytest.mark.thorough
     def test_the_campaign_says_what_is_ruled_out(self, capsys, tmp_path, monkeypatch):
         code, out, _ = run_command(capsys, explore_command, "orders", histories=500, jobs=1, seed=1, runs=tmp_path)
         assert code == 0

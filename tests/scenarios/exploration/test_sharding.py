@@ -86,6 +86,7 @@ class _Failing(Executor):
         return future
 
 
+@pytest.mark.thorough
 class TestExactness:
     def test_any_number_of_slots_finds_the_same(self):
         alone = explore(campaign()).tally
@@ -236,6 +237,7 @@ def test_turns_end_with_their_seconds_and_what_had_none_is_inconclusive():
     assert {explored.outcome for explored in results} == {Outcome.INCONCLUSIVE}
 
 
+@pytest.mark.thorough
 @pytest.mark.processes
 def test_processes_find_the_same_as_one():
     alone, shared = (explore(campaign(jobs=jobs)).tally for jobs in (1, 2))

@@ -45,6 +45,7 @@ def test_a_pattern_holds_with_a_schedule_of_ones_own(simulated, name, schedule, 
     assert not violated_by(simulation.verdict), simulation.counterexample()
 
 
+@pytest.mark.thorough
 def test_a_broken_consumer_of_ones_own_is_found_and_shrunk():
     found = find(
         simulations("orders", consumer=CompletesBeforeItPerforms, count=1),
