@@ -1,12 +1,13 @@
 """The one place that makes boto3 clients."""
 
 import functools
-import ipaddress
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from infra.localaws.pages import is_loopback as is_loopback_host
 
 LOOPBACK_CONNECT_TIMEOUT = 2
 """Seconds; what listens on loopback answers at once or not at all."""
@@ -121,13 +122,7 @@ def _loopback_session(region: str) -> Any:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine's loopback."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from scenarios.exploration.campaign import Campaign, Found, explore
 from scenarios.exploration.targets import make_target
 from scenarios.mutants.catalogue import Mutant
 
+#: Histories that are tried in one process before several are asked.
+QUICK = 300
+
 
 @dataclass(frozen=True, slots=True)
 class MutantResult:
@@ -57,7 +60,3 @@ def kill_mutants(
         result = MutantResult(mutant, explored.tally.found, explored.tally.histories, explored.seconds)
         watch(f"{mutant.name}: {'killed' if result.found else 'SURVIVED'} after {result.histories}")
         yield result
-
-
-#: Histories that are tried in one process before several are asked.
-QUICK = 300

@@ -261,21 +261,21 @@ class _Watcher:
 
     def __init__(self, name: str, worker: _Worker) -> None:
         self._name = name
-        self._crew = worker
+        self._worker = worker
 
     def began(self, seed: int, directory: Path) -> None:
         """Do nothing: both stand in the result."""
 
     def stage(self, text: str) -> None:
         """Pass it on."""
-        self._crew.stage(self._name, text)
+        self._worker.stage(self._name, text)
 
     def grown(self, history: History) -> None:
         """Do nothing: several histories at once are nothing to watch."""
 
     def waited(self) -> None:
         """Let an interrupted set end its runs."""
-        self._crew.check()
+        self._worker.check()
 
 
 @contextmanager
