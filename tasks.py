@@ -160,6 +160,8 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "speed": "let the queues' clock run so many times faster than the wall's",
         "strict": "make a pass inconclusive if a check could not be judged",
         "startup-timeout": "seconds for a program to ask for its first message (default 15)",
+        "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
+        "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -182,6 +184,8 @@ def scenario(
     strict: bool = False,
     latency: str = "",
     startup_timeout: str = "",
+    messages: str = "",
+    message_key: str = "",
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it.
@@ -207,6 +211,8 @@ def scenario(
         strict=strict,
         latency=latency,
         startup_timeout=startup_timeout,
+        messages=messages,
+        message_key=message_key,
         json=json,
     )
 
@@ -262,6 +268,8 @@ scenarios_all = set_task("scenarios-all", None, "Run every scenario, the fast on
         "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
         "strict": "make a pass inconclusive if a check could not be judged",
         "startup-timeout": "seconds for a program to ask for its first message (default 15)",
+        "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
+        "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
         "junit": "write JUnit XML into this file",
     }
 )
@@ -276,6 +284,8 @@ def suite(
     stack: str = "",
     strict: bool = False,
     startup_timeout: str = "",
+    messages: str = "",
+    message_key: str = "",
     junit: str = "",
     json: bool = False,
 ) -> None:
@@ -295,6 +305,8 @@ def suite(
         consumer=consumer,
         strict=strict,
         startup_timeout=startup_timeout,
+        messages=messages,
+        message_key=message_key,
         junit=junit,
         configured=True,
         json=json,
@@ -394,6 +406,8 @@ def merge(_: Context, shards: list[str] | None = None, json: bool = False) -> No
         "faults": "of kill-before, kill-after, reply-lost, throttled, late-reply; separated by commas (default: all)",
         "only": "strike only requests whose name holds this text, such as Delete#1",
         "startup-timeout": "seconds for a program to ask for its first message (default 15)",
+        "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
+        "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
         "json": AS_JSON,
     }
 )
@@ -406,6 +420,8 @@ def sweep(
     faults: str = "",
     only: str = "",
     startup_timeout: str = "",
+    messages: str = "",
+    message_key: str = "",
     json: bool = False,
 ) -> None:
     """Strike each request of a program with each fault, each in a run of its own; one table of verdicts.
@@ -422,6 +438,8 @@ def sweep(
         faults=faults,
         only=only,
         startup_timeout=startup_timeout,
+        messages=messages,
+        message_key=message_key,
         json=json,
     )
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis import target
 from hypothesis.errors import InvalidArgument
 
+from scenarios.checks.json_schema import bodies
 from scenarios.exploration.targets import find
 from scenarios.simulation.choices import Choices, DrawnChoices
 from scenarios.simulation.lab import RandomFaults, Role, consumer_class, producer_class
@@ -40,6 +41,7 @@ from services.operations import OutgoingMessage
 
 __all__ = [
     "FaultSchedule",
+    "bodies",
     "choices",
     "fault_schedules",
     "message_mixes",

@@ -29,7 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scenarios.checks.message_templates import MessageTemplates, read_templates
+from scenarios.checks.key_paths import KeyPath, parse_key_path
+from scenarios.checks.message_templates import USUAL_KEY, MessageTemplates, read_templates
 from scenarios.errors import RequestError
 
 #: The file's name, in the directory where the commands are typed.
@@ -45,11 +46,11 @@ class HttpEffect:
 
     Attributes:
         path: requests to it and below are side effects.
-        key: the names that lead to the key in the body, from the outside in.
+        key: where the key stands in the request's JSON body.
     """
 
     path: str
-    key: tuple[str, ...]
+    key: KeyPath
 
     def covers(self, path: str) -> bool:
         """Tell whether a request's path is this effect's."""
@@ -58,16 +59,11 @@ class HttpEffect:
 
     def key_of(self, headers: Mapping[str, str], body: bytes) -> str:
         """Return the key that a request names; empty where it names none."""
-        value: Any = None
         try:
-            value = json.loads(body or b"null")
-            for name in self.key:
-                value = value[name]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            value = None
-        if isinstance(value, str | int) and not isinstance(value, bool):
-            return str(value)
-        return headers.get(KEY_HEADER, "")
+            found = self.key.find(json.loads(body or b"null"))
+        except (ValueError, RecursionError):
+            found = ""
+        return found or headers.get(KEY_HEADER, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +77,7 @@ class ProgramConfig:
         env: variables for the program; ``{url}`` in a value is the lab's address.
         effect: its side effect, where that is an HTTP call.
         messages: what it receives; None for the lab's own bodies.
+        given: the options of the command line that took the place of the file's words.
     """
 
     command: str = ""
@@ -89,6 +86,7 @@ class ProgramConfig:
     env: Mapping[str, str] = field(default_factory=dict)
     effect: HttpEffect | None = None
     messages: MessageTemplates | None = None
+    given: tuple[str, ...] = ()
 
 
 def read_config(directory: Path) -> ProgramConfig:
@@ -132,11 +130,10 @@ def _messages(document: Any, directory: Path) -> MessageTemplates | None:
     name = _text(document, "file", "messages.")
     if not name:
         raise RequestError(f"{CONFIG}: messages.file is missing; it names a file of one JSON object a line.")
-    return read_templates(directory / name, _path(_text(document, "key", "messages.")))
-
-
-def _path(text: str) -> tuple[str, ...]:
-    return tuple((text or "id").removeprefix("$.").split("."))
+    key = _text(document, "key", "messages.")
+    if key:
+        parse_key_path(key, f"{CONFIG}: messages.key")
+    return read_templates(directory / name, key)
 
 
 def _effect(document: Any) -> HttpEffect | None:
@@ -148,7 +145,7 @@ def _effect(document: Any) -> HttpEffect | None:
     path, key = _text(document, "http", "effect."), _text(document, "key", "effect.")
     if not path.startswith("/") or path == "/":
         raise RequestError(f"{CONFIG}: effect.http must be a path such as /v1/charges, and is {path!r}.")
-    return HttpEffect(path, _path(key))
+    return HttpEffect(path, parse_key_path(key or USUAL_KEY, f"{CONFIG}: effect.key"))
 
 
 def _text(document: Mapping[str, Any], name: str, where: str) -> str:

@@ -19,12 +19,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec
 
 from infra.errors import InfraError
+from scenarios.checks.external_program import is_program
+from scenarios.checks.message_templates import read_templates
 from scenarios.checks.program_config import ProgramConfig, read_config
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.runs.plan import SEEDS
@@ -109,14 +112,29 @@ def check_consumer(consumer: str | None) -> str:
     return (consumer or "").strip()
 
 
-def configured_consumer(consumer: str | None) -> tuple[str, ProgramConfig]:
+def configured_consumer(
+    consumer: str | None, messages: str | None = None, key: str | None = None
+) -> tuple[str, ProgramConfig]:
     """Return the consumer that ``--consumer`` names, else the configuration file's command, and what that file says.
 
+    Args:
+        consumer: a class, or a program; None where the option is not given.
+        messages: the file that ``--messages`` names, in the place of the configuration's.
+        key: the JSON path that ``--message-key`` gives, likewise.
+
     Raises:
-        RequestError: the option is given and empty, or the file cannot be used.
+        RequestError: the option is given and empty, or a file cannot be used.
     """
     config = read_config(Path.cwd())
-    return check_consumer(consumer) or config.command, config
+    if messages:
+        given = ("--messages", messages, *(("--message-key", key) if key else ()))
+        config = replace(config, messages=read_templates(Path(messages), key or ""), given=given)
+    elif key:
+        raise RequestError("--message-key says where the key stands in the messages of --messages; give both.")
+    chosen = check_consumer(consumer) or config.command
+    if messages and not is_program(chosen):
+        raise RequestError("--messages is for a program, such as --consumer 'node my.js'; a class reads the lab's own.")
+    return chosen, config
 
 
 def chosen_seed(given: Number) -> int:

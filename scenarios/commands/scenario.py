@@ -52,6 +52,8 @@ def scenario(
     strict: bool = False,
     latency: Number = None,
     startup_timeout: float | str | None = None,
+    messages: str | None = None,
+    message_key: str | None = None,
     runs: Path | None = None,
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
@@ -74,6 +76,8 @@ def scenario(
         strict: make a pass inconclusive in which a check could not be judged.
         latency: the round trip to the endpoint in milliseconds; None measures it.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
+        messages: a file of messages for a program, in the place of the lab's own.
+        message_key: the JSON path to the key in each of them.
         runs: where runs leave their directories; None for ``runs/`` in the project.
     """
     given = check_consumer(consumer)
@@ -86,13 +90,15 @@ def scenario(
     if naive and given:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     config = ProgramConfig()
+    if (simulated or naive) and messages:
+        raise RequestError("--messages is for a program, and neither the simulated tier nor a naive twin runs one.")
     if not simulated and not naive:
-        given, config = configured_consumer(consumer)
-    messages, size = whole("--count", count), whole("--batch-size", batch_size)
+        given, config = configured_consumer(consumer, messages, message_key)
+    wanted, size = whole("--count", count), whole("--batch-size", batch_size)
     if simulated:
         target = make_target(
             found.name,
-            count=messages,
+            count=wanted,
             batch_size=size,
             settings=settings,
             naive=naive,
@@ -104,7 +110,7 @@ def scenario(
         scenario=found.name,
         seed=whole("--seed", seed),
         naive=naive,
-        count=messages,
+        count=wanted,
         batch_size=size,
         consumer=given,
         stack=stack or None,

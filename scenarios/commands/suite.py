@@ -41,6 +41,8 @@ def suite(
     consumer: str | None = None,
     strict: bool = False,
     startup_timeout: float | str | None = None,
+    messages: str | None = None,
+    message_key: str | None = None,
     junit: str | None = None,
     configured: bool = False,
     json: bool = False,
@@ -57,12 +59,18 @@ def suite(
         consumer: a consumer of your own in the place of ours; the scenarios are those that it can be put through.
         strict: make a pass inconclusive in which a check could not be judged.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
+        messages: a file of messages for a program, in the place of the lab's own.
+        message_key: the JSON path to the key in each of them.
         junit: write JUnit XML into this file.
         configured: take the consumer from the configuration file where none is given.
         json: print nothing but the table as JSON; progress goes to standard error.
     """
     began = time.monotonic()
-    given, config = configured_consumer(consumer) if configured else (check_consumer(consumer), ProgramConfig())
+    given, config = (
+        configured_consumer(consumer, messages, message_key)
+        if configured
+        else (check_consumer(consumer), ProgramConfig())
+    )
     chosen = tuple(found for found in applicable(given) if pace in (None, "", found.pace))
     if not chosen:
         raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")

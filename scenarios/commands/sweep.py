@@ -49,6 +49,8 @@ def sweep(
     faults: str | None = None,
     only: str | None = None,
     startup_timeout: float | str | None = None,
+    messages: str | None = None,
+    message_key: str | None = None,
     json: bool = False,
 ) -> int:
     """Strike each request of a program with each fault; print the table, and return the exit code.
@@ -61,9 +63,11 @@ def sweep(
         faults: the faults, separated by commas; None for all.
         only: strike only requests whose name holds this text.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
+        messages: a file of messages for a program, in the place of the lab's own.
+        message_key: the JSON path to the key in each of them.
         json: print nothing but the table as JSON; progress goes to standard error.
     """
-    program, config = configured_consumer(consumer)
+    program, config = configured_consumer(consumer, messages, message_key)
     if not program:
         raise RequestError("Which program? Give --consumer, such as --consumer 'node my.js'.")
     request = SweepRequest(

@@ -120,6 +120,7 @@ class SubprocessLab:
                 self._files,
                 startup_timeout=setup.startup_timeout,
                 config=setup.config,
+                seed=setup.seed,
             )
             if setup.program
             else None

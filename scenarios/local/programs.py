@@ -58,9 +58,11 @@ class Programs:
         files: where a run's processes leave their files.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         config: what the user's configuration file says of the program.
+        seed: the run's.
 
     Raises:
         UnsuitableError: the stack is not on this machine.
+        RequestError: the user's messages cannot be drawn.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Programs:
         *,
         startup_timeout: float = STARTUP_TIMEOUT,
         config: ProgramConfig | None = None,
+        seed: int = 0,
     ) -> None:
         if not stack.endpoint_url or not is_loopback(stack.endpoint_url):
             raise UnsuitableError(
@@ -84,6 +87,7 @@ class Programs:
         self._files = files
         self._startup_timeout = startup_timeout
         self._config = config or ProgramConfig()
+        self._messages = self._config.messages.for_seed(seed) if self._config.messages else None
         self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
 
@@ -117,7 +121,7 @@ class Programs:
                 resources.side_effects_table: "side-effects-table",
             },
             self._config.effect,
-            self._config.messages,
+            self._messages,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)

@@ -156,9 +156,9 @@ class RecordingProxy:
             return unquote(urlsplit(request.path).path.removeprefix(effect.path).strip("/"))
         key = effect.key_of(request.headers, request.body)
         if not key:
-            where = ".".join(effect.key)
             self.complaint = self.complaint or (
-                f"calls {effect.path} without a key: its JSON body has no {where}, and there is no Idempotency-Key"
+                f"calls {effect.path} without a key: its JSON body has no {effect.key.text}, and there is no "
+                "Idempotency-Key"
             )
         return key
 

@@ -172,6 +172,7 @@ def command_of(
     words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
     words += words_of(scenario, parameters, naive=request.naive, consumer=request.consumer)
     words += ["--strict"] * request.strict
+    words += [shlex.quote(word) for word in request.program.given]
     if request.startup_timeout is not None:
         words.append(f"--startup-timeout {request.startup_timeout:g}")
     if request.speed is not None:

@@ -127,7 +127,7 @@ class SweepRequest:
         words += ["--faults", kinds] if kinds else []
         words += ["--only", point or self.only] if point or self.only else []
         words += ["--startup-timeout", f"{self.startup_timeout:g}"] if self.startup_timeout else []
-        return shlex.join(words)
+        return shlex.join([*words, *self.program.given])
 
 
 @dataclass(frozen=True, slots=True)

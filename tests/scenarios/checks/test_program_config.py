@@ -2,6 +2,7 @@
 
 import pytest
 
+from scenarios.checks.key_paths import parse_key_path
 from scenarios.checks.program_config import CONFIG, HttpEffect, ProgramConfig, read_config
 from scenarios.errors import RequestError
 
@@ -20,7 +21,7 @@ key = "$.order.id"
 def test_the_file_says_all_of_a_program(tmp_path):
     assert read_config(tmp_path) == ProgramConfig()
     (tmp_path / CONFIG).write_text(WHOLE)
-    effect = HttpEffect("/v1/charges", ("order", "id"))
+    effect = HttpEffect("/v1/charges", parse_key_path("$.order.id", "the key"))
     assert read_config(tmp_path) == ProgramConfig(
         "node my.js", 60, strict=True, env={"PAYMENTS_URL": "{url}/v1/charges"}, effect=effect
     )
@@ -42,6 +43,8 @@ def test_the_file_says_all_of_a_program(tmp_path):
         ("command = ", "cannot be read"),
         ("messages = 'x'", "messages must be a table"),
         ("[messages]\nkey = 'id'", "messages.file is missing"),
+        ("[messages]\nfile = 'x.jsonl'\nkey = 'order.'", "messages.key is 'order.', which is no JSON path such as"),
+        ("[effect]\nhttp = '/x'\nkey = '['", "effect.key is '[', which is no JSON path such as $.order.id"),
         ("[messages]\nfile = 'none.jsonl'", "none.jsonl cannot be read: "),
     ],
 )
@@ -53,7 +56,7 @@ def test_what_cannot_be_understood_is_one_sentence(tmp_path, text, sentence):
 
 
 def test_the_key_of_a_call_stands_in_its_body_or_in_a_header():
-    effect = HttpEffect("/v1/charges", ("order", "id"))
+    effect = HttpEffect("/v1/charges", parse_key_path("order.id", "the key"))
     assert effect.key_of({}, b'{"order": {"id": "a"}}') == "a"
     assert effect.key_of({}, b'{"order": {"id": 7}}') == "7"
     assert effect.key_of({"idempotency-key": "b"}, b"amount=3") == "b"

@@ -1,17 +1,18 @@
 import io
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from infra.errors import EndpointError
 from scenarios.catalog import find_scenario
-from scenarios.commands import listings
+from scenarios.commands import listings, options
 from scenarios.commands import scenario as command
 from scenarios.commands.output import Progress
 from scenarios.errors import DeadlineMissed, ServiceFailedError, UnsuitableError
 from scenarios.parameters import Parameters
-from scenarios.runs.plan import RunRequest, command_of
+from scenarios.runs.plan import RunRequest, command_of, plan_run
 from scenarios.runs.run import RunResult
 from scenarios.verdict import Conditions, judge
 from tests.scenarios.test_verdict import good, paid_twice
@@ -217,3 +218,30 @@ def test_elsewhere_than_on_a_terminal_a_stage_that_goes_on_is_one_line():
         "waiting for b",
         "waiting for a",
     ]
+
+
+def test_the_users_messages_are_options_too_and_part_of_the_command_that_repeats_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("orders.jsonl").write_text('{"order": {"id": 1}}\n')
+    chosen, config = options.configured_consumer("false y", "orders.jsonl", "$.order.id")
+    assert (chosen, config.messages.key.text) == ("false y", "$.order.id")
+    plan = plan_run(RunRequest("crash", seed=7, consumer=chosen, program=config))
+    assert plan.command(1.0) == (
+        "invoke scenario --name crash --seed 7 --consumer 'false y' --messages orders.jsonl --message-key '$.order.id'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options_", "sentence"),
+    [
+        ({"consumer": "false", "message_key": "id"}, "--message-key says where the key stands in the messages of"),
+        ({"consumer": "m:C", "messages": "orders.jsonl"}, "--messages is for a program, such as --consumer 'node"),
+        ({"tier": "sim", "messages": "orders.jsonl"}, "neither the simulated tier nor a naive twin runs one"),
+        ({"consumer": "false", "messages": "none.jsonl"}, "The messages in none.jsonl cannot be read: "),
+    ],
+)
+def test_messages_that_no_program_receives_are_refused(tmp_path, monkeypatch, capsys, options_, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path("orders.jsonl").write_text('{"id": 1}\n')
+    assert command.scenario("crash", **options_) == options.BAD_REQUEST
+    assert sentence in capsys.readouterr().err
