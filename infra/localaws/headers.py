@@ -3,6 +3,7 @@
 from typing import Final
 
 from infra.localaws.http import Request
+from infra.localaws.request_head import unknown_amazon_header
 
 JSON_TYPES: Final = frozenset({"application/x-amz-json-1.0", "application/x-amz-json-1.1", "application/json"})
 FORM_TYPES: Final = frozenset({"application/x-www-form-urlencoded"})
@@ -24,30 +25,5 @@ def refused_headers(request: Request, content_types: frozenset[str]) -> str | No
         return f"The Content-Type {given!r} is not one that this endpoint reads; it reads {min(content_types)}."
     if headers.get("content-encoding", "identity").lower() != "identity":
         return f"The Content-Encoding {headers['content-encoding']!r} is not one that this endpoint reads."
-    for name in headers.keys() - _KNOWN:
-        if name.startswith(_AMAZON) and not name.startswith(_HARMLESS):
-            return f"The header {name} is not one that this endpoint knows."
-    return None
-
-
-_AMAZON: Final = ("x-amz-", "x-amzn-")
-_HARMLESS: Final = ("x-amz-meta-", "x-amz-user-agent", "x-amzn-trace-id")
-_KNOWN: Final = frozenset(
-    {
-        "accept-encoding",
-        "amz-sdk-invocation-id",
-        "amz-sdk-request",
-        "authorization",
-        "content-length",
-        "content-type",
-        "host",
-        "user-agent",
-        "x-amz-api-version",
-        "x-amz-content-sha256",
-        "x-amz-date",
-        "x-amz-security-token",
-        "x-amz-target",
-        "x-amzn-query-mode",
-        "x-amzn-requestid",
-    }
-)
+    unknown = unknown_amazon_header(headers)
+    return f"The header {unknown} is not one that this endpoint knows." if unknown else None

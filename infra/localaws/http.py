@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
 
 from infra.localaws.faults import FAULTS
-from infra.localaws.pages import refuse_page
+from infra.localaws.pages import names_loopback, refuse_page
+from infra.localaws.request_head import PlainPlaces, RepeatedHeaderError, Shape, shape_of
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """A batch of 1 MiB can grow sixfold when a client escapes every character of it in JSON."""
@@ -31,21 +32,6 @@ _PIECE_BYTES: Final = 16 * 1024
 """The parser gets no more at once, so that an unfinished head is noticed soon after it is too large."""
 _LINE_BYTES: Final = 4
 """A header's colon, space and line end."""
-_ONCE: Final = frozenset(
-    {
-        "authorization",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "origin",
-        "sec-fetch-site",
-        "x-amz-content-sha256",
-        "x-amz-target",
-    }
-)
-"""Headers that decide what a request is; a second one would leave open which of them counts."""
 
 
 @dataclass(slots=True)
@@ -57,6 +43,26 @@ class Request:
     headers: dict[str, str]
     body: bytes
     keep_alive: bool = True
+
+
+class PlainRequest(NamedTuple):
+    """A kept-alive ``POST /`` of which no header changes how it is read: what an SDK sends for each message.
+
+    Attributes:
+        shape: the names of the headers, the plain ones among them.
+        values: the headers' values.
+        places: where the values of interest stand.
+        body: the body.
+    """
+
+    shape: Shape
+    values: list[bytes]
+    places: PlainPlaces
+    body: bytes
+
+    def request(self) -> Request:
+        """Return the same as a general request."""
+        return Request("POST", "/", self.shape.headers(self.values), self.body)
 
 
 @dataclass(slots=True)
@@ -107,6 +113,8 @@ class Pending(Protocol):
 
 
 Application = Callable[[Request], "Response | Pending"]
+PlainApplication = Callable[[PlainRequest], "bytes | Pending | None"]
+"""Gives the bytes of the answer to a plain request; None if the request has to be answered as a general one."""
 BodyLimit = Callable[[bytes], int]
 """Gives the bytes that a body may have, by the request's target."""
 
@@ -114,12 +122,17 @@ BodyLimit = Callable[[bytes], int]
 class HttpConnection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, application: Application, body_limit: BodyLimit = lambda _: MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        application: Application,
+        body_limit: BodyLimit = lambda _: MAX_BODY_BYTES,
+        plain_application: PlainApplication = lambda _: None,
+    ) -> None:
         self._application = application
+        self._plain_application = plain_application
         self._body_limit = body_limit
         self._body_bytes = MAX_BODY_BYTES
         self._is_between_requests = True
-        self._is_in_head = False
         self._began = 0.0
         self._blocked_since: float | None = None
         self._is_held_back = False
@@ -127,8 +140,10 @@ class HttpConnection(asyncio.Protocol):
         self._unread_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[Request | Response] = deque()
+        self._waiting: deque[Request | PlainRequest | Response] = deque()
         self._pending: Pending | None = None
+        self._shape = shape_of(())
+        self._headers: dict[str, str] | None = None
         self._begin_message()
 
     def abort(self) -> None:
@@ -209,76 +224,78 @@ class HttpConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._is_between_requests = False
-        self._is_in_head = True
         self._began = time.monotonic()
         self._begin_message()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
-        self._head_bytes += len(url)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._head_too_large()
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer, which comes after the body, changes nothing any more."""
-        self._head_bytes += len(name) + len(value) + _LINE_BYTES
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._head_too_large()
-        if not self._is_in_head:
-            return
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        if key in self._headers:
-            if key in _ONCE:
-                self._refuse(400, f"The request has more than one {key} header.")
-                raise _Refusal
-            text = f"{self._headers[key]},{text}"
-        self._headers[key] = text
+        """Take a header, or a trailer, which comes after the body and changes nothing any more."""
+        self._names.append(name)
+        self._values.append(value)
 
     def on_headers_complete(self) -> None:
         """Look at what the headers announce."""
-        self._is_in_head = False
+        # The head may have begun in the piece in which the last request ended.
+        if self._unread_bytes + _PIECE_BYTES > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
+            self._head_too_large()
         self._unread_bytes = 0
+        self._shape = shape = shape_of(tuple(self._names))
+        self._headers = None if shape.plain else self._read_headers(shape)
         self._body_bytes = self._body_limit(self._target)
         # The parser has checked that it is a number, and that it fits into 64 bits.
-        if int(self._headers.get("content-length", 0)) > self._body_bytes:
+        if shape.length is not None and int(self._values[shape.length]) > self._body_bytes:
             self._body_too_large()
-        if "expect" in self._headers:
+        if shape.has_expect:
             self._let_body_come()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._unread_bytes = 0
-        self._body += body
-        if len(self._body) > self._body_bytes:
+        self._body.append(body)
+        self._body_length += len(body)
+        if self._body_length > self._body_bytes:
             self._body_too_large()
 
     def on_message_complete(self) -> None:
         """Queue the request up."""
         self._is_between_requests = True
         self._unread_bytes = 0
-        self._waiting.append(
-            Request(
-                self._parser.get_method().decode("latin-1"),
-                self._target.decode("latin-1"),
-                self._headers,
-                bytes(self._body),
-                self._parser.should_keep_alive(),
-            )
-        )
+        parser, shape, target = self._parser, self._shape, self._target
+        body = b"".join(self._body)
+        method, keep_alive = parser.get_method(), parser.should_keep_alive()
+        if shape.plain is not None and target == b"/" and method == b"POST" and keep_alive:
+            self._waiting.append(PlainRequest(shape, self._values, shape.plain, body))
+            return
+        headers = shape.headers(self._values) if self._headers is None else self._headers
+        self._waiting.append(Request(method.decode("latin-1"), target.decode("latin-1"), headers, body, keep_alive))
 
     # Within
 
     def _let_body_come(self) -> None:
-        if self._headers["expect"].lower() == "100-continue" and self._transport and self._pending is None:
+        expected = self._headers["expect"].lower() if self._headers else ""
+        if expected == "100-continue" and self._transport and self._pending is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _begin_message(self) -> None:
         self._target = b""
-        self._headers: dict[str, str] = {}
-        self._body = bytearray()
-        self._head_bytes = 0
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
+        self._body: list[bytes] = []
+        self._body_length = 0
+
+    def _head_bytes(self) -> int:
+        fields = sum(map(len, self._names)) + sum(map(len, self._values))
+        return len(self._target) + fields + _LINE_BYTES * len(self._names)
+
+    def _read_headers(self, shape: Shape) -> dict[str, str]:
+        try:
+            return shape.headers(self._values)
+        except RepeatedHeaderError as repeated:
+            self._refuse(400, f"The request has more than one {repeated.name} header.")
+            raise _Refusal from None
 
     def _head_too_large(self) -> None:
         self._refuse(431, f"The request line and headers are larger than {MAX_HEAD_BYTES} bytes.")
@@ -311,11 +328,10 @@ class HttpConnection(asyncio.Protocol):
                 self._waiting.clear()
                 self._write(following, keep_alive=False)
                 return
-            answer = self._answer(following)
-            if isinstance(answer, Response):
-                self._respond(following, answer)
+            if isinstance(following, PlainRequest):
+                self._answer_plain(following)
             else:
-                self._await(following, answer)
+                self._answer(following)
         if len(self._waiting) < MAX_PIPELINED and self._blocked_since is None:
             self._read_on()
 
@@ -329,7 +345,30 @@ class HttpConnection(asyncio.Protocol):
             and not transport.is_closing()
         )
 
-    def _answer(self, request: Request) -> "Response | Pending":
+    def _answer_plain(self, request: PlainRequest) -> None:
+        answer = None
+        if names_loopback(request.values[request.places.host]):
+            try:
+                answer = self._plain_application(request)
+            except Exception:  # noqa: BLE001 - a fault of ours must not cost the client its connection
+                FAULTS.exception("A request could not be answered.")
+                answer = text_response(500, _FAILED).to_bytes()
+        if isinstance(answer, bytes):
+            if self._transport is not None:
+                self._transport.write(answer)
+        elif answer is None:
+            self._answer(request.request())
+        else:
+            self._await(request.request(), answer)
+
+    def _answer(self, request: Request) -> None:
+        answer = self._answer_to(request)
+        if isinstance(answer, Response):
+            self._respond(request, answer)
+        else:
+            self._await(request, answer)
+
+    def _answer_to(self, request: Request) -> "Response | Pending":
         refusal = refuse_page(request)
         if refusal:
             return text_response(403, refusal)

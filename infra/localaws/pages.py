@@ -23,7 +23,7 @@ def refuse_page(request: "Request") -> str | None:
     """
     headers = request.headers
     host = headers.get("host", "")
-    if not _names_loopback(host[: MAX_HOST_CHARACTERS + 1]):
+    if not names_loopback(host[: MAX_HOST_CHARACTERS + 1].encode("latin-1", "replace")):
         shown = host[:MAX_HOST_CHARACTERS]
         return f"This endpoint answers on loopback only: the Host header must be localhost or 127.0.0.1, not {shown!r}."
     origin = headers.get("origin")
@@ -46,10 +46,11 @@ def is_loopback(host: str) -> bool:
 
 
 @lru_cache(256)
-def _names_loopback(host: str) -> bool:
+def names_loopback(host: bytes) -> bool:
+    """Return whether a ``Host`` header names this machine's own loopback."""
     if len(host) > MAX_HOST_CHARACTERS:
         return False
     try:
-        return is_loopback(urlsplit(f"//{host}").hostname or "")
+        return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
     except ValueError:
         return False

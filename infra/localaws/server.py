@@ -22,6 +22,8 @@ from infra.localaws.http import (
     Application,
     HttpConnection,
     Pending,
+    PlainApplication,
+    PlainRequest,
     Request,
     Response,
     text_response,
@@ -89,7 +91,10 @@ class LocalAws:
         self._worker = Worker()
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(self._answer, self._connections), config.host, config.port, backlog=BACKLOG
+                lambda: _Connection(self._answer, self._answer_plain, self._connections),
+                config.host,
+                config.port,
+                backlog=BACKLOG,
             )
         except OSError as error:
             self._close_history()
@@ -163,6 +168,10 @@ class LocalAws:
             if service.takes(request):
                 return service.answer(request)
         raise AssertionError("the last service takes every request")
+
+    def _answer_plain(self, request: PlainRequest) -> bytes | Pending | None:
+        self._requests += 1
+        return self._sqs.answer_plain(request)
 
     def _takes_lambda(self, request: Request) -> bool:
         return self.lambda_.takes(request)
@@ -282,8 +291,10 @@ def running_endpoint(config: EndpointConfig | None = None) -> Iterator[LocalAws]
 class _Connection(HttpConnection):
     """A connection that its endpoint can close."""
 
-    def __init__(self, application: Application, connections: "set[_Connection]") -> None:
-        super().__init__(application, _body_limit)
+    def __init__(
+        self, application: Application, plain_application: PlainApplication, connections: "set[_Connection]"
+    ) -> None:
+        super().__init__(application, _body_limit, plain_application)
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,6 +1,7 @@
 """Reads what a signature says: which service and region a request is for. Nothing here checks a signature."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from infra.localaws.http import Request
@@ -8,6 +9,8 @@ from infra.localaws.http import Request
 MAX_SCOPE_CHARACTERS: Final = 400
 """A credential scope: an access key of at most 128 characters, a date, a region and a service."""
 _PARTS: Final = 5
+_REMEMBERED_SCOPES: Final = 64
+"""A client signs its requests of one day with one scope for each service."""
 
 
 class Scope(NamedTuple):
@@ -23,8 +26,13 @@ class Scope(NamedTuple):
 
 def scope_of(request: Request) -> Scope | None:
     """Return the scope in the ``Authorization`` header; None for a request that is not signed by version 4."""
-    _, _, rest = request.headers.get("authorization", "").partition("Credential=")
-    return _scope(rest[:MAX_SCOPE_CHARACTERS].partition(",")[0].partition(" ")[0])
+    return scope_in_header(request.headers.get("authorization", ""))
+
+
+def scope_in_header(authorization: str) -> Scope | None:
+    """Return the scope in the text of an ``Authorization`` header."""
+    _, _, rest = authorization.partition("Credential=")
+    return _scope(rest[:MAX_SCOPE_CHARACTERS].partition(",")[0].partition(" ")[0]) if rest else None
 
 
 def scope_in_form(form: Mapping[str, str]) -> Scope | None:
@@ -32,6 +40,7 @@ def scope_in_form(form: Mapping[str, str]) -> Scope | None:
     return _scope(form.get("X-Amz-Credential", "")[:MAX_SCOPE_CHARACTERS])
 
 
+@lru_cache(_REMEMBERED_SCOPES)
 def _scope(text: str) -> Scope | None:
     parts = text.rsplit("/", _PARTS - 1)
     if len(parts) != _PARTS or not parts[0] or not parts[1].isdecimal() or parts[4] != "aws4_request":

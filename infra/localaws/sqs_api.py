@@ -14,10 +14,10 @@ from infra.localaws.clock import ScaledClock
 from infra.localaws.config import EndpointConfig, is_region
 from infra.localaws.headers import FORM_TYPES, JSON_TYPES, refused_headers
 from infra.localaws.history import HistoryFile
-from infra.localaws.http import Pending, Request, Response
+from infra.localaws.http import Pending, PlainRequest, Request, Response
 from infra.localaws.longpolls import Answer, LongPolls
 from infra.localaws.move_task_timer import MoveTaskTimer
-from infra.localaws.signature import is_signed, scope_in_form, scope_of
+from infra.localaws.signature import is_signed, scope_in_form, scope_in_header, scope_of
 from infra.localaws.sqs import query
 from infra.localaws.sqs.context import LongPoll, OtherRegion, Shape
 from infra.localaws.sqs.errors import (
@@ -158,6 +158,31 @@ class SqsApi:
             return region.polls.wait(answer, self._json_answer)
         return self._json_answer(answer)
 
+    def answer_plain(self, request: PlainRequest) -> bytes | Pending | None:
+        """Answer a plain request for one of the common actions; None leaves it to ``answer_json``, unperformed."""
+        values, places = request.values, request.places
+        if values[places.content_type] not in _PLAIN_TYPES:
+            return None
+        region = self.home
+        if places.authorization is not None:
+            scope = scope_in_header(values[places.authorization].decode("latin-1"))
+            region = self._region(scope.region if scope else None)
+        act = region.fast.get(values[places.target].decode("latin-1"))
+        try:
+            answer = act(request.body) if act else None
+        except OtherRegion:
+            return None
+        except SqsError as error:
+            self._after(region)
+            return self._json_answer(error).to_bytes()
+        if answer is None:
+            return None
+        self._after(region)
+        if isinstance(answer, bytes):
+            head = f"{_OK_JSON}{len(answer)}\r\nx-amzn-RequestId: {self._request_id()}\r\n\r\n"
+            return head.encode() + answer
+        return region.polls.wait(answer, self._json_answer)
+
     def _json_answer(self, answer: Shape | SqsError) -> Response:
         headers = {"x-amzn-RequestId": self._request_id()}
         if isinstance(answer, SqsError):
@@ -272,6 +297,8 @@ def _random(seed: str) -> Random:
     return Random(seed)  # noqa: S311 - chooses ids and deliveries, guards nothing
 
 
+_PLAIN_TYPES: Final = frozenset(each.encode() for each in JSON_TYPES)
+_OK_JSON: Final = f"HTTP/1.1 200 OK\r\nContent-Type: {_JSON}\r\nContent-Length: "
 _TRACE: Final = "x-amzn-trace-id"
 _UNSIGNED: Final = (
     "An unsigned request may change something by POST only: any web page can cause a GET. Sign it, or use POST."
