@@ -89,6 +89,11 @@ class FaultPlan:
         self._crash_rate = crash_rate
         self._rng = rng or random.Random(0)  # noqa: S311 - chance in a lab must be reproducible, not secret
         self._operations_to_crash: int | None = None
+        self._operations = frozenset(fault.operation for fault in self._faults)
+
+    def may_strike(self, operation: Operation) -> bool:
+        """Return whether an operation of this kind can be struck at all; one that cannot need not be asked about."""
+        return type(operation).__name__ in self._operations or self._crash_rate > 0
 
     def before(self, operation: Operation) -> Iterable[Fault]:
         """Return the faults that strike before this operation, in their order; the call counts."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.operations import Operation, OperationFailed, plain
-from services.records import AnyRecord, Event, Fail, FaultRecord, Invoke, Ok, Record
+from services.records import Event, Fail, FaultRecord, Invoke, Ok, Record
 
 #: The event that tells of the wall clock, and what it says: seconds since the epoch, less monotonic ones.
 CLOCK, OFFSET = "clock", "wall_minus_monotonic"
@@ -58,51 +58,60 @@ class Recorder:
     def invoke(self, operation: Operation) -> int:
         """Record that an operation is about to be performed; return the record's index."""
         name, arguments = type(operation).__name__, operation.arguments()
-        return self._write(lambda time, index: Invoke(time, self.process, index, name, arguments, self._queue))
+        with self._lock:
+            time, index = self._next()
+            self._sink(Invoke(time, self.process, index, name, arguments, self._queue).as_record())
+        return index
 
     def ok(self, invocation: int, operation: Operation, result: Any) -> None:
         """Record an operation's result."""
         name, kept = type(operation).__name__, operation.kept_result(result)
-        self._write(lambda time, index: Ok(time, self.process, index, invocation, name, kept))
+        with self._lock:
+            time, index = self._next()
+            self._sink(Ok(time, self.process, index, invocation, name, kept).as_record())
 
     def fail(self, invocation: int, operation: Operation, error: OperationFailed) -> None:
         """Record that an operation failed."""
         name, said = type(operation).__name__, (error.code, error.message, error.transient)
-        self._write(lambda time, index: Fail(time, self.process, index, invocation, name, *said))
+        with self._lock:
+            time, index = self._next()
+            self._sink(Fail(time, self.process, index, invocation, name, *said).as_record())
 
     def fault(self, invocation: int, operation: Operation, fault: Mapping[str, Any]) -> None:
         """Record that a fault is being injected, before it strikes."""
         name = type(operation).__name__
-        self._write(lambda time, index: FaultRecord(time, self.process, index, invocation, name, dict(fault)))
+        with self._lock:
+            time, index = self._next()
+            self._sink(FaultRecord(time, self.process, index, invocation, name, dict(fault)).as_record())
 
     def event(self, event: str, **details: Any) -> None:
         """Record anything but an operation."""
         kept = plain(details)
-        self._write(lambda time, index: Event(time, self.process, index, event, kept))
-
-    def _write(self, make: Callable[[float, int], AnyRecord]) -> int:
         with self._lock:
-            self._check_wall_clock()
-            return self._append(make)
+            time, index = self._next()
+            self._sink(Event(time, self.process, index, event, kept).as_record())
 
-    def _append(self, make: Callable[[float, int], AnyRecord]) -> int:
+    def _next(self) -> tuple[float, int]:
+        """Return the time and the index of a new record; the lock is held."""
+        if self._wall_clock is not None:
+            self._check(self._wall_clock)
+        return self._stamp()
+
+    def _stamp(self) -> tuple[float, int]:
         index = self._index
-        self._index += 1
-        self._sink(make(round(self._clock(), 6), index).as_record())
-        return index
+        self._index = index + 1
+        return round(self._clock(), 6), index
 
-    def _check_wall_clock(self) -> None:
+    def _check(self, wall_clock: Callable[[], float]) -> None:
         """Record by how much the wall clock is ahead of the monotonic one, if that has changed."""
-        if self._wall_clock is None:
-            return
-        before, wall, after = self._clock(), self._wall_clock(), self._clock()
+        before, wall, after = self._clock(), wall_clock(), self._clock()
         if after - before > CLOCK_NOISE:
             return  # the process stood still in between; the next record looks again
         offset = wall - before
         if self._offset is None or abs(offset - self._offset) > CLOCK_STEP:
             self._offset = offset
-            details = {OFFSET: round(offset, 6)}
-            self._append(lambda time, index: Event(time, self.process, index, CLOCK, details))
+            time, index = self._stamp()
+            self._sink(Event(time, self.process, index, CLOCK, {OFFSET: round(offset, 6)}).as_record())
 
 
 def nowhere(_record: Record) -> None:

@@ -53,6 +53,7 @@ class History:
         self._endpoint: dict[str, list[Record]] = defaultdict(list)
         self._fault_records: list[tuple[Record, Call]] = []
         self._begun: dict[tuple[str, int], Call] = {}
+        self._contents: dict[tuple[str, str], tuple[str, int | None, bool]] = {}
         self._read(self.records)
 
     def _read(self, records: Iterable[Record]) -> None:
@@ -219,12 +220,10 @@ class History:
     def _message(
         self, message_id: str, body: str, group: str | None, position: int, call: Call, *, acknowledged: bool = True
     ) -> SentMessage:
-        try:
-            payload = parse_payload(body)
-            key = effect_key(payload, message_id, self.facts.business_field)
-            sequence, poison = sequence_of(payload), payload.get("poison") is True
-        except MalformedPayload:
-            key, sequence, poison = message_id, None, True
+        contents = self._contents.get((message_id, body))
+        if contents is None:
+            contents = self._contents[message_id, body] = _contents(body, message_id, self.facts.business_field)
+        key, sequence, poison = contents
         return SentMessage(message_id, key, sequence, group, poison, position, acknowledged, call)
 
     @cached_property
@@ -506,6 +505,15 @@ class History:
         for message in self.messages.values():
             found.setdefault(message.key, message.message_id)
         return found
+
+
+def _contents(body: str, message_id: str, business_field: str) -> tuple[str, int | None, bool]:
+    """Return a message's key, its producer's sequence number, and whether it is poison."""
+    try:
+        payload = parse_payload(body)
+        return effect_key(payload, message_id, business_field), sequence_of(payload), payload.get("poison") is True
+    except MalformedPayload:
+        return message_id, None, True
 
 
 def _effect(call: Call) -> Effect:

@@ -13,6 +13,8 @@ WORTH_A_LOOK = 0.1
 #: The event that comes with every message, and so is no news.
 _USUAL = "handled"
 _VIEWS = frozenset(name for name, value in vars(History).items() if isinstance(value, cached_property))
+#: The views that something else than a send changes.
+_NOT_OF_SENDS = _VIEWS - {"sends", "_numbers_follow_sends"}
 
 
 class IncrementalHistory(History):
@@ -27,14 +29,18 @@ class IncrementalHistory(History):
         self.records = records
         self._read_so_far = 0
         self._look_again_at = 0.0
+        #: Up to here there is no news.
+        self._looked_at = 0
 
     def grown(self) -> History:
         """Return the history up to now."""
         read, length = self._read_so_far, len(self.records)
         if read < length:
-            self._read(self.records[read:length])
-            self._read_so_far = length
-            for view in _VIEWS & self.__dict__.keys():
+            new = self.records[read:length]
+            self._read(new)
+            self._read_so_far = self._looked_at = length
+            stale = _VIEWS if _has_send(new) else _NOT_OF_SENDS
+            for view in stale & self.__dict__.keys():
                 del self.__dict__[view]
         return self
 
@@ -44,7 +50,18 @@ class IncrementalHistory(History):
         if length >= self._look_again_at:
             self._look_again_at = length * (1 + WORTH_A_LOOK) + 1
             return True
-        return any(_is_news(records[index]) for index in range(self._read_so_far, length))
+        for index in range(self._looked_at, length):
+            if _is_news(records[index]):
+                return True
+        self._looked_at = length
+        return False
+
+
+def _has_send(records: Sequence[Record]) -> bool:
+    for record in records:  # noqa: SIM110 - a generator takes longer than what it saves
+        if record.get("operation") == "Send":
+            return True
+    return False
 
 
 def _is_news(record: Record) -> bool:

@@ -39,7 +39,7 @@ from scenarios.simulation.process import Program, SimulatedProcess
 from scenarios.simulation.random_faults import RandomFault
 from scenarios.simulation.scheduler import Strand
 from scenarios.simulation.tables import TableModel
-from scenarios.simulation.world import Names, Setting, World
+from scenarios.simulation.world import Names, Setting, World, WorldRecorder
 from services.batches import MAX_ENTRIES
 from services.classes import load_class
 from services.consumer.assumptions import ALL, Assumption
@@ -47,7 +47,6 @@ from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerOptions
 from services.errors import ConfigurationError
 from services.faults import Fault
-from services.history import Recorder
 from services.operations import (
     Delete,
     ListObjects,
@@ -173,7 +172,7 @@ class SimulatedLab:
         if Assumption.BOUNDED_DELAY in staging.assumes:
             self.world.delay_budget = staging.delay_budget
         self._scheduler = self.world.scheduler
-        self._recorder = Recorder(self.world.records.append, LAB, self.world.tick)
+        self._recorder = WorldRecorder(self.world, LAB)
         self._processes: dict[str, SimulatedProcess] = {}
         #: By the name under which a scenario knows a consumer: the one that does its work now.
         self._incarnations: dict[str, SimulatedProcess] = {}
@@ -183,13 +182,8 @@ class SimulatedLab:
         self._restarts = 0
         self._planned = 0
         self._gives_back_yet = staging.gives_back
-        self._stack_resources = Recorder(
-            self.world.records.append,
-            f"{LAB}-dead-letters",
-            self.world.tick,
-            staging.names.dead_letter_queue,
-        )
-        self._acting: dict[str, Recorder] = {}
+        self._stack_resources = WorldRecorder(self.world, f"{LAB}-dead-letters", staging.names.dead_letter_queue)
+        self._acting: dict[str, WorldRecorder] = {}
         self._dead_letters: list[str] = []
         self._growing = IncrementalHistory(self.world.records)
 
@@ -254,7 +248,7 @@ class SimulatedLab:
             self._recorder.event("payloads", keys=sorted(self.world.objects.objects))
         for process in self._processes.values():
             process.close()
-        return History(self.world.records)
+        return self.history
 
     # --- what a scenario does ----------------------------------------------------------------------------------------
 
@@ -395,8 +389,7 @@ class SimulatedLab:
         """Perform an operation of the lab's own, into the history."""
         recorder = self._acting.get(name)
         if recorder is None:
-            queue = self._staging.names.queue
-            recorder = self._acting[name] = Recorder(self.world.records.append, name, self.world.tick, queue)
+            recorder = self._acting[name] = WorldRecorder(self.world, name, self._staging.names.queue)
         invocation = recorder.invoke(operation)
         result = self.world.perform(operation, self._scheduler.time)
         recorder.ok(invocation, operation, result)

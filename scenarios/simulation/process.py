@@ -15,11 +15,10 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scenarios.simulation.scheduler import Sleeper, Strand
-from scenarios.simulation.world import EPOCH, World
+from scenarios.simulation.world import EPOCH, World, WorldRecorder
 from services.consumer.assumptions import Assumption
 from services.errors import ServiceError
 from services.faults import Fault, FaultPlan
-from services.history import Recorder
 from services.injection import InjectedFault, LateRequest, perform_with_faults, record_arrival
 from services.operations import (
     CallApi,
@@ -46,6 +45,9 @@ if TYPE_CHECKING:
 #: Seconds that a request or a reply takes, as likely as they stand here often; the tamest first.
 LATENCIES = (0.001, 0.001, 0.002, 0.002, 0.003, 0.004, 0.006, 0.010)
 _ROUND_TRIPS = len(LATENCIES) ** 2
+#: By round trip, the seconds of its request and those of its reply.
+_REQUESTS = tuple(seconds for seconds in LATENCIES for _ in LATENCIES)
+_REPLIES = LATENCIES * len(LATENCIES)
 #: The exit code of a process that meets an error that is not handled.
 UNHANDLED = 1
 #: The exit code of a service that cannot do its work (see ``services.process``).
@@ -112,7 +114,7 @@ class SimulatedProcess:
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
-        self.recorder = Recorder(world.records.append, name, world.tick, world.names.queue)
+        self.recorder = WorldRecorder(world, name, world.names.queue)
         self.program: Program | None = None
         self._plan = FaultPlan(faults) if faults else None
         self._signalled = False
@@ -192,7 +194,7 @@ class SimulatedProcess:
                         self.recorder.event(operation.event, **operation.details)
                         result = None
                     else:
-                        result = yield from self._perform(operation, sleeper)
+                        result = yield from self._steps_of(operation, sleeper)
                 except OperationFailed as error:
                     its_own_turn = True
                     operation = task.throw(error)
@@ -208,13 +210,20 @@ class SimulatedProcess:
 
     # --- operations --------------------------------------------------------------------------------------------------
 
-    def _perform(self, operation: Operation, sleeper: Sleeper) -> Steps:
-        """Perform one operation, in as many steps as it takes."""
+    def _steps_of(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Return the steps of one operation."""
         if not operation.recorded:
-            return (yield from self._unrecorded(operation, sleeper))
+            return self._unrecorded(operation, sleeper)
         self.operations += 1
         if type(operation) is ReleaseClaim:
             self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
+        plan = self._plan
+        if self.operations >= self._next_random_fault or (plan is not None and plan.may_strike(operation)):
+            return self._perform(operation, sleeper)
+        return self._perform_unharmed(operation, sleeper)
+
+    def _perform(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Perform one operation that faults may strike, in as many steps as it takes."""
         steps = perform_with_faults(operation, self.recorder, self)
         try:
             step = next(steps)
@@ -233,6 +242,25 @@ class SimulatedProcess:
                     step = steps.send(result)
         except StopIteration as stop:
             return stop.value
+
+    def _perform_unharmed(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Perform an operation that no fault can strike: what ``perform_with_faults`` does then, in fewer steps."""
+        world, recorder = self.world, self.recorder
+        scheduler = world.scheduler
+        invocation = recorder.invoke(operation)
+        try:
+            round_trip = world.choices.draw(_ROUND_TRIPS)
+            yield scheduler.now + _REQUESTS[round_trip]
+            if isinstance(operation, Receive):
+                result = yield from self._receive(operation, sleeper)
+            else:
+                result = self._take_effect(operation)
+            yield scheduler.now + _REPLIES[round_trip]
+        except OperationFailed as error:
+            recorder.fail(invocation, operation, error)
+            raise
+        recorder.ok(invocation, operation, result)
+        return result
 
     # --- faults: what ``services.injection`` asks for ----------------------------------------------------------------
 
@@ -285,9 +313,12 @@ class SimulatedProcess:
             round_trip = 0  # its fault is all the chance there is in it
         else:
             round_trip = self.world.choices.draw(_ROUND_TRIPS)
-        yield scheduler.now + LATENCIES[round_trip // len(LATENCIES)]
-        result = yield from self.act(operation, sleeper)
-        yield scheduler.now + LATENCIES[round_trip % len(LATENCIES)]
+        yield scheduler.now + _REQUESTS[round_trip]
+        if isinstance(operation, Receive):
+            result = yield from self._receive(operation, sleeper)
+        else:
+            result = self._take_effect(operation)
+        yield scheduler.now + _REPLIES[round_trip]
         return result
 
     def _send_late(self, late: LateRequest) -> None:
@@ -330,21 +361,21 @@ class SimulatedProcess:
             self._asleep.discard(sleeper)
         return not self._signalled
 
-    def act(self, operation: Operation, sleeper: Sleeper) -> Steps:
-        """Let an operation take effect."""
+    def _receive(self, operation: Receive, sleeper: Sleeper) -> Steps:
+        """Take what is there, or what comes within the wait."""
         world = self.world
-        kind = type(operation)
-        if isinstance(operation, Receive):
-            self.in_hand = ()
-            self.unperformed.clear()
-            deadline = world.scheduler.now + operation.wait_seconds
-            while not (messages := world.receive(operation)) and world.scheduler.now < deadline:
-                yield min(world.wait_for_messages(sleeper), deadline)
-                world.stop_waiting(sleeper)
-            self.in_hand = messages
-            return messages
-        result = world.perform(operation, self._wall_clock)
-        if kind in _CLAIMING:
+        self.in_hand = ()
+        self.unperformed.clear()
+        deadline = world.scheduler.now + operation.wait_seconds
+        while not (messages := world.receive(operation)) and world.scheduler.now < deadline:
+            yield min(world.wait_for_messages(sleeper), deadline)
+            world.stop_waiting(sleeper)
+        self.in_hand = messages
+        return messages
+
+    def _take_effect(self, operation: Operation) -> Any:
+        result = self.world.perform(operation, self._wall_clock)
+        if type(operation) in _CLAIMING:
             self._keep_account(operation, result)
         return result
 

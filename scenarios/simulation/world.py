@@ -24,6 +24,7 @@ from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
 from services.consumer.assumptions import ALL, Assumption
+from services.history import Recorder
 from services.operations import (
     AppendToLog,
     ChangeVisibility,
@@ -119,7 +120,7 @@ class World:
         self.late_until = 0.0
         self._endpoint_index = 0
         self._last_tick = -1
-        self._keys: dict[str, str] = {}
+        self._contents: dict[str, tuple[str, bool]] = {}
         self._by_key: dict[str, list[HeldMessage]] = {}
         self._not_indexed: list[HeldMessage] = []
         self._waiting: list[Sleeper] = []
@@ -158,7 +159,9 @@ class World:
     def tick(self) -> float:
         """Return the time of a new record: no two have the same, so that a history is in the order of what happened."""
         moment = round(self.scheduler.now * MICROSECONDS)
-        self._last_tick = moment = max(moment, self._last_tick + 1)
+        if moment <= self._last_tick:
+            moment = self._last_tick + 1
+        self._last_tick = moment
         return moment / MICROSECONDS
 
     def lose(self, seconds: float) -> None:
@@ -169,14 +172,20 @@ class World:
 
     def key_of(self, message: HeldMessage) -> str:
         """Return the key of a message's side effect; its id where nothing can be worked on."""
-        key = self._keys.get(message.message_id)
-        if key is None:
+        return self._read(message)[0]
+
+    def _read(self, message: HeldMessage) -> tuple[str, bool]:
+        """Return a message's key, and whether it is workable."""
+        found = self._contents.get(message.message_id)
+        if found is None:
             try:
-                key = effect_key(parse_payload(message.body), message.message_id, self.business_field)
+                payload = parse_payload(message.body)
+                key = effect_key(payload, message.message_id, self.business_field)
+                found = key, payload.get("poison") is not True
             except MalformedPayload:
-                key = message.message_id
-            self._keys[message.message_id] = key
-        return key
+                found = message.message_id, False
+            self._contents[message.message_id] = found
+        return found
 
     def copies_of(self, message: HeldMessage) -> Sequence[HeldMessage]:
         """Return the messages that were ever received and ask for the same side effect, this one among them."""
@@ -187,12 +196,7 @@ class World:
 
     def is_workable(self, message: HeldMessage) -> bool:
         """Return whether a message is no poison."""
-        try:
-            payload = parse_payload(message.body)
-            effect_key(payload, message.message_id, self.business_field)
-        except MalformedPayload:
-            return False
-        return payload.get("poison") is not True
+        return self._read(message)[1]
 
     # --- operations --------------------------------------------------------------------------------------------------
 
@@ -337,6 +341,25 @@ class World:
                 **fields,
             }
         )
+
+
+class WorldRecorder(Recorder):
+    """Writes the records of one process of a world, or of its lab.
+
+    Args:
+        world: where the history is kept, and whose time it is.
+        process: the process's name in the history.
+        queue: the name of the queue that the process works on; empty for none.
+    """
+
+    def __init__(self, world: World, process: str, queue: str = "") -> None:
+        super().__init__(world.records.append, process, world.tick, queue)
+
+    def _stamp(self) -> tuple[float, int]:
+        # The world's time needs no rounding.
+        index = self._index
+        self._index = index + 1
+        return self._clock(), index
 
 
 def _message(delivery: Delivery) -> Message:

@@ -97,7 +97,7 @@ class Operation:
 
     def arguments(self) -> dict[str, Any]:
         """Return what the history keeps of this operation: JSON values, no credentials."""
-        return {name: plain(getattr(self, name)) for name in _field_names(type(self))}
+        return _plain_fields(self)
 
     def kept_result(self, result: Any) -> Any:
         """Return what the history keeps of its result."""
@@ -151,11 +151,19 @@ def plain(value: Any) -> Any:
     if kind is tuple or kind is list:
         return [plain(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):
-        named = {name: plain(getattr(value, name)) for name in _field_names(kind)}
+        named = _plain_fields(value)
         return {"type": kind.__name__, **named} if isinstance(value, Tagged) else named
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _plain_fields(value: Any) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name in _field_names(type(value)):
+        item = getattr(value, name)
+        kept[name] = item if type(item) in _SCALARS else plain(item)
+    return kept
 
 
 _known_fields: dict[type[Any], tuple[str, ...]] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -57,7 +56,7 @@ def stamped(message: OutgoingMessage, field: str, now: float) -> OutgoingMessage
 
 
 def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random) -> OutgoingMessage:
-    identity = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    identity = _uuid4(rng.getrandbits(128))
     payload = {"id": identity, "work": rng.randint(*WORK), "sequence": sequence, **plan.extra}
     if plan.entities:
         payload |= {"entity": f"e{sequence % plan.entities}", "version": 1 + sequence // plan.entities}
@@ -68,6 +67,15 @@ def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random)
         group=_group(plan, payload),
         deduplication_id=identity if plan.deduplication == "id" else None,
     )
+
+
+def _uuid4(number: int) -> str:
+    """Return the text of the UUID of version 4 that a number of 128 bits makes; see RFC 9562, section 5.4."""
+    digits = f"{number & ~_VERSION_BITS | _VERSION:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+_VERSION_BITS, _VERSION = 0xF000 << 64 | 0xC000 << 48, 4 << 76 | 0x8000 << 48
 
 
 def _group(plan: MessagePlan, payload: Mapping[str, Any]) -> str | None:
