@@ -24,8 +24,9 @@ NOISY = "noisy"
 QUIET = ("quiet-1", "quiet-2")
 #: Messages of each quiet tenant.
 A_FEW = 3
-#: While one of them receives, the others must have many of the noisy tenant's messages in hand.
-CONSUMERS = 5
+#: How much slower each of five consumers is than the first. While one receives, the others must have many of the noisy
+#: tenant's messages in hand; far from the queue, equal ones would receive in step, each when all hands are empty.
+SLOWER = (1.0, 1.1, 1.2, 1.3, 1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ def run(lab: Lab) -> None:
     parameters = NeighbourParameters.of(lab)
     lab.produce(fields={TENANT: NOISY}, group_by=TENANT)
     consumers = [
-        lab.start_consumer(max_messages=parameters.batch_size, side_effect_delay_seconds=parameters.work)
-        for _ in range(CONSUMERS)
+        lab.start_consumer(max_messages=parameters.batch_size, side_effect_delay_seconds=parameters.work * slower)
+        for slower in SLOWER
     ]
-    lab.wait_for(_received(4 * parameters.batch_size), deadline=30, what="the consumers to have their hands full")
+    lab.wait_for(_received(3 * parameters.batch_size), deadline=30, what="the consumers to have their hands full")
 
     producers = [lab.start_producer(tenant, count=A_FEW, fields={TENANT: tenant}, group_by=TENANT) for tenant in QUIET]
     lab.wait_for(has_ended(*producers), deadline=30, what="the quiet tenants to send")
