@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import Any, Protocol
 
 from scenarios.errors import ServiceFailedError
 from scenarios.history import History, SentMessage
@@ -19,6 +19,7 @@ from services.consumer.patterns import Pattern
 from services.consumer.settings import StorySettings
 from services.faults import Fault
 from services.history import Recorder
+from services.producer.options import ProducerOptions
 
 #: Real seconds that a signal to a real process may be on its way.
 SIGNAL_SECONDS = 1.0
@@ -49,21 +50,18 @@ class ProducerHandle:
     name: str
 
 
-class ProducerOptions(TypedDict, total=False):
-    """The producer's options that a scenario may give; ``count`` is the lab's where it does not."""
+def checked_options(options: Mapping[str, Any], count: int) -> ProducerOptions:
+    """Return the producer's options that a scenario gives, with the run's count where it gives none.
 
-    count: int
-    batch_size: int
-    rate: float
-    poison_count: int
-    poison_every: int
-    groups: int
-    entities: int
-    group_by: str
-    purge_wait: float
-    fields: Mapping[str, Any]
-    timestamp_field: str
-    payload_bytes: int
+    Raises:
+        ValueError: one of them does not exist, or has a value that no producer takes.
+    """
+    return ProducerOptions(**{"count": count, **options})
+
+
+def sending_seconds(options: ProducerOptions) -> float:
+    """Return how long a producer waits between its sends and for its purge, in lab seconds."""
+    return (options.purge_wait or 0.0) + (options.count / options.rate if options.rate else 0.0)
 
 
 def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,15 +110,18 @@ class Lab(Protocol):
     def history(self) -> History:
         """What has happened so far."""
 
-    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+    def produce(self, **options: Any) -> tuple[SentMessage, ...]:
         """Run a producer to its end; return what it sent.
+
+        Args:
+            options: its options (see :class:`services.producer.options.ProducerOptions`).
 
         Raises:
             ServiceFailedError: it did not send everything.
         """
 
     def start_producer(
-        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Any
     ) -> ProducerHandle:
         """Start a producer, and do not wait for it; ``has_ended`` tells when it has sent everything, or died."""
 

@@ -20,7 +20,7 @@ from services.clients import Access
 from services.errors import ConfigurationError
 from services.faults import Fault, parse_faults
 from services.stacks import stack_variables
-from services.variables import required, variable
+from services.variables import must_be, required, variable
 
 ENV_FILE = ".env"
 _AWS_HOST = re.compile(
@@ -117,5 +117,4 @@ def _sentence(error: ValidationError) -> str:
     name = str(first["loc"][0]).upper()
     if first["type"] == "missing":
         return f"{name} is not set; set it in the environment, or run `invoke up`, which writes it to {ENV_FILE}."
-    said = first["msg"].removeprefix("Value error, ").replace("Input should be ", "").partition(", unable to")[0]
-    return f"{name} is {first['input']!r}, but it must be {said}."
+    return f"{name} is {first['input']!r}, but it must be {must_be(error)}."

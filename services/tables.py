@@ -1,16 +1,18 @@
-"""The tables of variables in docs/services.md, made from the options' declarations; ``invoke docs`` writes them."""
+"""The tables of options in docs/services.md, made from the options' declarations; ``invoke docs`` writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from services.consumer.settings import ConsumerFaults, ConsumerSettings
-from services.variables import markdown_table
+from services.producer.options import ProducerOptions, flag
+from services.variables import markdown_table, rows
 
 #: Each table, by the name in the comments around it.
 TABLES: Mapping[str, str] = {
-    "consumer variables": markdown_table(ConsumerSettings, leave_out=ConsumerFaults),
-    "fault variables": markdown_table(ConsumerFaults),
+    "producer options": markdown_table(rows(ProducerOptions, spelled=flag), "option"),
+    "consumer variables": markdown_table(rows(ConsumerSettings, leave_out=ConsumerFaults)),
+    "fault variables": markdown_table(rows(ConsumerFaults)),
 }
 
 

@@ -6,9 +6,10 @@ docs/services.md, the text of ``--help`` and the scaling of timers follow from t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 #: No wait is longer than a message can be invisible, in seconds.
@@ -40,6 +41,12 @@ def required(meaning: str) -> Any:
     return Field(description=meaning)
 
 
+def must_be(error: ValidationError) -> str:
+    """Return what the first refused value must be: the end of a sentence."""
+    said = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should be ", "")
+    return said.partition(", unable to")[0]
+
+
 def timers(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the options that are seconds on a service's own clock."""
     return frozenset(
@@ -47,20 +54,22 @@ def timers(model: type[BaseModel]) -> frozenset[str]:
     )
 
 
-def rows(model: type[BaseModel], leave_out: type[BaseModel] | None = None) -> list[tuple[str, str, str]]:
-    """Return each option's variable, default and meaning, in the order of their declaration."""
+def rows(
+    model: type[BaseModel], leave_out: type[BaseModel] | None = None, spelled: Callable[[str], str] = str.upper
+) -> list[tuple[str, str, str]]:
+    """Return each option as a user spells it, its default and its meaning, in the order of their declaration."""
     others = leave_out.model_fields if leave_out is not None else {}
     return [
-        (name.upper(), _default(field), field.description or "")
+        (spelled(name), default_of(field), field.description or "")
         for name, field in model.model_fields.items()
         if name not in others
     ]
 
 
-def markdown_table(model: type[BaseModel], leave_out: type[BaseModel] | None = None) -> str:
-    """Return the options as a table, as docs/services.md holds it."""
-    lines = [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in rows(model, leave_out)]
-    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *lines])
+def markdown_table(found: Iterable[tuple[str, str, str]], title: str = "variable") -> str:
+    """Return rows of options as a table, as docs/services.md holds it."""
+    lines = [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in found]
+    return "\n".join([f"| {title} | default | meaning |", "|---|---|---|", *lines])
 
 
 def help_text(model: type[BaseModel]) -> str:
@@ -75,7 +84,8 @@ def _as_text(default: str) -> str:
     return default if default == "required" else f"default: {default}"
 
 
-def _default(field: FieldInfo) -> str:
+def default_of(field: FieldInfo) -> str:
+    """Return an option's default in words."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "shown" in extra:
         return str(extra["shown"])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenarios.lab import WAIT_TIME_SECONDS
 from services.consumer.settings import ConsumerSettings
+from services.producer.options import flag
 from services.producer.settings import ProducerSettings
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def as_variables(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def as_options(options: Mapping[str, Any]) -> list[str]:
     """Return a producer's options as command-line arguments."""
-    names = {"count": "n"}
     arguments: list[str] = []
     for name, value in options.items():
         text = json.dumps(value) if isinstance(value, Mapping) else str(value)
-        arguments += [f"--{names.get(name, name).replace('_', '-')}", text]
+        arguments += [flag(name), text]
     return arguments

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from infra.stack import endpoint
 from scenarios.checks.program_config import ProgramConfig
@@ -29,13 +29,14 @@ from scenarios.lab import (
     SIGNAL_SECONDS,
     ConsumerHandle,
     ProducerHandle,
-    ProducerOptions,
     QueueInfo,
+    checked_options,
     checked_settings,
     declared,
     has_ended,
     has_started,
     redriven,
+    sending_seconds,
 )
 from scenarios.local.environment import as_options, as_variables, service_environment
 from scenarios.local.logs import last_lines
@@ -255,26 +256,24 @@ class SubprocessLab:
 
     # --- what a scenario does ----------------------------------------------------------------------------------------
 
-    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+    def produce(self, **options: Any) -> tuple[SentMessage, ...]:
         """See :class:`scenarios.lab.Lab`."""
         producer = self.start_producer(**options)
-        count = options.get("count", self.parameters.count)
+        given = checked_options(options, self.parameters.count)
         seconds, per_message = PRODUCER_DEADLINE
-        takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
-        self.wait_for(
-            has_ended(producer), deadline=seconds + per_message * count + takes, what=f"{count} messages to be sent"
-        )
+        deadline = seconds + per_message * given.count + sending_seconds(given)
+        self.wait_for(has_ended(producer), deadline=deadline, what=f"{given.count} messages to be sent")
         return tuple(message for message in self.history.sends if message.call.process == producer.name)
 
     def start_producer(
-        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Any
     ) -> ProducerHandle:
         """See :class:`scenarios.lab.Lab`."""
         name = self._new_name(name or "producer")
         # The first producer takes the run's own seed: the same seed by hand sends the same messages.
         seed = self.seed if name == "producer" else self._seed_of(name)
-        options.setdefault("count", self.parameters.count)
-        arguments = as_options({**self._timing.options(options), "seed": seed})
+        given = checked_options(options, self.parameters.count)
+        arguments = as_options({**self._timing.options(given.model_dump(exclude_unset=True)), "seed": seed})
         variables = {
             "SEED": str(seed),
             "FAULTS": json.dumps([fault.as_json() for fault in self._timing.faults(faults)]),

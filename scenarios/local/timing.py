@@ -15,10 +15,12 @@ from services.batches import MAX_ENTRIES
 from services.consumer.consumer import LEASE_PART
 from services.consumer.settings import ConsumerSettings
 from services.faults import Fault
+from services.producer.options import ProducerOptions
 from services.variables import timers
 
-#: The consumer's options that are seconds on its own clock.
+#: The options that are seconds on a service's own clock.
 TIMERS = timers(ConsumerSettings)
+PRODUCER_TIMERS = timers(ProducerOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,13 @@ class Timing:
 
     def options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return a producer's options with its times in real seconds."""
-        scaled = dict(options)
         if self.speed == 1:
-            return scaled
+            return dict(options)
+        scaled = {name: value / self.speed if name in PRODUCER_TIMERS else value for name, value in options.items()}
         if rate := options.get("rate"):
             scaled["rate"] = rate * self.speed
             # By itself a producer sends no more at once than it sends in a second: that is a second of the lab's.
             scaled["batch_size"] = min(options.get("batch_size", MAX_ENTRIES), max(1, int(rate)))
-        if "purge_wait" in options:
-            scaled["purge_wait"] = options["purge_wait"] / self.speed
         return scaled
 
     def faults(self, faults: Sequence[Fault]) -> list[Fault]:

@@ -15,7 +15,7 @@ from functools import cache, partial
 from math import inf
 from random import Random
 from signal import SIGKILL
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Unpack
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
@@ -24,11 +24,12 @@ from scenarios.lab import (
     WAIT_TIME_SECONDS,
     ConsumerHandle,
     ProducerHandle,
-    ProducerOptions,
     QueueInfo,
+    checked_options,
     checked_settings,
     declared,
     redriven,
+    sending_seconds,
 )
 from scenarios.model import DeliveryRates
 from scenarios.parameters import Parameters
@@ -58,7 +59,7 @@ from services.operations import (
     Task,
 )
 from services.producer.large_payload import LargePayloadProducer
-from services.producer.messages import MessagePlan, plan_messages
+from services.producer.messages import plan_messages
 from services.producer.producer import Producer, SendReport
 from services.references import object_key
 
@@ -252,31 +253,26 @@ class SimulatedLab:
 
     # --- what a scenario does ----------------------------------------------------------------------------------------
 
-    def produce(self, **options: Unpack[ProducerOptions]) -> tuple[SentMessage, ...]:
+    def produce(self, **options: Any) -> tuple[SentMessage, ...]:
         """See :class:`scenarios.lab.Lab`."""
         producer = self.start_producer(**options)
-        count = options.get("count", self.parameters.count)
-        takes = options.get("purge_wait", 0.0) + (count / options["rate"] if options.get("rate") else 0.0)
-        return self._sent_by(producer, PRODUCER_DEADLINE + takes)
+        given = checked_options(options, self.parameters.count)
+        return self._sent_by(producer, PRODUCER_DEADLINE + sending_seconds(given))
 
     def start_producer(
-        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Unpack[ProducerOptions]
+        self, name: str | None = None, *, faults: Sequence[Fault] = (), **options: Any
     ) -> ProducerHandle:
         """See :class:`scenarios.lab.Lab`."""
         name = self._new_name(name or "producer")
         seed = self.seed if name == "producer" else self._seed_of(name)
-        plan = _message_plan(options, self.parameters.count, fifo=self.queue.fifo)
-        planned = plan_messages(plan, Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
+        given = checked_options(options, self.parameters.count)
+        planned = plan_messages(given.plan(fifo=self.queue.fifo), Random(seed))  # noqa: S311 - chance in a lab must be reproducible, not secret
         messages = self._without_cut(planned)
-        batch_size, rate, purge_wait, timestamp_field = (
-            options.get("batch_size", MAX_ENTRIES),
-            options.get("rate", 0.0),
-            options.get("purge_wait"),
-            options.get("timestamp_field", ""),
-        )
-        payload_bytes = options.get("payload_bytes", 0)
-        kind = partial(LargePayloadProducer, payload_bytes=payload_bytes) if payload_bytes else self._staging.producer
-        self._start_sending(name, name, lambda: kind(messages, batch_size, rate, purge_wait, timestamp_field), faults)
+        kind: Callable[..., Producer] = self._staging.producer
+        if given.payload_bytes:
+            kind = partial(LargePayloadProducer, payload_bytes=given.payload_bytes)
+        how = (given.batch_size, given.rate, given.purge_wait, given.timestamp_field)
+        self._start_sending(name, name, lambda: kind(messages, *how), faults)
         return ProducerHandle(name)
 
     def send(self, messages: Sequence[OutgoingMessage], batch_size: int = MAX_ENTRIES) -> tuple[SentMessage, ...]:
@@ -554,20 +550,6 @@ def _idle() -> Task[int]:
     """Wait for a request to end."""
     yield Sleep(inf)
     return 0
-
-
-def _message_plan(options: ProducerOptions, count: int, *, fifo: bool) -> MessagePlan:
-    """Return the plan that the producer makes of the same options (see ``services.producer.__main__``)."""
-    return MessagePlan(
-        count=options.get("count", count),
-        poison_count=options.get("poison_count", 0),
-        poison_every=options.get("poison_every", 0),
-        groups=options.get("groups", 0) or (1 if fifo and not options.get("group_by") else 0),
-        group_by=options.get("group_by", ""),
-        entities=options.get("entities", 0),
-        deduplication="id" if fifo else None,
-        extra=options.get("fields", {}),
-    )
 
 
 def consumer_options(owner: str, settings: Settings) -> ConsumerOptions:

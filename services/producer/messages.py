@@ -5,40 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from services.operations import OutgoingMessage
+from services.producer.options import MessagePlan
 
 #: The range of a payload's ``work``, both ends included.
 WORK = (1, 1000)
-#: What each payload has, beside what a plan adds.
-PAYLOAD_FIELDS = ("id", "work", "sequence")
-
-
-@dataclass(frozen=True, slots=True)
-class MessagePlan:
-    """Which messages there are.
-
-    Attributes:
-        count: how many.
-        poison_count: how many of them are poison, at random places.
-        poison_every: every n-th is poison (3: indices 2, 5, 8); overrides ``poison_count`` where it is not 0.
-        groups: how many message groups they are dealt to in turn; 0 for none.
-        entities: how many entities the messages update in turn, each to its next version from 1; 0 for none.
-        group_by: the payload field that names a message's group instead; empty for none.
-        deduplication: on a FIFO queue, by the payload's ``id`` or by SQS from the body's content.
-        extra: payload fields that each message has besides.
-    """
-
-    count: int = 10
-    poison_count: int = 0
-    poison_every: int = 0
-    groups: int = 0
-    entities: int = 0
-    deduplication: Literal["id", "content"] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    group_by: str = ""
 
 
 def plan_messages(plan: MessagePlan, rng: random.Random) -> list[OutgoingMessage]:
@@ -57,7 +31,7 @@ def stamped(message: OutgoingMessage, field: str, now: float) -> OutgoingMessage
 
 def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random) -> OutgoingMessage:
     identity = _uuid4(rng.getrandbits(128))
-    payload = {"id": identity, "work": rng.randint(*WORK), "sequence": sequence, **plan.extra}
+    payload = {"id": identity, "work": rng.randint(*WORK), "sequence": sequence, **plan.fields}
     if plan.entities:
         payload |= {"entity": f"e{sequence % plan.entities}", "version": 1 + sequence // plan.entities}
     if poison:

@@ -12,7 +12,8 @@ from scenarios.catalog.outbox.naive import DualWrite
 from services import operations as op
 from services.errors import ConfigurationError
 from services.producer.__main__ import main
-from services.producer.messages import MessagePlan, plan_messages
+from services.producer.messages import plan_messages
+from services.producer.options import MessagePlan
 from services.producer.outbox import OutboxProducer, key_of_order
 from services.producer.producer import SEND_ATTEMPTS
 from services.runtime import step

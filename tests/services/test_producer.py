@@ -14,7 +14,8 @@ from services import operations as op
 from services.batches import MAX_BYTES, MAX_ENTRIES, size_of, split_by_size
 from services.errors import ConfigurationError
 from services.producer.__main__ import main
-from services.producer.messages import MessagePlan, plan_messages
+from services.producer.messages import plan_messages
+from services.producer.options import MessagePlan
 from services.producer.producer import PURGE_ATTEMPTS, PURGE_IN_PROGRESS, PURGE_SECONDS, SEND_ATTEMPTS, Producer
 from services.runtime import step
 
@@ -184,7 +185,7 @@ def test_exactly_so_many_are_poison_at_places_that_the_seed_picks(count, data, s
 
 def test_a_payload_has_an_id_work_sequence_and_the_extra_fields():
     payloads = [
-        json.loads(m.body) for m in plan_messages(MessagePlan(count=50, extra={"order": "o"}), random.Random(2))
+        json.loads(m.body) for m in plan_messages(MessagePlan(count=50, fields={"order": "o"}), random.Random(2))
     ]
     assert all(uuid.UUID(payload["id"]).version == 4 for payload in payloads)
     assert len({payload["id"] for payload in payloads}) == 50
@@ -277,7 +278,7 @@ def test_the_naive_producer_sends_into_the_purge():
 
 
 def test_a_message_belongs_to_the_group_that_a_field_of_its_payload_names():
-    plan = MessagePlan(count=2, extra={"tenant": "a"}, group_by="tenant")
+    plan = MessagePlan(count=2, fields={"tenant": "a"}, group_by="tenant")
     messages = plan_messages(plan, random.Random(1))
     queue = Queue()
     step(Producer(messages, 10, 0.0).run(), queue)
@@ -285,7 +286,7 @@ def test_a_message_belongs_to_the_group_that_a_field_of_its_payload_names():
 
 
 def test_the_naive_producer_names_no_tenant_and_sends_the_same_otherwise():
-    plan = MessagePlan(count=2, extra={"tenant": "a"}, group_by="tenant")
+    plan = MessagePlan(count=2, fields={"tenant": "a"}, group_by="tenant")
     messages = plan_messages(plan, random.Random(1))
     queue = Queue()
     step(WithoutTenant(messages, 10, 0.0).run(), queue)
