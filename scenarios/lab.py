@@ -1,8 +1,9 @@
 """The lab: what a scenario's story holds, whatever the tier.
 
 A scenario starts producers and consumers, injects faults, waits for what the history shows, and ends. Every wait
-is a condition on the history with a deadline in lab seconds (which a tier may let pass faster than the wall's). The
-embedded tiers read no ``ApproximateNumberOf...`` attribute: it is approximate on AWS, and so no truth anywhere.
+is a condition on the history with a deadline in lab seconds (which a tier may let pass faster than the wall's). No
+``ApproximateNumberOf...`` attribute convicts a consumer: it is approximate on AWS. Only at an endpoint that does not
+record its own side does the lab ask for it, to know how long to wait.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ class Lab(Protocol):
         Raises:
             DeadlineMissed: it did not end in time.
             ServiceFailedError: it ended before all was moved.
-            UnsuitableError: the endpoint does not tell what it moved, so nothing could be judged.
+            UnsuitableError: the endpoint has no message move tasks.
         """
 
     def remove_payload(self, message: SentMessage) -> None:
@@ -199,8 +200,15 @@ class Lab(Protocol):
         cycle removes it: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html
         """
 
-    def settle(self, *, deadline: float) -> None:
+    def settle(self, *, deadline: float, leave_dead_letters: bool = False) -> None:
         """Wait until each message that was sent is deleted or in the dead-letter queue.
+
+        At an endpoint that does not record its own side, the lab takes dead letters to know them, and asks the queue
+        whether it is empty.
+
+        Args:
+            deadline: lab seconds from now.
+            leave_dead_letters: take no dead letter: a redrive is to move them back.
 
         Raises:
             DeadlineMissed: some are not in time.

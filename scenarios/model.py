@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MAX_COUNT = 100_000
 
 Pace = Literal["fast", "slow"]
-#: Where a scenario can be judged: some need what only the embedded endpoint does, or records of its own side.
-JudgedOn = Literal["embedded endpoint", "any endpoint"]
+#: Where a scenario can be judged: some need what no other endpoint than ours, or AWS itself, does.
+JudgedOn = Literal["embedded endpoint", "embedded endpoint or AWS", "any endpoint"]
 #: The groups of scenarios, in the order of the tables.
 Theme = Literal[
     "The same work, twice",
@@ -77,6 +77,7 @@ class Scenario:
     Attributes:
         summary: what it shows, one line for the tables of scenarios.
         judged_on: where the scenario can be judged.
+        needs: what an endpoint must do for it, in words that complete "an endpoint that ...".
         theme: the group of scenarios that it belongs to; None where no table lists it.
         pattern: what protects from the failure, in a few words.
         pace: ``fast`` ends in seconds.
@@ -122,6 +123,7 @@ class Scenario:
     delay_budget: float = inf
     gives_back: bool = False
     judged_on: JudgedOn = "any endpoint"
+    needs: str = ""
     theme: Theme | None = None
     pattern: str = ""
     topology: str = ""

@@ -50,7 +50,8 @@ class Conditions:
     """Under what conditions a history came about.
 
     Attributes:
-        tier: where it ran.
+        tier: where it ran: ``sim``, ``local`` (the embedded endpoint), ``endpoint`` (another one) or ``aws``.
+        endpoint: which endpoint that was, for people; empty in the simulation.
         consumer: what took the place of our consumer: a class as ``module:Class``, or a command line; empty for none.
         missed: what was waited for in vain, a sentence; empty for nothing.
         command: the one command that reproduces the run.
@@ -67,6 +68,7 @@ class Conditions:
     command: str = ""
     speed: float = 1.0
     strict: bool = False
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Verdict:
             "seed": conditions.seed,
             "naive": conditions.naive,
             "tier": conditions.tier,
+            "endpoint": conditions.endpoint or None,
             "consumer": conditions.consumer or None,
             "parameters": asdict(conditions.parameters),
             "speed": conditions.speed,

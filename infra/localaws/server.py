@@ -31,6 +31,7 @@ from infra.localaws.http import (
 from infra.localaws.lambda_.api import CODE_TARGET, LambdaApi
 from infra.localaws.lambda_.limits import MAX_CODE_REQUEST_BYTES
 from infra.localaws.lambda_.runner import Queues
+from infra.localaws.leases import DeliveryLeases
 from infra.localaws.moto_loader import MotoServices
 from infra.localaws.signature import scope_of
 from infra.localaws.sqs.errors import SqsError
@@ -87,6 +88,7 @@ class LocalAws:
         clock = ScaledClock(config.speed)
         self._sqs = SqsApi(config, clock, self._history, self._flush, self._request_id)
         home = self._sqs.home
+        self._leases = DeliveryLeases(home.model)
         self._moto = MotoServices(home.model.account, config.region)
         self._worker = Worker()
         try:
@@ -112,7 +114,7 @@ class LocalAws:
             endpoint_url=self.url,
             run=lambda act, size: self._worker.run(act, partial(_json_error, "RequestTimeoutException", _LATE), size),
         )
-        self._sweep_connections()
+        self._sweep_regularly()
 
     def preload(self) -> None:
         """Load DynamoDB and S3 in the background, so that their first request need not wait for it."""
@@ -141,12 +143,17 @@ class LocalAws:
                 connection.abort()
             await asyncio.sleep(0)
 
-    def _sweep_connections(self) -> None:
-        """Close connections that wait too long for the rest of a request or for their client to read, repeatedly."""
+    def _sweep_regularly(self) -> None:
+        """Close overdue connections, and end the leases of processes that died, again and again."""
+        self._close_overdue_connections()
+        self._leases.give_back_those_of_the_dead()
+        self._sweep = asyncio.get_running_loop().call_later(REQUEST_SECONDS / 4, self._sweep_regularly)
+
+    def _close_overdue_connections(self) -> None:
+        """Close connections that wait too long for the rest of a request or for their client to read."""
         now = time.monotonic()
         for connection in [each for each in self._connections if each.is_overdue(now)]:
             connection.abort()
-        self._sweep = asyncio.get_running_loop().call_later(REQUEST_SECONDS / 4, self._sweep_connections)
 
     # Requests
 
@@ -197,8 +204,9 @@ class LocalAws:
             request,
             self._sqs.home.model,
             self.config,
-            self._sqs.home.polls.waiting,
-            self._history.fault if self._history else "",
+            self._leases,
+            waiting=self._sqs.home.polls.waiting,
+            fault=self._history.fault if self._history else "",
         )
         self._flush()
         return answer

@@ -22,7 +22,7 @@ from infra.stack.lock import hold_lock, is_locked, wait_for_lock
 from infra.stack.names import TEMPORARY_PREFIX, choose_stack
 from infra.stack.paths import StackPaths, stack_paths, state_directory
 from infra.stack.project import read_stack_config
-from infra.stack.target import Options, Target
+from infra.stack.target import ENDPOINT_VARIABLE, Options, Target
 from infra.stack.workspace import Place, Workspace, open_workspace
 
 _TEMPORARY_LOCK = "temporary.lock"
@@ -216,12 +216,26 @@ def temporary_stack(
     Raises:
         InfraError: It cannot be made.
     """
-    overrides = {"scenarios": list(scenarios), "timeoutScale": timeout_scale}
+    overrides = overrides_for(scenarios, options, timeout_scale)
     with ExitStack() as cleanup:
         workspace = _open_temporary_workspace(cleanup, overrides, options, speed)
         plan, place = workspace.up()
         outputs = reveal(plan.outputs)
         yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs)
+
+
+def overrides_for(scenarios: Sequence[str], options: Options | None, timeout_scale: int) -> dict[str, Any]:
+    """The configuration of a stack that is made for one run.
+
+    At an endpoint that is neither ours nor AWS's it has no RedriveAllowPolicy: not every endpoint knows one, and it
+    protects from nothing in the time of a run.
+    """
+    elsewhere = (options.endpoint if options else None) or os.environ.get(ENDPOINT_VARIABLE)
+    return {
+        "scenarios": list(scenarios),
+        "timeoutScale": timeout_scale,
+        **({"redriveAllowPolicy": False} if elsewhere else {}),
+    }
 
 
 def _open_temporary_workspace(

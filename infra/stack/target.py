@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from infra.errors import ConfigError, StateError
 from infra.files import write_atomically
+from infra.localaws.config import is_region
 from infra.stack.paths import StackPaths
 
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
@@ -45,11 +46,13 @@ class Options:
         engine: ``embedded`` or ``pulumi``.
         tier: ``local`` or ``aws``.
         endpoint: The URL of an AWS-compatible endpoint.
+        region: The region of a new stack whose configuration sets none.
     """
 
     engine: str | None = None
     tier: str | None = None
     endpoint: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,8 @@ def choose_target(
     if endpoint is None and environment.get(ENDPOINT_VARIABLE):
         endpoint = _check_url(ENDPOINT_VARIABLE, environment[ENDPOINT_VARIABLE])
     region = next((environment[name] for name in REGION_VARIABLES if environment.get(name)), None)
+    if options.region is not None:
+        region = _check_region(options.region)
     return Target(engine, tier, endpoint, region)
 
 
@@ -207,6 +212,12 @@ def _check_url(source: str, url: str) -> str:
     if not usable:
         raise ConfigError(f"{source} must be the URL of an endpoint such as http://127.0.0.1:5000, and is {url!r}.")
     return url.rstrip("/")
+
+
+def _check_region(region: str) -> str:
+    if not is_region(region):
+        raise ConfigError(f"--region must be a region such as us-west-1, and is {region!r}.")
+    return region
 
 
 def _refuse_change(what: str, noted: str, said: str | None, paths: StackPaths) -> None:

@@ -67,7 +67,8 @@ def print_result(console: Console, result: RunResult) -> None:
     lines = [
         f"the end of {name}'s log:\n" + "\n".join(f"  | {line}" for line in log) for name, log in result.logs.items()
     ]
-    lines.append(f"took       {result.seconds:.1f} s on stack {result.stack}")
+    where = result.verdict.conditions.endpoint
+    lines.append(f"took       {result.seconds:.1f} s on stack {result.stack}{f', {where}' if where else ''}")
     kept = (
         [f"kept       stack {result.stack}; `invoke down --stack {result.stack}` takes it down"] if result.kept else []
     )

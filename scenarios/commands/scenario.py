@@ -28,7 +28,7 @@ from scenarios.exploration.case import record_case
 from scenarios.exploration.targets import Target, make_target
 from scenarios.local.latency import MAX_LATENCY_MS
 from scenarios.runs.directory import point_latest_at
-from scenarios.runs.plan import RunRequest, words_of
+from scenarios.runs.plan import RunRequest, invoked, words_of
 from scenarios.runs.run import run_scenario
 
 
@@ -47,6 +47,7 @@ def scenario(
     tier: str | None = None,
     engine: str | None = None,
     endpoint: str | None = None,
+    region: str | None = None,
     settings: Sequence[str] = (),
     speed: float | str | None = None,
     strict: bool = False,
@@ -71,6 +72,7 @@ def scenario(
         tier: ``local``, or ``sim`` for simulated time, where there is no stack.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run.
+        region: the region of a stack that is made for this run.
         settings: parameters of the scenario, each as ``key=value``.
         speed: how many seconds the queues' clock runs in a real one.
         strict: make a pass inconclusive in which a check could not be judged.
@@ -117,6 +119,7 @@ def scenario(
         keep=keep,
         engine=engine or None,
         endpoint=endpoint or None,
+        region=region or None,
         settings=tuple(settings or ()),
         speed=chosen_speed(speed),
         latency=whole("--latency", latency, 0, MAX_LATENCY_MS),
@@ -154,7 +157,7 @@ def simulate_once(target: Target, seed: int, *, json: bool = False, runs: Path |
 
 def _command_of(target: Target, seed: int) -> str:
     found = find_scenario(target.name)
-    words = ["invoke scenario", f"--name {target.name}", "--tier sim", f"--seed {seed}"]
+    words = [f"{invoked()} scenario", f"--name {target.name}", "--tier sim", f"--seed {seed}"]
     return " ".join([*words, *words_of(found, target.parameters(found), naive=target.naive, consumer=target.consumer)])
 
 

@@ -9,5 +9,7 @@ from scenarios.history.records import LAB
 ASKED_TO_END = "asked-to-end"
 #: An autoscaler changes the number of consumers.
 SCALED = "scaled"
+#: A lab has dead letters moved back at an endpoint that does not tell which message became which.
+REDRIVING = "redriving"
 #: The lab's client that takes a message's payload out of the bucket, and the one that sweeps what is left in it.
 REMOVER, SWEEPER = f"{LAB}-payloads", f"{LAB}-sweep"

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from scenarios.errors import HistoryError
+from scenarios.history.events import REDRIVING
 from scenarios.history.records import (
     ENDPOINT,
     LAB,
@@ -159,6 +160,11 @@ class History:
         return sent | {delivery.message_id: delivery.body for delivery in self.deliveries}
 
     @cached_property
+    def attempted_bodies(self) -> frozenset[str]:
+        """The bodies of all messages that a process tried to send, whatever came of it."""
+        return frozenset(message["body"] for call in self.calls("Send") for message in call.arguments["messages"])
+
+    @cached_property
     def attempted_keys(self) -> frozenset[str]:
         """The keys of all messages that a producer tried to send, whatever came of it."""
         unclear = (
@@ -184,7 +190,7 @@ class History:
         }
         if unclear:
             for item in self.deliveries:
-                if item.message_id not in found and item.body in unclear:
+                if item.message_id not in found and item.body in unclear and item.message_id not in self.redriven:
                     position = self._position(item.sequence_number, len(found))
                     found[item.message_id] = self._message(
                         item.message_id, item.body, item.group, position, unclear[item.body], acknowledged=False
@@ -200,7 +206,29 @@ class History:
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
         """
+        began = self.events(REDRIVING)
+        if began:
+            return self._redriven_by_body(began[0])
         return {record["new_message_id"]: record for record in self.endpoint("moved")}
+
+    def _redriven_by_body(self, began: Record) -> Mapping[str, Record]:
+        """Tell by its body which message a new MessageId belongs to, where the endpoint does not."""
+        sent = {self.bodies[message.message_id]: message.message_id for message in self.sends}
+        new = {
+            item["message_id"]: item["body"]
+            for call in self.calls("Receive")
+            if call.started >= began["time"] and call.queue != self.facts.dead_letter_queue
+            for item in call.result or ()
+        }
+        return {
+            message_id: {**began, "message_id": sent[body], "new_message_id": message_id}
+            for message_id, body in new.items()
+            if body in sent and message_id not in self._sent_ids
+        }
+
+    @cached_property
+    def _sent_ids(self) -> frozenset[str]:
+        return frozenset(message.message_id for message in self.sends)
 
     def latest(self, message_id: str) -> str:
         """Return the MessageId that a message has in the end, after any number of redrives."""
@@ -343,9 +371,14 @@ class History:
         """Return whether a message still waits in the queue, visible or not, as far as anyone can tell."""
         if self.left_in_queue is not None and message_id in self.left_in_queue:
             return True
-        if message_id in self.gone or message_id in self.dead_letters:
+        if message_id in self.gone or message_id in self.dead_letters or message_id in self._redriven_as:
             return False
-        return self.left_in_queue is None
+        return self.left_in_queue is None or self._held_at_the_end
+
+    @cached_property
+    def _held_at_the_end(self) -> bool:
+        """Whether messages were in flight when the lab looked last, so that what it did not find may be there."""
+        return any(record.get("in_flight") for record in self.events("left-in-queue"))
 
     @cached_property
     def unsettled(self) -> Sequence[SentMessage]:

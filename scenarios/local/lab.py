@@ -23,7 +23,7 @@ from infra.stack import endpoint
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
-from scenarios.history.events import ASKED_TO_END
+from scenarios.history.events import ASKED_TO_END, REDRIVING
 from scenarios.history.files import HistoryTail, TailedFile
 from scenarios.lab import (
     SIGNAL_SECONDS,
@@ -39,6 +39,7 @@ from scenarios.lab import (
     sending_seconds,
 )
 from scenarios.local.environment import as_options, as_variables, service_environment
+from scenarios.local.foreign_queue import Emptied
 from scenarios.local.logs import last_lines
 from scenarios.local.observer import Observer
 from scenarios.local.processes import Command, Processes
@@ -53,14 +54,18 @@ from services.consumer.consumer import Consumer
 from services.errors import ConfigurationError, MachineError
 from services.faults import Fault
 from services.history import Recorder, append_to
+from services.operations import Message
 
 if TYPE_CHECKING:
     from infra.stack.stacks import ScenarioResources, Stack
 
 #: Seconds between two looks at the processes and their files.
 LOOK_EVERY = 0.015
-#: Seconds between two looks into a dead-letter queue that does not tell by itself what is moved to it.
-LOOK_FOR_DEAD_LETTERS_EVERY = 0.5
+#: Seconds between two looks at a queue and a dead-letter queue that do not tell by themselves what happens in them.
+LOOK_AT_QUEUE_EVERY = 0.5
+#: Seconds until the counts of a queue on AWS are true, once nothing is sent any more.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+COUNTS_SETTLE = 60.0
 #: Seconds that a producer may take to start, and for each message.
 PRODUCER_DEADLINE = (30.0, 0.1)
 #: Seconds in which a consumer finishes what it has in hand: a long poll, a batch, and the start of Python itself.
@@ -220,17 +225,16 @@ class SubprocessLab:
         try:
             self.stop()
         except DeadlineMissed:
-            self.close()
+            self._processes.kill()
+            self._note_exits()
         if self._programs is not None:
             self._programs.close()
         self.collect_dead_letters()
         self._look()
         if not self._stack_resources.embedded and self.history.unsettled:
-            self._recorder.event(
-                "left-in-queue",
-                queue=self._setup.resources.queue_name,
-                message_ids=self._stack_resources.take_what_is_left(),
-            )
+            found, held = self._stack_resources.take_what_is_left(self._is_ours)
+            queue = self._setup.resources.queue_name
+            self._recorder.event("left-in-queue", queue=queue, message_ids=found, in_flight=held)
         self._recorder.event("ledger", executions=self._stack_resources.executions())
         if self.history.calls("WriteState"):
             self._recorder.event("states", versions=self._stack_resources.versions())
@@ -248,11 +252,12 @@ class SubprocessLab:
             raise LabError(f"{fault} Make room, take the stack down and up again, and repeat the run.")
 
     def close(self) -> None:
-        """Kill what still runs; safe at any time, more than once."""
+        """Kill what still runs, and let the queues deliver as before; safe at any time, more than once."""
         self._processes.kill()
         self._note_exits()
         if self._programs is not None:
             self._programs.close()
+        self._stack_resources.give_back()
 
     # --- what a scenario does ----------------------------------------------------------------------------------------
 
@@ -377,13 +382,20 @@ class SubprocessLab:
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.lab.Lab`."""
-        self._dead_letters += self._stack_resources.take_dead_letters()
+        self._dead_letters += self._stack_resources.take_dead_letters(self._is_ours)
         return tuple(self._dead_letters)
+
+    def _is_ours(self, message: Message) -> bool:
+        """Return whether a process of this run sent a message; a redrive gives it a new MessageId."""
+        return message.message_id in self.history.messages or message.body in self.history.attempted_bodies
 
     def redrive(self, *, deadline: float) -> int:
         """See :class:`scenarios.lab.Lab`."""
         what = "what was dead-lettered to be moved back"
         self._observer.stage(f"waiting for {what}")
+        if not self._stack_resources.embedded:
+            # From here on a copy of a message, under an id that no send was answered with, is the message itself.
+            self._recorder.event(REDRIVING)
         task = self._stack_resources.start_redrive()
         end = time.monotonic() + self._real(deadline)
         while (told := task.told()).running:
@@ -403,28 +415,36 @@ class SubprocessLab:
         """See :class:`scenarios.lab.Lab`."""
         return self._stack_resources.sweep_payloads()
 
-    def settle(self, *, deadline: float) -> None:
+    def settle(self, *, deadline: float, leave_dead_letters: bool = False) -> None:
         """See :class:`scenarios.lab.Lab`."""
         what = "every message to be deleted or dead-lettered"
         if self._stack_resources.embedded:
             self.wait_for(lambda history: not history.unsettled, deadline=deadline, what=what)
             return
-        end = time.monotonic() + deadline
-        while True:
-            try:
-                self.wait_for(
-                    lambda history: not history.unsettled,
-                    deadline=min(LOOK_FOR_DEAD_LETTERS_EVERY, max(0.0, end - time.monotonic())),
-                    what=what,
-                )
-            except DeadlineMissed:
-                if time.monotonic() > end:
-                    raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.") from None
-            else:
+        end = time.monotonic() + self._real(deadline)
+        emptied = Emptied(
+            self._stack_resources.quiet + (COUNTS_SETTLE if self._setup.stack.endpoint_url is None else 0)
+        )
+        while not self._settles_within(min(LOOK_AT_QUEUE_EVERY, max(0.0, end - time.monotonic())), what):
+            # What no consumer deletes may be dead-lettered, purged or taken by others: then only the queue can tell.
+            if emptied.for_long(self._stack_resources.counts().total, time.monotonic()):
                 return
+            if time.monotonic() > end and not emptied:
+                raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
             limit = self.queue.max_receive_count
-            if any(len(self.history.deliveries_of.get(it.message_id, ())) >= limit for it in self.history.unsettled):
+            unsettled = self.history.unsettled
+            if not leave_dead_letters and any(
+                len(self.history.deliveries_of.get(it.message_id, ())) >= limit for it in unsettled
+            ):
                 self.collect_dead_letters()
+
+    def _settles_within(self, seconds: float, what: str) -> bool:
+        """Wait some real seconds for the history to know where every message is; return whether it does."""
+        try:
+            self.wait_for(lambda history: not history.unsettled, deadline=seconds * self._speed, what=what)
+        except DeadlineMissed:
+            return False
+        return True
 
     # --- processes ---------------------------------------------------------------------------------------------------
 

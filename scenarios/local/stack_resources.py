@@ -7,16 +7,19 @@ What the lab does to queues during a run is recorded like anybody's operations, 
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
 from scenarios.history.events import REMOVER, SWEEPER
+from scenarios.local.foreign_queue import MARGIN, Counts, ForeignQueue, long_poll
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, counted
 from scenarios.local.move_task import MoveTask
 from scenarios.model import DeliveryRates
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: Seconds. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
-MAX_WAIT = 20
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 MAX_BATCH_WRITE = 25
 #: Seconds to wait for the embedded endpoint's own routes.
 ROUTE_TIMEOUT = 5
+#: Seconds in which the tables and the bucket are empty, whatever they hold.
+CLEAR_DEADLINE = 120.0
+#: Seconds beyond the queue's own timeout for which messages in flight are waited for at the end of a run.
+LEFT_DEADLINE = 30.0
 
 _NOT_REACHED = {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"}
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
@@ -60,6 +65,8 @@ class StackResources:
 
         self._stack = stack
         self._resources = resources
+        self._clock = clock
+        self._leased: list[str] = []
         self._sqs, self._dynamodb = (stack.clients.get(service, stack.region) for service in ("sqs", "dynamodb"))
 
         from services.drivers.payloads import Payloads  # noqa: PLC0415 - likewise
@@ -75,6 +82,10 @@ class StackResources:
 
         self._queue = driver(f"{LAB}-queue", resources.queue_url)
         self._dead_letters = driver(f"{LAB}-dead-letters", resources.dead_letter_queue_url)
+        self._foreign, self._foreign_dead_letters = (
+            ForeignQueue(self._ask, self._sqs, url, clock=clock)
+            for url in (resources.queue_url, resources.dead_letter_queue_url)
+        )
         self._remover, self._sweeper = (driver(process, resources.queue_url) for process in (REMOVER, SWEEPER))
 
     @property
@@ -137,11 +148,16 @@ class StackResources:
     def reset(self, seed: int, delivery: DeliveryRates, *, fresh: bool, purge_seconds: float = 0.0) -> None:
         """Forget what earlier runs left: messages in both queues, items in both tables.
 
+        How the embedded endpoint's queues deliver is the run's until :meth:`give_back`, or until this process ends.
+
         Args:
             seed: what the embedded endpoint draws its chances from.
             delivery: how the queue under study shall deliver, where it can be told.
             fresh: the stack was made for this run, so nothing can be left in it.
             purge_seconds: within how many seconds a purge shall be complete, where it can be told.
+
+        Raises:
+            UnsuitableError: another consumer or producer uses a queue, or not all could be removed in time.
         """
         if self.embedded:
             calm = DeliveryRates(0.0, 0.0, 0.0)
@@ -155,6 +171,7 @@ class StackResources:
                 (self._resources.queue_name, calm if self._resources.fifo else delivery),
                 (self._resources.dead_letter_queue_name, calm),
             ):
+                self._leased.append(queue)
                 if self._reset_route(queue, seed, rates, purge_seconds):
                     raise UnsuitableError(
                         f"Another consumer is receiving from the queue {queue}, and would take the run's messages; "
@@ -163,29 +180,51 @@ class StackResources:
         if not fresh:
             self._clear_all()
 
+    def give_back(self) -> None:
+        """Let the embedded endpoint's queues deliver as before the run; safe at any time, more than once."""
+        while self._leased:
+            queue = self._leased.pop()
+            with suppress(UnsuitableError):  # an endpoint that is gone has nothing to give back
+                self._post(queue, "give-back", {"owner": os.getpid()})
+
     def _clear_all(self) -> None:
-        """Empty what the embedded endpoint's own route does not."""
+        """Empty what the embedded endpoint's own route does not, of what is there now."""
         if not self.embedded:
-            for url in (self._resources.queue_url, self._resources.dead_letter_queue_url):
-                self._drain(url)
+            self._foreign.empty()
+            self._foreign_dead_letters.empty(trusts_counts=True)
+        end = self._clock() + CLEAR_DEADLINE
         for table in (self._resources.status_table, self._resources.side_effects_table):
-            self._clear(table)
+            self._clear(table, end)
         if self._resources.bucket:
             for key in self.payload_keys():
+                self._check_time(end, f"bucket {self._resources.bucket}")
                 self._perform(self._sweeper.inner, RemoveObject(key))
 
+    def _check_time(self, end: float, what: str) -> None:
+        if self._clock() > end:
+            raise UnsuitableError(
+                f"The {what} was not empty within {CLEAR_DEADLINE:g} s; empty it, or let the run have a stack of its "
+                "own."
+            )
+
     def _reset_route(self, queue: str, seed: int, delivery: DeliveryRates, purge_seconds: float) -> int:
-        """Reset a queue of the embedded endpoint; return how many receives wait there."""
-        url = f"{self._stack.endpoint_url}/_localaws/queues/{queue}/reset"
+        """Reset a queue of the embedded endpoint, unless receives wait there; return how many do."""
         # The worst that SQS may do with an old receipt handle: the delete succeeds, and the message stays.
         rates = {**asdict(delivery), "stale_delete": 1.0}
-        body = json.dumps({"seed": seed, "delivery": rates, "purge": purge_seconds}).encode()
+        asked = {"seed": seed, "delivery": rates, "purge": purge_seconds, "owner": os.getpid()}
+        return int(self._post(queue, "reset", asked)["waiting"])
+
+    def _post(self, queue: str, route: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask a queue's route of the embedded endpoint."""
+        url = f"{self._stack.endpoint_url}/_localaws/queues/{queue}/{route}"
+        body = json.dumps(document).encode()
         request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310 - a stack's own endpoint
         try:
             # No proxy has a way to this machine's own loopback.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(request, timeout=ROUTE_TIMEOUT) as answer:
-                return int(json.loads(answer.read())["waiting"])
+                answered: Mapping[str, Any] = json.loads(answer.read())
+                return answered
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read().decode(errors="replace").strip()
@@ -198,47 +237,72 @@ class StackResources:
                 f"Nothing answers at {self._stack.endpoint_url} ({reason}); start it again with `invoke up`."
             ) from None
 
-    def _drain(self, url: str) -> None:
-        """Receive and delete until a poll that outlasts the visibility timeout stays empty."""
-        wait = min(MAX_WAIT, self._resources.visibility_timeout + 1)
-        while True:
-            answer = self._ask(
-                self._sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=MAX_ENTRIES, WaitTimeSeconds=wait
-            )
-            found = answer.get("Messages", [])
-            if not found:
-                return
-            entries = [{"Id": str(at), "ReceiptHandle": item["ReceiptHandle"]} for at, item in enumerate(found)]
-            self._ask(self._sqs.delete_message_batch, QueueUrl=url, Entries=entries)
-
-    def _clear(self, table: str) -> None:
+    def _clear(self, table: str, end: float) -> None:
         keys = [{"message_id": item["message_id"]} for item in self._scan(table, ProjectionExpression="message_id")]
         for first in range(0, len(keys), MAX_BATCH_WRITE):
             batch = keys[first : first + MAX_BATCH_WRITE]
             requests = {table: [{"DeleteRequest": {"Key": key}} for key in batch]}
             while requests:
+                self._check_time(end, f"table {table}")
                 requests = self._ask(self._dynamodb.batch_write_item, RequestItems=requests).get("UnprocessedItems")
 
     # --- during and after it -----------------------------------------------------------------------------------------
 
-    def take_dead_letters(self) -> tuple[str, ...]:
-        """Receive all that is in the dead-letter queue, and delete it there; return the MessageIds."""
-        return self._take_all(self._dead_letters, wait=0 if self.embedded else 1)
+    @property
+    def quiet(self) -> float:
+        """Real seconds after which whatever was in flight in the queue under study has come back."""
+        return self._foreign.quiet
 
-    def take_what_is_left(self) -> tuple[str, ...]:
-        """Receive all that is in the queue under study, also what is invisible now; return the MessageIds."""
-        return self._take_all(self._queue, wait=min(MAX_WAIT, self._resources.visibility_timeout + 1))
+    def counts(self) -> Counts:
+        """Return how many messages the queue under study says it has, about."""
+        return self._foreign.counts()
 
-    def _take_all(self, driver: Any, wait: int) -> tuple[str, ...]:
+    def take_dead_letters(self, known: Callable[[Message], bool]) -> tuple[str, ...]:
+        """Receive all that is in the dead-letter queue, and delete it there; return the MessageIds.
+
+        Args:
+            known: tells whether a message is the run's own.
+
+        Raises:
+            UnsuitableError: one is not; it stays.
+        """
+        return self._take_all(self._dead_letters, self._foreign_dead_letters, 0.0 if self.embedded else MARGIN, known)
+
+    def take_what_is_left(self, known: Callable[[Message], bool]) -> tuple[tuple[str, ...], int]:
+        """Receive all that is in the queue under study, also what is invisible now, and delete it there.
+
+        Returns:
+            The MessageIds, and how many messages are in flight nevertheless: for longer than the queue's own timeout.
+
+        Raises:
+            UnsuitableError: one is not the run's own; it stays.
+        """
+        taken = self._take_all(self._queue, self._foreign, self._foreign.quiet, known)
+        held = self._foreign.wait_until_nothing_is_in_flight(LEFT_DEADLINE)
+        # What came back meanwhile was in flight for longer than the queue's own timeout.
+        taken += self._take_all(self._queue, self._foreign, MARGIN, known) if self._foreign.counts().total else ()
+        return taken, held
+
+    def _take_all(
+        self, driver: Any, queue: ForeignQueue, quiet: float, known: Callable[[Message], bool]
+    ) -> tuple[str, ...]:
+        """Receive and delete until nothing has come for some seconds; a single receive where these are 0."""
         taken: list[str] = []
+        quiet_since = self._clock()
         try:
             while True:
-                messages: tuple[Message, ...] = driver.perform(Receive(MAX_ENTRIES, wait))
-                if not messages:
+                left = quiet_since + quiet - self._clock()
+                messages: tuple[Message, ...] = driver.perform(Receive(MAX_ENTRIES, long_poll(left) if quiet else 0))
+                if not messages and self._clock() >= quiet_since + quiet:
                     return tuple(taken)
+                if not messages:
+                    continue
+                if not self.embedded:
+                    _refuse_unknown(queue, messages, known)
                 taken += [message.message_id for message in messages]
                 # On a FIFO queue the rest of a group is not handed out while these are in flight.
                 driver.perform(Delete(messages))
+                quiet_since = self._clock()
         except OperationFailed as error:
             raise self._unsuitable(error) from error
 
@@ -246,14 +310,12 @@ class StackResources:
         """Start to move what is in the dead-letter queue back to where it came from.
 
         Raises:
-            UnsuitableError: the endpoint is another one, which does not tell which message became which.
+            UnsuitableError: the endpoint has no message move tasks.
         """
-        if not self.embedded:
-            raise UnsuitableError(
-                "A message that is moved back gets a new MessageId, and only the embedded endpoint tells which it had; "
-                "run this scenario without --endpoint and on the local or simulated tier."
-            )
-        return MoveTask(self._ask, self._sqs, self._resources.dead_letter_queue_url)
+        try:
+            return MoveTask(self._ask, self._sqs, self._resources.dead_letter_queue_url)
+        except UnsuitableError as error:
+            raise UnsuitableError(f"No dead letter can be moved back by a message move task: {error}") from error
 
     def executions(self) -> dict[str, int]:
         """Return the ledger: how often each key's side effect was done."""
@@ -344,4 +406,15 @@ class StackResources:
         if error.code == "ResourceNotFoundException":
             missing = named.get("TableName", "that the scenario needs")
             return UnsuitableError(f"There is no table {missing}; `invoke refresh`, then `invoke up`, makes it again.")
-        return UnsuitableError(f"{where} refused: {error}.")
+        return UnsuitableError(f"{where} refused: {' '.join(str(error).split())}.")
+
+
+def _refuse_unknown(queue: ForeignQueue, messages: Sequence[Message], known: Callable[[Message], bool]) -> None:
+    """Refuse a queue that holds another producer's message, and give all back."""
+    others = [message for message in messages if not known(message)]
+    if others:
+        queue.give_back([message.receipt_handle for message in messages])
+        raise UnsuitableError(
+            f"The queue {queue.name} holds the message {others[0].message_id}, which no process of this run sent, so "
+            "nothing can be judged; end the other producer first, or let the run have a stack of its own."
+        )

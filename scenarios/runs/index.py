@@ -90,6 +90,7 @@ def report_of(run: Run) -> Path:
         consumer=run.verdict["consumer"] or "",
         missed=run.verdict["missed_deadline"] or "",
         command=run.verdict["command"],
+        endpoint=run.verdict.get("endpoint") or "",
     )
     write_atomically(path, render(judge(scenario, history, conditions), history).encode(), durable=False)
     return path

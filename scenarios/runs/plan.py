@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.checks.program_config import ProgramConfig
@@ -38,6 +39,7 @@ class RunRequest:
         keep: leave up a stack that is made for this run.
         engine: who deploys a stack that is made for this run, ``embedded`` or ``pulumi``; None for the embedded one.
         endpoint: the URL of an AWS endpoint for a stack that is made for this run; None for one of its own.
+        region: the region of a stack that is made for this run; None for the environment's, or else the program's own.
         speed: how many seconds the queues' clock runs in a real one; None for as the stack that is up has it, or else
             the scenario's own.
         latency: the round trip to the endpoint in milliseconds; None measures it, where it is not the embedded one.
@@ -58,12 +60,28 @@ class RunRequest:
     keep: bool = False
     engine: str | None = None
     endpoint: str | None = None
+    region: str | None = None
     speed: float | None = None
     latency: int | None = None
     runs: Path | None = None
     strict: bool = False
     startup_timeout: float | None = None
     program: ProgramConfig = field(default_factory=ProgramConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run was, as far as the command that repeats it has to say so.
+
+    Attributes:
+        stack: a stack that stays up after the run; None for one that was made for it.
+        endpoint: an AWS endpoint that is not the stack's own; None for the embedded one, and for AWS.
+        region: another region than the program's own; None for that.
+    """
+
+    stack: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +112,9 @@ class RunPlan:
         """The producer's class as ``module:Class``; empty for the producer itself."""
         return producer_of(self.scenario, naive=self.request.naive)
 
-    def command(self, speed: float) -> str:
+    def command(self, speed: float, place: Place) -> str:
         """Return the one command that repeats the run; ``speed`` is how fast the lab's clock ran."""
-        return command_of(self.request, self.scenario, self.parameters, self.seed, speed=speed)
+        return command_of(self.request, self.scenario, self.parameters, self.seed, speed=speed, place=place)
 
 
 def plan_run(request: RunRequest) -> RunPlan:
@@ -165,11 +183,33 @@ def chosen_parameters(
     return {**options, **chosen}
 
 
+def invoked() -> str:
+    """Return how ``invoke`` is called from where the user stands: elsewhere it is told where the project is."""
+    root, here = project_root(), Path.cwd()
+    return "invoke" if here.is_relative_to(root) else f"invoke -r {shlex.quote(str(root))}"
+
+
 def command_of(
-    request: RunRequest, scenario: Scenario, parameters: Parameters, seed: int, *, speed: float = 1.0
+    request: RunRequest,
+    scenario: Scenario,
+    parameters: Parameters,
+    seed: int,
+    *,
+    speed: float = 1.0,
+    place: Place | None = None,
 ) -> str:
-    """Return the one command that does the same again; ``speed`` is how fast the lab's clock ran."""
-    words = ["invoke scenario", f"--name {scenario.name}", f"--seed {seed}"]
+    """Return the one command that does the same again.
+
+    Args:
+        request: what the user asked for.
+        scenario: what was run.
+        parameters: with these.
+        seed: and this.
+        speed: how fast the lab's clock ran.
+        place: where the run was; None for where the request says.
+    """
+    where = place or Place(request.stack, request.endpoint, request.region)
+    words = [f"{invoked()} scenario", f"--name {scenario.name}", f"--seed {seed}"]
     words += words_of(scenario, parameters, naive=request.naive, consumer=request.consumer)
     words += ["--strict"] * request.strict
     words += [shlex.quote(word) for word in request.program.given]
@@ -177,17 +217,18 @@ def command_of(
         words.append(f"--startup-timeout {request.startup_timeout:g}")
     if request.speed is not None:
         words.append(f"--speed {request.speed:g}")
-    elif (speed, scenario.speed) != (1.0, 1.0) and not request.endpoint:
+    elif (speed, scenario.speed) != (1.0, 1.0) and not where.endpoint:
         words.append(f"--speed {speed:g}")
     options = {
-        "stack": request.stack,
+        "stack": where.stack,
         "engine": request.engine,
-        "endpoint": request.endpoint,
+        "endpoint": where.endpoint,
+        "region": where.region,
         "latency": request.latency,
     }
     for option, value in options.items():
         if value:
-            words.append(f"--{option} {value}")
+            words.append(f"--{option} {shlex.quote(str(value))}")
     return " ".join(words)
 
 

@@ -6,6 +6,7 @@ A function of Python first: it prints nothing. The command in ``scenarios.comman
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import time
@@ -23,9 +24,10 @@ from infra.config import ProgramConfig
 from infra.errors import InfraError
 from infra.files import write_atomically
 from infra.stack import endpoint
+from infra.stack.names import TEMPORARY_PREFIX
 from infra.stack.paths import project_root, stack_paths
-from infra.stack.stacks import Stack, find_stack, temporary_stack, use_stack
-from infra.stack.target import Options, choose_target
+from infra.stack.stacks import Stack, find_stack, overrides_for, temporary_stack, use_stack
+from infra.stack.target import ENDPOINT_VARIABLE, Options, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
 from scenarios.checks.other_consumers import taken_by_others
@@ -41,10 +43,11 @@ from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
-from scenarios.runs.plan import RunPlan, RunRequest, plan_run
+from scenarios.runs.plan import Place, RunPlan, RunRequest, plan_run
 from scenarios.verdict import Conditions, Outcome, Verdict, judge
 
-TIER = "local"
+#: Where a run takes place: on the stack's own endpoint, on another one, or on AWS.
+LOCAL, ELSEWHERE, AWS = "local", "endpoint", "aws"
 
 #: Begins the names of stacks that a run made and was asked to leave up.
 KEPT_PREFIX = "kept-"
@@ -127,7 +130,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
     stack = environment.stack
     began = time.monotonic() if began is None else began
     request, scenario, parameters, seed = plan.request, plan.scenario, plan.parameters, plan.seed
-    check_endpoint(scenario, embedded=stack.endpoint_history is not None, where=f"the stack {stack.name}")
+    check_endpoint(scenario, tier_of(stack), where=f"the stack {stack.name}")
     with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
         directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
         watcher.began(seed, directory)
@@ -155,13 +158,14 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             Conditions(
                 seed=seed,
                 parameters=parameters,
-                tier=TIER,
+                tier=tier_of(stack),
                 naive=request.naive,
                 consumer=request.consumer,
                 missed=missed,
-                command=plan.command(speed),
+                command=plan.command(speed, _place_of(environment, request)),
                 speed=speed,
                 strict=request.strict,
+                endpoint=endpoint_of(stack),
             ),
         )
         kept = environment.fresh and request.keep
@@ -173,6 +177,32 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
         point_latest_at(directory)
         watcher.stage("cleaning up")
     return result
+
+
+def tier_of(stack: Stack) -> str:
+    """Return what a verdict calls the place where a stack is."""
+    if stack.endpoint_history is not None:
+        return LOCAL
+    return AWS if stack.endpoint_url is None else ELSEWHERE
+
+
+def endpoint_of(stack: Stack) -> str:
+    """Return where a stack's resources are, for people; the embedded endpoint has another port each time."""
+    match tier_of(stack):
+        case "local":
+            return "embedded endpoint"
+        case "aws":
+            return f"AWS in {stack.region}"
+    return f"endpoint {stack.endpoint_url}"
+
+
+def _place_of(environment: RunEnvironment, request: RunRequest) -> Place:
+    """Return what the command that repeats a run has to say of its place; a stack that stays says it all."""
+    stack = environment.stack
+    if not stack.name.startswith(TEMPORARY_PREFIX) and not (environment.fresh and request.keep):
+        return Place(stack=stack.name)
+    url = None if stack.endpoint_history is not None else stack.endpoint_url
+    return Place(endpoint=url, region=None if stack.region == ProgramConfig().aws_region else stack.region)
 
 
 def _consumers_of(history: History) -> list[str]:
@@ -214,10 +244,11 @@ def _refuse_other_consumers(history: History) -> None:
         UnsuitableError: another consumer has.
     """
     taken = taken_by_others(history)
-    if taken:
+    if taken.message_ids:
+        what = taken.what.format(queue=history.facts.queue)
+        example = history.name(taken.message_ids[0])
         raise UnsuitableError(
-            "A consumer outside this run has received messages of the queue "
-            f"{history.facts.queue} and deleted them ({len(taken)}, {history.name(taken[0])} among them), so nothing "
+            f"A consumer outside this run has {what} ({len(taken.message_ids)}, {example} among them), so nothing "
             "can be judged; end that consumer first, or let the run have a stack of its own. A consumer of yours is "
             "outside as well where it goes to the queue by another way than the one that is recorded."
         )
@@ -234,11 +265,14 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
     """Yield the stack to run on, and whether it was made for this run."""
     request, scenario = plan.request, plan.scenario
 
-    options = Options(engine=request.engine, endpoint=request.endpoint) if request.engine or request.endpoint else None
+    options = Options(engine=request.engine, endpoint=request.endpoint, region=request.region)
     with use_stack(request.stack) as found:
         if found is not None:
-            if options is not None:
-                choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
+            choose_target(stack_paths(found.name), options)  # which refuses another one than it is deployed with
+            if request.region not in (None, found.region):
+                raise RequestError(
+                    f"The stack {found.name} is in {found.region}, not {request.region}; leave out --region."
+                )
             if request.speed is not None:
                 check_speed(found, request.speed)
             check_distance(found, request.latency)
@@ -250,9 +284,13 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
             "and without --stack a temporary one is made."
         )
     observer.stage("bringing up a temporary stack")
-    if request.endpoint:
-        check_endpoint(scenario, embedded=False, where=f"--endpoint {request.endpoint}")
-        timeout_scale = stretch_for(latency_to(request.endpoint, ProgramConfig().aws_region, request.latency))
+    elsewhere = request.endpoint or os.environ.get(ENDPOINT_VARIABLE)
+    if elsewhere:
+        said = f"--endpoint {elsewhere}" if request.endpoint else f"{ENDPOINT_VARIABLE} {elsewhere}"
+        check_endpoint(scenario, ELSEWHERE, where=said)
+        if request.speed is not None:
+            raise RequestError(f"--speed is for the embedded endpoint, and {said} names another; leave one out.")
+        timeout_scale = stretch_for(latency_to(elsewhere, ProgramConfig().aws_region, request.latency))
         speed = 1.0
     else:
         speed = (request.speed or speed_of(scenario)) / stretch_for((request.latency or 0) / 1000)
@@ -283,17 +321,19 @@ def latency_to(endpoint_url: str | None, region: str, given: int | None) -> floa
         ) from None
 
 
-def check_endpoint(scenario: Scenario, *, embedded: bool, where: str) -> None:
+def check_endpoint(scenario: Scenario, tier: str, *, where: str) -> None:
     """Refuse an endpoint on which a scenario cannot be judged, before anything is staged.
 
     Raises:
-        UnsuitableError: the scenario needs the embedded endpoint.
+        UnsuitableError: the scenario needs the embedded endpoint, or that or AWS.
     """
-    if scenario.judged_on == "embedded endpoint" and not embedded:
+    allowed = {"embedded endpoint": (LOCAL,), "embedded endpoint or AWS": (LOCAL, AWS)}.get(scenario.judged_on)
+    if allowed is not None and tier not in allowed:
+        alone = "embedded endpoint alone" if len(allowed) == 1 else f"{scenario.judged_on} alone"
         raise UnsuitableError(
-            f"The scenario {scenario.name} can be judged on the embedded endpoint alone, and {where} is another one: "
-            "only the embedded endpoint delivers as the scenario needs it, and records its own side. Leave "
-            "--endpoint and --stack out for a temporary stack with an embedded endpoint."
+            f"The scenario {scenario.name} can be judged on the {alone}, and {where} is another one: it needs an "
+            f"endpoint that {scenario.needs}. Leave --endpoint and --stack out for a temporary stack with an embedded "
+            "endpoint."
         )
 
 
@@ -337,10 +377,10 @@ def check_speed(stack: Stack, speed: float) -> None:
 
 
 @contextmanager
-def _kept_stack(scenario: Scenario, options: Options | None, speed: float, timeout_scale: int) -> Iterator[Stack]:
+def _kept_stack(scenario: Scenario, options: Options, speed: float, timeout_scale: int) -> Iterator[Stack]:
     """Yield a stack that is an ordinary one afterwards: ``invoke down --stack NAME`` takes it down."""
     name = f"{KEPT_PREFIX}{scenario.name}-{secrets.token_hex(2)}"
-    overrides = {"scenarios": [scenario.name], "timeoutScale": timeout_scale}
+    overrides = overrides_for([scenario.resources], options, timeout_scale)
     with open_workspace(name, overrides=overrides, options=options, speed=speed) as workspace:
         try:
             workspace.up()

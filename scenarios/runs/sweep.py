@@ -40,7 +40,7 @@ from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters
 from scenarios.runs.directory import new_run_directory
-from scenarios.runs.plan import RunPlan, RunRequest
+from scenarios.runs.plan import Place, RunPlan, RunRequest, invoked
 from scenarios.runs.run import RunEnvironment, RunResult, run_on, runs_of
 from scenarios.verdict import Outcome
 from services.faults import Fault
@@ -122,12 +122,12 @@ class SweepRequest:
 
     def command(self, point: str = "", kind: str = "") -> str:
         """Return the command that repeats the sweep, or one run of it."""
-        words = ["invoke", "sweep", "--consumer", self.consumer, "--seed", str(self.seed), "--count", str(self.count)]
+        words = ["sweep", "--consumer", self.consumer, "--seed", str(self.seed), "--count", str(self.count)]
         kinds = kind or ("" if self.kinds == tuple(KINDS) else ",".join(self.kinds))
         words += ["--faults", kinds] if kinds else []
         words += ["--only", point or self.only] if point or self.only else []
         words += ["--startup-timeout", f"{self.startup_timeout:g}"] if self.startup_timeout else []
-        return shlex.join([*words, *self.program.given])
+        return f"{invoked()} {shlex.join([*words, *self.program.given])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class _Plan(RunPlan):
 
     repeat: str = ""
 
-    def command(self, speed: float) -> str:  # noqa: ARG002 - a sweep's queues keep the wall's time
+    def command(self, speed: float, place: Place) -> str:  # noqa: ARG002 - a sweep has stacks of its own
         """See :class:`RunPlan`."""
         return self.repeat
 

@@ -391,7 +391,7 @@ class SimulatedLab:
         recorder.ok(invocation, operation, result)
         return result
 
-    def settle(self, *, deadline: float) -> None:
+    def settle(self, *, deadline: float, leave_dead_letters: bool = False) -> None:  # noqa: ARG002 - the world tells
         """See :class:`scenarios.lab.Lab`."""
         what = "every message to be deleted or dead-lettered"
         world = self.world

@@ -89,3 +89,8 @@ def post(url, document):
     request = urllib.request.Request(url, json.dumps(document).encode(), method="POST")  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
         return json.load(answer)
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
+        return json.load(answer)

@@ -7,7 +7,8 @@ from scenarios.errors import RequestError
 from scenarios.local.timing import Timing
 from scenarios.model import NaiveTwin
 from scenarios.parameters import Parameters, parameter
-from scenarios.runs.plan import RunRequest, command_of, parameters_of
+from scenarios.runs import plan
+from scenarios.runs.plan import Place, RunRequest, command_of, invoked, parameters_of
 from scenarios.runs.run import speed_of
 from services.faults import Fault
 
@@ -128,9 +129,28 @@ def test_a_scenario_has_a_speed_of_its_own_but_at_an_endpoint_that_keeps_time_it
         ({}, 1.0, "--speed 1"),
         ({"speed": 4.0}, 4.0, "--speed 4"),
         ({"endpoint": "http://127.0.0.1:1"}, 1.0, "--endpoint http://127.0.0.1:1"),
+        ({"speed": 4.0, "stack": "my stack"}, 4.0, "--speed 4 --stack 'my stack'"),
+        ({"speed": 4.0, "region": "eu-west-1"}, 4.0, "--speed 4 --region eu-west-1"),
     ],
-    ids=["its own", "that of the stack", "the one that was asked for", "an endpoint's"],
+    ids=["its own", "that of the stack", "the one that was asked for", "an endpoint's", "a stack", "a region"],
 )
 def test_the_command_that_repeats_a_run_says_how_fast_its_clock_ran(options, speed, ending):
     command = command_of(RunRequest("happy", **options), ONE_ROUND, ONE_ROUND.defaults, 9, speed=speed)
     assert command == f"invoke scenario --name happy --seed 9 {ending}"
+
+
+def test_the_command_that_repeats_a_run_says_where_the_run_really_was():
+    request = RunRequest("happy", speed=1.0)  # nothing is said of a place, and the environment chose one
+    place = Place(endpoint="http://127.0.0.1:1", region="eu-west-1")
+    command = command_of(request, ONE_ROUND, ONE_ROUND.defaults, 9, place=place)
+    assert command.endswith("--speed 1 --endpoint http://127.0.0.1:1 --region eu-west-1")
+
+
+def test_the_command_names_the_project_to_a_user_who_stands_elsewhere(tmp_path, monkeypatch):
+    inside = tmp_path / "a project" / "docs"
+    inside.mkdir(parents=True)
+    monkeypatch.setattr(plan, "project_root", lambda: tmp_path / "a project")
+    monkeypatch.chdir(inside)
+    assert invoked() == "invoke"
+    monkeypatch.chdir(tmp_path)
+    assert invoked() == f"invoke -r '{tmp_path}/a project'"

@@ -10,8 +10,8 @@ The naive twin does not claim: the quick consumer does the work as well, and the
 
 from __future__ import annotations
 
-from scenarios.catalog.duplicates.checks import DELIVERED_AGAIN_AT_WORK
 from scenarios.checks.invariants import STANDARD
+from scenarios.checks.witnesses import DELIVERED_AGAIN_AT_WORK
 from scenarios.lab import Lab, has_started, struck
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters

@@ -74,7 +74,6 @@ SCENARIO = Scenario(
     summary="a purge goes on for up to a minute after its call, and takes what is sent meanwhile",
     theme="Load",
     pattern="wait for the end of the purge",
-    judged_on="embedded endpoint",
     pace="slow",
     seconds=9,
     run=run,

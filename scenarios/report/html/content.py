@@ -84,6 +84,7 @@ def _headline(verdict: Verdict, history: History) -> dict[str, Any]:
         "command": conditions.command,
         "facts": {
             "tier": conditions.tier,
+            **({"endpoint": conditions.endpoint} if conditions.endpoint else {}),
             "seed": conditions.seed,
             **{name.replace("_", " "): value for name, value in asdict(conditions.parameters).items()},
             **({"consumer": conditions.consumer} if conditions.consumer else {}),

@@ -155,11 +155,55 @@ def test_a_task_that_did_not_complete_is_a_sentence_and_in_the_history():
     assert [(record["status"], record["moved"]) for record in records] == [("COMPLETED", 3), ("FAILED", 1)]
 
 
-def test_an_endpoint_that_does_not_tell_what_it_moves_is_a_sentence():
+def test_an_endpoint_without_move_tasks_is_a_sentence():
     stack = Stack("elsewhere", "us-west-1", "http://127.0.0.1:1", None, {})
     resources = SimpleNamespace(
         queue_url="http://127.0.0.1:1/0/q", dead_letter_queue_url="http://127.0.0.1:1/0/dlq", bucket=""
     )
     hands = StackResources(stack, resources, [].append)
-    with pytest.raises(UnsuitableError, match="only the embedded endpoint tells which it had; run this scenario"):
+    with pytest.raises(UnsuitableError, match="No dead letter can be moved back by a message move task: Nothing answ"):
         hands.start_redrive()
+
+
+# --- at an endpoint that does not tell which message became which --------------------------------------------------
+
+
+def elsewhere(*, body_of="a", process="fixed", after=True):
+    """A message that was paid, dead-lettered unseen, moved back and received under another MessageId."""
+    told = ToldHistory()
+    told.send("a", "z")
+    told.receive("broken", "a")
+    told.effect("broken", "a")
+    told.handle("broken", "z")
+    if after:
+        told.event("lab", "redriving")
+    told._bodies["new"], told._groups["new"] = told._bodies[body_of], None
+    told.receive(process, "new")
+    told.event("lab", "redriven", status="COMPLETED", moved=1)
+    return told
+
+
+def test_elsewhere_a_moved_message_is_known_by_its_payload():
+    told = elsewhere()
+    told.delete("fixed", "new")
+    history = told.history
+    assert history.latest("m-a") == "m-new"
+    assert history.messages["m-new"].key == "a"
+    assert not history.unsettled
+    assert find_moved_back(history).count == find_done_before_the_redrive(history).count == 1
+
+
+def test_elsewhere_a_moved_message_that_no_consumer_received_is_known_when_the_lab_finds_it():
+    told = elsewhere(process="lab-queue")
+    told.event("lab", "left-in-queue", message_ids=["m-new"])
+    assert [message.message_id for message in told.history.unsettled] == ["m-new"]
+
+
+def test_elsewhere_a_copy_is_another_message_unless_a_redrive_has_begun():
+    assert elsewhere(after=False).history.redriven == {}
+    told = ToldHistory()
+    told.send("a")
+    told.event("lab", "redriving")
+    told.receive("fixed", "a", count=2)
+    assert told.history.redriven == {}, "an endpoint that keeps the MessageId"
+    assert told.history.latest("m-a") == "m-a"

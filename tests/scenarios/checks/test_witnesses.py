@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-from scenarios.catalog.duplicates.checks import find_delivered_again_at_work
 from scenarios.catalog.fifo_order.checks import find_group_stopped_and_resumed, find_other_groups_ran_on
 from scenarios.catalog.happy.checks import find_all_deleted, find_all_sent
 from scenarios.checks.witnesses import (
     crashed,
     find_dead_lettered_exactly,
+    find_delivered_again_at_work,
     find_duplicated,
     find_reordered,
     find_under_filled,

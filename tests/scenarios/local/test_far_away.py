@@ -1,11 +1,14 @@
 """Far from loopback: every fast scenario and twin comes out the same at 80 and 160 ms, through a delaying proxy."""
 
+import logging
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from infra.clients import aws_client
 from infra.stack.stacks import temporary_stack
@@ -15,7 +18,7 @@ from scenarios.local.latency import PROBES, ROUND_TRIP, measure_latency, stretch
 from scenarios.local.observer import NoObserver
 from scenarios.local.spawner import fork_server
 from scenarios.runs.plan import RunRequest, plan_run
-from scenarios.runs.run import RunEnvironment, check_distance, run_on
+from scenarios.runs.run import RunEnvironment, check_distance, run_on, run_scenario
 from scenarios.verdict import Outcome
 from tests.scenarios.local.far import delayed
 
@@ -44,10 +47,12 @@ def test_a_stack_that_is_too_tight_for_the_distance_is_refused(project):
 @pytest.mark.processes
 @pytest.mark.thorough
 def test_a_scenario_that_needs_the_embedded_endpoint_is_refused_elsewhere_before_it_stages_anything(project):
-    with temporary_stack(["check-race"]) as stack:
+    with temporary_stack(["noisy-neighbour"]) as stack:
         elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
-        with pytest.raises(UnsuitableError, match="check-race can be judged on the embedded endpoint alone"):
-            run_on(elsewhere, plan_run(RunRequest("check-race", seed=7)), NoObserver())
+        with pytest.raises(
+            UnsuitableError, match="noisy-neighbour can be judged on the embedded endpoint or AWS alone"
+        ):
+            run_on(elsewhere, plan_run(RunRequest("noisy-neighbour", seed=7)), NoObserver())
     assert not (project / "runs").exists()
 
 
@@ -87,3 +92,83 @@ def run_once(far, name, naive):
             break
     good = verdict.twin_met if naive else verdict.outcome is Outcome.PASS
     return None if good else (name, naive, verdict.reason)
+
+
+# --- endpoints that do not record their own side -------------------------------------------------------------------
+
+#: What needed the embedded endpoint's own history once.
+ONCE_EMBEDDED = ("check-race", "dlq-redrive", "duplicates")
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ONCE_EMBEDDED)
+def test_a_scenario_is_judged_without_the_endpoints_own_history(project, name):
+    with temporary_stack([name]) as stack, fork_server("elsewhere") as spawner:
+        elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=False, spawner=spawner)
+        assert not [found for naive in (False, True) if (found := run_once(elsewhere, name, naive))]
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["check-race", "crash", "duplicates", "fifo-order"])
+def test_a_scenario_is_judged_on_motos_server(project, moto_server, name):
+    for naive in (False, True):
+        verdict = run_scenario(RunRequest(name, seed=7, naive=naive, endpoint=moto_server)).verdict
+        assert verdict.twin_met if naive else verdict.outcome is Outcome.PASS, verdict.reason
+        assert verdict.as_json()["tier"] == "endpoint"
+        assert verdict.as_json()["endpoint"] == f"endpoint {moto_server}"
+        assert f"--endpoint {moto_server}" in verdict.conditions.command
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+def test_a_twin_that_nothing_went_wrong_for_proves_nothing(project, moto_server):
+    """moto's server delivers nothing twice."""
+    verdict = run_scenario(RunRequest("happy", seed=7, naive=True, endpoint=moto_server)).verdict
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the failure that it does not survive did not occur" in verdict.reason
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+def test_an_endpoint_without_move_tasks_ends_a_redrive_with_a_sentence(project, moto_server):
+    with pytest.raises(UnsuitableError, match="No dead letter can be moved back by a message move task: http://127"):
+        run_scenario(RunRequest("dlq-redrive", seed=7, endpoint=moto_server))
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+def test_a_consumer_that_deletes_a_runs_messages_elsewhere_ends_the_run_without_a_verdict(project):
+    with temporary_stack(["crash"]) as stack:
+        over = threading.Event()
+
+        def take_one():
+            sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
+            url = stack.scenario("crash").queue_url
+            while not over.is_set():
+                for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", ()):
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    over.set()
+            sqs.close()
+
+        other = threading.Thread(target=take_one)
+        other.start()
+        elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
+        try:
+            with pytest.raises(
+                UnsuitableError, match=r"outside this run has deleted .* the endpoint lost them \(1, "
+            ):
+                run_on(elsewhere, plan_run(RunRequest("crash", seed=4)), NoObserver())
+        finally:
+            over.set()
+            other.join()
+
+
+@pytest.fixture
+def moto_server(monkeypatch):
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    server.stop()

@@ -19,7 +19,7 @@ from infra.commands.validate import validate
 from infra.stack.stacks import find_stack
 from infra.stack.workspace import open_workspace
 from scenarios.catalog import find_scenario
-from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
+from scenarios.errors import LabError, RequestError, ServiceFailedError, UnsuitableError
 from scenarios.history.files import read_history
 from scenarios.local.stack_resources import StackResources
 from scenarios.model import DeliveryRates
@@ -28,6 +28,7 @@ from scenarios.runs.plan import RunRequest
 from scenarios.runs.run import run_scenario
 from scenarios.verdict import Outcome
 from services.errors import MachineError
+from tests.localaws.lab import get, post
 
 pytestmark = pytest.mark.processes
 
@@ -134,6 +135,53 @@ def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_convic
     assert read_history(directory / "history.jsonl").endpoint("deleted")
     assert not (directory / "verdict.json").exists()
     assert processes_of(project) == []
+
+
+def rates_of(stack, name):
+    """How a scenario's queue on the embedded endpoint delivers at present."""
+    return get(f"{stack.endpoint_url}/_localaws/queues/{stack.scenario(name).queue_name}/delivery")
+
+
+def test_a_stacks_delivery_rates_are_as_before_when_a_run_has_passed_was_refused_or_was_killed(project, monkeypatch):
+    with stack_with("happy") as stack:
+        before = rates_of(stack, "happy")
+        during = []
+
+        def story(lab):
+            during.append(rates_of(stack, "happy"))
+            raise LabError("broken")
+
+        run_scenario(RunRequest("happy", seed=3, stack="dev", count=2))
+        assert rates_of(stack, "happy") == before
+        monkeypatch.setattr(plan, "find_scenario", lambda _: replace(find_scenario("happy"), run=story))
+        with pytest.raises(LabError, match="broken"):
+            run_scenario(RunRequest("happy", seed=3, stack="dev"))
+        assert during[0] != rates_of(stack, "happy") == before
+
+        # What SIGKILL ends gives nothing back. The endpoint sees that the process is gone, at the next reset at latest.
+        program = (
+            "import os, signal; from infra.stack.stacks import find_stack; from scenarios.model import DeliveryRates\n"
+            "from scenarios.local.stack_resources import StackResources; stack = find_stack('dev')\n"
+            "hands = StackResources(stack, stack.scenario('happy'), lambda _: None)\n"
+            "hands.reset(1, DeliveryRates(duplicate=1.0), fresh=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        killed = subprocess.run([sys.executable, "-c", program], cwd=project, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        other = stack.scenario("happy").dead_letter_queue_name
+        post(f"{stack.endpoint_url}/_localaws/queues/{other}/reset", {})
+        assert rates_of(stack, "happy") == before
+
+
+def test_the_command_that_repeats_a_run_names_the_stack_that_was_found_and_the_verdict_where_it_ran(
+    project, monkeypatch, tmp_path_factory
+):
+    with stack_with("happy"):
+        monkeypatch.setenv("PULUMI_STACK", "dev")
+        verdict = run_scenario(RunRequest("happy", seed=3, count=2)).verdict
+        assert verdict.conditions.command == "invoke scenario --name happy --seed 3 --count 2 --stack dev"
+        assert (verdict.as_json()["tier"], verdict.as_json()["endpoint"]) == ("local", "embedded endpoint")
+        with pytest.raises(RequestError, match=r"The stack dev is in us-west-1, not eu-west-1; leave out --region\."):
+            run_scenario(RunRequest("happy", region="eu-west-1"))
 
 
 def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names_it_as_well(project, capsys):
