@@ -140,6 +140,20 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
     call("infra.commands.validate", "validate", stack=stack, json=json)
 
 
+#: A Lambda handler in our consumer's place, by AWS's names and with AWS's defaults.
+HANDLER = {
+    "handler": "a Lambda handler of your own: module.function, or a program that speaks the Runtime API (./bootstrap)",
+    "runtime": "what runs the handler: python, node or provided (default: by the handler's form)",
+    "code": "where the handler's code lies (default: the current directory)",
+    "batch-window": "seconds for which a batch is gathered (default 0)",
+    "report-batch-item-failures": "the handler's answer names the messages that failed",
+    "maximum-concurrency": "batches at once of the event source mapping, 2 to 1000 (default 2)",
+    "reserved-concurrency": "invocations at once of the function; above it AWS throttles",
+    "filter": "an event filter as JSON; once for each",
+    "function-timeout": "seconds (default 3, or the visibility timeout where that is shorter)",
+    "memory": "MB, told to the function only (default 128)",
+}
+
 # --- what is demonstrated ------------------------------------------------------------------------------------------
 
 
@@ -164,9 +178,10 @@ def validate(_: Context, stack: str = "", json: bool = False) -> None:
         "startup-timeout": "seconds for a program to ask for its first message (default 15)",
         "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
         "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
+        **HANDLER,
         "json": AS_JSON,
     },
-    iterable=["set_"],
+    iterable=["set_", "filter_"],
 )
 def scenario(
     _: Context,
@@ -189,6 +204,16 @@ def scenario(
     startup_timeout: str = "",
     messages: str = "",
     message_key: str = "",
+    handler: str | None = None,
+    runtime: str = "",
+    code: str = "",
+    batch_window: str = "",
+    report_batch_item_failures: bool = False,
+    maximum_concurrency: str = "",
+    reserved_concurrency: str = "",
+    filter_: list[str] | None = None,
+    function_timeout: str = "",
+    memory: str = "",
     json: bool = False,
 ) -> None:
     """Run one scenario and judge it.
@@ -217,6 +242,16 @@ def scenario(
         startup_timeout=startup_timeout,
         messages=messages,
         message_key=message_key,
+        handler=handler,
+        runtime=runtime,
+        code=code,
+        batch_window=batch_window,
+        report_batch_item_failures=report_batch_item_failures,
+        maximum_concurrency=maximum_concurrency,
+        reserved_concurrency=reserved_concurrency,
+        filters=tuple(filter_ or ()),
+        function_timeout=function_timeout,
+        memory=memory,
         json=json,
     )
 
@@ -275,7 +310,9 @@ scenarios_all = set_task("scenarios-all", None, "Run every scenario, the fast on
         "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
         "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
         "junit": "write JUnit XML into this file",
-    }
+        **HANDLER,
+    },
+    iterable=["filter_"],
 )
 def suite(
     _: Context,
@@ -291,6 +328,16 @@ def suite(
     messages: str = "",
     message_key: str = "",
     junit: str = "",
+    handler: str | None = None,
+    runtime: str = "",
+    code: str = "",
+    batch_window: str = "",
+    report_batch_item_failures: bool = False,
+    maximum_concurrency: str = "",
+    reserved_concurrency: str = "",
+    filter_: list[str] | None = None,
+    function_timeout: str = "",
+    memory: str = "",
     json: bool = False,
 ) -> None:
     """Run every scenario that a consumer can be put through, several at a time; one table, and JUnit XML.
@@ -313,6 +360,16 @@ def suite(
         message_key=message_key,
         junit=junit,
         configured=True,
+        handler=handler,
+        runtime=runtime,
+        code=code,
+        batch_window=batch_window,
+        report_batch_item_failures=report_batch_item_failures,
+        maximum_concurrency=maximum_concurrency,
+        reserved_concurrency=reserved_concurrency,
+        filters=tuple(filter_ or ()),
+        function_timeout=function_timeout,
+        memory=memory,
         json=json,
     )
 

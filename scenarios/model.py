@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
+from scenarios.checks.functions import DEFAULT_MAXIMUM_CONCURRENCY, FunctionSettings, FunctionStage, Handler
 from scenarios.checks.invariants import Invariant
 from scenarios.checks.witnesses import Witness
 from scenarios.errors import RequestError
@@ -46,6 +47,7 @@ class NaiveTwin:
         violation: the invariant that it must violate.
         producer: the producer that leaves it out, likewise.
         settings: parameters of the scenario by which it is left out, and which the user may not set then.
+        function: settings of the Lambda function and its mapping by which it is left out.
     """
 
     consumer: str
@@ -53,6 +55,7 @@ class NaiveTwin:
     violation: str
     producer: str = ""
     settings: Mapping[str, float] = field(default_factory=dict)
+    function: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,9 @@ class Scenario:
         consumer: the class that has the pattern under study, as ``module:Class``; empty for the consumer itself.
         any_program: whether a program of any make can take the consumer's place: what the scenario is about, and what
             strikes in it, can be seen from outside (see ``scenarios.checks.external_program``).
+        any_handler: whether a Lambda handler of any make can take it, polled for by an event source mapping.
+        function: what is staged of the function and its mapping, where the scenario's consumer is one; None where it
+            polls by itself.
         producer: likewise, where it is a producer that has it.
         speed: how many seconds the local tier's clock runs in a real one, by default.
         seconds: how long it takes by itself, about; a set begins with what takes longest.
@@ -116,6 +122,8 @@ class Scenario:
     delivery: DeliveryRates = field(default_factory=DeliveryRates)
     consumer: str = ""
     any_program: bool = False
+    any_handler: bool = False
+    function: FunctionStage | None = None
     producer: str = ""
     speed: float = 1.0
     seconds: float = 3.0
@@ -154,6 +162,15 @@ class Scenario:
                 bounds = f"{least} to {most}" if least < most else f"{least}"
                 raise RequestError(f"{option} is {value}; the scenario {self.name} needs {bounds}.")
         return wanted
+
+    def function_settings(self, handler: Handler | None = None, *, naive: bool = False) -> FunctionSettings:
+        """Return the settings of the function and its mapping: a user's handler has what its options say."""
+        stage = self.function or FunctionStage()
+        settings = FunctionSettings().changed(stage.staged)
+        if handler is not None:
+            few = {} if self.function else {"maximum_concurrency": DEFAULT_MAXIMUM_CONCURRENCY}
+            return settings.changed({**few, **handler.settings})
+        return settings.changed({**stage.pattern, **(self.naive_twin.function if naive else {})})
 
     def settings(self, given: Sequence[str]) -> dict[str, float]:
         """Return what ``--set`` options ask for, each of its parameter's type.

@@ -57,6 +57,8 @@ class Conditions:
         command: the one command that reproduces the run.
         speed: how many of the lab's seconds a real one was.
         strict: whether a check that cannot be judged makes a pass inconclusive.
+        function: the consumer is a Lambda function, seen from outside.
+        handler: the user's own handler, as its option has it; empty for none.
     """
 
     seed: int
@@ -69,6 +71,8 @@ class Conditions:
     speed: float = 1.0
     strict: bool = False
     endpoint: str = ""
+    function: bool = False
+    handler: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Verdict:
             "tier": conditions.tier,
             "endpoint": conditions.endpoint or None,
             "consumer": conditions.consumer or None,
+            "handler": conditions.handler or None,
             "parameters": asdict(conditions.parameters),
             "speed": conditions.speed,
             "verdict": str(self.outcome),
@@ -193,9 +198,10 @@ class Verdict:
 def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdict:
     """Judge a history."""
     not_judged: dict[str, tuple[str, ...]] = {}
-    if is_program(conditions.consumer):
+    if conditions.function or is_program(conditions.consumer):
         checks: tuple[Invariant | Witness, ...] = (*scenario.invariants, *scenario.witnesses)
-        not_judged = {item.name: missing for item in checks if (missing := unseen(item.reads))}
+        reads = {item.name: unseen(item.reads, function=conditions.function) for item in checks}
+        not_judged = {name: missing for name, missing in reads.items() if missing}
     undeclared = _undeclared(scenario, history)
     judged = [item for item in scenario.invariants if item.name not in not_judged and item.name not in undeclared]
     found = {item: tuple(item.check(history)) for item in judged}

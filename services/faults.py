@@ -27,7 +27,10 @@ from services.errors import ConfigurationError
 from services.operations import OPERATIONS, Operation, Receive
 from services.variables import MAX_SECONDS
 
-Kind = Literal["crash", "error", "delay", "reply-lost", "late-request", "partial-failure"]
+ProcessKind = Literal["crash", "error", "delay", "reply-lost", "late-request", "partial-failure"]
+#: What can happen to the function of an event source mapping besides; no process has it injected.
+FunctionKind = Literal["timeout", "throttle", "cold-start"]
+Kind = ProcessKind | FunctionKind
 Point = Literal["before", "during", "after"]
 #: Before an operation, when it is done and its caller has not heard of it, and after it.
 Stage = Literal["before", "reply", "after"]
@@ -46,7 +49,9 @@ class Fault:
         kind: ``crash`` (SIGKILL), ``error`` (the operation is not done and fails), ``delay`` (it is done later),
             ``reply-lost`` (it is done, and its caller is told of a timeout),
             ``late-request`` (its caller is told of a timeout at once, and it is done afterwards),
-            ``partial-failure`` (some entries of a batch are not done, under an overall success).
+            ``partial-failure`` (some entries of a batch are not done, under an overall success);
+            of an invocation also ``timeout`` (the function stands still until it is killed), ``throttle`` (it cannot be
+            invoked for a while), ``cold-start`` (the environments that wait for it are gone).
         operation: the operation's class name.
         point: for a crash, whether the operation is not begun (``before``), done without a record of it (``during``),
             or done and recorded (``after``). For a delay ``during`` means that the operation is done at once, and its
@@ -165,7 +170,7 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
     names = {known.name for known in fields(Fault)}
     checks: list[tuple[bool, str]] = [
         (item.keys() <= names, f"knows only {', '.join(sorted(names))}"),
-        (item.get("kind") in get_args(Kind), f"needs a kind: {', '.join(get_args(Kind))}"),
+        (item.get("kind") in get_args(ProcessKind), f"needs a kind: {', '.join(get_args(ProcessKind))}"),
         (item.get("operation") in FAULTABLE, f"needs an operation: {', '.join(FAULTABLE)}"),
         (item.get("point", "after") in get_args(Point), "needs a point: before, during or after"),
         (_number(item.get("nth", 1)) and isinstance(item.get("nth", 1), int), "needs a whole number as its nth"),

@@ -74,6 +74,7 @@ def check_class(consumer: str) -> None:
         )
 
 
-def unseen(operations: Iterable[str]) -> tuple[str, ...]:
-    """Return those operations that cannot be seen from outside a consumer."""
-    return tuple(name for name in operations if name not in SEEN)
+def unseen(operations: Iterable[str], *, function: bool = False) -> tuple[str, ...]:
+    """Return those operations that cannot be seen from outside a consumer; of a function the invocations can."""
+    seen = SEEN | {"InvokeFunction"} if function else SEEN
+    return tuple(name for name in operations if name not in seen)

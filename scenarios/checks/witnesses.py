@@ -55,10 +55,11 @@ class Witness:
 
 def crashed(operation: Operation, point: Point) -> Witness:
     """A consumer was killed at this point, and exactly the message that it had in hand came to another one."""
+    where = {(operation, point), _OF_FUNCTION.get((operation, point))}
 
     def find(history: History) -> Evidence | None:
         for strike in history.faults:
-            if (strike.kind, strike.operation, strike.point) != ("crash", operation, point):
+            if strike.kind != "crash" or (strike.operation, strike.point) not in where:
                 continue
             end = history.exits.get(strike.process)
             if end is None or end.code != -signal.SIGKILL:
@@ -79,6 +80,10 @@ def crashed(operation: Operation, point: Point) -> Witness:
         find,
         reads=(operation,),
     )
+
+
+#: Where a Lambda function dies at these points: it is handed what was received, and its answer has it deleted.
+_OF_FUNCTION = {("Receive", "after"): ("InvokeFunction", "before"), ("Delete", "before"): ("InvokeFunction", "after")}
 
 
 def _in_hand(history: History, strike: FaultStrike) -> Sequence[str]:

@@ -23,10 +23,12 @@ from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypedDict
 
 from infra.errors import InfraError
+from infra.localaws.lambda_.config import RUNTIMES
 from scenarios.checks.external_program import is_program
+from scenarios.checks.functions import Handler, check_handler
 from scenarios.checks.message_templates import read_templates
 from scenarios.checks.program_config import ProgramConfig, read_config
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
@@ -135,6 +137,60 @@ def configured_consumer(
     if messages and not is_program(chosen):
         raise RequestError("--messages is for a program, such as --consumer 'node my.js'; a class reads the lab's own.")
     return chosen, config
+
+
+class HandlerOptions(TypedDict, total=False):
+    """The options of a Lambda handler, by AWS's names; what is not given is AWS's default."""
+
+    runtime: str | None
+    code: str | None
+    batch_window: Number
+    report_batch_item_failures: bool
+    maximum_concurrency: Number
+    reserved_concurrency: Number
+    filters: Sequence[str]
+    function_timeout: Number
+    memory: Number
+
+
+def chosen_handler(handler: str | None, options: HandlerOptions, batch_size: Number = None) -> Handler | None:
+    """Return the Lambda handler that ``--handler`` and the options beside it name; None where there is none.
+
+    Args:
+        handler: what the option gives.
+        options: what stands beside it.
+        batch_size: messages in a batch, which AWS bounds and not the scenario; it is another option without a handler.
+
+    Raises:
+        RequestError: it is not there, a number is none, or an option is given without a handler.
+    """
+    numbers: dict[str, Number] = {
+        "batch_size": batch_size if handler is not None else None,
+        "batch_window": options.get("batch_window"),
+        "maximum_concurrency": options.get("maximum_concurrency"),
+        "reserved_concurrency": options.get("reserved_concurrency"),
+        "function_timeout": options.get("function_timeout"),
+        "memory": options.get("memory"),
+    }
+    given: dict[str, Any] = {}
+    for name, text in numbers.items():
+        number = whole(f"--{name.replace('_', '-')}", text)
+        if number is not None:
+            given[name] = number
+    if options.get("report_batch_item_failures"):
+        given["report_batch_item_failures"] = True
+    if options.get("filters"):
+        given["filters"] = tuple(options["filters"])
+    runtime, code = options.get("runtime") or None, options.get("code") or None
+    if handler is None or not handler.strip():
+        if handler is not None or given or runtime or code:
+            raise RequestError("Which handler? Give --handler, such as app.handler or ./bootstrap.")
+        return None
+    if runtime not in (None, *RUNTIMES):
+        raise RequestError(f"--runtime is one of {', '.join(RUNTIMES)}, and is {runtime!r}.")
+    found = Handler(handler.strip(), runtime, Path(code) if code else Path(), given)
+    check_handler(found)
+    return found
 
 
 def chosen_seed(given: Number) -> int:

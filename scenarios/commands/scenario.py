@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from scenarios.catalog import find_scenario
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.exploration_output import print_scenario
 from scenarios.commands.options import (
+    HandlerOptions,
     Number,
     check_consumer,
+    chosen_handler,
     chosen_seed,
     chosen_speed,
     chosen_startup_timeout,
@@ -56,6 +59,8 @@ def scenario(
     messages: str | None = None,
     message_key: str | None = None,
     runs: Path | None = None,
+    handler: str | None = None,
+    **function: Unpack[HandlerOptions],
 ) -> int:
     """Run a scenario and print its verdict; return the exit code.
 
@@ -81,8 +86,11 @@ def scenario(
         messages: a file of messages for a program, in the place of the lab's own.
         message_key: the JSON path to the key in each of them.
         runs: where runs leave their directories; None for ``runs/`` in the project.
+        handler: a Lambda handler of your own in the place of our consumer: ``module.function``, or a program.
+        function: the options of the handler's function and event source mapping.
     """
     given = check_consumer(consumer)
+    own = chosen_handler(handler, function, batch_size)
     simulated = _is_simulated(tier, stack, engine, endpoint, keep=keep)
     if simulated and speed not in (None, ""):
         raise RequestError("The simulated tier's clock needs no --speed: it never waits.")
@@ -94,9 +102,13 @@ def scenario(
     config = ProgramConfig()
     if (simulated or naive) and messages:
         raise RequestError("--messages is for a program, and neither the simulated tier nor a naive twin runs one.")
-    if not simulated and not naive:
+    if own is not None and messages:
+        raise RequestError("--messages is for a program that polls, and --handler for a function; give one of them.")
+    if simulated and own is not None:
+        raise RequestError("A handler runs in real processes; leave out --tier sim, or --handler.")
+    if not simulated and not naive and own is None:
         given, config = configured_consumer(consumer, messages, message_key)
-    wanted, size = whole("--count", count), whole("--batch-size", batch_size)
+    wanted, size = whole("--count", count), whole("--batch-size", batch_size) if own is None else None
     if simulated:
         target = make_target(
             found.name,
@@ -127,6 +139,7 @@ def scenario(
         strict=strict or config.strict,
         startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
         program=config,
+        handler=own,
     )
     title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
     with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:

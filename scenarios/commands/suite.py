@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Unpack
 
 from scenarios.catalog import all_scenarios
 from scenarios.checks.external_program import command_line, is_program
+from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.junit import Case, github_annotations, write_junit
 from scenarios.commands.options import (
     MAX_JOBS,
+    HandlerOptions,
     Number,
     check_consumer,
+    chosen_handler,
     chosen_speed,
     chosen_startup_timeout,
     command,
@@ -46,6 +50,8 @@ def suite(
     junit: str | None = None,
     configured: bool = False,
     json: bool = False,
+    handler: str | None = None,
+    **function: Unpack[HandlerOptions],
 ) -> int:
     """Run all scenarios of a pace, several at a time, and print one table; return the exit code of the worst.
 
@@ -64,14 +70,20 @@ def suite(
         junit: write JUnit XML into this file.
         configured: take the consumer from the configuration file where none is given.
         json: print nothing but the table as JSON; progress goes to standard error.
+        handler: a Lambda handler of your own; the scenarios are those that take one.
+        function: the options of the handler's function and event source mapping.
     """
     began = time.monotonic()
+    own = chosen_handler(handler, function)
+    if own is not None and (consumer is not None or messages):
+        other = "--consumer" if consumer is not None else "--messages"
+        raise RequestError(f"{other} is for a consumer that polls, and --handler for a function; give one of them.")
     given, config = (
         configured_consumer(consumer, messages, message_key)
-        if configured
+        if configured and own is None
         else (check_consumer(consumer), ProgramConfig())
     )
-    chosen = tuple(found for found in applicable(given) if pace in (None, "", found.pace))
+    chosen = tuple(found for found in applicable(given, own) if pace in (None, "", found.pace))
     if not chosen:
         raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
     request = SuiteRequest(
@@ -85,13 +97,14 @@ def suite(
         strict=strict or config.strict,
         startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
         program=config,
+        handler=own,
     )
     with termination_as_exit(), SuiteProgress(make_console(stderr=json)) as progress:
         entries = run_suite(request, progress)
     seconds = time.monotonic() - began
     cases = [case_of(entry) for entry in entries]
     if junit:
-        write_junit(Path(junit), given or "queue-fundamentals", cases, seconds)
+        write_junit(Path(junit), (own.handler if own else given) or "queue-fundamentals", cases, seconds)
     for line in github_annotations(cases):
         print(line, file=sys.stderr if json else sys.stdout)
     if json:
@@ -101,13 +114,15 @@ def suite(
     return worst(entries)
 
 
-def applicable(consumer: str) -> tuple[Scenario, ...]:
+def applicable(consumer: str, handler: Handler | None = None) -> tuple[Scenario, ...]:
     """Return the scenarios that a consumer can be put through: all for our own, of a program what can be seen.
 
     Raises:
         RequestError: it is a program that is not there.
     """
     found = tuple(all_scenarios().values())
+    if handler is not None:
+        return tuple(scenario for scenario in found if scenario.any_handler)
     if is_program(consumer):
         command_line(consumer)
         return tuple(scenario for scenario in found if scenario.any_program)

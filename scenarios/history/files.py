@@ -31,6 +31,7 @@ class TailedFile:
         keep: which records are of interest.
         names: one of these stands in each line of interest; the others are not even parsed. Empty for all lines.
         speed: how many of the lab's seconds a real one is; the records that are returned hold the lab's.
+        translate: returns the records in a record's place.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class TailedFile:
         keep: Callable[[Record], bool] = lambda _: True,
         names: Iterable[str] = (),
         speed: float = 1.0,
+        translate: Callable[[Record], Iterable[Record]] = lambda record: (record,),
     ) -> None:
+        self._translate = translate
         self.path = path
         self._offset = offset
         self._keep = keep
@@ -69,7 +72,7 @@ class TailedFile:
             lines = [line for line in lines if any(name in line for name in self._names)]
         records = [parse_record(line, self.path) for line in lines]
         self._offset += len(complete)
-        kept = [record for record in records if self._keep(record)]
+        kept = [told for record in records if self._keep(record) for told in self._translate(record)]
         return kept if self._speed == 1 else [{**record, "time": record["time"] * self._speed} for record in kept]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from scenarios.checks.message_templates import MessageTemplates
 from scenarios.checks.program_config import HttpEffect
+from services.drivers.attempts import NOT_ADDED_YET
 from services.operations import (
     ChangeVisibility,
     Delete,
@@ -107,6 +108,8 @@ class Surroundings:
         roles: what queues and tables are for, by their names, which differ from stack to stack.
         messages: what the program receives in the place of the lab's bodies; None for those.
         effect: the program's side effect, where that is an HTTP call; None where it writes to the ledger.
+        received: returns the messages that came since the last call, where another receives them for the program; None
+            where it asks for them by itself.
     """
 
     queue: str
@@ -118,6 +121,7 @@ class Surroundings:
     roles: Mapping[str, str] = field(default_factory=dict)
     effect: HttpEffect | None = None
     messages: MessageTemplates | None = None
+    received: Callable[[], Sequence[Message]] | None = None
 
 
 class Reader:
@@ -239,6 +243,8 @@ class Reader:
 
     def effect(self, key: str) -> PerformSideEffect:
         """Return the side effect of a key, of the message that the program was last handed with it."""
+        for received in self._around.received() if self._around.received is not None else ():
+            self._by_key[self._key_of(received)] = received
         message = self._by_key.get(key)
         if message is None:
             return PerformSideEffect(key, "")
@@ -260,7 +266,8 @@ class Reader:
         key = document["Key"]["message_id"]["S"]
         if action == "GetItem":
             return Reading(LookUpSideEffect(key), body, lambda data: ("Item" in _told(data), data))
-        if document.get("ConditionExpression") or document.get("Expected"):
+        condition = document.get("ConditionExpression")
+        if (condition and condition != NOT_ADDED_YET) or document.get("Expected"):
             raise BreaksContractError(
                 "puts a condition on its side effect; the external system refuses none, or no duplicate could be seen"
             )

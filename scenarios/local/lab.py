@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.stack import endpoint
+from scenarios.checks.functions import OF_MAPPING, Function
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
@@ -40,6 +41,8 @@ from scenarios.lab import (
 )
 from scenarios.local.environment import as_options, as_variables, service_environment
 from scenarios.local.foreign_queue import Emptied
+from scenarios.local.functions import Functions
+from scenarios.local.functions import Start as FunctionStart
 from scenarios.local.logs import last_lines
 from scenarios.local.observer import Observer
 from scenarios.local.processes import Command, Processes
@@ -91,6 +94,7 @@ class Setup:
         producer: the class in the place of our producer, as ``module:Class``; empty for our own.
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         config: what the user's configuration file says of the program.
+        function: the Lambda handler in the place of ours, and how it is set up; None for a consumer that polls.
     """
 
     scenario: Scenario
@@ -107,6 +111,7 @@ class Setup:
     producer: str = ""
     startup_timeout: float = STARTUP_TIMEOUT
     config: ProgramConfig = field(default_factory=ProgramConfig)
+    function: Function | None = None
 
 
 class SubprocessLab:
@@ -129,6 +134,19 @@ class SubprocessLab:
                 seed=setup.seed,
             )
             if setup.program
+            else None
+        )
+        self._functions = (
+            Functions(
+                setup.function.handler,
+                setup.stack,
+                setup.resources,
+                self._files,
+                visibility_timeout=self._visibility_timeout,
+                startup_timeout=setup.startup_timeout,
+                config=setup.config,
+            )
+            if setup.function is not None
             else None
         )
         self._names_taken: set[str] = set()
@@ -201,7 +219,7 @@ class SubprocessLab:
             visibility_timeout=self._visibility_timeout,
             max_receive_count=resources.max_receive_count,
             speed=self._speed,
-            program=bool(setup.program),
+            program=bool(setup.program or setup.function),
             parameters=asdict(setup.parameters),
             **_declared(setup),
         )
@@ -213,11 +231,20 @@ class SubprocessLab:
         resources = self._setup.resources
         ours = {resources.queue_name, resources.dead_letter_queue_name}
 
+        functions = self._functions
+
         def keep(record: Record) -> bool:
-            return record["process"] == ENDPOINT and record.get("queue") in ours
+            about_ours = record.get("queue") in ours or (functions is not None and functions.events.knows(record))
+            return record["process"] == ENDPOINT and about_ours
+
+        def translate(record: Record) -> Sequence[Record]:
+            if functions is not None and functions.events.knows(record):
+                return functions.events.translate(record)
+            return (record,)
 
         end = path.stat().st_size if path.exists() else 0
-        return [TailedFile(path, offset=end, keep=keep, names=ours, speed=self._speed)]
+        names = {*ours, *((functions.prefix,) if functions is not None else ())}
+        return [TailedFile(path, offset=end, keep=keep, names=names, speed=self._speed, translate=translate)]
 
     def finish(self) -> History:
         """End what still runs, read what is left in queues and ledger, and return the whole history."""
@@ -227,8 +254,7 @@ class SubprocessLab:
         except DeadlineMissed:
             self._processes.kill()
             self._note_exits()
-        if self._programs is not None:
-            self._programs.close()
+        self._close_watched()
         self.collect_dead_letters()
         self._look()
         if not self._stack_resources.embedded and self.history.unsettled:
@@ -255,9 +281,14 @@ class SubprocessLab:
         """Kill what still runs, and let the queues deliver as before; safe at any time, more than once."""
         self._processes.kill()
         self._note_exits()
-        if self._programs is not None:
-            self._programs.close()
+        self._close_watched()
         self._stack_resources.give_back()
+
+    def _close_watched(self) -> None:
+        """End what watches consumers that are not ours, and their functions."""
+        for watched in (self._programs, self._functions):
+            if watched is not None:
+                watched.close()
 
     # --- what a scenario does ----------------------------------------------------------------------------------------
 
@@ -295,6 +326,9 @@ class SubprocessLab:
         name = self._new_name(name or "consumer")
         self._observer.stage(f"starting {name}")
         timing = self._timing
+        if self._functions is not None:
+            self._functions.start(self._function_start(name, faults, settings), self._environment)
+            return ConsumerHandle(name)
         if self._programs is not None:
             kill = partial(self._processes.kill_one, name)
             start = Start(name, timing.faults(faults), timing.settings(settings), self._seed_of(name), kill)
@@ -310,13 +344,43 @@ class SubprocessLab:
         self._start(name, ["-m", "services.consumer"], variables)
         return ConsumerHandle(name)
 
+    def _function_start(self, name: str, faults: Sequence[Fault], settings: Mapping[str, Any]) -> FunctionStart:
+        """Return what is deployed for a consumer: part of its options are the mapping's, by AWS's names."""
+        function = self._setup.function
+        assert function is not None  # noqa: S101 - who asks has seen to it
+        timing = self._timing
+        own = dict(timing.settings(settings))
+        batch_size, limit = own.pop("max_messages", 1), own.pop("message_limit", 0)
+        # A consumer that is to die receives no more than its death needs: its mapping survives the function.
+        deaths = [fault.nth for fault in faults if fault.kind == "crash" and not fault.where]
+        limit = limit or max(deaths, default=0)
+        delay = own.pop("side_effect_delay_seconds", 0.0)
+        # What strikes the mapping is timed by the queue's clock, as the function itself is.
+        return FunctionStart(
+            name,
+            [
+                fault if fault.operation in OF_MAPPING else real
+                for fault, real in zip(faults, timing.faults(faults), strict=True)
+            ],
+            {**function.variables, **as_variables(own)},
+            function.settings.batch_size or batch_size,
+            limit,
+            function.settings,
+            self._seed_of(name),
+            delay,
+            str(own.get("business_idempotency_field", "")),
+        )
+
     def stop(self, *consumers: ConsumerHandle) -> None:
         """See :class:`scenarios.lab.Lab`."""
-        names = tuple(consumer.name for consumer in consumers) or self._processes.running
+        of_functions = self._functions.running if self._functions is not None else ()
+        names = tuple(consumer.name for consumer in consumers) or (*self._processes.running, *of_functions)
         if not names:
             return
         self._asked_to_end.update(names)
         self._processes.terminate(names)
+        if self._functions is not None:
+            self._functions.stop(names)
         self.wait_for(
             lambda history: all(name in history.exits for name in names),
             deadline=STOP_DEADLINE,
@@ -468,6 +532,8 @@ class SubprocessLab:
             done = set(self._programs.look(self._processes.running)) - self._asked_to_end.keys()
             self._asked_to_end.update(done)
             self._processes.terminate(tuple(done))
+        if self._functions is not None:
+            self._functions.look()
         for name, code in ended:
             self._check_exit(name, code)
         if grown:
@@ -476,6 +542,11 @@ class SubprocessLab:
 
     def _note_exits(self) -> list[tuple[str, int]]:
         ended = self._processes.ended()
+        if self._functions is not None:
+            of_functions = self._functions.ended(self.history, tuple(self._asked_to_end))
+            for name, _ in of_functions:
+                self._functions.stopped(name, requests=self._asked_to_end[name])
+            ended += of_functions
         for name, code in ended:
             if self._programs is not None and name in self._programs and code in ENDED_BY_SIGTERM:
                 self._programs.stopped(name, requests=self._asked_to_end[name])
@@ -537,6 +608,9 @@ def _exit_message(log: Path) -> str:
 
 def _declared(setup: Setup) -> dict[str, list[str]]:
     """Return what the run's event says of the patterns that the consumer declares (see ``scenarios.lab.declared``)."""
+    if setup.function is not None:
+        # The poller is AWS's: what it makes of a batch of deletes is no promise of the handler's.
+        return {"follows": []}
     if setup.program or not setup.consumer:
         return {}
     try:

@@ -126,9 +126,9 @@ class Programs:
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)
         tap = self._taps[start.name] = RecordingProxy(
-            Program(start.name, around, plan, start.kill), self._endpoint, recorder
+            Program(start.name, around, plan, lambda _: start.kill()), self._endpoint, recorder
         )
-        told = _environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
+        told = program_environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
         told |= {name: value.replace("{url}", tap.url) for name, value in self._config.env.items()}
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
         return Command(start.name, self._arguments, told, Path.cwd(), self._log(start.name), foreign=True)
@@ -178,7 +178,7 @@ class Programs:
             tap.close()
 
 
-def _environment(url: str, shared: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+def program_environment(url: str, shared: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
     """Return what a program is told."""
     told = {name: value for name, value in shared.items() if name not in _OUR_OWN | IDENTITY_VARIABLES}
     if "PYTHONPATH" in os.environ:

@@ -58,13 +58,13 @@ class Program:
         name: its name in the history.
         around: its queue, its ledger and its limits.
         faults: what shall strike it.
-        kill: ends it by SIGKILL, with whatever it has started.
+        kill: ends the process that made a request by SIGKILL, with whatever it has started.
     """
 
     name: str
     around: Surroundings
     faults: FaultPlan
-    kill: Callable[[], None]
+    kill: Callable[[Request], None]
 
 
 class RecordingProxy:
@@ -244,12 +244,12 @@ class _Step:
 class _ProgramFaults:
     """Faults, as they strike from outside."""
 
-    kill: Callable[[], None]
+    kill: Callable[[Request], None]
     request: Request
 
     def crash(self) -> NoReturn:
         """Kill the program."""
-        self.kill()
+        self.kill(self.request)
         raise GoneError
 
     def delay(self, seconds: float) -> None:

@@ -15,11 +15,14 @@ from pathlib import Path
 from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.checks.external_program import command_line, is_program
+from scenarios.checks.functions import Function, Handler, check_handler
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import RequestError
 from scenarios.model import Scenario
 from scenarios.parameters import COMMON, Parameters
 
+#: Our own handler, as a function has it.
+OUR_HANDLER = "services.consumer.lambda_handler.handler"
 #: A seed that no option gives is drawn from this many.
 SEEDS = 2**32
 
@@ -47,6 +50,7 @@ class RunRequest:
         strict: whether a check that cannot be judged makes a pass inconclusive.
         startup_timeout: real seconds for a program to start, and to ask for its first message; None for the usual.
         program: what the user's configuration file says of the program.
+        handler: a Lambda handler in the place of our consumer; None for none.
     """
 
     scenario: str
@@ -67,6 +71,7 @@ class RunRequest:
     strict: bool = False
     startup_timeout: float | None = None
     program: ProgramConfig = field(default_factory=ProgramConfig)
+    handler: Handler | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,18 @@ class RunPlan:
         return consumer_of(self.scenario, naive=self.request.naive, given=self.request.consumer)
 
     @property
+    def function(self) -> Function | None:
+        """The Lambda function that consumes; None for a consumer that polls by itself."""
+        request, scenario = self.request, self.scenario
+        settings = scenario.function_settings(request.handler, naive=request.naive)
+        if request.handler is not None:
+            return Function(request.handler, settings)
+        if scenario.function is None:
+            return None
+        own = Handler(OUR_HANDLER, "python", project_root())
+        return Function(own, settings, {"CONSUMER": self.consumer} if self.consumer else {})
+
+    @property
     def producer(self) -> str:
         """The producer's class as ``module:Class``; empty for the producer itself."""
         return producer_of(self.scenario, naive=self.request.naive)
@@ -129,6 +146,17 @@ def plan_run(request: RunRequest) -> RunPlan:
         check_program(request.consumer, scenario)
     if request.naive and request.consumer:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
+    if request.handler is not None:
+        check_own_handler(request.handler, scenario)
+        other = "--naive" if request.naive else "--consumer" if request.consumer else ""
+        if other:
+            raise RequestError(f"{other} and --handler both name a consumer; give one of them.")
+        if request.endpoint:
+            raise RequestError(
+                "A --handler is run by the embedded endpoint, and --endpoint names another; leave it out."
+            )
+    elif scenario.function is not None and is_program(request.consumer):
+        raise RequestError(f"The consumer of {scenario.name} is a Lambda function; name yours by --handler.")
     if request.speed is not None and request.endpoint:
         raise RequestError("--speed is for the embedded endpoint, and --endpoint names another; leave one of them out.")
     program = command_line(request.consumer) if is_program(request.consumer) else ()
@@ -144,6 +172,17 @@ def consumer_of(scenario: Scenario, *, naive: bool, given: str = "") -> str:
 def producer_of(scenario: Scenario, *, naive: bool) -> str:
     """Return the producer of a run: the naive twin's, or the scenario's own."""
     return (naive and scenario.naive_twin.producer) or scenario.producer
+
+
+def check_own_handler(handler: Handler, scenario: Scenario) -> None:
+    """Refuse a handler that is not there, or that a scenario could not be judged with."""
+    check_handler(handler)
+    if not scenario.any_handler:
+        able = ", ".join(name for name, each in all_scenarios().items() if each.any_handler)
+        raise RequestError(
+            f"The scenario {scenario.name} takes no Lambda handler (docs/lambda.md says why); a handler can be put "
+            f"through: {able}."
+        )
 
 
 def check_program(consumer: str, scenario: Scenario) -> None:
@@ -211,6 +250,7 @@ def command_of(
     where = place or Place(request.stack, request.endpoint, request.region)
     words = [f"{invoked()} scenario", f"--name {scenario.name}", f"--seed {seed}"]
     words += words_of(scenario, parameters, naive=request.naive, consumer=request.consumer)
+    words += request.handler.words() if request.handler is not None else []
     words += ["--strict"] * request.strict
     words += [shlex.quote(word) for word in request.program.given]
     if request.startup_timeout is not None:

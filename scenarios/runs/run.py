@@ -30,10 +30,12 @@ from infra.stack.stacks import Stack, find_stack, overrides_for, temporary_stack
 from infra.stack.target import ENDPOINT_VARIABLE, Options, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
+from scenarios.checks.functions import STRETCH
 from scenarios.checks.other_consumers import taken_by_others
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.history import History
 from scenarios.history.files import MERGED, HistoryTail, write_history
+from scenarios.local.functions import STARTUP_TIMEOUT as FUNCTION_STARTUP
 from scenarios.local.lab import Setup, SubprocessLab
 from scenarios.local.latency import measure_latency, stretch_for
 from scenarios.local.logs import logs_of
@@ -147,8 +149,9 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             directory=directory,
             spawner=environment.spawner,
             program=plan.program,
-            startup_timeout=request.startup_timeout or STARTUP_TIMEOUT,
+            startup_timeout=request.startup_timeout or (FUNCTION_STARTUP if plan.function else STARTUP_TIMEOUT),
             config=request.program,
+            function=plan.function,
         )
         history, missed = _stage(setup, watcher)
         speed = float(history.events("run")[0]["speed"])
@@ -166,10 +169,13 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
                 speed=speed,
                 strict=request.strict,
                 endpoint=endpoint_of(stack),
+                function=plan.function is not None,
+                handler=request.handler.handler if request.handler is not None else "",
             ),
         )
         kept = environment.fresh and request.keep
-        unpassed = plan.program and verdict.outcome is not Outcome.PASS
+        watched = bool(plan.program) or request.handler is not None
+        unpassed = watched and verdict.outcome is not Outcome.PASS
         logs = logs_of(directory / "processes", _consumers_of(history)) if unpassed else {}
         result = RunResult(verdict, history, directory, stack.name, kept, time.monotonic() - began, logs)
         write_atomically(directory / VERDICT, json.dumps(result.as_json(), indent=2).encode() + b"\n", durable=False)
@@ -293,7 +299,8 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
         timeout_scale = stretch_for(latency_to(elsewhere, ProgramConfig().aws_region, request.latency))
         speed = 1.0
     else:
-        speed = (request.speed or speed_of(scenario)) / stretch_for((request.latency or 0) / 1000)
+        by_default = speed_of(scenario, handler=request.handler is not None)
+        speed = (request.speed or by_default) / stretch_for((request.latency or 0) / 1000)
         timeout_scale = 1
     making = (
         _kept_stack(scenario, options, speed, timeout_scale)
@@ -361,9 +368,17 @@ def check_distance(stack: Stack, given: int | None = None) -> None:
         )
 
 
-def speed_of(scenario: Scenario, *, endpoint: str | None = None) -> float:
-    """Return how many seconds the queues' clock runs in a real one by default; AWS's own is as it is."""
-    return 1.0 if endpoint else scenario.speed
+def speed_of(scenario: Scenario, *, endpoint: str | None = None, handler: bool = False) -> float:
+    """Return how many seconds the queues' clock runs in a real one by default; AWS's own is as it is.
+
+    Args:
+        scenario: what is run.
+        endpoint: the URL of another endpoint than the embedded one.
+        handler: whether a Lambda handler takes the place of a consumer that polls.
+    """
+    if endpoint:
+        return 1.0
+    return scenario.speed / STRETCH if handler and scenario.function is None else scenario.speed
 
 
 def check_speed(stack: Stack, speed: float) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from infra.errors import InfraError
 from infra.stack.stacks import temporary_stack, use_stack
+from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.history import History
@@ -50,6 +51,7 @@ class SuiteRequest:
         strict: whether a check that cannot be judged makes a pass inconclusive.
         startup_timeout: real seconds for a program to start; None for the usual.
         program: what the user's configuration file says of the program.
+        handler: a Lambda handler in the place of our consumer; None for none.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -63,6 +65,7 @@ class SuiteRequest:
     strict: bool = False
     startup_timeout: float | None = None
     program: ProgramConfig = field(default_factory=ProgramConfig)
+    handler: Handler | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,7 @@ class _Worker:
                 strict=mine.strict,
                 startup_timeout=mine.startup_timeout,
                 program=mine.program,
+                handler=None if naive else mine.handler,
             )
         )
         name = f"{scenario.name} (naive twin)" if naive else scenario.name
@@ -292,7 +296,8 @@ def _environments(request: SuiteRequest, spawner: Spawner | None) -> Iterator[Ma
         raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
     at_speed: dict[float, list[str]] = {}
     for scenario in request.scenarios:
-        at_speed.setdefault(request.speed or speed_of(scenario), []).append(scenario.name)
+        speed = request.speed or speed_of(scenario, handler=request.handler is not None)
+        at_speed.setdefault(speed, []).append(scenario.name)
     with ExitStack() as cleanup:
         environments: dict[str, RunEnvironment] = {}
         for speed, names in at_speed.items():

@@ -15,10 +15,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from services.consumer.assumptions import ALL, Assumption
-from services.consumer.options import ConsumerOptions
 from services.consumer.patterns import Pattern
 from services.consumer.recent_keys import RecentKeys
 from services.operations import (
@@ -48,6 +47,9 @@ from services.operations import (
     Task,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
+
+if TYPE_CHECKING:
+    from services.consumer.options import ConsumerOptions
 
 #: By default a claim ends when this part of the visibility timeout has passed. A successor receives the message when it
 #: is visible again, and must not find it held by a dead consumer.

@@ -20,6 +20,8 @@ from typing import Any
 ATTEMPT = "attempt_id"
 #: The attribute that holds the ids of all calls that added to an item.
 ATTEMPTS = "attempt_ids"
+#: The condition that this call has not added to an item yet; it refuses no other call.
+NOT_ADDED_YET = f"NOT contains({ATTEMPTS}, :attempt)"
 
 
 def new_attempt_id() -> str:

@@ -35,6 +35,7 @@ log = logging.getLogger("services")
 
 #: The variable that a process lacks where it lacks a part of its driver.
 _VARIABLES: Mapping[Part, str] = {
+    "queue": "QUEUE_URL",
     "store": "MESSAGE_STATUS_TABLE or MESSAGE_SIDE_EFFECTS_TABLE",
     "outbox": "MESSAGE_STATUS_TABLE",
     "payloads": "PAYLOAD_BUCKET",
@@ -45,7 +46,7 @@ class AwsDriver:
     """Perform operations for real.
 
     Args:
-        queue: the one queue of this process.
+        queue: the one queue of this process; None for one that has no business with it.
         store: the tables; None for a process that has none (a producer).
         wake: set at shutdown; it cuts every Sleep short.
         payloads: the bucket; None for a process that has none.
@@ -54,7 +55,7 @@ class AwsDriver:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: Queue | None,
         store: Store | None = None,
         wake: threading.Event | None = None,
         payloads: Payloads | None = None,

@@ -24,7 +24,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from services.drivers.attempts import ATTEMPT, ATTEMPTS, holds, is_of, new_attempt_id
+from services.drivers.attempts import ATTEMPT, ATTEMPTS, NOT_ADDED_YET, holds, is_of, new_attempt_id
 from services.drivers.aws_errors import failed_condition
 from services.errors import Unusable
 from services.operations import (
@@ -158,11 +158,10 @@ class Store:
         attempt = self._new_attempt()
         execution = self._execution(operation, attempt)
         execution["ExpressionAttributeValues"][":attempt"] = {"S": attempt}
-        not_added_yet = f"NOT contains({ATTEMPTS}, :attempt)"
         try:
             answer = self._client.update_item(
                 **execution,
-                ConditionExpression=not_added_yet,
+                ConditionExpression=NOT_ADDED_YET,
                 ReturnValues="UPDATED_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )

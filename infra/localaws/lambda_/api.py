@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 from infra.localaws.http import Pending, Request, Response, text_response
 from infra.localaws.lambda_.actions import Result
+from infra.localaws.lambda_.deployment import deploy
 from infra.localaws.lambda_.errors import (
     InvalidRequestContent,
     LambdaError,
@@ -130,22 +131,29 @@ class LambdaApi:
         tail = self.logs if headers.get("x-amz-log-type") == "Tail" else None
         return _Invocation(function, payload, _client_context(headers), tail)
 
-    def _control(self, request: Request) -> Response:
-        """Answer the lab: faults to come, a crash now, and what is there."""
+    def _control(self, request: Request) -> Response | Pending:
+        """Answer the lab: a function at a queue, faults to come, a crash now, and what is there."""
+        name, _, verb = unquote(request.target.removeprefix(CONTROL_PREFIX)).partition("/")
+        if (request.method, verb) == ("PUT", ""):
+            return deploy(self.service, name, request.body)
         try:
-            name, _, verb = unquote(request.target.removeprefix(CONTROL_PREFIX)).partition("/")
             function = self.service.function(name)
         except LambdaError as error:
             return text_response(404, str(error))
-        match request.method, verb:
-            case "GET", "":
-                return Response(200, json.dumps(_view(function)).encode())
-            case "POST", "crash":
-                return Response(200, json.dumps({"crashed": function.crash()}).encode())
-            case "POST", "faults":
-                return _script(function, request.body)
-            case _:
-                return text_response(404, _CONTROL_ROUTES)
+        acts: dict[tuple[str, str], Callable[[], dict[str, Any] | None]] = {
+            ("GET", ""): lambda: _view(function),
+            ("DELETE", ""): lambda: self.service.remove(name),
+            ("POST", "crash"): lambda: {"crashed": function.crash(access_key=_access_key(request))},
+            ("POST", "stop"): lambda: self.service.stop_mappings(name),
+            ("POST", "faults"): lambda: _script(function, request.body),
+        }
+        act = acts.get((request.method, verb))
+        if act is None:
+            return text_response(404, _CONTROL_ROUTES)
+        try:
+            return Response(200, json.dumps(act() or {}).encode())
+        except ValueError as error:
+            return text_response(400, f"No fault was scripted for {name}: {error}")
 
 
 class _Invocation:
@@ -188,16 +196,27 @@ def error_response(error: LambdaError) -> Response:
     return Response(error.status, json.dumps(body).encode(), headers={"x-amzn-ErrorType": error.code})
 
 
-def _script(function: Function, body: bytes) -> Response:
-    try:
-        document = json.loads(body or b"{}")
-        faults = parse_faults(document.get("faults") if isinstance(document, dict) else None)
-    except ValueError as error:
-        return text_response(400, f"No fault was scripted for {function.config.name}: {error}")
+def _script(function: Function, body: bytes) -> dict[str, Any]:
+    """Script faults.
+
+    Raises:
+        ValueError: they are malformed; the message is a sentence.
+    """
+    document = json.loads(body or b"{}")
+    faults = parse_faults(document.get("faults") if isinstance(document, dict) else None)
     if document.get("replace"):
         function.faults.clear()
     function.faults.add(faults)
-    return Response(200, json.dumps({"scripted": len(function.faults), "invocations": function.invocations}).encode())
+    return {"scripted": len(function.faults), "invocations": function.invocations}
+
+
+def _access_key(request: Request) -> str | None:
+    """Return whose environment a crash is to end: the one with this access key id; None for all that are busy."""
+    try:
+        document = json.loads(request.body or b"{}")
+    except ValueError:
+        return None
+    return document.get("access_key") if isinstance(document, dict) else None
 
 
 def _view(function: Function) -> dict[str, Any]:
@@ -357,5 +376,6 @@ def _is_for_iam(request: Request) -> bool:
 
 _PATH: Final = re.compile(r"/20\d\d-\d\d-\d\d/(functions|event-source-mappings|tags|account-settings)\b")
 _CONTROL_ROUTES: Final = (
-    "There is no such route; there are GET /_localaws/functions/NAME, and POST .../NAME/crash and .../NAME/faults."
+    "There is no such route; there are GET, PUT and DELETE /_localaws/functions/NAME, and POST .../NAME/crash, "
+    ".../NAME/faults and .../NAME/stop."
 )

@@ -17,6 +17,12 @@ PROVIDED: Final = "provided"
 BOOTSTRAP: Final = "bootstrap"
 NODE_LOOP: Final = Path(__file__).with_name("node_runtime.mjs")
 LATEST: Final = "$LATEST"
+RUNTIMES: Final = {
+    "python": f"python{sys.version_info.major}.{sys.version_info.minor}",
+    "node": "nodejs20.x",
+    "provided": "provided.al2023",
+}
+"""AWS's names of the runtimes, by the names that a command line has for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,20 @@ class FunctionConfig:
         return f"/aws/lambda/{self.name}"
 
 
+def runtime_of(handler: str, kind: str | None, code: Path) -> tuple[str, Path | None]:
+    """Return AWS's name of the runtime that runs a handler, and the program where the handler is one.
+
+    Args:
+        handler: ``module.function``, or the path of a program.
+        kind: a name of ``RUNTIMES``; None tells it by the handler's form.
+        code: where the handler's code lies.
+    """
+    path = Path(handler)
+    is_program = kind == "provided" or (kind is None and "/" in handler and (code / path).exists())
+    runtime = RUNTIMES[kind or ("provided" if is_program else "python")]
+    return runtime, (code / path).resolve() if is_program else None
+
+
 def command_of(config: FunctionConfig) -> list[str]:
     """Return the command that runs a function.
 
@@ -84,6 +104,11 @@ def command_of(config: FunctionConfig) -> list[str]:
     )
 
 
+def access_key_of(stream: str) -> str:
+    """Return an environment's access key id, which no other has, as at AWS; it opens nothing here."""
+    return f"ASIA{''.join(letter for letter in stream if letter.isalnum())[-16:].upper():0>16}"
+
+
 def environment_of(config: FunctionConfig, api: str, endpoint_url: str, stream: str, scratch: Path) -> dict[str, str]:
     """Return the environment variables of a function's process.
 
@@ -104,7 +129,7 @@ def environment_of(config: FunctionConfig, api: str, endpoint_url: str, stream: 
         "TMPDIR": str(scratch),
         # AWS's own code directory is read-only; and what is compiled here could hide a change of the same second.
         "PYTHONDONTWRITEBYTECODE": "1",
-        "AWS_ACCESS_KEY_ID": "dummy",
+        "AWS_ACCESS_KEY_ID": access_key_of(stream),
         "AWS_SECRET_ACCESS_KEY": "dummy",
         "AWS_SESSION_TOKEN": "dummy",
         "AWS_EC2_METADATA_DISABLED": "true",

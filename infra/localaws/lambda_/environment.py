@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.localaws.lambda_.actions import Failure, Result
-from infra.localaws.lambda_.config import FunctionConfig, command_of, environment_of
+from infra.localaws.lambda_.config import FunctionConfig, access_key_of, command_of, environment_of
 from infra.localaws.lambda_.errors import LambdaError
 from infra.localaws.lambda_.faults import Fault, FaultKind
 from infra.localaws.lambda_.limits import INIT_SECONDS, MAX_PAYLOAD_BYTES
@@ -60,13 +60,14 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Call:
-    """An invocation on its way to an environment; ``fault`` strikes it."""
+    """An invocation on its way to an environment; ``fault`` strikes it, ``batch`` is what a mapping calls it."""
 
     request_id: str
     payload: bytes
     trace_id: str
     client_context: str | None = None
     fault: Fault | None = None
+    batch: int | None = None
 
 
 class ExecutionEnvironment:
@@ -81,6 +82,7 @@ class ExecutionEnvironment:
     def __init__(self, config: FunctionConfig, stream: str, surroundings: Surroundings) -> None:
         self.config = config
         self.stream = stream
+        self.access_key = access_key_of(stream)
         self.invocations = 0
         self.is_gone = False
         self.survives_later = False
@@ -121,6 +123,15 @@ class ExecutionEnvironment:
             self.end()
             return None
         return await self._invoke(call)
+
+    async def prepare(self) -> Result | None:
+        """Start the process ahead of its first invocation; return how that failed, None if it did not."""
+        self._held_lines = []
+        failed = await self._init(None)
+        if failed is not None:
+            self.end()
+        self._release_log(None if failed is None else failed.payload)
+        return failed
 
     def crash(self) -> None:
         """Kill the process, as a failing host would."""
@@ -203,9 +214,10 @@ class ExecutionEnvironment:
         outcome = await self._expect(self._timeout, _LATE)
         return outcome is None and self._is_ready
 
-    async def _init(self, call: Call) -> Result | None:
+    async def _init(self, call: Call | None) -> Result | None:
         """Start the process; an init that takes too long is begun anew, within the function's own timeout."""
-        for limit in (self._around.init_seconds, self._timeout):
+        # Ahead of an invocation there is no function timeout to keep to, and no second try.
+        for limit in (self._around.init_seconds, *((self._timeout,) if call is not None else ())):
             began = time.monotonic()
             try:
                 await self._spawn()
@@ -222,7 +234,7 @@ class ExecutionEnvironment:
                 f"ask for its first event (GET invocation/next) within {limit:g} s; a bootstrap has to do so."
             )
             self._drop_process()
-        return self._timed_out(call)
+        return self._timed_out(call) if call is not None else self._never_asked()
 
     async def _spawn(self) -> None:
         command = command_of(self.config)
@@ -321,6 +333,13 @@ class ExecutionEnvironment:
         else:
             # Idle: the pool must not hand it out again.
             self.end()
+
+    def _never_asked(self) -> Result:
+        sentence = (
+            f"It did not ask for its first event within {self._around.init_seconds:g} s; a program has to GET "
+            "/2018-06-01/runtime/invocation/next at AWS_LAMBDA_RUNTIME_API."
+        )
+        return Result(_error("Runtime.InitTimeout", sentence), Failure.INIT)
 
     def _timed_out(self, call: Call) -> Result:
         message = f"Error: Task timed out after {self.config.timeout:.2f} seconds"

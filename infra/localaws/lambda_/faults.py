@@ -39,15 +39,19 @@ class Fault:
 
     Attributes:
         kind: what happens.
-        at: which invocation (or delete, for DELETE_FAILED) of the function it strikes, counted from 1.
+        at: which invocation (or delete, for DELETE_FAILED) of the function it strikes, counted from 1; 0 for every one.
         seconds: of the queue's clock; see the kind.
-        entries: positions in the delete, from 0.
+        entries: positions in the delete, from 0; empty for all.
     """
 
     kind: FaultKind
     at: int
     seconds: float = 0.0
     entries: tuple[int, ...] = ()
+
+    def fails(self, position: int) -> bool:
+        """Return whether the entry at a position of the delete fails."""
+        return not self.entries or position in self.entries
 
 
 class FaultPlan:
@@ -68,10 +72,11 @@ class FaultPlan:
         self._faults.clear()
 
     def take(self, kind: FaultKind, at: int) -> Fault | None:
-        """Take out the fault of a kind that strikes an invocation; None if none does."""
+        """Take out the fault of a kind that strikes an invocation; one that strikes every invocation stays."""
         for fault in self._faults:
-            if fault.kind is kind and fault.at == at:
-                self._faults.remove(fault)
+            if fault.kind is kind and fault.at in {0, at}:
+                if fault.at:
+                    self._faults.remove(fault)
                 return fault
         return None
 
@@ -99,8 +104,8 @@ def _parse(document: Any) -> Fault:
     if kind is None:
         raise ValueError(f"the kind of a fault is one of {', '.join(kinds)}, not {document.get('kind')!r}.")
     at, seconds, entries = document.get("at"), document.get("seconds", 0), document.get("entries", [])
-    if type(at) is not int or at < 1:
-        raise ValueError(f"at is the number of an invocation, from 1 on, not {at!r}.")
+    if type(at) is not int or at < 0:
+        raise ValueError(f"at is the number of an invocation, from 1 on, or 0 for every one, not {at!r}.")
     if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
         raise ValueError(f"seconds is a number from 0 on, not {seconds!r}.")
     if not isinstance(entries, list) or any(type(entry) is not int or entry < 0 for entry in entries):

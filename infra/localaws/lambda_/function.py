@@ -76,8 +76,11 @@ class Function:
         for environment in [*self._idle, *self._late]:
             environment.end()
 
-    def begin(self) -> bool:
+    def begin(self, batch: int | None = None) -> bool:
         """Take a place among the concurrent invocations; False means that the invocation is throttled.
+
+        Args:
+            batch: the number of the batch, where a mapping invokes.
 
         The holder of a place calls ``invoke``, which gives it back.
         """
@@ -85,24 +88,41 @@ class Function:
         fault = self.faults.take(FaultKind.THROTTLE, self.invocations + 1)
         if fault is not None:
             self._throttled_until = self._clock() + fault.seconds
-            self._strike(fault, "")
+            self._strike(fault, "", batch)
         return self._clock() >= self._throttled_until and self._concurrency.acquire(self.config.name)
 
-    async def invoke(self, payload: bytes, client_context: str | None = None) -> Result:
+    async def prepare(self) -> Result | None:
+        """Start an environment ahead of the first invocation; return how its init failed, None if it did not.
+
+        AWS starts environments ahead of time as well, and promises none.
+
+        Raises:
+            InvalidParameterValue: its runtime cannot be run here.
+        """
+        environment = self._new_environment()
+        self._late.add(environment)
+        failed = await environment.prepare()
+        self._late.discard(environment)
+        if failed is None:
+            self._idle.append(environment)
+        return failed
+
+    async def invoke(self, payload: bytes, client_context: str | None = None, batch: int | None = None) -> Result:
         """Invoke the function, which has a place; never raises for what the function does.
 
         Args:
             payload: the event, as JSON.
             client_context: of a direct invocation, as JSON.
+            batch: the number of the batch, where a mapping invokes.
 
         Raises:
             InvalidParameterValue: its runtime cannot be run here.
         """
         self.invocations += 1
         fault = self.faults.take_any(_STRIKE_INVOCATIONS, self.invocations)
-        call = Call(self._uuid(), payload, self._trace_id(), client_context, fault)
+        call = Call(self._uuid(), payload, self._trace_id(), client_context, fault, batch)
         if fault is not None:
-            self._strike(fault, call.request_id)
+            self._strike(fault, call.request_id, batch)
             if fault.kind is FaultKind.COLD_START:
                 for environment in list(self._idle):
                     environment.end()
@@ -111,9 +131,18 @@ class Function:
         finally:
             self._concurrency.release(self.config.name)
 
-    def crash(self, request_id: str | None = None) -> int:
-        """Kill the environments that run an invocation, or the one of a request; return how many."""
-        struck = [e for e, call in self._busy.items() if request_id is None or call.request_id == request_id]
+    def crash(self, request_id: str | None = None, access_key: str | None = None) -> int:
+        """Kill the environments that run an invocation; return how many.
+
+        Args:
+            request_id: the one that runs this request; None for any.
+            access_key: the one with this access key id; None for any.
+        """
+        struck = [
+            environment
+            for environment, call in self._busy.items()
+            if request_id in {None, call.request_id} and access_key in {None, environment.access_key}
+        ]
         for environment in struck:
             environment.crash()
         return len(struck)
@@ -135,7 +164,13 @@ class Function:
             environment = self._idle.pop() if self._idle else self._new_environment()
             self._busy[environment] = call
             is_cold = environment.invocations == 0
-            self._observe("function-invoked", request=call.request_id, cold=is_cold, reuse=environment.invocations)
+            self._observe(
+                "function-invoked",
+                request=call.request_id,
+                batch=call.batch,
+                cold=is_cold,
+                reuse=environment.invocations,
+            )
             try:
                 result = await environment.run(call)
             except BaseException:
@@ -202,8 +237,16 @@ class Function:
         """Tell the observer of a fault that has struck elsewhere than in an invocation."""
         self._strike(fault, "")
 
-    def _strike(self, fault: Fault, request_id: str) -> None:
-        self._observe("fault-struck", kind=fault.kind.value, at=fault.at, request=request_id, seconds=fault.seconds)
+    def _strike(self, fault: Fault, request_id: str, batch: int | None = None) -> None:
+        self._observe(
+            "fault-struck",
+            kind=fault.kind.value,
+            at=fault.at,
+            request=request_id,
+            batch=batch,
+            seconds=fault.seconds,
+            entries=list(fault.entries),
+        )
 
     def _uuid(self) -> str:
         digits = f"{self._rng.getrandbits(128):032x}"

@@ -58,6 +58,8 @@ class EventSourceMapping:
         rng: draws the jitter of backoffs.
         observer: is told what becomes of batches, by the queue's name; None costs nothing.
         enabled: whether it polls from the beginning.
+        message_limit: it stops polling once it has received so many messages; 0 for never. AWS knows no such limit; a
+            lab ends a consumer by it.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class EventSourceMapping:
         rng: Random,
         observer: Observer | None = None,
         enabled: bool = True,
+        message_limit: int = 0,
     ) -> None:
         self.queue = queue
         self.enabled = enabled
+        self._messages_left = message_limit or math.inf
         self._clock = clock
         self._rng = rng
         self._observer = observer
@@ -165,6 +169,7 @@ class EventSourceMapping:
         now = self._clock()
         at = self._pollers[poller]
         at.is_receiving = False
+        self._messages_left -= len(deliveries)
         if not deliveries and not at.gathered:
             del self._pollers[poller]
             # Nothing is there, so fewer receives have to wait.
@@ -186,6 +191,8 @@ class EventSourceMapping:
         settings = self._settings
         if not at.gathered or not settings.window or len(at.gathered) >= settings.batch_size or not self.enabled:
             self._close(at)
+        if self._messages_left <= 0:
+            self.disable()
 
     def answered(self, batch: int, result: Result) -> None:
         """Report the end of an invocation."""
@@ -214,6 +221,22 @@ class EventSourceMapping:
         ends = min(entry.visible_at for entry in at.entries)
         at.retry_at = min(self._clock() + self._backoff(at.attempt), ends)
         self._observe("batch-throttled", batch=batch, messages=[e.message_id for e in at.entries], attempt=at.attempt)
+
+    def note_received(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the observer what a receive brought, for a reader who knows the queue by its consumers alone."""
+        if self._observer is not None:
+            self._observe("mapping-received", messages=[_told(delivery) for delivery in deliveries])
+
+    def note_deleted(self, action: Delete, failed: Mapping[str, bool]) -> None:
+        """Tell the observer how a delete came out."""
+        if self._observer is not None:
+            refused = [
+                {"entry": place, "transient": failed[entry.entry_id]}
+                for place, entry in enumerate(action.entries)
+                if entry.entry_id in failed
+            ]
+            messages = [entry.message_id for entry in action.entries]
+            self._observe("mapping-deleted", messages=messages, failed=refused)
 
     def deleted(self, number: int, failed: Mapping[str, bool]) -> None:
         """Report a delete.
@@ -244,16 +267,27 @@ class EventSourceMapping:
     def _poll(self, now: float, actions: list[Action]) -> None:
         for poller in self._pollers.values():
             if not poller.is_receiving:
-                room = self._settings.batch_size - len(poller.gathered)
-                actions.append(_receive(poller, room, poller.closes_at - now))
+                room = self._within_limit(self._settings.batch_size - len(poller.gathered))
+                if room:
+                    actions.append(_receive(poller, room, poller.closes_at - now))
         waiting = sum(poller.is_receiving for poller in self._pollers.values())
         free = self._level - len(self._pollers) - len(self._ready) - len(self._batches)
         if self.queue.fifo:
             free = min(free, MAX_IDLE_FIFO_RECEIVES - waiting)
         for _ in range(free):
+            room = self._within_limit(self._settings.batch_size)
+            if not room:
+                return
             poller = _Poller(self._number())
             self._pollers[poller.number] = poller
-            actions.append(_receive(poller, self._settings.batch_size, MAX_RECEIVE_WAIT_SECONDS))
+            actions.append(_receive(poller, room, MAX_RECEIVE_WAIT_SECONDS))
+
+    def _within_limit(self, wanted: int) -> int:
+        """Return for how many messages another receive may ask, so that all open ones stay within the limit."""
+        if self._messages_left == math.inf:
+            return wanted
+        asked = sum(poller.room for poller in self._pollers.values() if poller.is_receiving)
+        return max(0, min(wanted, int(self._messages_left) - asked))
 
     def _gather(self, poller: "_Poller", entry: "_Entry", now: float) -> None:
         size = len(entry.content) + 1
@@ -423,7 +457,13 @@ class _Entry:
 
 @dataclass(slots=True, eq=False)
 class _Poller:
-    """Gathers a batch; ``size`` is what the event has in bytes by now, ``latest`` the batch that it made before."""
+    """Gathers a batch.
+
+    Attributes:
+        size: what the event has in bytes by now.
+        latest: the batch that it made before.
+        room: how many messages its open receive asks for.
+    """
 
     number: int
     gathered: list[_Entry] = field(default_factory=list)
@@ -431,6 +471,7 @@ class _Poller:
     closes_at: float = math.inf
     is_receiving: bool = False
     latest: "_Batch | None" = None
+    room: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -466,7 +507,20 @@ class _Deletion:
 
 def _receive(poller: _Poller, room: int, wait: float) -> Receive:
     poller.is_receiving = True
+    poller.room = min(room, MAX_RECEIVE_MESSAGES)
     return Receive(poller.number, min(room, MAX_RECEIVE_MESSAGES), min(wait, MAX_RECEIVE_WAIT_SECONDS))
+
+
+def _told(delivery: Delivery) -> dict[str, Any]:
+    message = delivery.message
+    number = message.sequence_number
+    return {
+        "message_id": delivery.message_id,
+        "receive_count": delivery.receive_count,
+        "body": message.body,
+        "group": message.group,
+        "sequence_number": f"{number:020d}" if number else None,
+    }
 
 
 _encode = msgspec.json.Encoder().encode

@@ -150,6 +150,8 @@ class MappingRunner:
 
     def _received(self, poller: int, deliveries: list[Delivery]) -> None:
         ends = source.visible_at(self._model, self.mapping.queue.name) if deliveries else self._clock()
+        if deliveries:
+            self.mapping.note_received(deliveries)
         self.mapping.received(poller, deliveries, ends)
 
     def _invoke(self, action: Invoke) -> None:
@@ -159,10 +161,10 @@ class MappingRunner:
             self.last_result = "PROBLEM: Function not found"
             failed = Result(json.dumps({"errorMessage": "Function not found"}).encode(), Failure.ERROR)
             loop.call_soon(self._answered, action.batch, failed)
-        elif not function.begin():
+        elif not function.begin(action.batch):
             loop.call_soon(self._throttled, action.batch)
         else:
-            task = loop.create_task(function.invoke(action.payload))
+            task = loop.create_task(function.invoke(action.payload, batch=action.batch))
             self._tasks.add(task)
             task.add_done_callback(lambda done: self._done(action.batch, done))
 
@@ -192,11 +194,12 @@ class MappingRunner:
         fault = None if function is None else function.faults.take(FaultKind.DELETE_FAILED, self._deletes)
         failed: dict[str, bool] = {}
         if fault is not None and function is not None:
-            failed = {entry.entry_id: True for at, entry in enumerate(action.entries) if at in fault.entries}
+            failed = {entry.entry_id: True for at, entry in enumerate(action.entries) if fault.fails(at)}
             function.note(fault)
         kept = tuple(entry for entry in action.entries if entry.entry_id not in failed)
         failed |= source.delete(self._model, self.mapping.queue.name, Delete(action.number, kept, action.attempt))
         self.counts.deleted += len(action.entries) - len(failed)
+        self.mapping.note_deleted(action, failed)
         self.mapping.deleted(action.number, failed)
 
     def _arm(self) -> None:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -32,6 +33,7 @@ from infra.localaws.lambda_.limits import (
     DEFAULT_MIN_POLLERS,
     DEFAULT_STORAGE_MB,
     DEFAULT_TIMEOUT_SECONDS,
+    INIT_SECONDS,
     MAX_ENVIRONMENT_BYTES,
     MAX_MEMORY_MB,
     MAX_TIMEOUT_SECONDS,
@@ -163,8 +165,23 @@ class LambdaService:
         self.deploy(config, code, asked)
         return self._configuration(self._functions[name])
 
-    def deploy(self, config: FunctionConfig, code: Code, asked: Mapping[str, Any]) -> Function:
+    def deploy(
+        self,
+        config: FunctionConfig,
+        code: Code,
+        asked: Mapping[str, Any],
+        *,
+        init_seconds: float = INIT_SECONDS,
+        copy_log: Path | None = None,
+    ) -> Function:
         """Add a function whose code lies in a directory already.
+
+        Args:
+            config: its settings.
+            code: its code.
+            asked: what the API says of it beyond its settings.
+            init_seconds: real seconds until an init is restarted.
+            copy_log: a file that takes its log as well.
 
         Raises:
             InvalidParameterValue: its runtime cannot be run here.
@@ -177,8 +194,9 @@ class LambdaService:
             real_seconds=self._queues.clock.real_seconds,
             rng=self._rng,
             endpoint_url=self._endpoint_url,
-            log=self._log,
+            log=self._log if copy_log is None else _copying(self._log, copy_log),
             observer=self._observer,
+            init_seconds=init_seconds,
         )
         self._functions[config.name] = deployed = _Deployed(function, code, str(asked.get("Role", "")))
         deployed.tags = dict(asked.get("Tags") or {})
@@ -358,6 +376,23 @@ class LambdaService:
         mapped.runner.step()
         return answer
 
+    # What a lab does
+
+    def stop_mappings(self, function: str) -> None:
+        """Delete the mappings of a function; what was received is still handled, and deleted."""
+        for mapped in [each for each in self._mappings.values() if each.function == function]:
+            mapped.is_deleting = True
+            mapped.runner.mapping.disable()
+            mapped.runner.step()
+
+    def remove(self, function: str) -> None:
+        """End a function and its mappings at once, whatever is under way."""
+        for uuid, mapped in list(self._mappings.items()):
+            if mapped.function == function:
+                mapped.runner.close()
+                del self._mappings[uuid]
+        self.delete_function({"FunctionName": function})
+
     # Tags
 
     def list_tags(self, asked: Shape) -> Shape:
@@ -512,15 +547,24 @@ class LambdaService:
         """The endpoint's queues."""
         return self._queues
 
-    def map_queue(self, settings: MappingSettings, queue_name: str, function: str, *, enabled: bool = True) -> Mapped:
-        """Map a queue to a function, both of which are there."""
+    def map_queue(
+        self, settings: MappingSettings, queue_name: str, function: str, *, enabled: bool = True, message_limit: int = 0
+    ) -> Mapped:
+        """Map a queue to a function, both of which are there; see ``EventSourceMapping`` for the limit."""
+        observer = self._observer
+
+        def observe(event: str, queue: str, fields: dict[str, Any]) -> None:
+            if observer is not None:
+                observer(event, queue, {"function": mapped.function, **fields})
+
         mapping = EventSourceMapping(
             settings,
             source.source_queue(self._queues.model, queue_name),
             clock=self._queues.clock,
             rng=self._rng,
-            observer=self._observer,
+            observer=None if observer is None else observe,
             enabled=enabled,
+            message_limit=message_limit,
         )
         uuid = self._uuid()
 
@@ -529,8 +573,9 @@ class LambdaService:
             return None if deployed is None else deployed.function
 
         def on_idle() -> None:
-            if mapped.is_deleting:
-                self._mappings.pop(uuid, None)
+            if (mapped.is_deleting or message_limit) and self._mappings.pop(uuid, None) is not None:
+                observe("mapping-ended", mapping.queue.name, {})
+                self._queues.after()
 
         mapped = Mapped(uuid, function, MappingRunner(mapping, find, self._queues, on_idle))
         mapped.modified_at = time.time()
@@ -574,6 +619,17 @@ class LambdaService:
     def _uuid(self) -> str:
         digits = f"{self._rng.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _copying(log: LogSink, path: Path) -> LogSink:
+    """Return a sink that writes each line into a file as well."""
+
+    def write(group: str, stream: str, line: str) -> None:
+        log(group, stream, line)
+        with suppress(OSError), path.open("a") as file:
+            file.write(f"{line}\n")
+
+    return write
 
 
 def _state(mapped: Mapped) -> str:

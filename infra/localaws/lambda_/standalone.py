@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Final, TextIO
 from infra.localaws.config import EndpointError
 from infra.localaws.lambda_.api import LambdaApi
 from infra.localaws.lambda_.code import Code
-from infra.localaws.lambda_.config import FunctionConfig
+from infra.localaws.lambda_.config import RUNTIMES, FunctionConfig, runtime_of
 from infra.localaws.lambda_.errors import LambdaError
 from infra.localaws.lambda_.function import Function
 from infra.localaws.lambda_.limits import (
@@ -34,11 +33,6 @@ LOOK_SECONDS: Final = 0.3
 """Seconds between two looks at the code."""
 MAX_WATCHED: Final = 5_000
 SKIPPED: Final = frozenset({"node_modules", "__pycache__", "venv"})
-RUNTIMES: Final = {
-    "python": f"python{sys.version_info.major}.{sys.version_info.minor}",
-    "node": "nodejs20.x",
-    "provided": "provided.al2023",
-}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -262,19 +256,16 @@ def _files(directory: Path) -> Iterator[Path]:
 
 def _config(options: argparse.Namespace, prefix: str) -> FunctionConfig:
     path = Path(options.handler)
-    is_program = options.runtime == "provided" or (
-        options.runtime is None and ("/" in options.handler and path.exists())
-    )
-    kind = options.runtime or ("provided" if is_program else "python")
+    runtime, program = runtime_of(options.handler, options.runtime, options.code)
     name = "".join(letter if letter.isalnum() else "-" for letter in path.name if letter.isascii()) or "function"
     return FunctionConfig(
         name,
         prefix + name,
-        RUNTIMES[kind],
+        runtime,
         options.handler,
         options.code.resolve(),
         options.function_timeout,
         options.memory,
-        program=(options.code / path).resolve() if is_program else None,
+        program=program,
         inherits=True,
     )

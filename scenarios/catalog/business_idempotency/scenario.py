@@ -69,4 +69,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever is paid twice here, is paid because it was ordered twice.
     delivery=DeliveryRates(duplicate=0.0, underfill=0.0),
     any_program=True,
+    any_handler=True,
 )

@@ -81,4 +81,5 @@ SCENARIO = Scenario(
     defaults=Parameters(count=4, batch_size=1),
     delivery=DeliveryRates(reorder=0.0, duplicate=1.0, underfill=0.0),
     any_program=True,
+    any_handler=True,
 )

@@ -70,4 +70,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever comes twice here, comes because a consumer died.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
+    any_handler=True,
 )

@@ -79,4 +79,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever is paid twice here, is paid because it came back.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
+    any_handler=True,
 )

@@ -53,4 +53,5 @@ SCENARIO = Scenario(
     # Three of the first group in one receive: one before the failure, the failure, and one for it to hold back.
     least=Parameters(count=3 * GROUPS, batch_size=3),
     any_program=True,
+    any_handler=True,
 )

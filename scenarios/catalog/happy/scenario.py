@@ -54,4 +54,5 @@ SCENARIO = Scenario(
     defaults=Parameters(count=10, batch_size=10),
     delivery=DeliveryRates(reorder=0.0, duplicate=1.0, underfill=0.0),
     any_program=True,
+    any_handler=True,
 )

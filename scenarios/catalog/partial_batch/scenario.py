@@ -60,4 +60,5 @@ SCENARIO = Scenario(
     # In order and filled up: each batch holds both kinds.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
     any_program=True,
+    any_handler=True,
 )

@@ -47,4 +47,5 @@ SCENARIO = Scenario(
     defaults=Parameters(count=12, batch_size=1),
     least=Parameters(count=POISON_EVERY, batch_size=1),
     any_program=True,
+    any_handler=True,
 )

@@ -637,7 +637,7 @@ def test_the_lab_crashes_an_invocation_that_is_under_way(aws, tmp_path):
     [
         ({}, "faults is a list"),
         ({"faults": [{"kind": "rain", "at": 1}]}, "the kind of a fault is one of"),
-        ({"faults": [{"kind": "hang", "at": 0}]}, "at is the number of an invocation"),
+        ({"faults": [{"kind": "hang", "at": -1}]}, "at is the number of an invocation"),
         ({"faults": [{"kind": "hang", "at": 1, "seconds": -1}]}, "seconds is a number from 0 on"),
         ({"faults": [{"kind": "hang", "at": 1, "more": 1}]}, "a fault is an object"),
         ({"faults": [{"kind": "delete-failed", "at": 1, "entries": [-1]}]}, "entries is a list of positions"),

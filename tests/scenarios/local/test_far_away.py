@@ -156,9 +156,7 @@ def test_a_consumer_that_deletes_a_runs_messages_elsewhere_ends_the_run_without_
         other.start()
         elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
         try:
-            with pytest.raises(
-                UnsuitableError, match=r"outside this run has deleted .* the endpoint lost them \(1, "
-            ):
+            with pytest.raises(UnsuitableError, match=r"outside this run has deleted .* the endpoint lost them \(1, "):
                 run_on(elsewhere, plan_run(RunRequest("crash", seed=4)), NoObserver())
         finally:
             over.set()

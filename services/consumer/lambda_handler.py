@@ -1,0 +1,202 @@
+"""Our consumer as a Lambda handler: ``services.consumer.lambda_handler.handler``, on AWS as in the laboratory.
+
+    for each record:  claim ─▶ look up side effect ─▶ perform it ─▶ complete
+    the answer:       {"batchItemFailures": [what is not settled]}
+
+The event source mapping receives and deletes; set ``ReportBatchItemFailures`` for it, or a failed message is deleted.
+The handler needs nothing but boto3, which AWS's Python runtimes have. The consumer's own variables configure it.
+
+A claim holds until the invocation's deadline. AWS kills the function there, and the visibility timeout is not shorter.
+So the next delivery finds the claim expired: it neither waits for a dead function, nor works beside a living one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from services import runtime
+from services.classes import load_class
+from services.consumer.consumer import Consumer, Outcome
+from services.drivers.aws import AwsDriver
+from services.drivers.queue import Queue
+from services.drivers.store import Store
+from services.errors import ConfigurationError
+from services.operations import Message, QueueFacts, ReadClock, Task
+
+if TYPE_CHECKING:
+    from services.consumer.options import ConsumerOptions
+
+#: How the name of a FIFO queue ends.
+FIFO_SUFFIX = ".fifo"
+#: The memory of a handler: completed keys. An environment lives for minutes or hours.
+CACHE_SIZE = 1000
+
+Answer = Any
+
+
+class Context(Protocol):
+    """What the handler uses of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return milliseconds until the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerOptions:
+    """The consumer's options that concern a handler; see ``services.consumer.options`` for what they mean."""
+
+    owner: str
+    claims: bool = True
+    ledger: bool = True
+    business_idempotency_field: str = ""
+    reject_payload_marker: str = ""
+    idempotency_cache_size: int = CACHE_SIZE
+    claim_lease_seconds: float | None = None
+    min_lease_seconds: float | None = None
+    side_effect_log_path: str = ""
+    side_effect_log_field: str = "sequence"
+
+    @classmethod
+    def of_environment(cls, variables: Mapping[str, str]) -> HandlerOptions:
+        """Return the options that environment variables give.
+
+        Raises:
+            ConfigurationError: a number is none, or both tables are one.
+        """
+        status, ledger = variables.get("MESSAGE_STATUS_TABLE", ""), variables.get("MESSAGE_SIDE_EFFECTS_TABLE", "")
+        if status and status == ledger:
+            raise ConfigurationError(
+                f"MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE are both {status!r}; our own bookkeeping and the "
+                "external system's ledger are two tables."
+            )
+        return cls(
+            # Each environment is another owner: a name may be used again after a crash.
+            owner=f"{variables.get('AWS_LAMBDA_FUNCTION_NAME', 'handler')}-{uuid.uuid4().hex[:8]}",
+            claims=bool(status),
+            ledger=bool(ledger),
+            business_idempotency_field=variables.get("BUSINESS_IDEMPOTENCY_FIELD", ""),
+            reject_payload_marker=variables.get("REJECT_PAYLOAD_MARKER", ""),
+            idempotency_cache_size=int(_number(variables, "IDEMPOTENCY_CACHE_SIZE") or CACHE_SIZE),
+            claim_lease_seconds=_number(variables, "CLAIM_LEASE_SECONDS"),
+            min_lease_seconds=_number(variables, "MIN_LEASE_SECONDS"),
+            side_effect_log_path=variables.get("SIDE_EFFECT_LOG_PATH", ""),
+            side_effect_log_field=variables.get("SIDE_EFFECT_LOG_FIELD", "sequence"),
+        )
+
+
+class LambdaConsumer(Consumer):
+    """Handle the records of one event, each on its own, and name those that are not settled."""
+
+    #: The poller is AWS's, so no promise about the queue's calls is the handler's.
+    follows = frozenset()
+
+    def handle_event(self, messages: Sequence[Message], *, remaining: float, fifo: bool) -> Task[Answer]:
+        """Handle a batch; return what the handler returns.
+
+        On a FIFO queue the rest of a message group waits for what has failed: it is returned with it.
+
+        Args:
+            messages: the records of the event, in its order.
+            remaining: seconds until the invocation's deadline.
+            fifo: whether the queue keeps order.
+        """
+        now = yield ReadClock()
+        # The lease ends with the deadline: no margin is left for the queue, whose timeout is not shorter.
+        self._facts = QueueFacts(visibility_timeout=0, fifo=fifo)
+        self._in_hand = []
+        failed: list[Message] = []
+        stopped_groups: set[str | None] = set()
+        for message in messages:
+            if message.group in stopped_groups:
+                failed.append(message)
+                continue
+            delivery = self.open(message, now + remaining)
+            outcome: Outcome = self.reject(delivery) if delivery.rejection else (yield from self.handle(delivery))
+            yield self._handled(delivery, outcome)
+            if outcome.settled:
+                continue
+            failed.append(message)
+            if fifo and self.stops_group(outcome):
+                stopped_groups.add(message.group)
+        return self.answer(messages, failed)
+
+    def answer(self, _received: Sequence[Message], failed: Sequence[Message]) -> Answer:
+        """Return the partial batch response.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+        """
+        return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in failed]}
+
+
+def handler(event: Mapping[str, Any], context: Context) -> Answer:
+    """Handle an event of an SQS event source mapping."""
+    consumer, driver = _environment()
+    records = event["Records"]
+    messages = [message_of(record) for record in records]
+    fifo = bool(records) and records[0]["eventSourceARN"].endswith(FIFO_SUFFIX)
+    remaining = context.get_remaining_time_in_millis() / 1000
+    return runtime.step(consumer.handle_event(messages, remaining=remaining, fifo=fifo), driver)
+
+
+def message_of(record: Mapping[str, Any]) -> Message:
+    """Return the message that a record of an event is."""
+    attributes = record["attributes"]
+    return Message(
+        record["messageId"],
+        record["receiptHandle"],
+        record["body"],
+        int(attributes["ApproximateReceiveCount"]),
+        attributes.get("MessageGroupId"),
+        attributes.get("SequenceNumber"),
+    )
+
+
+def make_consumer(options: HandlerOptions, kind: type[LambdaConsumer] = LambdaConsumer) -> LambdaConsumer:
+    """Return a consumer with a handler's options."""
+    # They are the options by the same names that a handler can have; the model of all needs more than boto3.
+    return kind(cast("ConsumerOptions", options))
+
+
+_made: list[tuple[LambdaConsumer, AwsDriver]] = []
+
+
+def _environment() -> tuple[LambdaConsumer, AwsDriver]:
+    """Return what lives as long as the execution environment: the consumer with its memory, and the clients."""
+    if not _made:
+        variables = os.environ
+        logging.getLogger("services").setLevel(variables.get("LOG_LEVEL", "INFO"))
+        spec = variables.get("CONSUMER", "")
+        kind = load_class(spec, LambdaConsumer, f"CONSUMER is {spec!r}, which") if spec else LambdaConsumer
+        consumer = make_consumer(HandlerOptions.of_environment(variables), kind)
+        _made.append((consumer, _driver(variables)))
+    return _made[0]
+
+
+def _driver(variables: Mapping[str, str]) -> AwsDriver:
+    import boto3  # noqa: PLC0415 - whoever steps the consumer in a simulation needs no client
+
+    status, ledger = variables.get("MESSAGE_STATUS_TABLE", ""), variables.get("MESSAGE_SIDE_EFFECTS_TABLE", "")
+    dynamodb = boto3.client("dynamodb") if status or ledger else None
+    url = variables.get("QUEUE_URL", "")
+    queue = Queue(boto3.client("sqs"), url) if url else None
+    return AwsDriver(queue, Store(dynamodb, status, ledger), threading.Event())
+
+
+def _number(variables: Mapping[str, str], name: str) -> float | None:
+    text = variables.get(name, "")
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {text!r}, and must be a number.") from None
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    _environment()  # in the init, for which AWS gives more time than a short function timeout does
