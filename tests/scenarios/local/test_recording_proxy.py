@@ -54,7 +54,7 @@ class Place:
                 "mine",
                 Surroundings(name, LEDGER, message_limit=limit, roles={name: "queue"}),
                 FaultPlan(faults),
-                self.killed.set,
+                lambda _: self.killed.set(),
             ),
             endpoint.url,
             Recorder(self.records.append, "mine", clock, name),
@@ -343,7 +343,7 @@ def test_an_endpoint_that_is_gone_is_an_answer_and_no_end(place):
 
 def test_connections_beyond_what_a_busy_lab_accepts_at_once_wait_and_are_not_dropped(endpoint, request):
     around = Surroundings(request.node.name, LEDGER)
-    program = Program("mine", around, FaultPlan(), lambda: None)
+    program = Program("mine", around, FaultPlan(), lambda _: None)
     proxy = RecordingProxy(program, endpoint.url, Recorder(lambda _: None, "mine", clock))
     address = urlsplit(proxy.url)
     clients = []
