@@ -5,9 +5,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-from infra.localaws.pages import is_loopback as is_loopback_host
+from common.loopback import is_loopback_url
 
 LOOPBACK_CONNECT_TIMEOUT = 2
 """Seconds; what listens on loopback answers at once or not at all."""
@@ -67,7 +66,7 @@ def aws_client(
     """
     from botocore.config import Config  # noqa: PLC0415 - likewise
 
-    if endpoint_url is not None and is_loopback(endpoint_url):
+    if endpoint_url is not None and is_loopback_url(endpoint_url):
         config = Config(
             connect_timeout=LOOPBACK_CONNECT_TIMEOUT,
             read_timeout=read_timeout,
@@ -118,11 +117,6 @@ def _loopback_session(region: str) -> Any:
     # A profile that the environment names is not even looked for: it may well not exist on this machine.
     core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
     return boto3.session.Session(botocore_session=core, region_name=region, **DUMMY_CREDENTIALS)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine's loopback."""
-    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.numbers import whole_number
 from infra.consumers import LambdaSettings, parse_consumers
 from infra.errors import ConfigError
 from infra.topology import SCENARIO_NAMES, TOPOLOGY, ScenarioTopology
@@ -150,12 +151,9 @@ def check_names(config: ProgramConfig, stack: str) -> None:
 
 def _integer(minimum: int, maximum: int) -> Callable[[str, Any], int]:
     def parse(key: str, value: Any) -> int:
-        sentence = f"{key} must be a whole number from {minimum} to {maximum}, and is {value!r}."
-        if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,9}", str(value).strip()):
-            raise ConfigError(sentence)
-        number = int(value)
-        if not minimum <= number <= maximum:
-            raise ConfigError(sentence)
+        number = None if isinstance(value, bool) else whole_number(str(value).strip())
+        if number is None or not minimum <= number <= maximum:
+            raise ConfigError(f"{key} must be a whole number from {minimum} to {maximum}, and is {value!r}.")
         return number
 
     return parse

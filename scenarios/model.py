@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields, replace
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
+from common.numbers import finite_number, whole_number
 from scenarios.checks.functions import DEFAULT_MAXIMUM_CONCURRENCY, FunctionSettings, FunctionStage, Handler
 from scenarios.checks.invariants import Invariant
 from scenarios.checks.witnesses import Witness
@@ -207,17 +207,9 @@ class Scenario:
         return item.metadata["min"], item.metadata["max"]
 
 
-#: A longer number is a typing error.
-MAX_DIGITS = 18
-
-
 def _parsed(kind: type[Any], text: str, option: str) -> float:
     """Return a number; a whole one where the parameter is one."""
-    if kind is int and text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
-        return int(text)
-    if kind is float and "_" not in text:
-        with suppress(ValueError):
-            value = float(text)
-            if isfinite(value):
-                return value
+    number = whole_number(text) if kind is int else finite_number(text)
+    if number is not None:
+        return number
     raise RequestError(f"{option} must be a {'whole number' if kind is int else 'number'}, and is {text!r}.")

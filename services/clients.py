@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from common.loopback import is_loopback_url
 from services.errors import ConfigurationError
 
 #: Seconds. A long poll lasts up to 20 s, and must not count as a dead connection.
@@ -51,9 +51,9 @@ class Clients:
             check_endpoint_url(access.endpoint_url)
         credentials: dict[str, str] = {}
         variables: dict[str, Any] = {}
-        if access.endpoint_url and is_loopback(access.endpoint_url) and access.profile is None:
+        if access.endpoint_url and is_loopback_url(access.endpoint_url) and access.profile is None:
             variables = {"profile": (None, None, None, None)}  # AWS_PROFILE may name a profile that is not here
-        if access.endpoint_url and is_loopback(access.endpoint_url) and not access.credentials_given:
+        if access.endpoint_url and is_loopback_url(access.endpoint_url) and not access.credentials_given:
             # Otherwise boto3 looks for credentials on the network, and refuses to sign when it finds none.
             credentials = {"aws_access_key_id": "loopback", "aws_secret_access_key": "loopback"}
         try:
@@ -96,15 +96,6 @@ def _descriptions() -> Any:
     from botocore.loaders import Loader  # noqa: PLC0415 - as above
 
     return Loader()
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def check_endpoint_url(url: str) -> None:

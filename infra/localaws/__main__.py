@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import gc
-import math
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from common.numbers import finite_number
 from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.lambda_ import standalone
 from infra.localaws.server import LocalAws
@@ -119,34 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one")
     parser.add_argument("--region", default="us-west-1", help="the AWS region to play")
     parser.add_argument("--seed", type=int, default=0, help="what message ids and all deliveries follow from")
-    parser.add_argument(
-        "--reorder",
-        type=_probability,
-        default=rates.reorder,
-        metavar="RATE",
-        help="how often a standard queue delivers a message out of turn, 0 (never) to 1",
-    )
-    parser.add_argument(
-        "--duplicate",
-        type=_probability,
-        default=rates.duplicate,
-        metavar="RATE",
-        help="how often a delivered message stays visible, so that it may come twice at once, 0 to 1",
-    )
-    parser.add_argument(
-        "--underfill",
-        type=_probability,
-        default=rates.underfill,
-        metavar="RATE",
-        help="how often a receive returns fewer messages than there are, 0 to 1",
-    )
-    parser.add_argument(
-        "--stale-delete",
-        type=_probability,
-        default=rates.stale_delete,
-        metavar="RATE",
-        help="how often a delete by the receipt handle of an earlier receive deletes nothing, 0 to 1",
-    )
+    for name, rate, meaning in (
+        ("--reorder", rates.reorder, "how often a standard queue delivers a message out of turn, 0 (never) to 1"),
+        ("--duplicate", rates.duplicate, "how often a delivered message stays visible, and may come twice at once"),
+        ("--underfill", rates.underfill, "how often a receive returns fewer messages than there are"),
+        ("--stale-delete", rates.stale_delete, "how often a delete by an earlier receipt handle deletes nothing"),
+    ):
+        parser.add_argument(name, type=_probability, default=rate, metavar="RATE", help=meaning)
     _add_consistency(parser)
     parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")
     parser.add_argument("--history", type=Path, help="append every event of the queues to this file, one JSON a line")
@@ -171,21 +150,15 @@ def _add_consistency(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
+    value = finite_number(text)
+    if value is None or value < 0:
         raise argparse.ArgumentTypeError(f"a time is a number of seconds from 0 on, not {text!r}")
     return value
 
 
 def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
+    value = finite_number(text)
+    if value is None or not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"a rate is a number from 0 to 1, not {text!r}")
     return value
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.localaws.pages import is_loopback
+from common.loopback import is_loopback
 from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.rates import DeliveryRates
 

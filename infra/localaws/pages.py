@@ -1,9 +1,10 @@
 """Keeps web pages out: a page can send requests to loopback, and must neither read nor change anything there."""
 
-import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+from common.loopback import is_loopback
 
 if TYPE_CHECKING:
     from infra.localaws.http import Request
@@ -33,16 +34,6 @@ def refuse_page(request: "Request") -> str | None:
     if site is not None and site.lower() not in _OWN:
         return f"This endpoint does not answer web pages; the browser calls the request {site!r}."
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine's own."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @lru_cache(256)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.clients import is_loopback
+from common.loopback import is_loopback_url
 from infra.errors import EndpointError
 from infra.files import open_private, write_atomically
 from infra.stack.paths import StackPaths
@@ -89,7 +89,7 @@ def _read_ready(paths: StackPaths) -> str | None:
     """The address that an endpoint has written when it began to listen; None if there is none that can be read."""
     try:
         url = paths.ready.read_text(encoding="utf-8").strip()
-        return url if is_loopback(url) and urlsplit(url).port else None
+        return url if is_loopback_url(url) and urlsplit(url).port else None
     except (OSError, ValueError):
         return None
 
@@ -103,7 +103,7 @@ def _parse(text: str) -> Endpoint:
             raise TypeError(f"its {name} is {str(document.get(name))[:_SHOWN]!r}")
     if not 0 < document["pid"] <= _MAX_PID:
         raise ValueError(f"its pid is {document['pid']}")
-    if document["url"] and not is_loopback(document["url"]):
+    if document["url"] and not is_loopback_url(document["url"]):
         raise ValueError(f"its url is {document['url'][:_SHOWN]!r}")
     endpoint = Endpoint(*(document[name] for name in ("url", "pid", "instance", "history")))
     _ = endpoint.port  # an address that cannot be one is a ValueError

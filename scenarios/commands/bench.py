@@ -16,10 +16,11 @@ from scenarios.bench.functions import measure_functions
 from scenarios.bench.peers import measure_peers
 from scenarios.bench.search import BOUND, measure_search, p90
 from scenarios.bench.simulation import measure_simulation
-from scenarios.errors import RequestError
+from scenarios.commands.options import whole
 from scenarios.mutants.catalogue import HARD
 
 MOST_RUNS = 100
+DEFAULT_RUNS = 5
 
 BENCHMARKS = (
     Benchmark("the menu", time_menu),
@@ -34,7 +35,7 @@ BENCHMARKS = (
 PEERS = (Benchmark("the embedded endpoint beside others", measure_peers),)
 
 
-def bench(*, runs: str | int = 5, peers: bool = False, search: bool = False, json: bool = False) -> int:
+def bench(*, runs: str | int = DEFAULT_RUNS, peers: bool = False, search: bool = False, json: bool = False) -> int:
     """Measure everything and print it; return the exit code.
 
     Args:
@@ -47,16 +48,15 @@ def bench(*, runs: str | int = 5, peers: bool = False, search: bool = False, jso
         RequestError: the number of runs is none.
         BenchmarkError: something that was to be measured failed.
     """
-    if not (str(runs).isdecimal() and 1 <= int(runs) <= MOST_RUNS):
-        raise RequestError(f"--runs must be a whole number from 1 to {MOST_RUNS}, and is {runs!r}.")
+    times = whole("--runs", runs, 1, MOST_RUNS) or DEFAULT_RUNS
     machine = describe_machine()
     progress = Console(stderr=True, highlight=False)
     if search:
-        return _search(2 * int(runs), machine, progress, json=json)
+        return _search(2 * times, machine, progress, json=json)
     figures: list[Figure] = []
     for benchmark in PEERS if peers else BENCHMARKS:
         progress.print(f"measuring {benchmark.title} ...")
-        figures += benchmark.measure(int(runs))
+        figures += benchmark.measure(times)
     if json:
         print(json_module.dumps({"machine": machine, "figures": [figure.as_json() for figure in figures]}))
     else:

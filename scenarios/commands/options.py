@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import signal
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypedDict
 
+from common.numbers import MAX_DIGITS, finite_number, whole_number
 from infra.errors import InfraError
 from infra.localaws.lambda_.config import RUNTIMES
 from scenarios.checks.external_program import is_program
@@ -38,6 +38,7 @@ Parameters = ParamSpec("Parameters")
 
 #: An option's value: text from a command line, a value from Python, or nothing.
 Number = int | str | None
+Decimal = float | str | None
 
 VIOLATED = 1
 NO_VERDICT = 2
@@ -53,11 +54,7 @@ MAX_JOBS = 256
 SLOWEST, FASTEST = 0.1, 100.0
 
 #: Seconds. A program that takes longer to start than this does not start.
-LONGEST_STARTUP = 600.0
-
-#: A longer number is a typing error.
-MAX_DIGITS = 18
-_WHOLE_NUMBER = re.compile(rf"\d{{1,{MAX_DIGITS}}}")
+SHORTEST_STARTUP, LONGEST_STARTUP = 0.1, 600.0
 
 
 def command(function: Callable[Parameters, int]) -> Callable[Parameters, int]:
@@ -214,48 +211,41 @@ def whole(option: str, value: Number, least: int = 0, most: int | None = None) -
         return None
     bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
     text = str(value).strip()
-    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(text):
+    number = None if isinstance(value, bool) else whole_number(text)
+    if number is None:
         if len(text) > MAX_DIGITS:
             bounds += f", of {MAX_DIGITS} digits at most"
         raise RequestError(f"{option} must be a whole number, {bounds}, and is {value!r}.")
-    number = int(value)
     if number < least or (most is not None and number > most):
         raise RequestError(f"{option} must be a whole number, {bounds}, and is {number}.")
     return number
 
 
-def chosen_speed(value: float | str | None) -> float | None:
+def chosen_speed(value: Decimal) -> float | None:
     """Return how many lab seconds ``--speed`` lets pass in a real one, None where the option is not given.
 
     Raises:
         RequestError: it is not a number, or is out of range.
     """
-    if value is None or value == "":
-        return None
-    try:
-        speed = float(value)
-    except ValueError:
-        speed = 0.0
-    if not SLOWEST <= speed <= FASTEST:
-        raise RequestError(f"--speed must be a number from {SLOWEST:g} to {FASTEST:g}, and is {value!r}.")
-    return speed
+    return _within("--speed", value, SLOWEST, FASTEST)
 
 
-def chosen_startup_timeout(value: float | str | None) -> float | None:
+def chosen_startup_timeout(value: Decimal) -> float | None:
     """Return the seconds that ``--startup-timeout`` gives a program, None where the option is not given.
 
     Raises:
         RequestError: it is not a number, or is out of range.
     """
+    return _within("--startup-timeout", value, SHORTEST_STARTUP, LONGEST_STARTUP)
+
+
+def _within(option: str, value: Decimal, least: float, most: float) -> float | None:
     if value is None or value == "":
         return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= LONGEST_STARTUP:
-        raise RequestError(f"--startup-timeout must be seconds, up to {LONGEST_STARTUP:g}, and is {value!r}.")
-    return seconds
+    number = finite_number(str(value))
+    if number is None or not least <= number <= most:
+        raise RequestError(f"{option} must be a number from {least:g} to {most:g}, and is {value!r}.")
+    return number
 
 
 @contextmanager

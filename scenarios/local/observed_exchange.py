@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from common.loopback import is_loopback_url
 from infra.localaws.http import MAX_BODY_BYTES
 from scenarios.local.http_reader import DYNAMODB
-from services.clients import is_loopback
 
 #: Seconds for a server's threads to end, once its connections are closed.
 CLOSING = 5.0
@@ -53,7 +53,7 @@ class Request:
     def refuses_pages(self) -> bool:
         """Whether a web page may have caused it: by script, by an image or a form, or under a name of its own."""
         by_page = "origin" in self.headers or self.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        return by_page or not is_loopback(f"http://{self.headers.get('host', '')}")
+        return by_page or not is_loopback_url(f"http://{self.headers.get('host', '')}")
 
     def of_dynamodb(self, action: str) -> Request:
         """Return the request to DynamoDB that this one comes down to."""

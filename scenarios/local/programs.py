@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from common.loopback import is_loopback_url
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
@@ -18,7 +19,6 @@ from scenarios.local.http_reader import CONTRACT, Surroundings
 from scenarios.local.logs import last_lines
 from scenarios.local.processes import Command
 from scenarios.local.recording_proxy import SIDE_EFFECTS, Program, RecordingProxy
-from services.clients import is_loopback
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
 
@@ -76,7 +76,7 @@ class Programs:
         config: ProgramConfig | None = None,
         seed: int = 0,
     ) -> None:
-        if not stack.endpoint_url or not is_loopback(stack.endpoint_url):
+        if not stack.endpoint_url or not is_loopback_url(stack.endpoint_url):
             raise UnsuitableError(
                 "A program of your own is watched on its way to AWS, which takes an endpoint on this machine, and the "
                 f"stack {stack.name} is elsewhere; leave out --stack for a temporary one."

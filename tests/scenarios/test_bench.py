@@ -11,9 +11,9 @@ from scenarios.errors import RequestError
 from scenarios.mutants.catalogue import HARD
 
 
-@pytest.mark.parametrize("runs", ["0", "-1", "many", "", "101", "1.5"])
+@pytest.mark.parametrize("runs", ["0", "-1", "many", "101", "1.5"])
 def test_a_number_of_runs_that_is_none_is_one_sentence(runs):
-    with pytest.raises(RequestError, match="--runs must be a whole number from 1 to 100"):
+    with pytest.raises(RequestError, match="--runs must be a whole number, from 1 to 100"):
         command.bench(runs=runs)
 
 

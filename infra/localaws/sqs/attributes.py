@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from common.numbers import whole_number
 from infra.localaws.sqs.errors import InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue
 from infra.localaws.sqs.limits import (
     DEFAULT_KMS_REUSE_SECONDS,
@@ -158,17 +159,12 @@ def _invalid(name: str) -> InvalidAttributeValue:
 
 def _integer(lowest: int, highest: int) -> Callable[[str, str], int]:
     def parse(name: str, text: str) -> int:
-        number = _number(text)
+        number = whole_number(text)
         if number is None or not lowest <= number <= highest:
             raise _invalid(name)
         return number
 
     return parse
-
-
-def _number(text: str) -> int | None:
-    """Return the number that a text of at most nine digits writes, None for any other text."""
-    return int(text) if len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit() else None
 
 
 def _boolean(name: str, text: str) -> bool:
@@ -216,7 +212,7 @@ def _redrive_policy(name: str, text: str) -> RedrivePolicy | None:
     if unknown := document.keys() - {"deadLetterTargetArn", "maxReceiveCount"}:
         raise InvalidParameterValue.of(name, text, f"Unknown field in redrive policy: {min(unknown)}.")
     given = document["maxReceiveCount"]
-    count = _number(given) if isinstance(given, str) else given
+    count = whole_number(given) if isinstance(given, str) else given
     if type(count) is not int or not 1 <= count <= MAX_RECEIVE_COUNT_LIMIT:
         raise InvalidParameterValue.of(
             name,
@@ -268,7 +264,6 @@ _SETTABLE: Final[dict[str, tuple[str, Callable[[str, str], Any]]]] = {
     "DeduplicationScope": ("deduplication_scope", _choice(PER_QUEUE, PER_GROUP)),
     "FifoThroughputLimit": ("fifo_throughput_limit", _choice("perQueue", "perMessageGroupId")),
 }
-_MAX_DIGITS: Final = 9
 # Attributes of FIFO queues, with what SQS says of each on a standard queue.
 _FIFO_ONLY: Final = {
     "ContentBasedDeduplication": "Unknown Attribute ContentBasedDeduplication.",
