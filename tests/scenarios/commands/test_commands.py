@@ -12,7 +12,7 @@ from scenarios.commands import scenario as command
 from scenarios.commands.output import Progress
 from scenarios.errors import DeadlineMissed, ServiceFailedError, UnsuitableError
 from scenarios.parameters import Parameters
-from scenarios.runs.plan import RunRequest, command_of, plan_run
+from scenarios.runs.plan import Place, RunRequest, command_of, plan_run
 from scenarios.runs.run import RunResult
 from scenarios.verdict import Conditions, judge
 from tests.scenarios.test_verdict import good, paid_twice
@@ -226,7 +226,7 @@ def test_the_users_messages_are_options_too_and_part_of_the_command_that_repeats
     chosen, config = options.configured_consumer("false y", "orders.jsonl", "$.order.id")
     assert (chosen, config.messages.key.text) == ("false y", "$.order.id")
     plan = plan_run(RunRequest("crash", seed=7, consumer=chosen, program=config))
-    assert plan.command(1.0) == (
+    assert plan.command(1.0, Place()) == (
         "invoke scenario --name crash --seed 7 --consumer 'false y' --messages orders.jsonl --message-key '$.order.id'"
     )
 

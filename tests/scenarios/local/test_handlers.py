@@ -15,7 +15,7 @@ from scenarios.history import History
 from scenarios.local.functions import access_key_of, split_faults
 from scenarios.local.mapping_events import MappingEvents
 from scenarios.local.observer import NoObserver
-from scenarios.runs.plan import RunRequest, plan_run
+from scenarios.runs.plan import Place, RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
 from services.faults import Fault
@@ -143,7 +143,7 @@ def test_the_reproduce_line_names_the_handler_with_all_its_options():
     filters = ('{"body": {"kind": ["order"]}}',)
     settings = {"batch_size": 20, "batch_window": 1, "report_batch_item_failures": True, "filters": filters}
     plan = plan_run(RunRequest("happy", seed=1, handler=Handler("handler.careful", "python", PLAIN, settings)))
-    words = shlex.split(plan.command(1.0))
+    words = shlex.split(plan.command(1.0, Place()))
     assert words[words.index("--handler") :][:6] == [
         *("--handler", "handler.careful", "--runtime", "python", "--code", str(PLAIN)),
     ]
