@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+from common.processes import is_running
+
 PRIVATE = 0o600
 """The permissions of a new file: only its owner reads it. States, histories and logs may hold what messages say."""
 
@@ -82,18 +84,8 @@ def sweep_temporaries(directory: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote."""
     for path in directory.glob(".*.tmp"):
         found = _TEMPORARY.fullmatch(path.name)
-        if found is not None and not _is_running(int(found["pid"])):
+        if found is not None and not is_running(int(found["pid"])):
             path.unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _flush_directory(directory: Path) -> None:

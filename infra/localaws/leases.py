@@ -1,9 +1,9 @@
 """Delivery rates on lease: a run sets a queue's rates for its own time, and they go back when the run ends or dies."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.processes import is_running
 from infra.localaws.sqs.errors import QueueDoesNotExist
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.rates import DeliveryRates
@@ -26,7 +26,7 @@ class DeliveryLeases:
 
     def __init__(self, model: SqsModel, is_alive: Callable[[int], bool] | None = None) -> None:
         self._model = model
-        self._is_alive = is_alive or _is_alive
+        self._is_alive = is_alive or is_running
         self._leases: dict[str, _Lease] = {}
 
     def take(self, name: str, owner: int) -> None:
@@ -60,13 +60,3 @@ class DeliveryLeases:
         for name, lease in list(self._leases.items()):
             if not self._is_alive(lease.owner):
                 self.give_back(name, lease.owner)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from infra.provider.archives import zip_bytes
 from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure
-from infra.provider.naming import choose_name
 from infra.provider.schema import Kind, Property, Schema, effective
 from infra.provider.settling import once_the_role_is_known
 from infra.provider.values import Archive, Properties, PropertyValue, contains_unknown
@@ -48,11 +47,6 @@ class FunctionHandler(ResourceHandler):
         "region": Property(Kind.TEXT, replaces=True),
         "tags": Property(Kind.TEXT_MAP, default={}),
     }
-
-    def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
-        """The logical name and a random suffix."""
-        del inputs
-        return choose_name(logical_name, random_seed)
 
     def check(self, inputs: Properties) -> list[CheckFailure]:
         """A name that Lambda takes, and an environment of texts."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from infra.provider.lifecycle import CheckFailure
+from infra.provider.naming import choose_name
 from infra.provider.schema import Schema
 from infra.provider.values import Properties, PropertyValue
 
@@ -26,9 +27,9 @@ class ResourceHandler(ABC):
     name_property: ClassVar[str] = "name"
 
     def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
-        """A name for a resource that was given none; None for a type that has no names."""
-        del logical_name, inputs, random_seed
-        return None
+        """The logical name and a random suffix, for a resource that was given none; None for a type without names."""
+        del inputs
+        return choose_name(logical_name, random_seed) if self.name_property in self.schema else None
 
     def keeps_name(self, name: str, inputs: Properties) -> bool:
         """Whether a resource with these inputs can go on having a name that was chosen for it earlier."""

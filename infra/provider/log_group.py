@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure
-from infra.provider.naming import choose_name
 from infra.provider.schema import Kind, Property, Schema
 from infra.provider.values import Properties, PropertyValue
 
@@ -28,11 +27,6 @@ class LogGroupHandler(ResourceHandler):
         "region": Property(Kind.TEXT, replaces=True),
         "tags": Property(Kind.TEXT_MAP, default={}),
     }
-
-    def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
-        """The logical name and a random suffix."""
-        del inputs
-        return choose_name(logical_name, random_seed)
 
     def check(self, inputs: Properties) -> list[CheckFailure]:
         """A retention that CloudWatch Logs has."""

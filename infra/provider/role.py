@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure
-from infra.provider.naming import choose_name
 from infra.provider.schema import Kind, Property, Schema, effective
 from infra.provider.values import Properties, PropertyValue
 
@@ -28,11 +27,6 @@ class RoleHandler(ResourceHandler):
         "maxSessionDuration": Property(Kind.INTEGER, default=3_600, minimum=3_600, maximum=43_200),
         "tags": Property(Kind.TEXT_MAP, default={}),
     }
-
-    def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
-        """The logical name and a random suffix."""
-        del inputs
-        return choose_name(logical_name, random_seed)
 
     def check(self, inputs: Properties) -> list[CheckFailure]:
         """A name that IAM takes."""
@@ -123,11 +117,6 @@ class RolePolicyHandler(ResourceHandler):
         "role": Property(Kind.TEXT, required=True, replaces=True),
         "policy": Property(Kind.POLICY, required=True),
     }
-
-    def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
-        """The logical name and a random suffix."""
-        del inputs
-        return choose_name(logical_name, random_seed)
 
     def create(self, client: Any, inputs: Properties) -> str:
         """Put the policy into the role."""

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from infra.errors import ProviderError
 from infra.provider.handler import ResourceHandler
 from infra.provider.lifecycle import CheckFailure
-from infra.provider.naming import choose_name
 from infra.provider.schema import Kind, Property, Schema
 from infra.provider.values import UNKNOWN, Properties, PropertyValue, contains_unknown
 
@@ -37,11 +36,6 @@ class TableHandler(ResourceHandler):
         "region": Property(Kind.TEXT, replaces=True),
         "tags": Property(Kind.TEXT_MAP, default={}),
     }
-
-    def choose_name(self, logical_name: str, inputs: Properties, random_seed: bytes) -> str | None:
-        """The logical name and a random suffix."""
-        del inputs
-        return choose_name(logical_name, random_seed)
 
     def check(self, inputs: Properties) -> list[CheckFailure]:
         """A name of a length that DynamoDB takes, and a definition of each key and of nothing else."""

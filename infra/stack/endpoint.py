@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.loopback import is_loopback_url
+from common.processes import is_running
 from infra.errors import EndpointError
 from infra.files import open_private, write_atomically
 from infra.stack.paths import StackPaths
@@ -339,24 +340,7 @@ def process_exists(pid: int) -> bool:
     child = _children.get(pid)
     if child is not None:
         return child.poll() is None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits for a parent that does not care, as in containers without an init."""
-    try:
-        # The state follows the command's name, which is in brackets and may hold anything.
-        return (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] == "Z"
-        )
-    except OSError:
-        return False
+    return is_running(pid)
 
 
 def _ends_within(pid: int, seconds: float) -> bool:

@@ -6,13 +6,13 @@ no run has been told of no run uses. What was being changed or deleted is read a
 was killed the engine drops the note, and the provider's own tells (``infra.provider.creations``).
 """
 
-import os
 import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from common.processes import is_running
 from infra.engines.state import provider_urn
 from infra.errors import StackBusyError
 from infra.provider.aws import HANDLERS, PROVIDER_TYPE, AwsProvider
@@ -108,7 +108,7 @@ def wait_for_unlock(message: str, name: str, cancel: Callable[[], None]) -> None
     deadline = time.monotonic() + LOCK_SECONDS
     for holder in holders:
         pid, host = int(holder["pid"]), holder["host"]
-        while host == socket.gethostname() and _is_running(pid):
+        while host == socket.gethostname() and is_running(pid):
             if time.monotonic() > deadline:
                 raise StackBusyError(
                     f"Process {pid} (pulumi) is at work on stack {name}; wait until it has ended, then run this again."
@@ -120,18 +120,3 @@ def wait_for_unlock(message: str, name: str, cancel: Callable[[], None]) -> None
             )
     if holders:
         cancel()
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        # A process that has ended and is not yet waited for holds nothing. The state follows the name in brackets.
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - not a path of ours
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return True
