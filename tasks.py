@@ -505,6 +505,30 @@ def sweep(
     )
 
 
+@task(
+    help={
+        "minutes": "end then at the latest (default 10)",
+        "kills": "end after so many (default 1000); they fall the closer the fewer the minutes",
+        "seed": "of all choices (default: a new one); the moments are the machine's own",
+        "consumer": "a consumer of your own in ours' place, as module:Class",
+        "json": AS_JSON,
+    }
+)
+def soak(
+    _: Context,
+    minutes: str = "",
+    kills: str = "",
+    seed: str = "",
+    consumer: str | None = None,
+    json: bool = False,
+) -> None:
+    """Kill consumers, producers and the endpoint at random moments while traffic flows; report every message.
+
+    Exit code: 0 nothing lost or done twice, 1 something, 2 nothing shown, 3 a process ended by itself, 64 bad usage.
+    """
+    call("scenarios.commands.soak", "soak", minutes=minutes, kills=kills, seed=seed, consumer=consumer, json=json)
+
+
 @task(help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
 def replay(_: Context, run: str, json: bool = False) -> None:
     """Let a simulated run happen again, and compare it byte for byte."""

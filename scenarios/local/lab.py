@@ -150,6 +150,8 @@ class SubprocessLab:
             else None
         )
         self._names_taken: set[str] = set()
+        #: Processes that were killed on purpose, wherever they were.
+        self._killed: set[str] = set()
         #: How often each process was asked to end.
         self._asked_to_end: Counter[str] = Counter()
         self._dead_letters: list[str] = []
@@ -395,6 +397,59 @@ class SubprocessLab:
             self._recorder.event(ASKED_TO_END, asked=name, heard_within=SIGNAL_SECONDS * self._speed)
         self._processes.terminate(names)
 
+    # --- what a soak does beside -------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The names of the processes that run, as far as is known."""
+        return self._processes.running
+
+    def kill(self, name: str) -> None:
+        """Send SIGKILL to a process, wherever it is in its work; its end is no failure then."""
+        self._killed.add(name)
+        self._recorder.event("killed", killed=name)
+        self._processes.kill_one(name)
+
+    def let_pass(self, seconds: float) -> None:
+        """Let real seconds pass; notice which processes end, and do not read the history.
+
+        Raises:
+            ServiceFailedError: a process ended unasked.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            for name, code in self._note_exits():
+                self._check_exit(name, code)
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            self._observer.waited()
+            time.sleep(min(LOOK_EVERY, left))
+
+    def end_without_endpoint(self, seconds: float) -> tuple[History, Mapping[str, int]]:
+        """Ask all to end whose endpoint has died, and return the history, and how each process ended.
+
+        Args:
+            seconds: real ones, after which what has not ended is killed.
+        """
+        self._processes.terminate(self._processes.running)
+        end = time.monotonic() + seconds
+        codes: dict[str, int] = {}
+        while self._processes.running and time.monotonic() < end:
+            codes.update(self._note_exits())
+            time.sleep(LOOK_EVERY)
+        for name in self._processes.running:
+            self.kill(name)
+        self._processes.kill()
+        codes.update(self._note_exits())
+        while self._tail.poll():
+            pass
+        return self.history, codes
+
+    def log_of(self, name: str) -> str:
+        """Return what a process has printed."""
+        return (self._files / f"{name}.log").read_text(errors="replace")
+
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.lab.Lab`."""
         self._observer.stage(f"waiting for {what}")
@@ -568,7 +623,8 @@ class SubprocessLab:
             fine = (may_end and code in ENDED_BY_SIGTERM) or self._setup.scenario.tolerates_exits
         else:
             fine = code == 0
-        if fine or killed_by_fault or ended_while_starting:
+        killed = code == -signal.SIGKILL and name in self._killed
+        if fine or killed_by_fault or ended_while_starting or killed:
             return
         log = self._files / f"{name}.log"
         if code == MachineError.exit_code and self._programs is None:

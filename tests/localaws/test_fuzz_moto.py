@@ -5,13 +5,16 @@
 
 import json
 import os
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto.core.utils import get_service_model
 
 from infra.localaws.dynamodb import DynamoDb, _service
 from infra.localaws.http import Request
+from infra.localaws.lambda_.moto_services import LOGS_TARGET, Iam, Logs
 from infra.localaws.s3 import S3
 from infra.localaws.server import DYNAMODB_TARGET
 from infra.localaws.worker import Worker
@@ -286,3 +289,95 @@ def test_every_request_to_a_bucket_is_answered_below_500(buckets, asked):
     assert "\n" not in "".join(answer.headers.values())
     assert answer.to_bytes()
     assert _ask_buckets(buckets, "GET", "/kept/a", {}, b"").body == b"text"
+
+
+# IAM and CloudWatch Logs: the actions of their models, with parameters that are right, odd or missing
+
+IAM_ACTIONS = st.sampled_from(sorted(get_service_model("iam").operation_names))
+IAM_PARAMETERS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("RoleName", "PolicyName", "PolicyArn", "PolicyDocument", "AssumeRolePolicyDocument", "Path", "Tags"),
+            *("Tags.member.1.Key", "Tags.member.1.Value", "Tags.member.x.Key", "Marker", "MaxItems", "UserName"),
+            *(
+                "GroupName",
+                "InstanceProfileName",
+                "VersionId",
+                "Description",
+                "MaxSessionDuration",
+                "ServerCertificate",
+            ),
+        ]
+    ),
+    st.sampled_from(
+        [
+            *(
+                "",
+                "kept",
+                "none",
+                "arn:aws:iam::000000000000:role/kept",
+                "{}",
+                "[",
+                '{"Version": 1}',
+                "-1",
+                "x" * 5_000,
+            ),
+            *('{"Version":"2012-10-17","Statement":[]}', "/a/", "\0", "é", "9" * 400, "arn:", "%zz", "x" * 5_000),
+        ]
+    ),
+    max_size=5,
+)
+LOGS_ACTIONS = st.sampled_from(sorted(get_service_model("logs").operation_names))
+LOGS_MEMBERS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("logGroupName", "logStreamName", "logGroupNamePrefix", "logEvents", "limit", "nextToken", "startTime"),
+            *("endTime", "filterPattern", "tags", "retentionInDays", "queryString", "queryId", "taskId", "resourceArn"),
+        ]
+    ),
+    st.one_of(
+        st.sampled_from(["kept", "none", "", -1, 0, 7, None, [], {}, [{"timestamp": 1, "message": "x"}]]), odd_value
+    ),
+    max_size=5,
+)
+
+
+@pytest.fixture(scope="module")
+def lambdas_services():
+    iam, logs = Iam("000000000000", "us-west-1"), Logs("000000000000", "us-west-1")
+    made = _ask_iam(iam, {"Action": "CreateRole", "RoleName": "kept", "AssumeRolePolicyDocument": "{}"})
+    assert made.status == 200, made
+    assert _ask_logs(logs, "CreateLogGroup", {"logGroupName": "kept"}).status == 200
+    return iam, logs
+
+
+def _ask_iam(iam, parameters):
+    body = urlencode({"Version": "2010-05-08", **parameters}).encode()
+    return iam.answer(Request("POST", "/", {"content-type": "application/x-www-form-urlencoded"}, body))
+
+
+def _ask_logs(logs, action, document):
+    try:
+        body = json.dumps(document).encode()
+    except ValueError:
+        body = b"["
+    return logs.answering(Request("POST", "/", {"x-amz-target": LOGS_TARGET + action}, body))()
+
+
+@settings(max_examples=EXAMPLES)
+@given(IAM_ACTIONS | odd_text, IAM_PARAMETERS)
+def test_every_request_to_iam_is_answered_below_500(lambdas_services, action, parameters):
+    try:
+        answer = _ask_iam(lambdas_services[0], {"Action": action, **parameters})
+    except UnicodeEncodeError:
+        return  # no form can hold a lone surrogate
+    assert answer.status < 500, answer
+    assert _ask_iam(lambdas_services[0], {"Action": "ListRoles"}).status == 200
+
+
+@settings(max_examples=EXAMPLES)
+@given(LOGS_ACTIONS, LOGS_MEMBERS | odd_value)
+def test_every_request_to_cloudwatch_logs_is_answered_below_500(lambdas_services, action, document):
+    answer = _ask_logs(lambdas_services[1], action, document)
+    assert answer.status < 500, answer
+    assert _ask_logs(lambdas_services[1], "DescribeLogGroups", {}).status == 200

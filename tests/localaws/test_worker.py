@@ -10,6 +10,7 @@ import pytest
 from infra.localaws import moto_loader, server, worker
 from infra.localaws.config import EndpointConfig
 from infra.localaws.http import text_response
+from infra.localaws.lambda_ import moto_services
 from infra.localaws.server import running_endpoint
 from tests.localaws.lab import client_of, endpoint_process
 from tests.localaws.test_s3 import SIGNED
@@ -126,3 +127,58 @@ def test_garbage_in_circles_is_collected_after_so_many_bytes(monkeypatch):
     for _ in range(10):
         one._collect(worker.COLLECT_BYTES // 4)
     assert len(collected) == 2
+
+
+# --- IAM and CloudWatch Logs --------------------------------------------------------------------------------------
+
+IAM = {"Authorization": SIGNED.replace("/s3/", "/iam/")}
+LOGS = {"X-Amz-Target": "Logs_20140328.DescribeLogGroups"}
+
+
+@pytest.mark.parametrize("headers", [IAM, LOGS], ids=["iam", "logs"])
+def test_sqs_answers_while_a_service_of_lambdas_works(monkeypatch, headers):
+    work = Busy()
+    monkeypatch.setattr(moto_services.Iam, "answer", lambda _self, request: work.answer(request))
+    monkeypatch.setattr(moto_services.Logs, "answering", lambda _self, request: lambda: work.answer(request))
+    with running_endpoint(EndpointConfig()) as endpoint, ThreadPoolExecutor() as pool:
+        asked = pool.submit(_ask, endpoint, headers)
+        assert work.began.wait(PATIENCE)
+        client_of(endpoint, "sqs").create_queue(QueueName="q")
+        assert not asked.done()
+        work.let_go.set()
+        assert asked.result(PATIENCE) == (200, b"done\n")
+
+
+@pytest.mark.parametrize("headers", [IAM, LOGS], ids=["iam", "logs"])
+def test_a_service_of_lambdas_that_works_too_long_is_answered_at_the_deadline(monkeypatch, headers):
+    work = Busy()
+    monkeypatch.setattr(moto_services.Iam, "answer", lambda _self, request: work.answer(request))
+    monkeypatch.setattr(moto_services.Logs, "answering", lambda _self, request: lambda: work.answer(request))
+    monkeypatch.setattr(server, "Worker", lambda: worker.Worker(0.05))
+    with running_endpoint(EndpointConfig()) as endpoint:
+        try:
+            status, body = _ask(endpoint, headers)
+        finally:
+            work.let_go.set()
+    assert status == 400
+    assert b"gave up waiting" in body
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "said"),
+    [
+        (IAM, b"Action=NoSuchAction&Version=2010-05-08", b"<Code>InvalidAction</Code>"),
+        (IAM, b"Action=CreateVirtualMFADevice&Version=2010-05-08", b"<Code>"),
+        (LOGS, b"[1]", b"__type"),
+        ({"X-Amz-Target": "Logs_20140328.NoSuchAction"}, b"{}", b"UnknownOperationException"),
+    ],
+)
+def test_an_odd_request_to_a_service_of_lambdas_is_refused_and_no_fault(headers, body, said):
+    with running_endpoint(EndpointConfig()) as endpoint:
+        connection = http.client.HTTPConnection(endpoint.url.removeprefix("http://"), timeout=PATIENCE)
+        connection.request("POST", "/", body, {"Content-Type": "application/x-www-form-urlencoded", **headers})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+    assert answer.status == 400, text
+    assert said in text

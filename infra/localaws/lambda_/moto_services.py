@@ -2,12 +2,15 @@
 
 import io
 import json
-import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
+from infra.localaws.faults import FAULTS
 from infra.localaws.http import Request, Response
 from infra.localaws.moto_loader import LOADING
 
@@ -17,9 +20,12 @@ _MANAGED_POLICIES: Final = (SQS_EXECUTION_POLICY, "AWSLambdaBasicExecutionRole")
 _KEPT_LINES: Final = 10_000
 """Lines of functions' logs that wait to be asked for."""
 _TAIL_LINES: Final = 1_000
+_SHOWN: Final = 200
+"""Characters of an answer of moto's that a refusal quotes."""
+_UNKNOWN: Final = {"iam": "InvalidAction", "logs": "UnknownOperationException"}
+_NO_OBJECT: Final = {"logs": "SerializationException"}
+_CANNOT: Final = {"iam": "ValidationError", "logs": "InvalidParameterException"}
 _OURS: Final = frozenset({"content-length", "connection", "date", "server"})
-
-_LOG = logging.getLogger(__name__)
 
 
 class _Face:
@@ -32,18 +38,42 @@ class _Face:
 
     def dispatch(self, handler: Any, request: Request) -> Response:
         """Answer a request."""
+        if not self._has(request):
+            return self.refused(_UNKNOWN, f"The service {self._service} has no such action.")
         try:
             status, headers, body = handler.dispatch(*self._for_moto(request))
         except NotImplementedError:
-            return _error("NotImplemented", f"This endpoint does not serve this action of {self._service}.", 501)
+            return self.refused(_UNKNOWN, f"This endpoint does not serve this action of {self._service}.")
         except Exception as error:  # noqa: BLE001 - moto trips over some requests that AWS refuses
-            if refusal := _refusal(error):
+            refusal = _refusal(error)
+            if refusal is not None and refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return refusal
-            _LOG.exception("moto could not perform a request of %s.", self._service)
-            return _error("InternalFailure", "The endpoint failed on this request; its log says where.", 500)
+            FAULTS.exception("moto could not perform a request of %s.", self._service)
+            return self.refused(_CANNOT, f"This endpoint cannot do this ({type(error).__name__}); its log says where.")
+        if int(status) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return self.refused(_CANNOT, f"This endpoint cannot do this: {_bytes(body)[:_SHOWN]!r}")
         named = {name.lower(): str(value) for name, value in dict(headers).items()}
         kept = {name: value for name, value in named.items() if name not in _OURS and name != "content-type"}
         return Response(int(status), _bytes(body), _type_of(named), kept)
+
+    def _has(self, request: Request) -> bool:
+        """Return whether the service has the action that a request names; moto trips over any other."""
+        from moto.core.utils import get_service_model  # noqa: PLC0415 - moto is loaded by now
+
+        if self._service == "iam":
+            text = request.body.decode(errors="replace") or request.target.partition("?")[2]
+            action = dict(parse_qsl(text)).get("Action", "")
+        else:
+            action = request.headers.get("x-amz-target", "").removeprefix(LOGS_TARGET)
+        return action in get_service_model(self._service).operation_names
+
+    def refused(self, codes: Mapping[str, str], message: str) -> Response:
+        """Return a refusal in the service's own form: an SDK would repeat a 500, and nothing would be any better."""
+        code = codes[self._service]
+        if self._service == "iam":
+            text = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+            return Response(400, f"<ErrorResponse>{text}</ErrorResponse>".encode(), "text/xml")
+        return Response(400, json.dumps({"__type": code, "message": message}).encode(), "application/x-amz-json-1.1")
 
     def _for_moto(self, request: Request) -> tuple[Any, str, Any]:
         """Return the request as a WSGI server would hand it to moto."""
@@ -151,6 +181,12 @@ class Logs:
         def answer() -> Response:
             handler = self._load()
             self._hand_over(lines)
+            try:
+                asked = json.loads(request.body or b"{}")
+            except (ValueError, RecursionError):
+                asked = None
+            if not isinstance(asked, dict):
+                return self._face.refused(_NO_OBJECT, "The request's body is not a JSON object.")
             return self._face.dispatch(handler, request)
 
         return answer
@@ -206,7 +242,3 @@ def _bytes(body: Any) -> bytes:
 def _type_of(headers: dict[str, Any]) -> str:
     named = {name.lower(): str(value) for name, value in headers.items()}
     return named.get("content-type", "application/x-amz-json-1.1")
-
-
-def _error(code: str, message: str, status: int) -> Response:
-    return Response(status, json.dumps({"__type": code, "message": message}).encode(), "application/x-amz-json-1.1")

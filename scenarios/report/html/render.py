@@ -6,6 +6,8 @@ installed (see ``docs/decisions/report.md``); Bokeh's Python half is not needed.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -45,8 +47,29 @@ def render(verdict: Verdict, history: History, logs: Mapping[str, Sequence[str]]
         **content["words"],
         logs=logs or {},
         style=_part("page.css"),
-        scripts=[*_library(), *map(_part, _SCRIPTS)],
+        scripts=_scripts(),
+        policy=_policy(),
         plots=_as_script(content["plots"]),
+    )
+
+
+@cache
+def _scripts() -> tuple[str, ...]:
+    return (*_library(), *map(_part, _SCRIPTS))
+
+
+@cache
+def _policy() -> str:
+    """Return the page's Content-Security-Policy: it runs its own scripts, known by their hashes, and loads nothing.
+
+    Styles have no hashes: BokehJS writes them as it draws, into elements and attributes.
+    https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
+    """
+    digests = (hashlib.sha256(script.encode()).digest() for script in _scripts())
+    scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 
 

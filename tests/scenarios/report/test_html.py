@@ -1,5 +1,8 @@
 """The report of a run: what it says, where its links lead, and that it stays small."""
 
+import base64
+import hashlib
+import html
 import json
 import re
 
@@ -237,11 +240,23 @@ def test_what_a_message_or_a_process_says_cannot_break_out_of_the_page():
 def test_a_page_may_ask_for_nothing_from_anywhere():
     text = render(judged(paid_twice()), paid_twice().history)
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1]
-    assert policy.startswith("default-src 'none'")
+    policy = html.unescape(policy)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "http" not in policy
+    assert "style=" not in re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
     # What the library's own script could load, the policy forbids; the page's own parts do not even name an address.
     own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)|url\((?!#)|@import|https?://""", own)
+
+
+def test_the_page_runs_its_own_scripts_alone_each_known_by_its_hash():
+    text = render(judged(paid_twice()), paid_twice().history)
+    policy = html.unescape(re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1])
+    (allowed,) = re.findall(r"script-src ([^;]*);", policy)
+    scripts = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert allowed.split() == [f"'sha256-{digest}'" for digest in digests]
+    assert len(digests) == 7
 
 
 def test_a_page_of_thousands_of_messages_stays_small_and_says_what_it_leaves_out():

@@ -170,3 +170,39 @@ def picture(browser, name):
     browser.run("document.getElementById('timeline').scrollIntoView()")
     taken = browser.screenshot()
     return Image.open(io.BytesIO(taken)).convert("RGB")
+
+
+@pytest.mark.parametrize(
+    "added",
+    ["<script>window.evil = 1</script>", "<img src=x onerror='window.evil = 1'>", "<a href='javascript:1'>x</a>"],
+    ids=["a script", "a handler", "an address"],
+)
+def test_a_script_that_is_not_the_pages_own_does_not_run(browser, tmp_path, crashed, added):
+    text = render(judged(crashed, naive=True), crashed.history).replace("<main>", f"<main>{added}", 1)
+    path = tmp_path / "report.html"
+    path.write_text(text)
+    browser.open("about:blank", "true")
+    browser.open(path.as_uri(), DRAWN)
+    browser.run("document.querySelector('main > a')?.click()")
+    assert browser.run("typeof window.evil") == "undefined"
+    assert any("Content Security Policy" in str(said) for said in browser.complaints)
+    browser.complaints.clear()
+
+
+def test_the_first_screen_shows_the_picture(browser, opened, crashed):
+    """What a reader sees without scrolling: the verdict, and the time line with what happened on it."""
+    opened(crashed)
+    seen = browser.run(
+        """(() => {
+          const box = [...Plots.views()].find((each) => each.model.name === "lanes").el.getBoundingClientRect();
+          const verdict = document.querySelector("h1, .verdict").getBoundingClientRect();
+          return { top: box.top, bottom: box.bottom, height: innerHeight, verdict: verdict.bottom, at: scrollY };
+        })()"""
+    )
+    assert seen["at"] == 0
+    assert 0 < seen["verdict"] < seen["height"]
+    assert seen["top"] < seen["height"] / 2, "it begins in the upper half"
+    assert seen["top"] < seen["bottom"] < seen["height"], "and all of it is there"
+    x, y = browser.run(PLACE)
+    assert 0 < y < seen["height"], "the side effect that was done is on the first screen"
+    assert x > 0
