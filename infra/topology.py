@@ -189,6 +189,17 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         max_receive_count=5,
         why="five times the work; a crash costs a message so much of the time that it may be in the queue",
     ),
+    ScenarioTopology(
+        "lambda-partial-response",
+        visibility_timeout=2,
+        why="as for partial-batch: poison has to time out, and a batch of ten has to be worked through within it",
+    ),
+    ScenarioTopology(
+        "lambda-timeout",
+        visibility_timeout=2,
+        max_receive_count=10,
+        why="twice the function's timeout; each death at the timeout costs a receive",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

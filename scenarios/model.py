@@ -34,6 +34,7 @@ Theme = Literal[
     "Several systems, no transaction",
     "Message contents",
     "Load",
+    "Lambda",
 ]
 
 

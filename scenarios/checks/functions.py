@@ -8,12 +8,13 @@ between an invocation's two records stand the handler's own.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import RequestError
+from scenarios.errors import LabError, RequestError
+from services.faults import Fault
 from services.operations import Mark, Operation
 from services.operations.base import Names, RecordedCall, brief_name
 
@@ -161,3 +162,42 @@ DEFAULT_MAXIMUM_CONCURRENCY = 2
 STRETCH = 2.5
 #: The operations that the mapping performs; a handler performs the others.
 OF_MAPPING = frozenset({"Receive", "InvokeFunction", "Delete"})
+
+
+def split_faults(faults: Sequence[Fault]) -> tuple[list[dict[str, Any]], list[Fault]]:
+    """Return the faults of the mapping and its invocations as the endpoint has them, and those of the handler's calls.
+
+    Raises:
+        LabError: one can strike neither.
+    """
+    of_mapping, of_handler = [], []
+    for fault in faults:
+        if fault.operation in OF_MAPPING:
+            of_mapping.append(_as_function_fault(fault))
+        else:
+            of_handler.append(fault)
+    return of_mapping, of_handler
+
+
+#: By operation, kind and point: what the endpoint calls it. A receive's end is the beginning of an invocation.
+_KINDS: Mapping[tuple[str, str, str], str] = {
+    ("Receive", "crash", "after"): "crash-before",
+    ("InvokeFunction", "crash", "before"): "crash-before",
+    ("InvokeFunction", "crash", "during"): "crash-during",
+    ("InvokeFunction", "crash", "after"): "crash-after",
+    ("Delete", "crash", "before"): "crash-after",
+    ("InvokeFunction", "timeout", ""): "hang",
+    ("InvokeFunction", "reply-lost", ""): "answer-lost",
+    ("InvokeFunction", "throttle", ""): "throttle",
+    ("InvokeFunction", "cold-start", ""): "cold-start",
+    ("Delete", "error", ""): "delete-failed",
+    ("Delete", "partial-failure", ""): "delete-failed",
+}
+
+
+def _as_function_fault(fault: Fault) -> dict[str, Any]:
+    point = fault.point if fault.kind == "crash" else ""
+    kind = _KINDS.get((fault.operation, fault.kind, point))
+    if kind is None:
+        raise LabError(f"A {fault.kind} {point} {fault.operation} cannot be staged with a Lambda function.")
+    return {"kind": kind, "at": fault.nth, "seconds": fault.seconds, "entries": list(fault.entries)}

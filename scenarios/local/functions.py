@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from infra.localaws.lambda_.config import runtime_of
-from scenarios.checks.functions import FunctionSettings, Handler
+from scenarios.checks.functions import FunctionSettings, Handler, split_faults
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import LabError, ServiceFailedError, UnsuitableError
 from scenarios.history import History, Record
 from scenarios.history.files import TailedFile
+from scenarios.history.mapping_events import MappingEvents
 from scenarios.local.environment import IDENTITY_VARIABLES
 from scenarios.local.http_reader import CONTRACT, Surroundings
 from scenarios.local.logs import last_lines
-from scenarios.local.mapping_events import MappingEvents
 from scenarios.local.observed_exchange import Request
 from scenarios.local.programs import program_environment
 from scenarios.local.recording_proxy import Program, RecordingProxy
@@ -328,42 +328,3 @@ def access_key_of(headers: Mapping[str, str]) -> str | None:
     """Return the access key id that signed a request, which tells the environment; None where none did."""
     _, found, rest = headers.get("authorization", "").partition("Credential=")
     return rest.partition("/")[0] or None if found else None
-
-
-def split_faults(faults: Sequence[Fault]) -> tuple[list[dict[str, Any]], list[Fault]]:
-    """Return the faults of the mapping and its invocations as the endpoint has them, and those of the handler's calls.
-
-    Raises:
-        LabError: one can strike neither.
-    """
-    of_mapping, of_handler = [], []
-    for fault in faults:
-        if fault.operation in {"Receive", "Delete", "InvokeFunction"}:
-            of_mapping.append(_as_function_fault(fault))
-        else:
-            of_handler.append(fault)
-    return of_mapping, of_handler
-
-
-#: By operation, kind and point: what the endpoint calls it. A receive's end is the beginning of an invocation.
-_KINDS: Mapping[tuple[str, str, str], str] = {
-    ("Receive", "crash", "after"): "crash-before",
-    ("InvokeFunction", "crash", "before"): "crash-before",
-    ("InvokeFunction", "crash", "during"): "crash-during",
-    ("InvokeFunction", "crash", "after"): "crash-after",
-    ("Delete", "crash", "before"): "crash-after",
-    ("InvokeFunction", "timeout", ""): "hang",
-    ("InvokeFunction", "reply-lost", ""): "answer-lost",
-    ("InvokeFunction", "throttle", ""): "throttle",
-    ("InvokeFunction", "cold-start", ""): "cold-start",
-    ("Delete", "error", ""): "delete-failed",
-    ("Delete", "partial-failure", ""): "delete-failed",
-}
-
-
-def _as_function_fault(fault: Fault) -> dict[str, Any]:
-    point = fault.point if fault.kind == "crash" else ""
-    kind = _KINDS.get((fault.operation, fault.kind, point))
-    if kind is None:
-        raise LabError(f"A {fault.kind} {point} {fault.operation} cannot be staged with a Lambda function.")
-    return {"kind": kind, "at": fault.nth, "seconds": fault.seconds, "entries": list(fault.entries)}

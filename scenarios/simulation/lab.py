@@ -10,16 +10,18 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from math import inf
 from random import Random
 from signal import SIGKILL
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
+from scenarios.checks.functions import FunctionSettings
 from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
 from scenarios.history.events import ASKED_TO_END, REMOVER, SWEEPER
+from scenarios.history.mapping_events import MappingEvents
 from scenarios.lab import (
     WAIT_TIME_SECONDS,
     ConsumerHandle,
@@ -36,6 +38,8 @@ from scenarios.parameters import Parameters
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.incremental import IncrementalHistory
+from scenarios.simulation.mapping import Setup as MappingSetup
+from scenarios.simulation.mapping import SimulatedMapping
 from scenarios.simulation.process import Program, SimulatedProcess
 from scenarios.simulation.random_faults import RandomFault
 from scenarios.simulation.scheduler import Strand
@@ -45,6 +49,7 @@ from services.batches import MAX_ENTRIES
 from services.classes import load_class
 from services.consumer.assumptions import ALL, Assumption
 from services.consumer.consumer import Consumer
+from services.consumer.lambda_handler import HandlerOptions, LambdaConsumer, make_consumer
 from services.consumer.options import ConsumerOptions
 from services.errors import ConfigurationError
 from services.faults import Fault
@@ -129,6 +134,7 @@ class Staging:
         gives_back: the scenario asks a consumer to end that holds messages, and they go back.
         assumes: what random faults keep to.
         cut: what is left out of the scenario.
+        function: how a consumer that is a Lambda function is set up; None for one that polls.
     """
 
     scenario: str
@@ -148,6 +154,7 @@ class Staging:
     gives_back: bool = False
     assumes: frozenset[Assumption] = ALL
     cut: Cut = NOTHING
+    function: FunctionSettings | None = None
 
 
 class SimulatedLab:
@@ -179,6 +186,8 @@ class SimulatedLab:
         self._incarnations: dict[str, SimulatedProcess] = {}
         #: Likewise for producers.
         self._senders: dict[str, SimulatedProcess] = {}
+        self._mappings: dict[str, SimulatedMapping] = {}
+        self._mapping_events = MappingEvents(staging.names.queue)
         self._dismissed: set[str] = set()
         self._restarts = 0
         self._planned = 0
@@ -240,6 +249,8 @@ class SimulatedLab:
         except DeadlineMissed:
             for process in self._running():
                 process.kill()
+            for mapping in self._mappings.values():
+                mapping.kill()
         self._scheduler.run_until(_never, self.world.late_until)
         self.collect_dead_letters()
         self._recorder.event("ledger", executions=dict(self.world.tables.executions))
@@ -249,6 +260,8 @@ class SimulatedLab:
             self._recorder.event("payloads", keys=sorted(self.world.objects.objects))
         for process in self._processes.values():
             process.close()
+        for mapping in self._mappings.values():
+            mapping.close()
         return self.history
 
     # --- what a scenario does ----------------------------------------------------------------------------------------
@@ -320,6 +333,9 @@ class SimulatedLab:
         """See :class:`scenarios.lab.Lab`."""
         settings = checked_settings(settings)
         handle = ConsumerHandle(self._new_name(name or "consumer"))
+        if self._staging.function is not None:
+            self._start_mapping(handle.name, (*faults, *_delay(settings)), settings)
+            return handle
         world, timeout = self.world, self.queue.visibility_timeout
         lease = settings.get("claim_lease_seconds", timeout if settings.get("heartbeat_seconds") else 0.0)
         world.longest_lease = max(world.longest_lease, lease)
@@ -328,15 +344,18 @@ class SimulatedLab:
 
     def stop(self, *consumers: ConsumerHandle) -> None:
         """See :class:`scenarios.lab.Lab`."""
-        names = [consumer.name for consumer in consumers] or list(self._incarnations)
+        names = [consumer.name for consumer in consumers] or [*self._incarnations, *self._mappings]
         self._dismissed.update(names)
-        processes = [self._incarnations[name] for name in names]
+        mappings = [self._mappings[name] for name in names if name in self._mappings]
+        for mapping in mappings:
+            mapping.stop()
+        processes = [self._incarnations[name] for name in names if name in self._incarnations]
         if not consumers:
             processes += [process for process in self._running() if not process.is_consumer]
         for process in processes:
             process.signal()
         self._run_until(
-            lambda: all(process.exit_code is not None for process in processes),
+            lambda: not any(process.runs for process in processes) and not any(mapping.runs for mapping in mappings),
             STOP_DEADLINE,
             f"{', '.join(names)} to end",
         )
@@ -465,6 +484,33 @@ class SimulatedLab:
         process.start_again = lambda: self._start_again(known_as, process, settings)
         self._start(process, program, "consumer")
 
+    def _start_mapping(self, name: str, faults: Sequence[Fault], settings: Settings) -> None:
+        """Start a consumer that is a function at an event source mapping."""
+        kind, function = self._staging.consumer, self._staging.function
+        if function is None or not issubclass(kind, LambdaConsumer):
+            raise RequestError(
+                f"The consumer of {self._staging.scenario} is a Lambda function; {kind.__module__}:{kind.__qualname__} "
+                "is no services.consumer.lambda_handler:LambdaConsumer."
+            )
+        options = {option: value for option, value in settings.items() if option in _HANDLER_OPTIONS}
+
+        def make(number: int) -> LambdaConsumer:
+            return make_consumer(HandlerOptions(f"{name}-{number}-{self.seed:x}", **options), kind)
+
+        setup = MappingSetup(
+            name,
+            function,
+            settings.get("max_messages", 1),
+            settings.get("message_limit", 0),
+            make,
+            faults,
+            self._staging.random_faults.of("consumer", name),
+            self._seed_of(name),
+        )
+        mapping = self._mappings[name] = SimulatedMapping(self.world, setup, self._mapping_events)
+        mapping.on_end = lambda ended: self._recorder.event("exited", exited=ended.name, code=ended.exit_code)
+        mapping.start(self._scheduler.now + self.choices.pick(START_UP))
+
     def _start_again(self, known_as: str, before: SimulatedProcess, settings: Settings) -> None:
         def come_back() -> Strand:
             # The time of the wake-up has come; a consumer that was dismissed meanwhile stays away.
@@ -521,7 +567,7 @@ class SimulatedLab:
     def _new_name(self, wanted: str) -> str:
         number = 1
         name = f"{wanted}-1" if wanted == "consumer" else wanted
-        while name in self._processes:
+        while name in self._processes or name in self._mappings:
             number += 1
             name = f"{wanted}-{number}"
         return name
@@ -592,6 +638,10 @@ def _class(spec: str, base: type[Service], what: str) -> type[Service]:
             return load_class(spec, base, f"The {what} {spec!r}")
     except ConfigurationError as error:
         raise RequestError(str(error)) from None
+
+
+#: The consumer's options that a handler has as well.
+_HANDLER_OPTIONS = frozenset(item.name for item in fields(HandlerOptions)) - {"owner"}
 
 
 def _never() -> bool:

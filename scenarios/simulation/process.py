@@ -94,10 +94,20 @@ class SimulatedProcess:
         paused_until: before this time no part of it runs.
         skew: by how many seconds its wall clock is ahead.
         in_hand: what its last receive brought.
+        recorder: takes its records; several processes that share a name share one.
         unperformed: the keys that it has claimed and not yet performed, with the true time of each lease's end.
     """
 
-    def __init__(self, world: World, name: str, *, is_consumer: bool, faults: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        is_consumer: bool,
+        faults: Sequence[Fault] = (),
+        recorder: WorldRecorder | None = None,
+        plan: FaultPlan | None = None,
+    ) -> None:
         self.world = world
         self.name = name
         self.is_consumer = is_consumer
@@ -114,9 +124,9 @@ class SimulatedProcess:
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
-        self.recorder = WorldRecorder(world, name, world.names.queue)
+        self.recorder = recorder or WorldRecorder(world, name, world.names.queue)
         self.program: Program | None = None
-        self._plan = FaultPlan(faults) if faults else None
+        self._plan = plan or (FaultPlan(faults) if faults else None)
         self._signalled = False
         self._sleepers: list[Sleeper] = []
         self._asleep: set[Sleeper] = set()

@@ -121,6 +121,7 @@ def simulate(
             gives_back=scenario.gives_back,
             assumes=plan.consumer.assumes - plan.dropped,
             cut=cut,
+            function=scenario.function_settings(naive=plan.naive) if scenario.function is not None else None,
         ),
         choices,
     )

@@ -222,12 +222,16 @@ class World:
     def receive(self, operation: Receive) -> tuple[Message, ...]:
         """Take what is there now."""
         request = ReceiveRequest(operation.max_messages, long_poll=operation.wait_seconds > 0)
+        return tuple([_message(item) for item in self.take(request)])
+
+    def take(self, request: ReceiveRequest) -> list[Delivery]:
+        """Take what is there now, as the state machine has it."""
         deliveries = self.model.receive(self.names.queue, request)
         for item in deliveries:
             if item.message.message_id not in self.held:
                 self.held[item.message.message_id] = item.message
                 self._not_indexed.append(item.message)
-        return tuple([_message(item) for item in deliveries])
+        return deliveries
 
     def wait_for_messages(self, sleeper: Sleeper) -> float:
         """Remember who waits for a message; return when one may be there at the latest, infinite for nobody knows."""

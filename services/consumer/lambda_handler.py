@@ -23,14 +23,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from services import runtime
 from services.classes import load_class
 from services.consumer.consumer import Consumer, Outcome
-from services.drivers.aws import AwsDriver
-from services.drivers.queue import Queue
-from services.drivers.store import Store
 from services.errors import ConfigurationError
 from services.operations import Message, QueueFacts, ReadClock, Task
 
 if TYPE_CHECKING:
     from services.consumer.options import ConsumerOptions
+    from services.drivers.base import Driver
 
 #: How the name of a FIFO queue ends.
 FIFO_SUFFIX = ".fifo"
@@ -163,10 +161,10 @@ def make_consumer(options: HandlerOptions, kind: type[LambdaConsumer] = LambdaCo
     return kind(cast("ConsumerOptions", options))
 
 
-_made: list[tuple[LambdaConsumer, AwsDriver]] = []
+_made: list[tuple[LambdaConsumer, Driver]] = []
 
 
-def _environment() -> tuple[LambdaConsumer, AwsDriver]:
+def _environment() -> tuple[LambdaConsumer, Driver]:
     """Return what lives as long as the execution environment: the consumer with its memory, and the clients."""
     if not _made:
         variables = os.environ
@@ -178,8 +176,13 @@ def _environment() -> tuple[LambdaConsumer, AwsDriver]:
     return _made[0]
 
 
-def _driver(variables: Mapping[str, str]) -> AwsDriver:
-    import boto3  # noqa: PLC0415 - whoever steps the consumer in a simulation needs no client
+def _driver(variables: Mapping[str, str]) -> Driver:
+    # A simulation, which steps the consumer alone, needs none of these.
+    import boto3  # noqa: PLC0415
+
+    from services.drivers.aws import AwsDriver  # noqa: PLC0415
+    from services.drivers.queue import Queue  # noqa: PLC0415
+    from services.drivers.store import Store  # noqa: PLC0415
 
     status, ledger = variables.get("MESSAGE_STATUS_TABLE", ""), variables.get("MESSAGE_SIDE_EFFECTS_TABLE", "")
     dynamodb = boto3.client("dynamodb") if status or ledger else None

@@ -222,10 +222,11 @@ class EventSourceMapping:
         at.retry_at = min(self._clock() + self._backoff(at.attempt), ends)
         self._observe("batch-throttled", batch=batch, messages=[e.message_id for e in at.entries], attempt=at.attempt)
 
-    def note_received(self, deliveries: Sequence[Delivery]) -> None:
+    def note_received(self, poller: int, deliveries: Sequence[Delivery]) -> None:
         """Tell the observer what a receive brought, for a reader who knows the queue by its consumers alone."""
         if self._observer is not None:
-            self._observe("mapping-received", messages=[_told(delivery) for delivery in deliveries])
+            asked = self._pollers[poller].room
+            self._observe("mapping-received", asked=asked, messages=[_told(delivery) for delivery in deliveries])
 
     def note_deleted(self, action: Delete, failed: Mapping[str, bool]) -> None:
         """Tell the observer how a delete came out."""

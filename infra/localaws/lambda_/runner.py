@@ -151,7 +151,7 @@ class MappingRunner:
     def _received(self, poller: int, deliveries: list[Delivery]) -> None:
         ends = source.visible_at(self._model, self.mapping.queue.name) if deliveries else self._clock()
         if deliveries:
-            self.mapping.note_received(deliveries)
+            self.mapping.note_received(poller, deliveries)
         self.mapping.received(poller, deliveries, ends)
 
     def _invoke(self, action: Invoke) -> None:

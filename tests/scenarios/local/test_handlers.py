@@ -8,12 +8,12 @@ import pytest
 from infra.stack.stacks import temporary_stack
 from infra.topology import topology_of
 from scenarios.catalog import all_scenarios
-from scenarios.checks.functions import FunctionSettings, Handler, check_handler
+from scenarios.checks.functions import FunctionSettings, Handler, check_handler, split_faults
 from scenarios.commands.options import chosen_handler
 from scenarios.errors import LabError, RequestError, ServiceFailedError, UnsuitableError
 from scenarios.history import History
-from scenarios.local.functions import access_key_of, split_faults
-from scenarios.local.mapping_events import MappingEvents
+from scenarios.history.mapping_events import MappingEvents
+from scenarios.local.functions import access_key_of
 from scenarios.local.observer import NoObserver
 from scenarios.runs.plan import Place, RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
@@ -201,6 +201,7 @@ def told(*events):
 
 RECEIVED = event(
     "mapping-received",
+    asked=10,
     messages=[{"message_id": "m1", "receive_count": 1, "body": "{}", "group": None, "sequence_number": None}],
 )
 SENT = event("batch-sent", batch=7, messages=["m1"], attempt=1)

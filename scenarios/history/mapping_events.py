@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scenarios.history import Record
+from scenarios.history.records import Record
 from services.records import Event, Fail, FaultRecord, Invoke, Ok
 
 #: The records that a recording proxy writes for the same consumer count from 0 on.
@@ -66,7 +66,7 @@ class MappingEvents:
         time, event = record["time"], record["event"]
         match event:
             case "mapping-received":
-                arguments = {"max_messages": len(record["messages"]), "wait_seconds": 0}
+                arguments = {"max_messages": record["asked"], "wait_seconds": 0}
                 return self._done(time, consumer, "Receive", arguments, record["messages"])
             case "mapping-deleted":
                 return self._deleted(time, consumer, record)
