@@ -91,6 +91,12 @@ class Recorder:
             time, index = self._next()
             self._sink(Event(time, self.process, index, event, kept).as_record())
 
+    def look_at_clock(self) -> None:
+        """Record that the wall clock was stepped, if it was since the last record."""
+        if self._wall_clock is not None:
+            with self._lock:
+                self._check(self._wall_clock)
+
     def _next(self) -> tuple[float, int]:
         """Return the time and the index of a new record; the lock is held."""
         if self._wall_clock is not None:

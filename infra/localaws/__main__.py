@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rates=DeliveryRates(options.reorder, options.duplicate, options.underfill, options.stale_delete),
             consistency=EventualConsistency(options.purge, options.counts, options.purge_interval, options.name_reuse),
             speed=options.speed,
+            limits_fifo=options.limit_fifo,
             history=options.history,
         )
         standalone.check_options(options)
@@ -128,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(name, type=_probability, default=rate, metavar="RATE", help=meaning)
     _add_consistency(parser)
     parser.add_argument("--speed", type=float, default=1.0, help="how many seconds the clock of SQS runs in a real one")
+    parser.add_argument(
+        "--limit-fifo", action="store_true", help="let FIFO queues take 300 calls a second and action, as AWS's do"
+    )
     parser.add_argument("--history", type=Path, help="append every event of the queues to this file, one JSON a line")
     parser.add_argument("--ready-file", type=Path, help="write the address to this file once connections are accepted")
     standalone.add_options(parser)

@@ -34,6 +34,7 @@ class EndpointConfig:
         rates: how far standard queues stray from a list, unless a queue is reset to others.
         consistency: how long purges, counts and names take to settle.
         speed: how many seconds its SQS clock runs in a real one.
+        limits_fifo: whether FIFO queues take no more calls a second than AWS's do.
         history: the file that its events are appended to; None for no recording.
 
     Raises:
@@ -47,6 +48,7 @@ class EndpointConfig:
     rates: DeliveryRates = field(default_factory=DeliveryRates)
     consistency: EventualConsistency = field(default_factory=EventualConsistency)
     speed: float = 1.0
+    limits_fifo: bool = False
     history: Path | None = None
 
     def __post_init__(self) -> None:

@@ -71,6 +71,7 @@ class SqsRegion:
             random_for=lambda queue: _random(f"{seed}/{queue}"),
             on_available=self._notice,
             consistency=config.consistency,
+            limits_fifo=config.limits_fifo,
         )
         self.polls = LongPolls(self.model, clock, after)
         self.move_tasks = MoveTaskTimer(self.model, clock, after)
@@ -78,7 +79,8 @@ class SqsRegion:
     def listen(self, url: str, home: str) -> None:
         """Take the endpoint's address, and the name of its own region."""
         self.wire = SqsWire(self.model, url, home)
-        self.fast = FastPath(self.wire).actions
+        # Calls are counted on the general path alone.
+        self.fast = {} if self.model.limits_fifo else FastPath(self.wire).actions
 
     def _notice(self, queue: Queue) -> None:
         self.polls.notice(queue)

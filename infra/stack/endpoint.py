@@ -239,8 +239,13 @@ class StartingEndpoint:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         _children[process.pid] = process
-        # Noted at once, without its address: if this process is killed now, the next one knows whom to stop.
-        self._write(Endpoint("", process.pid, self._instance, str(self._paths.history)))
+        try:
+            # Noted at once, without its address: if this process is killed now, the next one knows whom to stop.
+            self._write(Endpoint("", process.pid, self._instance, str(self._paths.history)))
+        except BaseException:
+            process.kill()
+            _reap(process.pid)
+            raise
         return process
 
     def _note(self) -> Endpoint:

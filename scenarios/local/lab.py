@@ -580,6 +580,7 @@ class SubprocessLab:
 
     def _look(self) -> bool:
         """Take in what is new; return whether there was anything."""
+        self._recorder.look_at_clock()
         # First who ended, then the files: what a process wrote before its end is then read before its end is known.
         ended = self._note_exits()
         grown = self._tail.poll()

@@ -1,15 +1,10 @@
-"""The time of every parser and pattern grows with the size of what it reads, and not with the square of it.
-
-Eight times the text may take 24 times as long; the square would be 64 times. What is over in a few milliseconds
-passes as it is, so that a busy machine changes nothing.
-"""
+"""The work of every parser and pattern grows with the size of what it reads, and not with the square of it."""
 
 import functools
 import importlib
 import json
 import pkgutil
 import re
-import time
 from urllib.parse import quote
 
 import pytest
@@ -24,32 +19,22 @@ from infra.localaws.sqs import query
 from infra.localaws.sqs.errors import SqsError
 from infra.localaws.sqs.shapes import input_checks
 from infra.localaws.values import RefusedError, settle, spelt
+from tests.localaws.growth import grows_too_fast
 from tests.localaws.test_http import FakeTransport
 
 pytestmark = pytest.mark.thorough
 
 SMALL, LARGE = 5_000, 40_000
-AT_ONCE = 0.025
-MOST = 24.0
 
 #: What texts are made of, over and over; the end fits no pattern, so that a pattern tries all ways to match.
 PUMPS = [*"9a-_./:%&=#[( {\"'<é\t", "9.", "a.", "9e", "a-", "%4", "&a", "a=1&", "a/9/", "arn:", "Credential=", ":a,#b,"]
 END = "\0!"
 
 
-def _seconds(work, text):
-    began = time.perf_counter()
-    work(text)
-    return time.perf_counter() - began
-
-
 def _grows_too_fast(work, make, small=SMALL, large=LARGE):
-    """Tell whether the work on a large text takes disproportionately longer than that on a small one."""
-    many = min(_seconds(work, make(large)) for _ in range(3))
-    if many < AT_ONCE:
-        return False
-    few = min(_seconds(work, make(small)) for _ in range(3))
-    return many / few > MOST
+    """Tell whether the work on a text grows out of proportion with the text."""
+    little, much = make(small), make(large)
+    return grows_too_fast(lambda: work(little), lambda: work(much))
 
 
 def _patterns():

@@ -12,7 +12,7 @@
     ├── InvalidMessageContents, ReceiptHandleIsInvalid, MessageNotInflight, OverLimit               (messages)
     ├── EmptyBatchRequest, TooManyEntriesInBatchRequest, BatchEntryIdsNotDistinct,
     │   BatchRequestTooLong, InvalidBatchEntryId                                                    (batches)
-    └── UnsupportedOperation
+    └── UnsupportedOperation, RequestThrottled
 
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html and each action's page.
 """
@@ -254,3 +254,13 @@ class UnsupportedOperation(SqsError):  # noqa: N818 - AWS's name
 
     json_type = _SQS + "UnsupportedOperation"
     query_code = _LEGACY + "UnsupportedOperation"
+
+
+class RequestThrottled(SqsError):  # noqa: N818 - AWS's name
+    """A FIFO queue has had as many calls of an action in a second as it takes."""
+
+    json_type = _SQS + "RequestThrottled"
+    query_code = "RequestThrottled"
+
+    def __init__(self, text: str = "The request was denied due to request throttling.") -> None:
+        super().__init__(text)

@@ -51,6 +51,7 @@ from infra.localaws.sqs.queue import (
 )
 from infra.localaws.sqs.rates import DeliveryRates
 from infra.localaws.sqs.standard import StandardQueue
+from infra.localaws.sqs.throughput import FifoThroughput
 
 ACCOUNT: Final = "000000000000"
 FIFO_SUFFIX: Final = ".fifo"
@@ -71,6 +72,7 @@ class SqsModel:
         on_available: called with a queue whenever a receive that found nothing may now find something earlier
             than ``next_visible_at`` said.
         consistency: how long purges, counts and names take to settle.
+        limits_fifo: whether FIFO queues take no more calls a second than AWS's do; ``admit`` counts them.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class SqsModel:
         random_for: Callable[[str], Random] | None = None,
         on_available: Callable[[Queue], None] | None = None,
         consistency: EventualConsistency | None = None,
+        limits_fifo: bool = False,
     ) -> None:
         self.region = region
         self.account = account
@@ -95,6 +98,7 @@ class SqsModel:
         self._queues: dict[str, Queue] = {}
         self._consistency = EventualConsistency() if consistency is None else consistency
         self._deleted: TimedMemory[str, bool] = TimedMemory(self._consistency.name_reuse)
+        self._throughput = FifoThroughput(region) if limits_fifo else None
         self._created = 0
         self._moves = MoveTasks(self._by_arn)
         self._surroundings = Surroundings(
@@ -104,6 +108,21 @@ class SqsModel:
     def now(self) -> float:
         """Return the clock's time, in seconds since the epoch."""
         return self._clock()
+
+    @property
+    def limits_fifo(self) -> bool:
+        """Whether FIFO queues take no more calls a second than AWS's do."""
+        return self._throughput is not None
+
+    def admit(self, name: str, action: str) -> None:
+        """Count a call of an action on a queue: the caller's, before it begins, since a batch is one call.
+
+        Raises:
+            QueueDoesNotExist: there is none of this name.
+            RequestThrottled: a FIFO queue has had as many in the last second as it takes.
+        """
+        if self._throughput is not None:
+            self._throughput.admit(self.queue(name), action, self._clock())
 
     # Queues
 
@@ -167,6 +186,8 @@ class SqsModel:
         queue = self.queue(name)
         del self._queues[name]
         self._moves.forget(queue.identity.arn)
+        if self._throughput is not None:
+            self._throughput.forget(name)
         self._deleted.put(name, True, self._clock())
         if observer := self._surroundings.observer:
             observer("queue-deleted", name, {})

@@ -11,6 +11,7 @@ from infra.localaws.sqs import message_actions, move_actions, queue_actions
 from infra.localaws.sqs.context import LongPoll, Shape, Wire
 from infra.localaws.sqs.errors import InvalidAction
 from infra.localaws.sqs.shapes import input_checks
+from infra.localaws.sqs.throughput import LIMITED
 
 
 class SqsWire(Wire):
@@ -32,7 +33,10 @@ class SqsWire(Wire):
         handler = ACTIONS.get(action)
         if handler is None:
             raise InvalidAction.named(action)
-        return handler(self, input_checks()[action](parameters))
+        checked = input_checks()[action](parameters)
+        if self.model.limits_fifo and action in LIMITED:
+            self.model.admit(self.queue_name(checked), action)
+        return handler(self, checked)
 
 
 ACTIONS: Final[dict[str, Callable[[Wire, Shape], Shape | LongPoll]]] = {
