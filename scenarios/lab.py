@@ -252,7 +252,7 @@ def has_started(*consumers: ConsumerHandle) -> Callable[[History], bool]:
     """
 
     def condition(history: History) -> bool:
-        started = {record["process"] for record in history.events("started")}
+        started = {event.process for event in history.events("started")}
         started.update(history.receives_of)
         return all(any(is_it(name, consumer) for name in started) for consumer in consumers)
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from scenarios.history import LAB, Call, Deletion, Effect, History, Record, SentMessage
+from scenarios.history import LAB, Call, Deletion, Effect, Event, History, Record, SentMessage
 from services.consumer.patterns import Pattern
 
 
@@ -344,8 +344,8 @@ def _deletes_disagree(history: History) -> Iterable[Violation]:
             yield _disagreement(summary, (), (record["message_id"],), (), (record,))
 
 
-def _explains(unclear: Iterable[Call], record: Record) -> bool:
-    return any(call.started <= record["time"] <= call.over for call in unclear)
+def _explains(unclear: Iterable[Call], record: Event) -> bool:
+    return any(call.started <= record.time <= call.over for call in unclear)
 
 
 def _disagreement(

@@ -51,11 +51,11 @@ def _deleted_by_others(history: History) -> list[str]:
     elsewhere: dict[str, float] = {}
     for record in history.endpoint("delivered"):
         if (record["message_id"], record["receive_count"]) not in brought:
-            elsewhere.setdefault(record["message_id"], record["time"])
+            elsewhere.setdefault(record["message_id"], record.time)
     return [
         record["message_id"]
         for record in history.endpoint("deleted")
-        if record["message_id"] not in asked and elsewhere.get(record["message_id"], float("inf")) <= record["time"]
+        if record["message_id"] not in asked and elsewhere.get(record["message_id"], float("inf")) <= record.time
     ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scenarios.history import Call, Delivery, Effect, FaultStrike, History, Record
+from scenarios.history import Call, Delivery, Effect, Event, FaultStrike, History, Record
 
 Operation = str
 Point = str
@@ -188,16 +188,16 @@ def find_under_filled(history: History) -> Evidence | None:
     return Evidence(summary, len(told), (first,))
 
 
-def duplicated_by_queue(history: History) -> Sequence[Record]:
+def duplicated_by_queue(history: History) -> Sequence[Event]:
     """Return the deliveries that the queue duplicated by its own account; empty where it gives none."""
     return _acts(history, "duplicate")
 
 
-def _acts(history: History, act: str) -> Sequence[Record]:
+def _acts(history: History, act: str) -> Sequence[Event]:
     return [record for record in history.endpoint("delivered") if act in record.get("chaos", ())]
 
 
-def _queue_evidence(history: History, told: Sequence[Record], what: str) -> Evidence:
+def _queue_evidence(history: History, told: Sequence[Event], what: str) -> Evidence:
     return Evidence(f"{times(len(told))}, e.g. {history.name(told[0]['message_id'])} {what}", len(told), (told[0],))
 
 

@@ -267,9 +267,8 @@ def print_scenario(simulation: Simulation, directory: Path) -> None:
     twin = " (naive twin)" if verdict.conditions.naive else ""
     console.print(Text(f"{verdict.scenario.name}{twin}: {verdict.scenario.summary}"), soft_wrap=True)
     console.print(Text(f"seed {verdict.conditions.seed}, files in {short(directory)}"), soft_wrap=True)
-    records = simulation.history.records
-    virtual = records[-1]["time"] if records else 0.0
-    print_verdict(console, verdict, directory, [f"took       {virtual:.1f} s of virtual time"])
+    virtual = f"took       {simulation.history.ended:.1f} s of virtual time"
+    print_verdict(console, verdict, directory, [virtual])
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -31,8 +31,8 @@ from scenarios.exploration.case import record_case
 from scenarios.exploration.targets import Target, make_target
 from scenarios.local.latency import MAX_LATENCY_MS
 from scenarios.runs.directory import point_latest_at
-from scenarios.runs.plan import RunRequest, invoked, words_of
-from scenarios.runs.run import run_scenario
+from scenarios.runs.plan import RunRequest, invoked, plan_run, words_of
+from scenarios.runs.run import run_plan
 
 
 @command
@@ -96,7 +96,6 @@ def scenario(
         raise RequestError("The simulated tier's clock needs no --speed: it never waits.")
     if not name:
         raise RequestError("Which scenario? Give --name; `invoke scenarios` lists them.")
-    found = find_scenario(name)
     if naive and given:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     config = ProgramConfig()
@@ -111,7 +110,7 @@ def scenario(
     wanted, size = whole("--count", count), whole("--batch-size", batch_size) if own is None else None
     if simulated:
         target = make_target(
-            found.name,
+            find_scenario(name).name,
             count=wanted,
             batch_size=size,
             settings=settings,
@@ -121,7 +120,7 @@ def scenario(
         )
         return simulate_once(target, chosen_seed(seed), json=json, runs=runs)
     request = RunRequest(
-        scenario=found.name,
+        scenario=name,
         seed=whole("--seed", seed),
         naive=naive,
         count=wanted,
@@ -141,9 +140,10 @@ def scenario(
         program=config,
         handler=own,
     )
-    title = f"{found.name}{' (naive twin)' if naive else ''}: {found.summary}"
+    plan = plan_run(request)
+    title = f"{plan.scenario.name}{' (naive twin)' if naive else ''}: {plan.scenario.summary}"
     with termination_as_exit(), Progress(make_console(stderr=json), title) as progress:
-        result = run_scenario(request, progress)
+        result = run_plan(plan, progress)
     if json:
         print_json(result.as_json())
     else:

@@ -154,8 +154,7 @@ def _pairs(small: Target, kinds: frozenset[Kind]) -> _Pairs:
         strike = next(iter(history.faults), None)
         if strike is None:
             continue
-        record = strike.record
-        where = (strike.process, record["invocation"], *sorted(map(str, record["fault"].items())))
+        where = (*strike.call.pointer, *sorted(map(str, strike.fault.items())))
         if where in seen:
             continue  # it came to the same as one before
         seen.add(where)
@@ -171,12 +170,12 @@ def _faults(
 ) -> Iterable[tuple[str, RandomFault]]:
     """Yield each fault that a process can meet at an operation that it begins after a moment."""
     begun: dict[str, int] = {}
-    for record in history.records:
-        process = record["process"]
-        if record["type"] != "invoke" or process not in roles:
+    for call in history.all_calls:
+        process = call.process
+        if process not in roles:
             continue
         at = begun[process] = begun.get(process, 0) + 1
-        if record["time"] <= after:
+        if call.started <= after:
             continue
         role = roles[process]
         skew = (Kind.CLOCK_SKEW,) if role == "consumer" and at == 1 else ()

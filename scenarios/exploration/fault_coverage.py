@@ -58,9 +58,8 @@ def faults_met(history: History) -> Counter[str]:
     met: Counter[str] = Counter()
     timeout = history.facts.visibility_timeout
     for strike in history.faults:
-        fault: Mapping[str, Any] = strike.record["fault"]
-        met[_kind(fault, strike.operation)] += 1
-        if strike.kind == "pause" and fault["seconds"] > timeout:
+        met[_kind(strike.fault, strike.operation)] += 1
+        if strike.kind == "pause" and strike.seconds > timeout:
             met["pause that outlasts the visibility timeout"] += 1
     for record in history.endpoint("delivered"):
         for act in record.get("chaos", ()):

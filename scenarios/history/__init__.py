@@ -10,11 +10,15 @@ from scenarios.history.records import (
     Deletion,
     Delivery,
     Effect,
+    Event,
     Exit,
     Facts,
     FaultStrike,
+    Pointer,
     Record,
     SentMessage,
+    identity_of,
+    pointer_of,
 )
 
 __all__ = [
@@ -26,10 +30,14 @@ __all__ = [
     "Deletion",
     "Delivery",
     "Effect",
+    "Event",
     "Exit",
     "Facts",
     "FaultStrike",
     "History",
+    "Pointer",
     "Record",
     "SentMessage",
+    "identity_of",
+    "pointer_of",
 ]

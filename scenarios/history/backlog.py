@@ -62,11 +62,9 @@ def _left(history: History) -> Mapping[str, float]:
         for event in ("deleted", "expired", "dead-lettered"):
             for record in history.endpoint(event):
                 if record.get("queue") != history.facts.dead_letter_queue:
-                    found[record["message_id"]] = float(record["time"])
-        return {**found, **{message_id: float(record["time"]) for message_id, record in history.purged.items()}}
+                    found[record["message_id"]] = record.time
+        return {**found, **{message_id: record.time for message_id, record in history.purged.items()}}
     for deletion in history.deletions:
         if deletion.status == "ok" and deletion.message_id in history.gone:
             found.setdefault(deletion.message_id, deletion.call.ended)
-    for message_id, records in history.dead_letters.items():
-        found.setdefault(message_id, float(records[0]["time"]))
-    return found
+    return {**history.dead_lettered_at, **found}

@@ -27,6 +27,7 @@ from scenarios.history.records import (
     Deletion,
     Delivery,
     Effect,
+    Event,
     Exit,
     Facts,
     FaultStrike,
@@ -50,8 +51,8 @@ class History:
     def __init__(self, records: Iterable[Record]) -> None:
         self.records: Sequence[Record] = sorted(records, key=_order)
         self._calls: dict[str, list[Call]] = defaultdict(list)
-        self._events: dict[str, list[Record]] = defaultdict(list)
-        self._endpoint: dict[str, list[Record]] = defaultdict(list)
+        self._events: dict[str, list[Event]] = defaultdict(list)
+        self._endpoint: dict[str, list[Event]] = defaultdict(list)
         self._fault_records: list[tuple[Record, Call]] = []
         self._begun: dict[tuple[str, int], Call] = {}
         self._contents: dict[tuple[str, str], tuple[str, int | None, bool]] = {}
@@ -66,7 +67,7 @@ class History:
                 begun[process, record["index"]] = call
                 self._calls[call.operation].append(call)
             elif kind == "event":
-                (self._endpoint if process == ENDPOINT else self._events)[record["event"]].append(record)
+                (self._endpoint if process == ENDPOINT else self._events)[record["event"]].append(Event(record))
             else:
                 found = begun.get((process, record["invocation"]))
                 if found is None:
@@ -92,13 +93,28 @@ class History:
         """Return the operations of a kind, in the order in which they were begun."""
         return self._calls.get(operation, ())
 
-    def events(self, event: str) -> Sequence[Record]:
+    def events(self, event: str) -> Sequence[Event]:
         """Return the events of a name that processes and lab recorded."""
         return self._events.get(event, ())
 
-    def endpoint(self, event: str) -> Sequence[Record]:
+    def endpoint(self, event: str) -> Sequence[Event]:
         """Return the events of a name that the embedded endpoint recorded."""
         return self._endpoint.get(event, ())
+
+    @property
+    def all_calls(self) -> Iterable[Call]:
+        """The operations of all kinds, in the order in which they were begun."""
+        return self._begun.values()
+
+    @property
+    def began(self) -> float:
+        """The time of the first record, 0 without any."""
+        return float(self.records[0]["time"]) if self.records else 0.0
+
+    @property
+    def ended(self) -> float:
+        """The time of the last record, 0 without any."""
+        return float(self.records[-1]["time"]) if self.records else 0.0
 
     @property
     def has_endpoint(self) -> bool:
@@ -201,7 +217,7 @@ class History:
         return found
 
     @cached_property
-    def redriven(self) -> Mapping[str, Record]:
+    def redriven(self) -> Mapping[str, Event]:
         """The MessageIds that a message move task gave, each with the record that says which message it had been.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
@@ -211,17 +227,17 @@ class History:
             return self._redriven_by_body(began[0])
         return {record["new_message_id"]: record for record in self.endpoint("moved")}
 
-    def _redriven_by_body(self, began: Record) -> Mapping[str, Record]:
+    def _redriven_by_body(self, began: Event) -> Mapping[str, Event]:
         """Tell by its body which message a new MessageId belongs to, where the endpoint does not."""
         sent = {self.bodies[message.message_id]: message.message_id for message in self.sends}
         new = {
             item["message_id"]: item["body"]
             for call in self.calls("Receive")
-            if call.started >= began["time"] and call.queue != self.facts.dead_letter_queue
+            if call.started >= began.time and call.queue != self.facts.dead_letter_queue
             for item in call.result or ()
         }
         return {
-            message_id: {**began, "message_id": sent[body], "new_message_id": message_id}
+            message_id: Event({**began, "message_id": sent[body], "new_message_id": message_id})
             for message_id, body in new.items()
             if body in sent and message_id not in self._sent_ids
         }
@@ -243,7 +259,7 @@ class History:
     def arrived(self, message: SentMessage) -> float:
         """Return when a message came to the queue: when its send was answered, or when it was moved back."""
         record = self.redriven.get(message.message_id)
-        return message.call.ended if record is None else float(record["time"])
+        return message.call.ended if record is None else record.time
 
     def _message(
         self, message_id: str, body: str, group: str | None, position: int, call: Call, *, acknowledged: bool = True
@@ -324,7 +340,12 @@ class History:
         return found
 
     @cached_property
-    def purged(self) -> Mapping[str, Record]:
+    def dead_lettered_at(self) -> Mapping[str, float]:
+        """When each dead letter was moved, or first received from the dead-letter queue where only that is known."""
+        return {message_id: float(records[0]["time"]) for message_id, records in self.dead_letters.items()}
+
+    @cached_property
+    def purged(self) -> Mapping[str, Event]:
         """The messages that a purge took, with the endpoint's record of it; only the endpoint can know."""
         return {
             message_id: record
@@ -505,7 +526,7 @@ class History:
     def exits(self) -> Mapping[str, Exit]:
         """How each process ended, by its name."""
         return {
-            record["exited"]: Exit(record["exited"], record["code"], float(record["time"]), record)
+            record["exited"]: Exit(record["exited"], record["code"], record.time, record)
             for record in self.events("exited")
         }
 

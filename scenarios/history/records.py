@@ -39,6 +39,41 @@ class Facts(NamedTuple):
     follows: tuple[str, ...] | None = None
 
 
+#: What names an operation: its process, and the index of its first record.
+Pointer: TypeAlias = tuple[str, int]
+
+
+def identity_of(record: Record) -> Pointer:
+    """Return what names a record: its process, and its index there."""
+    return record["process"], record["index"]
+
+
+def pointer_of(record: Record) -> Pointer:
+    """Return what names the operation that a record is about; of an event, the event itself."""
+    return record["process"], record.get("invocation", record["index"])
+
+
+class Event(dict[str, Any]):
+    """An event as the history tells it: what all records have by attribute, its details by name."""
+
+    __slots__ = ()
+
+    @property
+    def time(self) -> float:
+        """When it happened, in seconds."""
+        return float(self["time"])
+
+    @property
+    def process(self) -> str:
+        """The process that recorded it."""
+        return str(self["process"])
+
+    @property
+    def name(self) -> str:
+        """What happened."""
+        return str(self["event"])
+
+
 class Call:
     """An operation as the history tells it.
 
@@ -56,6 +91,21 @@ class Call:
         self.faults: list[Record] = []
         self.operation: str = invoke["operation"]
         self.process: str = invoke["process"]
+
+    @property
+    def pointer(self) -> Pointer:
+        """What names it in the history."""
+        return self.process, self.invoke["index"]
+
+    @property
+    def error(self) -> str:
+        """The code of its failure; empty where it did not fail, or no record tells."""
+        return "" if self.outcome is None else str(self.outcome.get("error", ""))
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether it failed in a way that tells nothing: it may have been done."""
+        return self.outcome is not None and bool(self.outcome.get("transient"))
 
     @property
     def started(self) -> float:
@@ -87,7 +137,7 @@ class Call:
         if self.outcome["type"] == "ok":
             return "ok"
         injected = any(fault["fault"]["kind"] == "error" for fault in self.faults)
-        return "unknown" if self.outcome.get("transient") and not injected else "fail"
+        return "unknown" if self.may_be_done and not injected else "fail"
 
     @property
     def result(self) -> Any:
@@ -210,9 +260,20 @@ class FaultStrike(NamedTuple):
     record: Record
 
     @property
+    def fault(self) -> Mapping[str, Any]:
+        """The fault as it was asked for, or drawn."""
+        fault: Mapping[str, Any] = self.record["fault"]
+        return fault
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts, 0 for a fault without a length."""
+        return float(self.fault.get("seconds", 0.0))
+
+    @property
     def planned(self) -> bool:
         """Whether the scenario asked for it; what the simulation adds says nothing of how many operations it counts."""
-        return "nth" in self.record["fault"]
+        return "nth" in self.fault
 
 
 class Exit(NamedTuple):

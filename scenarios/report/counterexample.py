@@ -16,12 +16,14 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from scenarios.checks.invariants import Violation
-from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record
+from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record, identity_of
 from scenarios.history.events import ASKED_TO_END, SCALED
 from scenarios.verdict import Verdict
 from services.history import CLOCK
 from services.injection import ARRIVED_LATE
 from services.operations import OPERATIONS, Delete, Receive
+from services.records import Event as Told
+from services.records import Fail, FaultRecord, Ok, typed
 
 #: Events that say nothing which an operation or an exit does not say as well.
 _SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger", "payloads", CLOCK})
@@ -57,7 +59,7 @@ def format_counterexample(verdict: Verdict, history: History) -> list[str]:
     told = list(_lines(history))
     violations = [item for items in verdict.violations.values() for item in items]
     kept = _kept(told, violations)
-    evidence = frozenset(_identity(record) for violation in violations for record in violation.records)
+    evidence = frozenset(identity_of(record) for violation in violations for record in violation.records)
     width = max((len(line.who) for line in told), default=0)
     skipped = 0
     for keep, repeats, line in _collapsed(kept, told):
@@ -67,7 +69,7 @@ def format_counterexample(verdict: Verdict, history: History) -> list[str]:
         if skipped:
             lines.append(f"{'':11}... {skipped} lines about other messages")
             skipped = 0
-        mark = ">" if _identity(line.record) in evidence else " "
+        mark = ">" if identity_of(line.record) in evidence else " "
         again = f"  ({repeats} times)" if repeats > 1 else ""
         lines.append(f"{mark}{1000 * line.time:7.0f} ms  {line.who:{width}}  {line.what}{again}")
     if skipped:
@@ -82,10 +84,6 @@ def _collapsed(kept: Sequence[bool], told: Sequence[Line]) -> Iterable[tuple[boo
     for (keep, _, _), group in groupby(zip(kept, told, strict=True), key=lambda item: (item[0], *item[1][1:3])):
         alike = [line for _, line in group]
         yield keep, len(alike), alike[0]
-
-
-def _identity(record: Record) -> tuple[str, int]:
-    return record["process"], record["index"]
 
 
 def _headline(verdict: Verdict, facts: Facts) -> str:
@@ -105,64 +103,55 @@ def _kept(told: Sequence[Line], violations: Iterable[Violation]) -> list[bool]:
 
 
 def _lines(history: History) -> Iterable[Line]:
-    calls = {
-        (call.process, call.invoke["index"]): call for kind in _operations(history) for call in history.calls(kind)
-    }
+    calls = {call.pointer: call for call in history.all_calls}
     for record in history.records:
-        process, time = record["process"], float(record["time"])
-        match record["type"]:
-            case "event" if process == ENDPOINT and record["event"] == "purged":
-                what = f"the purge takes effect: {record['count']} messages are gone"
-                yield Line(time, "the queue", what, frozenset(record["message_ids"]), record)
-            case "event" if process == ENDPOINT:
-                text = _QUEUE_ACTS.get(record["event"])
+        match typed(record):
+            case Told(process=process, event="purged", time=time, details=said) if process == ENDPOINT:
+                what = f"the purge takes effect: {said['count']} messages are gone"
+                yield Line(time, "the queue", what, frozenset(said["message_ids"]), record)
+            case Told(process=process, event=event, time=time, details=said) if process == ENDPOINT:
+                text = _QUEUE_ACTS.get(event)
                 if text is not None:
-                    name = history.name(record["message_id"])
-                    what = text.format(**{**record, "name": name})
-                    yield Line(time, "the queue", what, _of(record["message_id"]), record)
-            case "event":
-                yield from _event(record, time, process)
-            case "fault":
-                yield Line(time, process, f"*** {_fault(record)} ***", frozenset(), record)
-            case "ok" | "fail":
-                call = calls[process, record["invocation"]]
+                    what = text.format(**{**said, "name": history.name(said["message_id"])})
+                    yield Line(time, "the queue", what, _of(said["message_id"]), record)
+            case Told() as told:
+                yield from _event(record, told)
+            case FaultRecord() as fault:
+                yield Line(fault.time, fault.process, f"*** {_fault(fault)} ***", frozenset(), record)
+            case Ok() | Fail() as outcome:
+                call = calls[outcome.process, outcome.invocation]
                 what = _call(history, call)
                 if what:
-                    yield Line(time, process, what, _subjects(call), record)
+                    yield Line(outcome.time, outcome.process, what, _subjects(call), record)
 
 
-def _operations(history: History) -> Iterable[str]:
-    return {record["operation"]: None for record in history.records if "operation" in record}
-
-
-def _event(record: Record, time: float, process: str) -> Iterable[Line]:
-    event = record["event"]
+def _event(record: Record, told: Told) -> Iterable[Line]:
+    time, process, event, said = told.time, told.process, told.event, told.details
     if event == "exited":
-        code = record["code"]
-        why = f": {record['why']}" if "why" in record else ""
+        code = said["code"]
+        why = f": {said['why']}" if "why" in said else ""
         what = "is dead" if code < 0 else f"ends with exit code {code}{why}"
-        yield Line(time, record["exited"], what, frozenset(), record)
+        yield Line(time, said["exited"], what, frozenset(), record)
     elif event == ASKED_TO_END:
-        yield Line(time, record["asked"], "*** SIGTERM ***", frozenset(), record)
+        yield Line(time, said["asked"], "*** SIGTERM ***", frozenset(), record)
     elif event == ARRIVED_LATE:
-        named = (record[name] for name in ("key", "message_id") if name in record)
-        about = frozenset({*record.get("messages", ()), *named})
-        done = f"fails: {record['error']}" if "error" in record else "is done"
-        said = f"*** its {record['operation']} that timed out arrives, and {done} ***"
-        yield Line(time, process, said, about, record)
+        named = (said[name] for name in ("key", "message_id") if name in said)
+        about = frozenset({*said.get("messages", ()), *named})
+        done = f"fails: {said['error']}" if "error" in said else "is done"
+        what = f"*** its {said['operation']} that timed out arrives, and {done} ***"
+        yield Line(time, process, what, about, record)
     elif event == SCALED:
-        yield Line(time, process, f"is to have {record['consumers']} consumers: {record['why']}", frozenset(), record)
+        yield Line(time, process, f"is to have {said['consumers']} consumers: {said['why']}", frozenset(), record)
     elif event not in _SILENT:
-        known = ("type", "event", "time", "process", "index")
-        said = ", ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in known)
-        yield Line(time, process, f"says: {event}" + (f" ({said})" if said else ""), frozenset(), record)
+        words = ", ".join(f"{name} {_short(value)}" for name, value in said.items())
+        yield Line(time, process, f"says: {event}" + (f" ({words})" if words else ""), frozenset(), record)
 
 
-def _fault(record: Record) -> str:
-    fault: Mapping[str, Any] = record["fault"]
+def _fault(told: FaultRecord) -> str:
+    fault = told.fault
     seconds = fault.get("seconds", 0.0)
     words = {
-        "operation": record["operation"],
+        "operation": told.operation,
         "point": fault.get("point", "after"),
         "code": fault.get("code", "ServiceUnavailable"),
         "entries": ", ".join(map(str, fault.get("entries", ()))),
@@ -198,9 +187,8 @@ def _call(history: History, call: Call) -> str:
     doing, outcome = kind.told(call, history)
     if not doing:
         return ""
-    record = call.outcome or {}
-    if record.get("type") == "fail":
-        return f"{doing}: {record['error']}"
+    if call.error:
+        return f"{doing}: {call.error}"
     return f"{doing}: {outcome}" if outcome else doing
 
 

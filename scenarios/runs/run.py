@@ -83,14 +83,19 @@ class RunResult:
 
 
 def run_scenario(request: RunRequest, observer: Observer | None = None) -> RunResult:
-    """Run a scenario once.
+    """Run a scenario once; see :func:`plan_run` and :func:`run_plan`."""
+    return run_plan(plan_run(request), observer)
+
+
+def run_plan(plan: RunPlan, observer: Observer | None = None) -> RunResult:
+    """Run a scenario once, on the stack that its plan names or on a temporary one.
 
     Raises:
         ScenarioError: it cannot be run, or not to its end; ``str(error)`` is a sentence for the user.
         InfraError: likewise, for the stack.
     """
     began = time.monotonic()
-    plan = plan_run(request)
+    request = plan.request
     watcher = observer or NoObserver()
     # First the fork server: it imports while the stack comes up.
     with fork_server(str(runs_of(request.runs))) as spawner, _stack(plan, watcher) as (stack, fresh):
@@ -212,7 +217,7 @@ def _place_of(environment: RunEnvironment, request: RunRequest) -> Place:
 
 
 def _consumers_of(history: History) -> list[str]:
-    return [record["process"] for record in history.events("started")]
+    return [event.process for event in history.events("started")]
 
 
 def _stage(setup: Setup, observer: Observer) -> tuple[History, str]:

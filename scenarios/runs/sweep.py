@@ -269,8 +269,7 @@ def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
 
 def points_of(history: History) -> list[Point]:
     """Return the requests of the swept program in order; a receive that brought nothing teaches nothing."""
-    kinds = dict.fromkeys(record["operation"] for record in history.records if record["type"] == "invoke")
-    calls = [call for kind in kinds for call in history.calls(kind) if call.process == SWEPT]
+    calls = [call for call in history.all_calls if call.process == SWEPT]
     seen: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
     points: list[Point] = []
     for call in sorted(calls, key=lambda call: call.started):

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-import sys
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +20,8 @@ from infra.engines.state import Snapshot, read_snapshot
 from infra.errors import DeploymentError, InfraError
 from infra.provider.aws import AwsProvider
 from infra.provider.values import PropertyValue
+
+_LOG = logging.getLogger(__name__)
 
 PARALLEL = 8
 """Resources that are at work at once: more gains nothing from an endpoint of one thread."""
@@ -44,7 +46,7 @@ class EmbeddedEngine:
         state_path: Path,
         *,
         endpoint_identity: str | None = None,
-        warn: Callable[[str], None] = lambda message: print(message, file=sys.stderr),  # noqa: T201 - a user's eyes
+        warn: Callable[[str], None] = _LOG.warning,
     ) -> None:
         self._deployment = deployment
         self._state_path = state_path

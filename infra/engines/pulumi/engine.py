@@ -16,10 +16,10 @@ On AWS itself nothing is served: the engine takes pulumi-aws's own plugin.
 """
 
 import json
+import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +47,8 @@ from infra.provider.values import PropertyValue
 from infra.provider_config import NAMESPACE, endpoint_in, endpoint_values
 from infra.stack.names import directory_name
 from infra.stack.paths import PROJECT_FILE, STATE_DIRECTORY, StackPaths
+
+_LOG = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _CUT = "failed to load checkpoint"
@@ -96,7 +98,7 @@ class PulumiEngine:
         deployment: Deployment,
         settings: PulumiSettings,
         *,
-        warn: Callable[[str], None] = lambda message: print(message, file=sys.stderr),  # noqa: T201 - a user's eyes
+        warn: Callable[[str], None] = _LOG.warning,
     ) -> None:
         cli = find_cli()
         self._stack_file = settings.directory / f"Pulumi.{deployment.stack}.yaml"

@@ -12,7 +12,7 @@ from math import inf
 
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness, times
-from scenarios.history import Delivery, Effect, History, Record
+from scenarios.history import Delivery, Effect, Event, History
 
 #: By this part of the visibility timeout the wall clocks of two machines may differ, with what lies between two steps.
 TOLERANCE = 0.1
@@ -53,7 +53,7 @@ def expired_too_early(history: History) -> list[Violation]:
             (record,),
         )
         for record in _expired(history)
-        if (age := float(record["time"]) - created.get(record["message_id"], -inf)) < limit
+        if (age := record.time - created.get(record["message_id"], -inf)) < limit
     ]
 
 
@@ -114,7 +114,7 @@ def find_drained_together(history: History) -> Evidence | None:
 def find_expired(history: History) -> Evidence | None:
     """Find messages that expired, were deleted, and had no side effect."""
     deleted = {item.message_id for item in history.deletions if item.status == "ok"}
-    expired: dict[str, Record] = {
+    expired: dict[str, Event] = {
         record["key"]: record
         for record in _expired(history)
         if record["message_id"] in deleted and not history.executions.get(record["key"])
@@ -122,7 +122,7 @@ def find_expired(history: History) -> Evidence | None:
     if not expired:
         return None
     first = next(iter(expired.values()))
-    age = float(first["time"]) - _created(history)[first["message_id"]]
+    age = first.time - _created(history)[first["message_id"]]
     summary = (
         f"{len(expired)} of {len(history.sends)} messages, e.g. {history.name(first['message_id'])}, {age:.1f} s old"
     )
@@ -144,13 +144,13 @@ def find_fresh_done(history: History) -> Evidence | None:
     return Evidence(summary, len(done), done[-1].call.records)
 
 
-def _expired(history: History) -> Sequence[Record]:
+def _expired(history: History) -> Sequence[Event]:
     """Return the notes of what a consumer let expire; a program's deletes without a side effect stand for them."""
     if not any(record.get("program") for record in history.events("run")):
         return history.events("expired")
     return [
         # It may have found the message stale at any time until then.
-        {**deletion.call.invoke, "message_id": message.message_id, "key": message.key}
+        Event({**deletion.call.invoke, "message_id": message.message_id, "key": message.key})
         for message in history.messages.values()
         if not message.poison and not history.executions.get(message.key)
         for deletion in history.deletions_of.get(message.message_id, ())

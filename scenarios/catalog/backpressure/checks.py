@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness
-from scenarios.history import History, Record
+from scenarios.history import Event, History
 from scenarios.history.backlog import Load, lives, load_at
 from scenarios.history.events import SCALED
 
@@ -22,7 +22,7 @@ def younger_than(limit: float) -> Invariant:
     """Return the invariant that no message is in the queue for longer than so many seconds."""
 
     def check(history: History) -> list[Violation]:
-        end = float(history.records[-1]["time"]) if history.records else 0.0
+        end = history.ended
         ages = [(life.message, min(life.until, end) - life.since) for life in lives(history)]
         return [
             Violation(
@@ -49,18 +49,18 @@ def steady(calm: float) -> Invariant:
                 records=(first[1], later[1]),
             )
             for first, later in pairwise(changes)
-            if first[0] * later[0] < 0 and later[1]["time"] - first[1]["time"] < calm
+            if first[0] * later[0] < 0 and later[1].time - first[1].time < calm
         ]
 
     return Invariant("flapping", f"the number of consumers is not changed back within {calm:g} s", check)
 
 
-def _in_words(change: tuple[int, Record]) -> str:
+def _in_words(change: tuple[int, Event]) -> str:
     by, record = change
     return f"scaling {'out' if by > 0 else 'in'} to {record['consumers']}"
 
 
-def _changes(history: History) -> Sequence[tuple[int, Record]]:
+def _changes(history: History) -> Sequence[tuple[int, Event]]:
     """Return by how many consumers each decision changed their number, with its record."""
     return [
         (later["consumers"] - first["consumers"], later)
@@ -75,7 +75,7 @@ def find_outrun(history: History) -> Evidence | None:
     if not out:
         return None
     first = out[0]
-    before = load_at(history, float(first["time"]))
+    before = load_at(history, first.time)
     count = history.events(SCALED)[0]["consumers"]
     if before.messages <= count:
         return None
@@ -96,8 +96,8 @@ def find_steady_state(history: History) -> Evidence | None:
     last = history.sends[-1].call
     scaled = history.events(SCALED)
     rests = [
-        (record, float(record["time"]), min(until, last.ended))
-        for record, until in zip(scaled, (*(float(later["time"]) for later in scaled[1:]), last.ended), strict=True)
+        (record, record.time, min(until, last.ended))
+        for record, until in zip(scaled, (*(later.time for later in scaled[1:]), last.ended), strict=True)
         if record["consumers"] > scaled[0]["consumers"]
     ]
     kept_up = [
@@ -127,7 +127,7 @@ def find_scaled_in(history: History) -> Evidence | None:
     if not inward or scaled[-1]["consumers"] != scaled[0]["consumers"]:
         return None
     most = max(record["consumers"] for record in scaled)
-    took = inward[-1]["time"] - inward[0]["time"]
+    took = inward[-1].time - inward[0].time
     summary = (
         f"from {most} to {scaled[-1]['consumers']} in {len(inward)} steps, {took:.0f} s from the first to the last"
     )

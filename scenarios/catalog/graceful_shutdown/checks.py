@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness, times
-from scenarios.history import Call, Delivery, History, Record
+from scenarios.history import Call, Delivery, Event, History, Record
 from scenarios.history.events import ASKED_TO_END
 from services.consumer.patterns import Pattern
 
@@ -31,39 +31,40 @@ _WORK = ("Claim", "LookUpSideEffect", "FetchObject", "PerformSideEffect", "CallA
 class _End:
     """A clean end by a signal, and what the consumer had received."""
 
-    stopped: Record
+    stopped: Event
     deliveries: Sequence[Delivery]
 
     @property
     def process(self) -> str:
-        return str(self.stopped["process"])
+        return self.stopped.process
 
 
 def _ends(history: History) -> Iterable[_End]:
     for record in history.events("stopped"):
         if record.get("signalled"):
-            yield _End(record, [item for item in history.deliveries if item.process == record["process"]])
+            yield _End(record, [item for item in history.deliveries if item.process == record.process])
 
 
 class _Request(NamedTuple):
     """The first request to end that a process was sent, and when it has surely heard of it."""
 
     record: Record
+    time: float
     heard_by: float
-
-    @property
-    def time(self) -> float:
-        return float(self.record["time"])
 
 
 def _requests(history: History) -> Mapping[str, _Request]:
     """Return the requests by process: the scenario's own, and the random faults', which come at once."""
     found = [
         *(
-            (record["asked"], _Request(record, record["time"] + record["heard_within"]))
+            (record["asked"], _Request(record, record.time, record.time + record["heard_within"]))
             for record in history.events(ASKED_TO_END)
         ),
-        *((item.process, _Request(item.record, item.time)) for item in history.faults if item.kind == "sigterm"),
+        *(
+            (item.process, _Request(item.record, item.time, item.time))
+            for item in history.faults
+            if item.kind == "sigterm"
+        ),
     ]
     return dict(sorted(found, key=lambda item: item[1].time, reverse=True))
 
@@ -84,14 +85,14 @@ def abandoned(history: History) -> list[Violation]:
     for end in _ends(history):
         given_back = _gave_back(history, end.process)
         handled = {
-            record["message_id"]: record for record in history.events("handled") if record["process"] == end.process
+            record["message_id"]: record for record in history.events("handled") if record.process == end.process
         }
         for message_id, delivery in {item.message_id: item for item in end.deliveries}.items():
             if _is_deleted(history, delivery):
                 continue
             said = handled.get(message_id)
             # What was said of an earlier delivery says nothing of this one.
-            said = said if said is not None and float(said["time"]) > delivery.time else None
+            said = said if said is not None and said.time > delivery.time else None
             why = _why_in_hand(history, delivery, said, requests.get(end.process), message_id in given_back)
             if why:
                 summary = f"{end.process} ended with {history.name(message_id)} in hand: {why}."
@@ -109,7 +110,7 @@ def _is_deleted(history: History, delivery: Delivery) -> bool:
 
 
 def _why_in_hand(
-    history: History, delivery: Delivery, handled: Record | None, request: _Request | None, given_back: bool
+    history: History, delivery: Delivery, handled: Event | None, request: _Request | None, given_back: bool
 ) -> str:
     """Return why a message that was not deleted was still in hand; empty for one that was not."""
     if handled is not None and handled["outcome"] in _SETTLED:
@@ -118,11 +119,11 @@ def _why_in_hand(
         return ""
     if handled is None:
         return "neither finished nor given back"
-    broken_off = handled["outcome"] == "failed" and request is not None and request.time < float(handled["time"])
+    broken_off = handled["outcome"] == "failed" and request is not None and request.time < handled.time
     return "broken off, and not given back" if broken_off else ""
 
 
-def _came_to_nothing(history: History, delivery: Delivery, handled: Record | None) -> bool:
+def _came_to_nothing(history: History, delivery: Delivery, handled: Event | None) -> bool:
     """Return whether something that a process asked for a delivery's sake failed, or was refused it."""
     keys = {history.messages[delivery.message_id].key} if delivery.message_id in history.messages else set()
     if handled is not None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from scenarios.checks.witnesses import Evidence, Witness, times
-from scenarios.history import History, Record
+from scenarios.history import History, Record, pointer_of
 from services.injection import ARRIVED_LATE
 
 
 def has_arrived(history: History) -> bool:
     """Tell whether each late request that the story asked for has arrived."""
-    planned = {
-        (strike.process, strike.record["invocation"])
-        for strike in history.faults
-        if strike.planned and strike.kind == "late-request"
-    }
-    arrived = {(record["process"], record["invocation"]) for record in history.events(ARRIVED_LATE)}
+    planned = {strike.call.pointer for strike in history.faults if strike.planned and strike.kind == "late-request"}
+    arrived = {pointer_of(record) for record in history.events(ARRIVED_LATE)}
     return bool(planned) and planned <= arrived
 
 
@@ -24,13 +20,13 @@ def find_outrun(history: History) -> Evidence | None:
     for record in history.events(ARRIVED_LATE):
         effects = history.effects_of.get(record.get("key", ""), ())
         late = next((it for it in effects if _is(it.call.invoke, record)), None)
-        before = [it for it in effects if it.status == "ok" and it.call.ended < record["time"]]
+        before = [it for it in effects if it.status == "ok" and it.call.ended < record.time]
         if late is not None and before and "error" not in record:
             found.append((record, late, before[0]))
     if not found:
         return None
     record, late, done = found[0]
-    after = record["time"] - late.call.ended
+    after = record.time - late.call.ended
     summary = (
         f"{times(len(found))}, e.g. {history.name(late.message_id)}: {late.process} heard of a timeout, {done.process} "
         f"did it, and the first request arrived {after:.2f} s after its timeout"
@@ -39,7 +35,7 @@ def find_outrun(history: History) -> Evidence | None:
 
 
 def _is(invoke: Record, arrival: Record) -> bool:
-    return (invoke["process"], invoke["index"]) == (arrival["process"], arrival["invocation"])
+    return pointer_of(invoke) == pointer_of(arrival)
 
 
 OUTRUN = Witness(

@@ -139,7 +139,7 @@ def _handed_out(history: History) -> Mapping[str, float]:
     """Return when the endpoint first handed out each message, as far as it tells."""
     found: dict[str, float] = {}
     for record in history.endpoint("delivered"):
-        found.setdefault(record["message_id"], float(record["time"]))
+        found.setdefault(record["message_id"], record.time)
     return found
 
 

@@ -54,7 +54,7 @@ def left_over(call: Call) -> Sequence[object]:
     if call.status == "ok":
         failed = call.result["failed"] if call.operation == "Send" else call.result
         return [offered[item["entry"]] for item in failed if not item["sender_fault"]]
-    return offered if call.outcome is not None and call.outcome["transient"] else ()
+    return offered if call.may_be_done else ()
 
 
 def _offered(call: Call) -> Sequence[object]:

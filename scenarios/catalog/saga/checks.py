@@ -151,7 +151,7 @@ def _effects(history: History, order: SentMessage, name: str) -> Sequence[Effect
 def _refused(history: History, order: SentMessage) -> Iterable[Effect]:
     for step in STEPS:
         for effect in history.effects_of.get(key_of_step(order.key, step.name), ()):
-            if effect.call.outcome is not None and effect.call.outcome.get("error") == REFUSED:
+            if effect.call.error == REFUSED:
                 yield effect
 
 

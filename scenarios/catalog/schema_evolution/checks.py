@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness
-from scenarios.history import History, Record
+from scenarios.history import Event, History
 
 
 class Reading(NamedTuple):
     """A message as a consumer has read it, and as it was sent."""
 
-    record: Record
+    record: Event
     body: Mapping[str, Any]
     message_id: str
     process: str
@@ -78,8 +78,8 @@ def find_side_by_side(history: History) -> Evidence | None:
     for new in readings:
         for old in readings:
             end = history.exits.get(old.process)
-            ran_on = end is None or end.time > new.record["time"]
-            if old.knows < new.knows and old.record["time"] < new.record["time"] and ran_on:
+            ran_on = end is None or end.time > new.record.time
+            if old.knows < new.knows and old.record.time < new.record.time and ran_on:
                 summary = f"{new.process} (version {new.knows}) began while {old.process} (version {old.knows}) ran"
                 return Evidence(summary, 1, (old.record, new.record))
     return None
@@ -110,9 +110,7 @@ def find_newer_version_kept(history: History) -> Evidence | None:
 def _readings(history: History) -> Iterable[Reading]:
     for record in history.events("charges"):
         for delivery in history.deliveries_of.get(record["message_id"], ())[:1]:
-            yield Reading(
-                record, json.loads(delivery.body), record["message_id"], str(record["process"]), record["knows"]
-            )
+            yield Reading(record, json.loads(delivery.body), record["message_id"], record.process, record["knows"])
 
 
 def _evidence(history: History, found: list[Reading], words: str) -> Evidence | None:

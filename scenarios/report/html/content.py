@@ -14,16 +14,14 @@ from textwrap import dedent
 from typing import Any
 from urllib.parse import quote
 
-from scenarios.history import Call, History, Record
+from scenarios.history import Call, Event, History, Pointer, Record, pointer_of
 from scenarios.report.html.curves import consumers_of, curves_of
 from scenarios.report.html.marks import (
     Columns,
-    Pointer,
     lanes_of,
     legend_of,
     marks_of,
     name_of,
-    pointer_of,
     signs_of,
     words_of,
 )
@@ -39,7 +37,7 @@ MOST_RECORDS = 60
 def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
     """Return everything that a report says: ``words`` for the template, ``plots`` for the script."""
     lanes, origin = lanes_of(history), _origin(history)
-    end = max((float(record["time"]) for record in history.records), default=origin)
+    end = max(history.ended, origin)
     marks, marks_left_out = marks_of(history, lanes, _pointed_at(verdict), origin)
     signs = signs_of(history, lanes, origin)
     outcomes = fates_of(history)
@@ -110,7 +108,7 @@ def _paragraph(text: str) -> dict[str, Any]:
 
 
 def _origin(history: History) -> float:
-    return float(history.records[0]["time"]) if history.records else 0.0
+    return history.began
 
 
 # --- what the judge found ----------------------------------------------------------------------------------------
@@ -155,10 +153,7 @@ class _Formatter:
         self._history, self._origin = history, origin
         pointers = zip((lanes[lane] for lane in marks["lane"]), marks["index"], strict=True)
         self._drawn = {*map(name_of, pointers), *signs["key"]}
-        calls = chain.from_iterable(
-            history.calls(kind) for kind in {record.get("operation") for record in history.records} if kind
-        )
-        self._calls: dict[Pointer, Call] = {(call.process, call.invoke["index"]): call for call in calls}
+        self._calls: dict[Pointer, Call] = {call.pointer: call for call in history.all_calls}
 
     def shown(self, records: Sequence[Record], message_ids: Sequence[str] = ()) -> dict[str, Any]:
         """Return evidence: ``steps`` to list, ``marks`` and ``messages`` to show."""
@@ -176,13 +171,14 @@ class _Formatter:
     def _step(self, pointer: Pointer, record: Record) -> dict[str, Any]:
         call, name = self._calls.get(pointer), name_of(pointer)
         link = f"#operation/{quote(name)}" if name in self._drawn else ""
-        time = float(record["time"] if call is None else call.started) - self._origin
+        event = Event(record)
+        time = (event.time if call is None else call.started) - self._origin
         step = {"time": round(time, 4), "who": pointer[0]}
         if call is None:
             messages = self._messages_of(record)
             said = ", ".join(map(self._history.name, messages[:10])) or _details(record)
             link = link or (f"#message/{quote(messages[0])}" if messages else "")
-            return {**step, "what": record.get("event", record["type"]), "said": said, "link": link}
+            return {**step, "what": event.name, "said": said, "link": link}
         return {**step, "what": call.operation, "said": words_of(self._history, call), "link": link}
 
     def _messages_of(self, record: Record) -> list[str]:

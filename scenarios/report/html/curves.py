@@ -60,11 +60,7 @@ def consumers_of(history: History, origin: float, end: float) -> dict[str, list[
 
     A scenario that scales its consumers records an event ``scaled`` with their new number, under any name.
     """
-    steps = [
-        (float(record["time"]), number)
-        for record in history.events("scaled")
-        if (number := _number_in(record)) is not None
-    ]
+    steps = [(record.time, number) for record in history.events("scaled") if (number := _number_in(record)) is not None]
     if not steps:
         return None
     return {

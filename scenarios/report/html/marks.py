@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
-from itertools import chain
 from typing import Any, NamedTuple
 
-from scenarios.history import LAB, Call, History, Record
+from scenarios.history import LAB, Call, History, Pointer, pointer_of
 from services.operations import OPERATIONS, Mark
 
 #: The most operations that are drawn.
@@ -28,8 +27,6 @@ QUEUE, STORE, WORLD = -0.28, 0.0, 0.28
 TRACKS: Mapping[str, float] = {"queue": QUEUE, "store": STORE, "world": WORLD}
 
 Columns = dict[str, list[Any]]
-#: What names an operation: its process, and the index of its first record.
-Pointer = tuple[str, int]
 
 
 class Kind(NamedTuple):
@@ -71,7 +68,7 @@ SIGNS: Mapping[str, Kind] = {
 
 def lanes_of(history: History) -> list[str]:
     """Return who did operations in the order of their first ones, then the dead-letter queue if anything came there."""
-    lanes = list(dict.fromkeys(record["process"] for record in history.records if record["type"] == "invoke"))
+    lanes = list(dict.fromkeys(call.process for call in history.all_calls))
     # Who collects the dead letters in the end is no part of the scenario: the lab's own lanes come last.
     lanes.sort(key=_of_the_lab)
     return [*lanes, *([DEAD_LETTERS] if history.dead_letters else [])]
@@ -79,7 +76,7 @@ def lanes_of(history: History) -> list[str]:
 
 def marks_of(history: History, lanes: Sequence[str], pointed: frozenset[Pointer], origin: float) -> tuple[Columns, int]:
     """Return a mark for each operation, as columns of equal length, and how many were left out."""
-    calls = list(_calls(history))
+    calls = list(history.all_calls)
     left_out = max(0, len(calls) - MOST_MARKS)
     if left_out:
         kept = nsmallest(MOST_MARKS, enumerate(calls), key=lambda item: (_weight(item[1], pointed), item[0]))
@@ -95,7 +92,7 @@ def marks_of(history: History, lanes: Sequence[str], pointed: frozenset[Pointer]
         marks["kind"].append(kind)
         marks["status"].append(call.status)
         marks["said"].append(words_of(history, call))
-        marks["index"].append(call.invoke["index"])
+        marks["index"].append(call.pointer[1])
     return marks, left_out
 
 
@@ -117,22 +114,22 @@ def signs_of(history: History, lanes: Sequence[str], origin: float) -> Columns:
     for strike in history.faults:
         kind = "crash" if strike.kind == "crash" else "fault"
         where = f"{strike.point} {strike.operation}" if kind == "crash" else strike.operation
-        seconds = strike.record["fault"].get("seconds")
-        lasts = f", {seconds:g} s" if seconds else ""
-        add(strike.process, strike.time, kind, f"{strike.kind} {where}{lasts}", _begun(strike.call))
+        lasts = f", {strike.seconds:g} s" if strike.seconds else ""
+        add(strike.process, strike.time, kind, f"{strike.kind} {where}{lasts}", strike.call.pointer)
     for end in history.exits.values():
         how = f"exit code {end.code}" if end.code >= 0 else f"killed by signal {-end.code}"
         add(end.process, end.time, "killed" if end.code else "ended", how, pointer_of(end.record))
     for delivery in history.deliveries:
         if delivery.receive_count > 1:
             said = f"{history.name(delivery.message_id)}, receive {delivery.receive_count}"
-            add(delivery.process, delivery.time, "again", said, _begun(delivery.call))
+            add(delivery.process, delivery.time, "again", said, delivery.call.pointer)
     for effect in history.effects:
         if effect.executions is not None and effect.executions > 1:
             said = f"{history.name_of_key(effect.key)}: done {effect.executions} times"
-            add(effect.process, effect.call.ended, "twice", said, _begun(effect.call))
-    for message_id, records in history.dead_letters.items():
-        add(DEAD_LETTERS, float(records[0]["time"]), "dead", history.name(message_id), pointer_of(records[0]))
+            add(effect.process, effect.call.ended, "twice", said, effect.call.pointer)
+    for message_id, time in history.dead_lettered_at.items():
+        moved = pointer_of(history.dead_letters[message_id][0])
+        add(DEAD_LETTERS, time, "dead", history.name(message_id), moved)
     return signs
 
 
@@ -152,11 +149,6 @@ def _known_first(kinds: Iterable[str], known: Mapping[str, Kind]) -> list[str]:
 def _entry(name: str, known: Mapping[str, Kind], columns: Columns) -> dict[str, Any]:
     kind = known.get(name, UNKNOWN)
     return {"kind": name, "label": kind.label or name, "colour": kind.colour, "count": columns["kind"].count(name)}
-
-
-def pointer_of(record: Record) -> Pointer:
-    """Return what names the operation that a record is about."""
-    return record["process"], record.get("invocation", record["index"])
 
 
 def name_of(pointer: Pointer) -> str:
@@ -189,22 +181,12 @@ def words_of(history: History, call: Call) -> str:
     said = said.replace(", message #", ", #")
     if call.outcome is None:
         return f"{said} (no outcome)"
-    error = call.outcome.get("error")
-    return f"{said}: {error}" if error else said
+    return f"{said}: {call.error}" if call.error else said
 
 
 def _with_count(history: History, item: Mapping[str, Any]) -> str:
     name = history.name(item["message_id"])
     return f"{name} (receive {item['receive_count']})" if item["receive_count"] > 1 else name
-
-
-def _calls(history: History) -> Iterable[Call]:
-    kinds = dict.fromkeys(record["operation"] for record in history.records if record["type"] == "invoke")
-    return chain.from_iterable(history.calls(kind) for kind in kinds)
-
-
-def _begun(call: Call) -> Pointer:
-    return call.process, call.invoke["index"]
 
 
 def _kind(call: Call) -> str:
@@ -214,7 +196,7 @@ def _kind(call: Call) -> str:
 
 def _weight(call: Call, pointed: frozenset[Pointer]) -> int:
     """Return how soon an operation may be left out: what says the most comes first."""
-    if _begun(call) in pointed or call.faults or call.status != "ok":
+    if call.pointer in pointed or call.faults or call.status != "ok":
         return 0
     if call.operation in ("PerformSideEffect", "WriteState", "CallApi", "CommitChange", "Send", "Purge"):
         return 1

@@ -145,18 +145,16 @@ def _time_of(call: Call) -> float:
 
 def _settled_at(history: History) -> dict[str, float]:
     """Return when each message left the queue under study: deleted, purged, or dead-lettered."""
-    found = {message_id: float(record["time"]) for message_id, record in history.purged.items()}
+    found = {message_id: record.time for message_id, record in history.purged.items()}
     for message_id, time in _deleted(history):
         found.setdefault(message_id, time)
-    for message_id, records in history.dead_letters.items():
-        # A dead letter is received and deleted by the lab when all is over; it left the queue when it was moved.
-        found[message_id] = float(records[0]["time"])
-    return found
+    # A dead letter is received and deleted by the lab when all is over; it left the queue when it was moved.
+    return {**found, **history.dead_lettered_at}
 
 
 def _deleted(history: History) -> Iterable[tuple[str, float]]:
     if history.has_endpoint:
-        return ((record["message_id"], float(record["time"])) for record in history.endpoint("deleted"))
+        return ((record["message_id"], record.time) for record in history.endpoint("deleted"))
     return (
         (deletion.message_id, deletion.call.ended)
         for deletion in history.deletions
