@@ -97,6 +97,8 @@ class Scenario:
         any_handler: whether a Lambda handler of any make can take it, polled for by an event source mapping.
         function: what is staged of the function and its mapping, where the scenario's consumer is one; None where it
             polls by itself.
+        any_effect: whether a side effect may also be one that the lab only watches: rows of a table, lines of a log.
+            Nothing fails there on purpose, and a delay or a crash before it strikes at the request before it.
         producer: likewise, where it is a producer that has it.
         speed: how many seconds the local tier's clock runs in a real one, by default.
         seconds: how long it takes by itself, about; a set begins with what takes longest.
@@ -125,6 +127,7 @@ class Scenario:
     any_program: bool = False
     any_handler: bool = False
     function: FunctionStage | None = None
+    any_effect: bool = False
     producer: str = ""
     speed: float = 1.0
     seconds: float = 3.0

@@ -100,6 +100,11 @@ class FaultPlan:
         """Return whether an operation of this kind can be struck at all; one that cannot need not be asked about."""
         return type(operation).__name__ in self._operations or self._crash_rate > 0
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What it injects, but for random crashes."""
+        return self._faults
+
     def before(self, operation: Operation) -> Iterable[Fault]:
         """Return the faults that strike before this operation, in their order; the call counts."""
         yield from self._due(operation, "before")

@@ -55,11 +55,17 @@ class Recorder:
         self._index = 0
         self._lock = threading.Lock()
 
-    def invoke(self, operation: Operation) -> int:
-        """Record that an operation is about to be performed; return the record's index."""
+    def invoke(self, operation: Operation, *, at: float | None = None) -> int:
+        """Record that an operation is about to be performed; return the record's index.
+
+        Args:
+            operation: what is about to be performed.
+            at: when it began at the earliest, where that is known only afterwards; None for now.
+        """
         name, arguments = type(operation).__name__, operation.arguments()
         with self._lock:
-            time, index = self._next()
+            now, index = self._next()
+            time = now if at is None else round(at, 6)
             self._sink(Invoke(time, self.process, index, name, arguments, self._queue).as_record())
         return index
 

@@ -2,6 +2,9 @@
 
     command = "node my.js"
     startup-timeout = 60
+    visibility = 30
+    receives = 5
+    work = 2.5
     strict = true
 
     [env]
@@ -15,55 +18,31 @@
     http = "/v1/charges"
     key = "order.id"
 
-``{url}`` is the address at which a program reaches the lab. An effect of the kind ``http`` is a request below a path:
-the lab counts it in the ledger, answers it, and has its faults strike there. ``key`` leads to the side effect's key in
-the request's JSON body.
+``{url}`` is the address at which a program reaches the lab, ``{run}`` a directory of the run's own. An effect is an
+HTTP call, which the lab answers; rows of an SQL table; or lines of a log file (see ``scenarios.checks.effects``).
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from scenarios.checks.key_paths import KeyPath, parse_key_path
-from scenarios.checks.message_templates import USUAL_KEY, MessageTemplates, read_templates
+from scenarios.checks.effects import Effect, check_names, read_effect, text_of
+from scenarios.checks.key_paths import parse_key_path
+from scenarios.checks.message_templates import MessageTemplates, read_templates
 from scenarios.errors import RequestError
 
 #: The file's name, in the directory where the commands are typed.
 CONFIG = "queue-fundamentals.toml"
-#: A header that holds the key where the body has none.
-#: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
-KEY_HEADER = "idempotency-key"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpEffect:
-    """A side effect that is an HTTP call.
-
-    Attributes:
-        path: requests to it and below are side effects.
-        key: where the key stands in the request's JSON body.
-    """
-
-    path: str
-    key: KeyPath
-
-    def covers(self, path: str) -> bool:
-        """Tell whether a request's path is this effect's."""
-        path = path.partition("?")[0]
-        return path == self.path or path.startswith(f"{self.path.rstrip('/')}/")
-
-    def key_of(self, headers: Mapping[str, str], body: bytes) -> str:
-        """Return the key that a request names; empty where it names none."""
-        try:
-            found = self.key.find(json.loads(body or b"null"))
-        except (ValueError, RecursionError):
-            found = ""
-        return found or headers.get(KEY_HEADER, "")
+_KNOWN = ("command", "startup-timeout", "visibility", "receives", "work", "strict", "env", "messages", "effect")
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+MAX_VISIBILITY, MAX_RECEIVES = 43_200, 1_000
+#: Seconds. Work that takes longer than this suits no scenario.
+MAX_WORK = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +53,25 @@ class ProgramConfig:
         command: the program and its arguments; empty where the file names none.
         startup_timeout: seconds for it to start; None for the usual.
         strict: whether a check that cannot be judged makes a pass inconclusive.
-        env: variables for the program; ``{url}`` in a value is the lab's address.
-        effect: its side effect, where that is an HTTP call.
+        env: variables for the program; ``{url}`` in a value is the lab's address, ``{run}`` the run's directory.
+        effect: its side effect, where that is no write to the ledger.
         messages: what it receives; None for the lab's own bodies.
         given: the options of the command line that took the place of the file's words.
+        visibility: seconds that its queue's visibility timeout lasts at least; 0 for each scenario's own.
+        receives: receives that a message has at least before it is dead-lettered; 0 for each scenario's own.
+        work: seconds that it works for a message at most.
     """
 
     command: str = ""
     startup_timeout: float | None = None
     strict: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
-    effect: HttpEffect | None = None
+    effect: Effect | None = None
     messages: MessageTemplates | None = None
     given: tuple[str, ...] = ()
+    visibility: int = 0
+    receives: int = 0
+    work: float = 0.0
 
 
 def read_config(directory: Path) -> ProgramConfig:
@@ -102,23 +87,44 @@ def read_config(directory: Path) -> ProgramConfig:
         return ProgramConfig()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"{CONFIG} cannot be read: {error}.") from None
-    _check_names(document, ("command", "startup-timeout", "strict", "env", "messages", "effect"), "")
-    timeout = document.get("startup-timeout")
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0):
-        raise RequestError(f"{CONFIG}: startup-timeout must be seconds above 0, and is {timeout!r}.")
+    check_names(document, _KNOWN, "", CONFIG)
     if not isinstance(document.get("strict", False), bool):
         raise RequestError(f"{CONFIG}: strict must be true or false, and is {document['strict']!r}.")
     env = document.get("env", {})
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise RequestError(f"{CONFIG}: env must be a table of texts, such as [env] and LEVEL = 'debug'.")
     return ProgramConfig(
-        _text(document, "command", ""),
-        timeout,
+        text_of(document, "command", "", CONFIG),
+        _number(document, "startup-timeout", inf) or None,
         document.get("strict", False),
         env,
-        _effect(document.get("effect")),
+        read_effect(document.get("effect"), CONFIG),
         _messages(document.get("messages"), directory),
+        visibility=_whole(document, "visibility", MAX_VISIBILITY),
+        receives=_whole(document, "receives", MAX_RECEIVES),
+        work=_number(document, "work", MAX_WORK),
     )
+
+
+def _number(document: Mapping[str, Any], name: str, most: float) -> float:
+    """Return seconds above 0; 0 where there are none."""
+    value = document.get(name)
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        up_to = f", up to {most:g}" if most < inf else ""
+        raise RequestError(f"{CONFIG}: {name} must be seconds above 0{up_to}, and is {value!r}.")
+    return value
+
+
+def _whole(document: Mapping[str, Any], name: str, most: int) -> int:
+    """Return a whole number from 1; 0 where there is none."""
+    value = document.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise RequestError(f"{CONFIG}: {name} must be a whole number from 1 to {most}, and is {value!r}.")
+    return value
 
 
 def _messages(document: Any, directory: Path) -> MessageTemplates | None:
@@ -126,36 +132,11 @@ def _messages(document: Any, directory: Path) -> MessageTemplates | None:
         return None
     if not isinstance(document, dict):
         raise RequestError(f"{CONFIG}: messages must be a table, such as [messages] and file = 'orders.jsonl'.")
-    _check_names(document, ("file", "key"), "messages.")
-    name = _text(document, "file", "messages.")
+    check_names(document, ("file", "key"), "messages.", CONFIG)
+    name = text_of(document, "file", "messages.", CONFIG)
     if not name:
         raise RequestError(f"{CONFIG}: messages.file is missing; it names a file of one JSON object a line.")
-    key = _text(document, "key", "messages.")
+    key = text_of(document, "key", "messages.", CONFIG)
     if key:
         parse_key_path(key, f"{CONFIG}: messages.key")
     return read_templates(directory / name, key)
-
-
-def _effect(document: Any) -> HttpEffect | None:
-    if document is None:
-        return None
-    if not isinstance(document, dict):
-        raise RequestError(f"{CONFIG}: effect must be a table, such as [effect] and http = '/v1/charges'.")
-    _check_names(document, ("http", "key"), "effect.")
-    path, key = _text(document, "http", "effect."), _text(document, "key", "effect.")
-    if not path.startswith("/") or path == "/":
-        raise RequestError(f"{CONFIG}: effect.http must be a path such as /v1/charges, and is {path!r}.")
-    return HttpEffect(path, parse_key_path(key or USUAL_KEY, f"{CONFIG}: effect.key"))
-
-
-def _text(document: Mapping[str, Any], name: str, where: str) -> str:
-    value = document.get(name, "")
-    if not isinstance(value, str):
-        raise RequestError(f"{CONFIG}: {where}{name} must be a text, and is {value!r}.")
-    return value.strip()
-
-
-def _check_names(document: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for name in document:
-        if name not in known:
-            raise RequestError(f"{CONFIG} knows no {where}{name}; it takes {', '.join(known)}.")

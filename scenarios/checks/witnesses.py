@@ -270,12 +270,17 @@ def find_delivered_again_at_work(history: History) -> Evidence | None:
 
 
 def _end_of_work(history: History, delivery: Delivery) -> Call | None:
-    """Return the side effect that a delivery led to in its own process."""
+    """Return the side effect that a delivery led to in its own process, or the work that came before none."""
     message = history.messages.get(delivery.message_id)
     for effect in history.effects_of.get(message.key, ()) if message else ():
-        if effect.process == delivery.process and effect.call.started >= delivery.time and effect.status == "ok":
+        worked = effect.status == "ok" or (effect.status == "fail" and _was_delayed(effect.call))
+        if effect.process == delivery.process and effect.call.started >= delivery.time and worked:
             return effect.call
     return None
+
+
+def _was_delayed(call: Call) -> bool:
+    return any(record["fault"]["kind"] == "delay" for record in call.faults)
 
 
 def _during(first: Delivery, later: Delivery, over: Call) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from scenarios.catalog import all_scenarios
+from scenarios.checks.effects import LogEffect, SqlEffect
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import ProgramConfig
@@ -83,14 +84,14 @@ def suite(
         if configured and own is None
         else (check_consumer(consumer), ProgramConfig())
     )
-    chosen = tuple(found for found in applicable(given, own) if pace in (None, "", found.pace))
+    chosen = tuple(found for found in applicable(given, own, config) if pace in (None, "", found.pace))
     if not chosen:
         raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
     request = SuiteRequest(
         chosen,
         twins=twins,
         seed=whole("--seed", seed),
-        jobs=whole("--jobs", jobs, 1, MAX_JOBS),
+        jobs=whole("--jobs", jobs, 1, MAX_JOBS) if not shares_effect(config) else 1,
         speed=chosen_speed(speed),
         stack=stack or None,
         consumer=given,
@@ -114,7 +115,9 @@ def suite(
     return worst(entries)
 
 
-def applicable(consumer: str, handler: Handler | None = None) -> tuple[Scenario, ...]:
+def applicable(
+    consumer: str, handler: Handler | None = None, config: ProgramConfig | None = None
+) -> tuple[Scenario, ...]:
     """Return the scenarios that a consumer can be put through: all for our own, of a program what can be seen.
 
     Raises:
@@ -125,9 +128,15 @@ def applicable(consumer: str, handler: Handler | None = None) -> tuple[Scenario,
         return tuple(scenario for scenario in found if scenario.any_handler)
     if is_program(consumer):
         command_line(consumer)
-        return tuple(scenario for scenario in found if scenario.any_program)
+        watched = config is not None and isinstance(config.effect, SqlEffect | LogEffect)
+        return tuple(each for each in found if each.any_program and (each.any_effect or not watched))
     # A class takes the place of the consumer itself, and not of one with a pattern of its own.
     return tuple(scenario for scenario in found if not (consumer and (scenario.consumer or scenario.producer)))
+
+
+def shares_effect(config: ProgramConfig) -> bool:
+    """Return whether all runs would cause their side effects in one place, so that only one at a time can be judged."""
+    return isinstance(config.effect, SqlEffect | LogEffect) and config.effect.is_shared
 
 
 def case_of(entry: Entry) -> Case:

@@ -23,6 +23,7 @@ from scenarios.commands.options import (
 )
 from scenarios.commands.output import short
 from scenarios.commands.status_line import make_console
+from scenarios.commands.suite import shares_effect
 from scenarios.errors import RequestError
 from scenarios.report.html import REPORT
 from scenarios.runs.sweep import KINDS, MOST_AT_A_TIME, Entry, Sweep, SweepRequest
@@ -75,7 +76,7 @@ def sweep(
         kinds=_kinds(faults),
         count=whole("--count", count, 1, MOST_MESSAGES) or 2,
         seed=chosen_seed(seed),
-        jobs=whole("--jobs", jobs, 1, MOST_AT_A_TIME),
+        jobs=1 if shares_effect(config) else whole("--jobs", jobs, 1, MOST_AT_A_TIME),
         only=only or "",
         startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
         program=config,

@@ -19,8 +19,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scenarios.checks.effects import HttpEffect
 from scenarios.checks.message_templates import MessageTemplates
-from scenarios.checks.program_config import HttpEffect
 from services.drivers.attempts import NOT_ADDED_YET
 from services.operations import (
     ChangeVisibility,
@@ -100,7 +100,7 @@ class Surroundings:
 
     Attributes:
         queue: the name of its queue.
-        ledger: the name of the side-effects table.
+        ledger: the name of the side-effects table; empty where side effects are watched elsewhere.
         receive_wait: seconds that a receive waits which does not say how long.
         business_field: the payload field by which a side effect is known; empty for the payload's ``id``.
         max_messages: it is handed no more at once, whatever it asks for.
@@ -192,7 +192,7 @@ class Reader:
             messages = tuple(_message(item) for item in told.get("Messages") or ())
             for message in messages:
                 self._by_handle[message.receipt_handle] = message
-                self._by_key[self._key_of(message)] = message
+                self._by_key[self.key_of(message)] = message
             self._replace(told, document.get("MessageAttributeNames") or ())
             return messages, _without(told, hidden)
 
@@ -203,7 +203,7 @@ class Reader:
         """Put the user's own messages in the place of the lab's."""
         if self._around.messages is not None:
             for item in told.get("Messages") or ():
-                self._around.messages.replace(item, self._key_of(_message(item)), asked)
+                self._around.messages.replace(item, self.key_of(_message(item)), asked)
 
     def _delete(self, entries: Sequence[Document], body: bytes) -> Reading:
         messages = self._handed(entries)
@@ -233,7 +233,8 @@ class Reader:
         handles = [entry["ReceiptHandle"] for entry in entries]
         return tuple(self._by_handle.get(handle) or Message("", handle, "") for handle in handles)
 
-    def _key_of(self, message: Message) -> str:
+    def key_of(self, message: Message) -> str:
+        """Return the key by which a message's side effect is known."""
         try:
             return effect_key(parse_payload(message.body), message.message_id, self._around.business_field)
         except MalformedPayload:

@@ -95,6 +95,7 @@ class Setup:
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         config: what the user's configuration file says of the program.
         function: the Lambda handler in the place of ours, and how it is set up; None for a consumer that polls.
+        patience: real seconds by which each deadline is put off, for a program that is slower than most.
     """
 
     scenario: Scenario
@@ -112,6 +113,7 @@ class Setup:
     startup_timeout: float = STARTUP_TIMEOUT
     config: ProgramConfig = field(default_factory=ProgramConfig)
     function: Function | None = None
+    patience: float = 0.0
 
 
 class SubprocessLab:
@@ -263,7 +265,9 @@ class SubprocessLab:
             found, held = self._stack_resources.take_what_is_left(self._is_ours)
             queue = self._setup.resources.queue_name
             self._recorder.event("left-in-queue", queue=queue, message_ids=found, in_flight=held)
-        self._recorder.event("ledger", executions=self._stack_resources.executions())
+        watched = self._programs.executions() if self._programs is not None else None
+        executions = self._stack_resources.executions() if watched is None else watched
+        self._recorder.event("ledger", executions=executions)
         if self.history.calls("WriteState"):
             self._recorder.event("states", versions=self._stack_resources.versions())
         if self._setup.resources.bucket:
@@ -379,6 +383,7 @@ class SubprocessLab:
         names = tuple(consumer.name for consumer in consumers) or (*self._processes.running, *of_functions)
         if not names:
             return
+        self._let_finish(names)
         self._asked_to_end.update(names)
         self._processes.terminate(names)
         if self._functions is not None:
@@ -388,6 +393,19 @@ class SubprocessLab:
             deadline=STOP_DEADLINE,
             what=f"{', '.join(names)} to end",
         )
+
+    def _let_finish(self, names: Sequence[str]) -> None:
+        """Let programs have what a delay held back from them: our own consumer has it in hand by then."""
+        programs = self._programs
+        if programs is None or not programs.are_at_work(names):
+            return
+        end = time.monotonic() + STOP_DEADLINE
+        while programs.are_at_work([name for name in names if name in self._processes.running]):
+            if time.monotonic() > end:
+                return
+            self._look()
+            self._observer.waited()
+            time.sleep(LOOK_EVERY)
 
     def ask_to_end(self, *consumers: ConsumerHandle) -> None:
         """See :class:`scenarios.lab.Lab`."""
@@ -497,7 +515,7 @@ class SubprocessLab:
 
     def _real(self, deadline: float) -> float:
         """Return a deadline of the lab's in real seconds; no process starts the quicker for a quicker clock."""
-        return deadline / self._speed + (SLACK if self._speed > 1 else 0)
+        return deadline / self._speed + (SLACK if self._speed > 1 else 0) + self._setup.patience
 
     def collect_dead_letters(self) -> tuple[str, ...]:
         """See :class:`scenarios.lab.Lab`."""

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from common.loopback import is_loopback_url
+from scenarios.checks.effects import RUN, HttpEffect, LogEffect, SqlEffect
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import ServiceFailedError, UnsuitableError
+from scenarios.local.effect_sources import source_of
+from scenarios.local.effect_watch import EffectWatch
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.local.http_reader import CONTRACT, Surroundings
 from scenarios.local.logs import last_lines
@@ -88,6 +91,12 @@ class Programs:
         self._startup_timeout = startup_timeout
         self._config = config or ProgramConfig()
         self._messages = self._config.messages.for_seed(seed) if self._config.messages else None
+        self._run = files.parent.resolve()
+        effect = self._config.effect
+        self._http = effect if isinstance(effect, HttpEffect) else None
+        self._watch = (
+            EffectWatch(source_of(effect, self._run, files)) if isinstance(effect, SqlEffect | LogEffect) else None
+        )
         self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
 
@@ -109,7 +118,7 @@ class Programs:
         resources = self._resources
         around = Surroundings(
             resources.queue_name,
-            resources.side_effects_table,
+            "" if self._watch else resources.side_effects_table,
             resources.receive_wait,
             settings.get("business_idempotency_field", ""),
             settings.get("max_messages", 1),
@@ -120,18 +129,31 @@ class Programs:
                 resources.status_table: "status-table",
                 resources.side_effects_table: "side-effects-table",
             },
-            self._config.effect,
+            self._http,
             self._messages,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)
         tap = self._taps[start.name] = RecordingProxy(
-            Program(start.name, around, plan, lambda _: start.kill()), self._endpoint, recorder
+            Program(start.name, around, plan, lambda _: start.kill(), self._watch), self._endpoint, recorder
         )
         told = program_environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
-        told |= {name: value.replace("{url}", tap.url) for name, value in self._config.env.items()}
+        told |= {name: self._filled(value, tap.url) for name, value in self._config.env.items()}
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
-        return Command(start.name, self._arguments, told, Path.cwd(), self._log(start.name), foreign=True)
+        arguments = [self._filled(word, tap.url) for word in self._arguments]
+        return Command(start.name, arguments, told, Path.cwd(), self._log(start.name), foreign=True)
+
+    def _filled(self, text: str, url: str) -> str:
+        """Return a word of the configuration with what is known only now."""
+        return text.replace("{url}", url).replace(RUN, str(self._run))
+
+    def executions(self) -> dict[str, int] | None:
+        """Return how often each key's side effect was caused; None where the ledger says it.
+
+        Raises:
+            ScenarioError: what is watched cannot be read, or cannot be this run's.
+        """
+        return self._watch.finish() if self._watch else None
 
     def _log(self, name: str) -> Path:
         return self._files / f"{name}.log"
@@ -145,6 +167,11 @@ class Programs:
         """Tell whether a running program has not yet asked for its first message: that is when it is ready."""
         return any(name in running and not tap.asked for name, tap in self._taps.items())
 
+    def are_at_work(self, running: Sequence[str]) -> bool:
+        """Tell whether a running program has in hand what the lab held back from it: it may finish that."""
+        watched = [tap.watched for name, tap in self._taps.items() if name in running]
+        return any(each is not None and each.is_at_work for each in watched)
+
     def stopped(self, name: str, *, requests: int) -> None:
         """Note that a program has ended well after so many requests to end, which our own consumer says by itself."""
         self._taps[name].recorder.event("stopped", signalled=requests > 0, requests=requests)
@@ -155,6 +182,8 @@ class Programs:
         Raises:
             ServiceFailedError: one never asks for a message, or does what cannot be judged.
         """
+        if self._watch is not None and self._watch.error is not None:
+            raise self._watch.error
         for name, tap in self._taps.items():
             if tap.complaint:
                 raise ServiceFailedError(f"{name} {tap.complaint}; see {CONTRACT}.", last_lines(self._log(name)))
@@ -176,6 +205,8 @@ class Programs:
         """Close all taps."""
         for tap in self._taps.values():
             tap.close()
+        if self._watch is not None:
+            self._watch.close()
 
 
 def program_environment(url: str, shared: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:

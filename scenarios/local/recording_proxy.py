@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
+from scenarios.checks.effects import HttpEffect
 from scenarios.checks.external_program import OtherRequest
-from scenarios.checks.program_config import HttpEffect
+from scenarios.local.effect_watch import EffectWatch
 from scenarios.local.http_reader import (
     DYNAMODB,
     SQS,
@@ -37,7 +38,15 @@ from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
 from services.injection import TIMEOUT
-from services.operations import ChangeVisibility, Delete, LookUpSideEffect, Operation, OperationFailed, Receive
+from services.operations import (
+    ChangeVisibility,
+    Delete,
+    LookUpSideEffect,
+    Operation,
+    OperationFailed,
+    PerformSideEffect,
+    Receive,
+)
 
 #: Below this path a program without a DynamoDB client causes its side effects.
 SIDE_EFFECTS = "/side-effects/"
@@ -59,12 +68,14 @@ class Program:
         around: its queue, its ledger and its limits.
         faults: what shall strike it.
         kill: ends the process that made a request by SIGKILL, with whatever it has started.
+        watch: the side effects that are watched; None where they pass through here.
     """
 
     name: str
     around: Surroundings
     faults: FaultPlan
     kill: Callable[[Request], None]
+    watch: EffectWatch | None = None
 
 
 class RecordingProxy:
@@ -87,6 +98,8 @@ class RecordingProxy:
         self.faults = _Shared(program.faults)
         self.asked = False
         self.complaint = ""
+        watch = program.watch
+        self.watched = watch.program(self.reader, recorder, self.faults, program.kill) if watch else None
         self._upstream = urlsplit(upstream)
         self._server = Server(self.answer, self._failed)
         self.url = self._server.url
@@ -105,7 +118,17 @@ class RecordingProxy:
         Raises:
             GoneError: the client that would take the answer is gone.
         """
+        if self.watched is None:
+            return self._answer(request)
+        self.watched.begins(request)
+        response = self._answer(request)
+        self.watched.ends(request)
+        return response
+
+    def _answer(self, request: Request) -> Response:
         if request.path.startswith(SIDE_EFFECTS):
+            if self.watched is not None:
+                self.complaint = self.complaint or "calls SIDE_EFFECT_URL, and its configuration names another effect"
             return self._side_effect(request, unquote(request.path.removeprefix(SIDE_EFFECTS)))
         effect = self.program.around.effect
         if effect is not None and effect.covers(request.path):
@@ -136,8 +159,13 @@ class RecordingProxy:
         """Do an operation as our own driver does: with records around it, and faults among them."""
         step = _Step(self, request, reading)
         driver = RecordedDriver(step, self.recorder, self.faults, _ProgramFaults(self.program.kill, request))
+        watched, operation = self.watched, reading.operation
+        if watched is not None and isinstance(operation, Delete):
+            watched.deletes(operation.messages)
         try:
-            result = driver.perform(reading.operation)
+            result = driver.perform(operation)
+            if watched is not None and isinstance(operation, Receive) and result:
+                watched.received(result)
         except OperationFailed as error:
             step.answered = True
             if error.code == TIMEOUT:
@@ -264,9 +292,17 @@ class _ProgramFaults:
 
 
 class _Shared:
-    """A plan that several threads ask; it counts for one at a time."""
+    """A plan that several threads ask; it counts for one at a time.
+
+    Attributes:
+        kills_before: it kills the program before a side effect.
+    """
 
     def __init__(self, plan: FaultPlan) -> None:
+        self.kills_before = any(
+            (fault.kind, fault.operation, fault.point) == ("crash", PerformSideEffect.__name__, "before")
+            for fault in plan.faults
+        )
         self._plan = plan
         self._lock = threading.Lock()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios, find_scenario
+from scenarios.checks.effects import LogEffect, SqlEffect
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.checks.functions import Function, Handler, check_handler
 from scenarios.checks.program_config import ProgramConfig
@@ -144,6 +145,7 @@ def plan_run(request: RunRequest) -> RunPlan:
     parameters = parameters_of(request, scenario)
     if is_program(request.consumer):
         check_program(request.consumer, scenario)
+        check_effect(request.program, scenario)
     if request.naive and request.consumer:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     if request.handler is not None:
@@ -193,6 +195,16 @@ def check_program(consumer: str, scenario: Scenario) -> None:
         raise RequestError(
             f"What {scenario.name} is about cannot be seen from outside a program, so --consumer takes a class for it; "
             f"a program can be put through: {able}."
+        )
+
+
+def check_effect(config: ProgramConfig, scenario: Scenario) -> None:
+    """Refuse a scenario that strikes at the very side effect, where the lab only watches it."""
+    if isinstance(config.effect, SqlEffect | LogEffect) and not scenario.any_effect:
+        able = ", ".join(name for name, each in all_scenarios().items() if each.any_effect)
+        raise RequestError(
+            f"{scenario.name} strikes at the side effect itself, and {config.effect.words} is only watched; with such "
+            f"an effect a program can be put through: {able}."
         )
 
 

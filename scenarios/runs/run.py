@@ -41,6 +41,7 @@ from scenarios.local.latency import measure_latency, stretch_for
 from scenarios.local.logs import logs_of
 from scenarios.local.observer import NoObserver, Observer
 from scenarios.local.programs import STARTUP_TIMEOUT
+from scenarios.local.queue_settings import configured_resources, patience
 from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
@@ -141,6 +142,8 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
     with only_run(_lock_path(stack, scenario), scenario.name, stack.name):
         directory = new_run_directory(runs_of(request.runs), scenario.name, seed, datetime.now().astimezone())
         watcher.began(seed, directory)
+        own = stack.scenario(scenario.resources)
+        resources = configured_resources(stack, scenario.resources, request.program) if plan.program else own
         setup = Setup(
             scenario=scenario,
             parameters=parameters,
@@ -149,7 +152,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             consumer=plan.consumer,
             producer=plan.producer,
             stack=stack,
-            resources=stack.scenario(scenario.resources),
+            resources=resources,
             fresh=environment.fresh,
             directory=directory,
             spawner=environment.spawner,
@@ -157,6 +160,7 @@ def run_on(environment: RunEnvironment, plan: RunPlan, watcher: Observer, *, beg
             startup_timeout=request.startup_timeout or (FUNCTION_STARTUP if plan.function else STARTUP_TIMEOUT),
             config=request.program,
             function=plan.function,
+            patience=patience(own, resources, request.program, parameters.count) if plan.program else 0.0,
         )
         history, missed = _stage(setup, watcher)
         speed = float(history.events("run")[0]["speed"])

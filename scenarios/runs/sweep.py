@@ -36,6 +36,7 @@ from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import Call, History
 from scenarios.lab import Lab, has_died, struck
+from scenarios.local.queue_settings import configured_resources
 from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters
@@ -337,7 +338,7 @@ class _Worker:
         """Run the program with one fault, or with none."""
         stack, fresh = self._free.get()
         try:
-            timeout = stack.scenario(TOPOLOGY).visibility_timeout
+            timeout = configured_resources(stack, TOPOLOGY, self.request.program).visibility_timeout
             fault = point.fault(kind, timeout) if point else None
             request = self.request
             plan = _Plan(

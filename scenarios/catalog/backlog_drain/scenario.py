@@ -111,4 +111,5 @@ SCENARIO = Scenario(
     least=BacklogParameters(count=40, batch_size=1),
     delivery=DeliveryRates(duplicate=0.1),
     any_program=True,
+    any_effect=True,
 )

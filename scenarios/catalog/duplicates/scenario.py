@@ -63,4 +63,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
+    any_effect=True,
 )

@@ -55,4 +55,5 @@ SCENARIO = Scenario(
     delivery=DeliveryRates(reorder=0.0, duplicate=1.0, underfill=0.0),
     any_program=True,
     any_handler=True,
+    any_effect=True,
 )

@@ -48,4 +48,5 @@ SCENARIO = Scenario(
     least=Parameters(count=POISON_EVERY, batch_size=1),
     any_program=True,
     any_handler=True,
+    any_effect=True,
 )

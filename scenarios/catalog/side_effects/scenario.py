@@ -79,4 +79,5 @@ SCENARIO = Scenario(
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
     any_handler=True,
+    any_effect=True,
 )

@@ -60,4 +60,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever comes twice here, comes because the timeout was short.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
+    any_effect=True,
 )

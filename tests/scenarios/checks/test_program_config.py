@@ -2,13 +2,17 @@
 
 import pytest
 
+from scenarios.checks.effects import HttpEffect, LogEffect, SqlEffect
 from scenarios.checks.key_paths import parse_key_path
-from scenarios.checks.program_config import CONFIG, HttpEffect, ProgramConfig, read_config
+from scenarios.checks.program_config import CONFIG, ProgramConfig, read_config
 from scenarios.errors import RequestError
 
 WHOLE = """
 command = "node my.js"
 startup-timeout = 60
+visibility = 30
+receives = 5
+work = 2.5
 strict = true
 [env]
 PAYMENTS_URL = "{url}/v1/charges"
@@ -23,7 +27,14 @@ def test_the_file_says_all_of_a_program(tmp_path):
     (tmp_path / CONFIG).write_text(WHOLE)
     effect = HttpEffect("/v1/charges", parse_key_path("$.order.id", "the key"))
     assert read_config(tmp_path) == ProgramConfig(
-        "node my.js", 60, strict=True, env={"PAYMENTS_URL": "{url}/v1/charges"}, effect=effect
+        "node my.js",
+        60,
+        strict=True,
+        env={"PAYMENTS_URL": "{url}/v1/charges"},
+        effect=effect,
+        visibility=30,
+        receives=5,
+        work=2.5,
     )
 
 
@@ -31,7 +42,11 @@ def test_the_file_says_all_of_a_program(tmp_path):
     ("text", "sentence"),
     [
         ("command = 7", "command must be a text, and is 7"),
-        ("comand = 'x'", "knows no comand; it takes command, startup-timeout, strict, env, messages, effect"),
+        ("comand = 'x'", "knows no comand; it takes command, startup-timeout, visibility, receives, work, strict, env"),
+        ("visibility = 0", "visibility must be a whole number from 1 to 43200, and is 0"),
+        ("visibility = 1.5", "visibility must be a whole number from 1 to 43200, and is 1.5"),
+        ("receives = 'x'", "receives must be a whole number from 1 to 1000, and is 'x'"),
+        ("work = -1", "work must be seconds above 0, up to 3600, and is -1"),
         ("startup-timeout = 0", "startup-timeout must be seconds above 0, and is 0"),
         ("startup-timeout = true", "startup-timeout must be seconds above 0, and is True"),
         ("strict = 'yes'", "strict must be true or false"),
@@ -39,7 +54,19 @@ def test_the_file_says_all_of_a_program(tmp_path):
         ("[env]\nA = 1", "env must be a table of texts"),
         ("effect = 'x'", "effect must be a table"),
         ("[effect]\nhttp = '/'", "effect.http must be a path such as /v1/charges, and is '/'"),
-        ("[effect]\nurl = '/x'", "knows no effect.url; it takes http, key"),
+        ("[effect]\nurl = '/x'", "knows no effect.url; it takes http, sql, log"),
+        ("[effect]\nhttp = '/x'\ncolumn = 'a'", "knows no effect.column; it takes http, key"),
+        ("[effect]", "effect needs one of http, sql and log, and has none"),
+        ("[effect]\nhttp = '/x'\nlog = 'y'", "effect needs one of http, sql and log, and has http and log"),
+        ("[effect]\nsql = 'sqlite:///x.db'\nkey = 'a'", "effect.table is missing"),
+        ("[effect]\nsql = 'sqlite:///x.db'\ntable = 'a'", "effect.key is missing"),
+        ("[effect]\nsql = 'nonsense'\ntable = 'a'\nkey = 'b'", "effect.sql must be SQLAlchemy's URL of a database"),
+        ("[effect]\nsql = 'postgresql://db.example.com/x'\ntable = 'a'\nkey = 'b'", "has to be on this machine"),
+        ("[effect]\nsql = 'sqlite:///x'\ntable = 'a'\nkey = 'b'\nprepare = 'x'", "effect.prepare must be a list"),
+        ("[effect]\nlog = 'x.log'\npattern = '['", "effect.pattern is no regular expression: "),
+        ("[effect]\nlog = 'x.log'\npattern = 'charged'", "effect.pattern must hold the key in a group"),
+        ("[effect]\npattern = 'charged'", "knows no effect.pattern; it takes http, sql, log"),
+        ("[effect]\nlog = ''", "effect.log must be a file such as charges.log, or stdout"),
         ("command = ", "cannot be read"),
         ("messages = 'x'", "messages must be a table"),
         ("[messages]\nkey = 'id'", "messages.file is missing"),
@@ -65,3 +92,14 @@ def test_the_key_of_a_call_stands_in_its_body_or_in_a_header():
     assert effect.covers("/v1/charges")
     assert effect.covers("/v1/charges/a?x=1")
     assert not effect.covers("/v1/chargesback")
+
+
+def test_an_effect_may_be_rows_or_lines(tmp_path):
+    (tmp_path / CONFIG).write_text("[effect]\nsql = 'sqlite:///{run}/x.db'\ntable = 'a.b'\nkey = 'c'\nprepare = ['D']")
+    sql = read_config(tmp_path).effect
+    assert sql == SqlEffect("sqlite:///{run}/x.db", "a.b", "c", ("D",))
+    assert (sql.is_shared, SqlEffect("sqlite:///x.db", "a", "b").is_shared) == (False, True)
+    (tmp_path / CONFIG).write_text("[effect]\nlog = 'x.log'\npattern = '(charged|paid) (?P<key>\\S+)'")
+    log = read_config(tmp_path).effect
+    assert isinstance(log, LogEffect)
+    assert (log.key_in("12:00 paid a-1 twice"), log.key_in("refunded a-1"), log.is_shared) == ("a-1", "", True)

@@ -4,13 +4,14 @@ import json
 import shlex
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from infra.stack.stacks import temporary_stack
 from scenarios.checks.program_config import CONFIG, read_config
-from scenarios.errors import ServiceFailedError, UnsuitableError
+from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
 from scenarios.local import lab as lab_module
 from scenarios.local.lab import SubprocessLab
 from scenarios.local.observer import NoObserver
@@ -118,6 +119,36 @@ def test_how_long_a_program_takes_to_start_is_no_lateness(project, monkeypatch):
     verdict = run_scenario(RunRequest("check-race", seed=3, count=1, consumer=consumer)).verdict
     assert "ready" not in verdict.conditions.missed
     assert [found for found in verdict.violations.values() if found] == []
+
+
+#: Its work takes most of a visibility timeout; otherwise it is the plain consumer.
+WORKS = """
+import runpy, sys, time
+consumer = runpy.run_path(sys.argv.pop())
+handle = consumer["handle"]
+def slowly(message, lease):
+    time.sleep(0.8)
+    return handle(message, lease)
+consumer["handle_batch"].__globals__["handle"] = slowly
+consumer["main"]()
+"""
+
+
+def test_the_configurations_work_time_sets_the_queue_and_the_deadlines(project):
+    (project / CONFIG).write_text("work = 0.8\nreceives = 9\n")
+    consumer = shlex.join([sys.executable, "-c", WORKS, "--look", shlex.split(PLAIN)[-1]])
+    request = RunRequest("poison", seed=3, count=8, batch_size=2, consumer=consumer, program=read_config(project))
+    result = run_scenario(request)
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    assert (result.history.facts.visibility_timeout, result.history.facts.max_receive_count) == (4, 9)
+
+
+def test_a_stack_of_ones_own_keeps_its_queues(project):
+    (project / CONFIG).write_text("visibility = 60\n")
+    with temporary_stack(["happy"]) as stack:
+        plan = plan_run(RunRequest("happy", seed=3, consumer=PLAIN, program=read_config(project)))
+        with pytest.raises(RequestError, match="those of the stack mine stay as they are; leave --stack"):
+            run_on(RunEnvironment(replace(stack, name="mine"), fresh=True), plan, NoObserver())
 
 
 #: It has the plain consumer's side effect be something else.
