@@ -135,12 +135,12 @@ consumer["main"]()
 
 
 def test_the_configurations_work_time_sets_the_queue_and_the_deadlines(project):
-    (project / CONFIG).write_text("work = 0.8\nreceives = 9\n")
+    (project / CONFIG).write_text("work = 0.8\nreceives = 3\n")
     consumer = shlex.join([sys.executable, "-c", WORKS, "--look", shlex.split(PLAIN)[-1]])
-    request = RunRequest("poison", seed=3, count=8, batch_size=2, consumer=consumer, program=read_config(project))
+    request = RunRequest("poison", seed=3, count=6, batch_size=2, consumer=consumer, program=read_config(project))
     result = run_scenario(request)
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
-    assert (result.history.facts.visibility_timeout, result.history.facts.max_receive_count) == (4, 9)
+    assert (result.history.facts.visibility_timeout, result.history.facts.max_receive_count) == (4, 3)
 
 
 def test_a_stack_of_ones_own_keeps_its_queues(project):
