@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from common.loopback import is_loopback_url
 from scenarios.checks.key_paths import KeyPath, parse_key_path
 from scenarios.checks.message_templates import USUAL_KEY
 from scenarios.errors import RequestError
-from services.clients import is_loopback
 
 #: A header that holds the key where the body has none.
 #: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
@@ -176,7 +176,7 @@ def _check_url(url: str, where: str) -> None:
             f"{url!r}."
         ) from None
     for host in (parsed.host, parsed.query.get("host")):
-        if host and not str(host).startswith("/") and not is_loopback(f"http://{host}"):
+        if host and not str(host).startswith("/") and not is_loopback_url(f"http://{host}"):
             raise RequestError(
                 f"{where}: effect.sql names a database on {host}; the lab kills what writes to it, so it has to be on "
                 "this machine."

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from infra.localaws.lambda_.config import runtime_of
+from scenarios.checks.effects import HttpEffect
 from scenarios.checks.functions import FunctionSettings, Handler, split_faults
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import LabError, ServiceFailedError, UnsuitableError
@@ -242,7 +243,7 @@ class Functions:
         return self._files / f"{name}.log"
 
     def _proxy(self, start: Start, function: str, plan: FaultPlan) -> RecordingProxy:
-        resources = self._resources
+        resources, effect = self._resources, self._config.effect
         around = Surroundings(
             resources.queue_name,
             resources.side_effects_table,
@@ -254,7 +255,7 @@ class Functions:
                 resources.status_table: "status-table",
                 resources.side_effects_table: "side-effects-table",
             },
-            effect=self._config.effect,
+            effect=effect if isinstance(effect, HttpEffect) else None,
             received=_Received(self._history, function),
         )
         sink = append_to(self._files / f"{start.name}.jsonl")

@@ -245,7 +245,7 @@ class Reader:
     def effect(self, key: str) -> PerformSideEffect:
         """Return the side effect of a key, of the message that the program was last handed with it."""
         for received in self._around.received() if self._around.received is not None else ():
-            self._by_key[self._key_of(received)] = received
+            self._by_key[self.key_of(received)] = received
         message = self._by_key.get(key)
         if message is None:
             return PerformSideEffect(key, "")

@@ -150,6 +150,11 @@ def plan_run(request: RunRequest) -> RunPlan:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     if request.handler is not None:
         check_own_handler(request.handler, scenario)
+        if isinstance(request.program.effect, SqlEffect | LogEffect):
+            raise RequestError(
+                f"A handler's side effect is the ledger's or an HTTP call, and {request.program.effect.words} is "
+                "watched for programs alone; leave effect out of the configuration."
+            )
         other = "--naive" if request.naive else "--consumer" if request.consumer else ""
         if other:
             raise RequestError(f"{other} and --handler both name a consumer; give one of them.")
