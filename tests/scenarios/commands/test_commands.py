@@ -24,7 +24,8 @@ def staged(monkeypatch, tmp_path):
     requests = []
 
     def answer(told, **changes):
-        def run_scenario(request, observer):
+        def run_plan(plan, observer):
+            request = plan.request
             requests.append(request)
             found = find_scenario(request.scenario)
             conditions = Conditions(7, Parameters(10, 10), "local", naive=request.naive, command="invoke again")
@@ -32,7 +33,7 @@ def staged(monkeypatch, tmp_path):
             verdict = judge(found, told().history, conditions)
             return RunResult(**{"verdict": verdict, "history": told().history, "directory": tmp_path} | changes)
 
-        monkeypatch.setattr(command, "run_scenario", run_scenario)
+        monkeypatch.setattr(command, "run_plan", run_plan)
         return requests
 
     return lambda told, **changes: answer(told, **{"stack": "tmp-1", "kept": False, "seconds": 1.25} | changes)
@@ -86,7 +87,7 @@ def test_what_goes_wrong_underneath_is_one_sentence_and_exit_2(monkeypatch, caps
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(command, "run_scenario", fails)
+    monkeypatch.setattr(command, "run_plan", fails)
     assert command.scenario("crash") == 2
     assert capsys.readouterr().err == f"error: {error}\n"
 
@@ -95,7 +96,7 @@ def test_json_is_an_object_also_where_a_run_ends_without_a_verdict(monkeypatch, 
     def fails(*_):
         raise ServiceFailedError("consumer-1 ended.", ["TypeError: x"])
 
-    monkeypatch.setattr(command, "run_scenario", fails)
+    monkeypatch.setattr(command, "run_plan", fails)
     code = command.scenario("crash", json=True)
     said = capsys.readouterr()
     assert json.loads(said.out) == {
@@ -111,7 +112,7 @@ def test_json_is_an_object_also_where_a_run_ends_without_a_verdict(monkeypatch, 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run_scenario", interrupted)
+    monkeypatch.setattr(command, "run_plan", interrupted)
     assert command.scenario("crash", json=True) == 130
     assert json.loads(capsys.readouterr().out)["exit_code"] == 130
 
@@ -128,7 +129,7 @@ def test_an_interrupted_run_ends_with_130(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run_scenario", interrupted)
+    monkeypatch.setattr(command, "run_plan", interrupted)
     assert command.scenario("crash") == 130
     assert "Interrupted" in capsys.readouterr().err
 

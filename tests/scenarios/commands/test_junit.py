@@ -78,7 +78,7 @@ def test_an_exit_code_says_why_there_is_no_verdict(monkeypatch, capsys, error, c
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(command, "run_scenario", fails)
+    monkeypatch.setattr(command, "run_plan", fails)
     assert command.scenario("crash") == code
     assert capsys.readouterr().err.endswith(f"error: {error}\n")
 
