@@ -82,7 +82,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="backlog-drain",
-    summary="messages pile up in an outage; several consumers drain at once, and let expire what is stale",
+    summary="messages pile up in an outage; several consumers work off the backlog, and skip stale messages",
     theme="Load",
     pattern="freshness rule, idempotent under load",
     pace="fast",

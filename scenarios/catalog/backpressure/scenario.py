@@ -103,7 +103,7 @@ class Crew:
 
 SCENARIO = Scenario(
     name="backpressure",
-    summary="a producer outruns the consumers; there are more of them until they keep up, and fewer when it is quiet",
+    summary="a producer outruns its consumers; more start until they keep up, and fewer run when it is quiet",
     theme="Load",
     pattern="scale on backlog per consumer and on age",
     pace="slow",
@@ -113,7 +113,7 @@ SCENARIO = Scenario(
     witnesses=(OUTRUN, STEADY_STATE, SCALED_IN),
     naive_twin=NaiveTwin(
         consumer="",
-        without="more consumers when there is more to do",
+        without="more consumers for a larger backlog",
         violation="too-old",
         settings={"most": 1},
     ),

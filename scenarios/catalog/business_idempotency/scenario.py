@@ -45,7 +45,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="business-idempotency",
-    summary="several messages name one order, also in two consumers at once; it is paid once",
+    summary="several messages name one order, also in two consumers at once; the order is paid once",
     theme="The same work, twice",
     pattern="a business key",
     pace="fast",

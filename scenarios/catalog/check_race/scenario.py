@@ -65,7 +65,7 @@ def outlast_the_timeout(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="check-race",
-    summary="two consumers meet between the check and the deed; a claim lets one of them through",
+    summary="two consumers meet between the check and the side effect; the claim admits one of them",
     theme="The same work, twice",
     pattern="check and claim in one conditional write",
     pace="fast",
@@ -75,7 +75,7 @@ SCENARIO = Scenario(
     witnesses=(DELIVERED_AGAIN_AT_WORK, CLAIM_CONTENTION, replace(DUPLICATED, required=False)),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.check_race.naive:ChecksThenActs",
-        without="checking and taking in one step",
+        without="checking and claiming in one step",
         violation="duplicated-side-effect",
     ),
     defaults=Parameters(count=4, batch_size=1),

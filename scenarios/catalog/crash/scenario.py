@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="crash",
-    summary="a consumer dies at each point of a message's way; another one finishes",
+    summary="consumers die at five points of their work; another consumer finishes each message",
     theme="A process dies or shuts down",
     pattern="claim, complete, then delete",
     pace="fast",

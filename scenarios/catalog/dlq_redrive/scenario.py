@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="dlq-redrive",
-    summary="what was dead-lettered by a bug is moved back after the fix, some of it already paid; each is paid once",
+    summary="a bug dead-letters orders, some already paid; after the fix they are moved back, and each is paid once",
     theme="Work that fails",
     pattern="redrive after the fix, with a key that survives it",
     pace="fast",

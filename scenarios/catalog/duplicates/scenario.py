@@ -45,7 +45,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="duplicates",
-    summary="work outlives the visibility timeout, and the message is delivered again meanwhile",
+    summary="work outlasts the visibility timeout, so the message is delivered again; its claim still holds",
     theme="The same work, twice",
     pattern="a lease that outlives the work",
     pace="fast",

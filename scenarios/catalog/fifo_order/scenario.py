@@ -36,7 +36,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="fifo-order",
-    summary="a failure stops its message group and no other, and nothing overtakes within a group",
+    summary="a failed message stops its own message group and no other; each group keeps its order",
     theme="Order",
     pattern="stop the group, not the queue",
     pace="fast",

@@ -101,7 +101,7 @@ def gives_back(consumer: ConsumerHandle) -> Callable[[History], bool]:
 
 SCENARIO = Scenario(
     name="graceful-shutdown",
-    summary="SIGTERM in the middle of a batch: what is in hand is finished, the rest is visible again at once",
+    summary="SIGTERM amid a batch: the consumer finishes the message in hand and returns the others at once",
     theme="A process dies or shuts down",
     pattern="finish, release, exit",
     pace="fast",

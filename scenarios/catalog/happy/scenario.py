@@ -37,7 +37,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="happy",
-    summary="everything is done once and deleted, although the queue delivers twice",
+    summary="each message is done once and deleted, although the queue delivers some twice",
     theme="The same work, twice",
     pattern="idempotent consumer",
     pace="fast",

@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="head-given-back",
-    summary="a failed head is given back at once, another consumer takes it, and its group waits until it is done",
+    summary="a consumer returns the failed head of a group at once; another takes it, and the group waits for it",
     theme="Order",
     pattern="stop the group whose head is given back",
     pace="fast",

@@ -77,7 +77,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="heartbeat",
-    summary="work outlasts the visibility timeout, and extends it while it goes on",
+    summary="work outlasts the visibility timeout; a heartbeat extends it until the work is done",
     theme="Work that takes long",
     pattern="extend visibility and claim while at work",
     pace="fast",

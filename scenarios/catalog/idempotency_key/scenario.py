@@ -54,7 +54,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="idempotency-key",
-    summary="a call is done and its answer lost; the API knows the next one by its key, and does nothing again",
+    summary="a call's reply is lost; the API recognises the repeated call by its key, and does nothing again",
     theme="Several systems, no transaction",
     pattern="idempotency key",
     pace="fast",
@@ -65,7 +65,7 @@ SCENARIO = Scenario(
     consumer="services.consumer.idempotency_key:IdempotencyKeyConsumer",
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.idempotency_key.naive:NewKeyForEachAttempt",
-        without="a key that each attempt has in common",
+        without="one key for all attempts",
         violation="duplicated-side-effect",
     ),
     defaults=IdempotencyKeyParameters(count=10, batch_size=10),

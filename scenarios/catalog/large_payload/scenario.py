@@ -86,7 +86,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="large-payload",
-    summary="a message refers to an object: uploads without a send, objects that are gone, and a death in between",
+    summary="messages refer to objects: an upload without its send, missing objects, and a crash in between",
     theme="Message contents",
     pattern="upload, then send the reference",
     pace="fast",

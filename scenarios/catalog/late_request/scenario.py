@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="late-request",
-    summary="a call times out and arrives after another has done the work; the API knows its key, and does nothing",
+    summary="a call times out and arrives after another consumer's; the API knows its key, and does nothing",
     theme="Several systems, no transaction",
     pattern="a key that the external system honours",
     pace="fast",

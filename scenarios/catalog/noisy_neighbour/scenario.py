@@ -63,7 +63,7 @@ def _received(messages: int) -> Callable[[History], bool]:
 
 SCENARIO = Scenario(
     name="noisy-neighbour",
-    summary="one tenant floods the queue; the messages of the others are received before its backlog",
+    summary="one tenant floods the queue; the other tenants' messages are received before its backlog",
     theme="Load",
     pattern="fair queue by MessageGroupId",
     judged_on="embedded endpoint or AWS",

@@ -57,7 +57,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="out-of-order",
-    summary="an older update comes after a newer one; versions are compared, and the newer one stays",
+    summary="an older update arrives after a newer one; the consumer compares versions and keeps the newer state",
     theme="Order",
     pattern="versions, compared in the write",
     pace="fast",

@@ -53,7 +53,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="outbox",
-    summary="a change and its message are committed together; shop and relays die, and everything is told",
+    summary="a change and its message are committed together; shop and relays die, and every message is sent",
     theme="Several systems, no transaction",
     pattern="outbox and relay",
     pace="fast",

@@ -43,7 +43,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="partial-batch",
-    summary="good messages and poison come in one batch, and each is deleted, or not, for itself",
+    summary="good messages and poison share a batch; each message has an outcome of its own",
     theme="Work that fails",
     pattern="an outcome for each message",
     pace="fast",

@@ -32,7 +32,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="poison",
-    summary="what can never be done goes to the dead-letter queue; everything else is done",
+    summary="messages that can never be done go to the dead-letter queue; all others are done",
     theme="Work that fails",
     pattern="dead-letter queue",
     pace="fast",

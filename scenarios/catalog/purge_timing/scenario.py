@@ -71,7 +71,7 @@ def _somebody_sent_more_than(messages: int) -> Callable[[History], bool]:
 
 SCENARIO = Scenario(
     name="purge-timing",
-    summary="a purge goes on for up to a minute after its call, and takes what is sent meanwhile",
+    summary="a purge takes up to a minute after its call, and deletes what is sent meanwhile",
     theme="Load",
     pattern="wait for the end of the purge",
     pace="slow",

@@ -65,7 +65,7 @@ def _outage_is_over(seconds: float) -> Callable[[History, float], bool]:
 
 SCENARIO = Scenario(
     name="retry-backoff",
-    summary="what fails in an outage is put off for longer each time, and is done when the outage is over",
+    summary="messages fail in an outage; each retry waits longer, and all are done when the outage is over",
     theme="Work that fails",
     pattern="backoff with jitter, kept by the queue",
     pace="fast",
@@ -76,7 +76,7 @@ SCENARIO = Scenario(
     witnesses=(HEALED_AFTER_RETRIES, PUT_OFF_FOR_LONGER, PUT_OFF_APART),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.retry_backoff.naive:RetriesAtOnce",
-        without="waiting between tries",
+        without="waiting between retries",
         violation="wrongly-dead-lettered",
     ),
     consumer="services.consumer.backoff:BackoffConsumer",

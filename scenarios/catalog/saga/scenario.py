@@ -78,7 +78,7 @@ def _refusal(order: str, step: str) -> Fault:
 
 SCENARIO = Scenario(
     name="saga",
-    summary="a step is refused and the others are undone, once and in reverse, although the coordinator dies meanwhile",
+    summary="a step is refused; the earlier steps are undone once, in reverse, although the coordinator dies",
     theme="Several systems, no transaction",
     pattern="saga with compensations",
     pace="fast",

@@ -70,7 +70,7 @@ def _all_are_answered(history: History) -> bool:
 
 SCENARIO = Scenario(
     name="schema-evolution",
-    summary="two versions of producers and consumers are in flight together, and a message from the future is kept",
+    summary="two versions of producers and consumers run together; a message of a future version is kept",
     theme="Message contents",
     pattern="tolerant reader, two-step change",
     pace="fast",
@@ -81,7 +81,7 @@ SCENARIO = Scenario(
     consumer="services.consumer.schema:SchemaConsumer",
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.schema_evolution.naive:StrictReader",
-        without="reading what is older, and ignoring what is unknown",
+        without="reading older versions and ignoring unknown fields",
         violation="wrongly-dead-lettered",
     ),
     defaults=Parameters(count=4, batch_size=1),

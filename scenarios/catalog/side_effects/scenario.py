@@ -59,7 +59,7 @@ def run(lab: Lab) -> None:
 
 SCENARIO = Scenario(
     name="side-effects",
-    summary="a consumer dies between a side effect and its bookkeeping; the ledger keeps the next from repeating it",
+    summary="a consumer dies between a side effect and its bookkeeping; the ledger tells the next one",
     theme="A process dies or shuts down",
     pattern="check before doing, at the external system",
     pace="fast",
