@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from scenarios.errors import ServiceFailedError
 from scenarios.history import History, SentMessage
 from scenarios.parameters import Parameters
+from services.consumer.assumptions import ALL, Assumption
 from services.consumer.consumer import Consumer
 from services.consumer.patterns import Pattern
 from services.consumer.settings import StorySettings
@@ -75,11 +76,28 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(given, name) for name in settings}
 
 
-def declared(consumer: type[Consumer]) -> dict[str, list[str]]:
-    """Return what a run's event says of the patterns that a consumer declares; nothing where it declares all."""
-    if consumer.follows >= frozenset(Pattern):
-        return {}
-    return {"follows": sorted(consumer.follows)}
+def declared(consumer: type[Consumer], assumes: frozenset[Assumption] | None = None) -> dict[str, list[str]]:
+    """Return what a run's event says of a consumer's patterns and assumptions; of each kind nothing where it is all.
+
+    Args:
+        consumer: its class.
+        assumes: what the run's faults keep to, where that is less than the consumer assumes.
+    """
+    assumes = consumer.assumes if assumes is None else assumes
+    return {
+        **({} if consumer.follows >= frozenset(Pattern) else {"follows": sorted(consumer.follows)}),
+        **({} if assumes >= ALL else {"assumes": sorted(assumes)}),
+    }
+
+
+def long_lease(settings: Mapping[str, Any], visibility_timeout: float) -> dict[str, float]:
+    """Return what the history says of a consumer whose claims may outlast a delivery; nothing of another.
+
+    A heartbeat extends claim and delivery one after the other, and by default both by the visibility timeout.
+    """
+    by_default = visibility_timeout if settings.get("heartbeat_seconds") else 0.0
+    seconds = settings.get("claim_lease_seconds", by_default)
+    return {"seconds": seconds} if seconds else {}
 
 
 class Lab(Protocol):

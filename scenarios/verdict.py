@@ -5,6 +5,7 @@
     none is, but a witness is missing               inconclusive   exit 2
     none is, but something was waited for in vain   inconclusive   exit 2
     none is, but a check was not judged, strictly   inconclusive   exit 2
+    none is, but faults alone cost a good message   inconclusive   exit 2
     otherwise                                       pass           exit 0
 
 Pure: it reads a history, not a file, and no clock. The simulated tier judges hundreds of histories a second with it.
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from scenarios.checks.clean_receives import acquitted
 from scenarios.checks.external_program import is_program, unseen
 from scenarios.checks.invariants import DUPLICATED_SIDE_EFFECT, Invariant, Violation, recovered
 from scenarios.checks.witnesses import Evidence, Witness, duplicated_by_queue
@@ -86,6 +88,7 @@ class Verdict:
             somebody else's that cannot be seen from outside.
         undeclared: by invariant, the pattern whose promise it is and which the consumer does not declare.
         warnings: by invariant that is a matter of cost, what was wasted.
+        excused: by message, why its way to the dead-letter queue convicts no consumer.
         recovered: how many messages came out although no producer knew of their send.
         queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
             had a part in that, and each has to live with it.
@@ -103,6 +106,7 @@ class Verdict:
     clock_step: float = 0.0
     undeclared: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
+    excused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
@@ -123,7 +127,7 @@ class Verdict:
             return Outcome.FAIL
         unjudged = self.conditions.strict and self.not_judged
         # A naive twin that violates nothing did not meet the failure that it does not survive.
-        unproved = self.missing or self.conditions.missed or unjudged or self.conditions.naive
+        unproved = self.missing or self.conditions.missed or unjudged or self.excused or self.conditions.naive
         return Outcome.INCONCLUSIVE if unproved else Outcome.PASS
 
     @property
@@ -185,6 +189,7 @@ class Verdict:
                 {"name": name, "violations": [_violation_as_json(item) for item in found]}
                 for name, found in self.warnings.items()
             ],
+            "excused": [{"message_id": message_id, "why": why} for message_id, why in self.excused.items()],
             "strict": conditions.strict,
             "queue_duplicates": list(self.queue_duplicates),
             "recovered": self.recovered,
@@ -205,6 +210,7 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
     undeclared = _undeclared(scenario, history)
     judged = [item for item in scenario.invariants if item.name not in not_judged and item.name not in undeclared]
     found = {item: tuple(item.check(history)) for item in judged}
+    excused = _excuse(found, history)
     return Verdict(
         scenario,
         conditions,
@@ -216,7 +222,20 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         clock_step(history, conditions.speed),
         undeclared,
         {item.name: violations for item, violations in found.items() if item.is_cost and violations},
+        excused,
     )
+
+
+def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History) -> dict[str, str]:
+    """Take back the violations that convict no consumer; return the messages concerned, each with a sentence."""
+    accused = [item for item, violations in found.items() if item.excusable and violations]
+    reasons = acquitted(history) if accused else {}
+    excused: dict[str, str] = {}
+    for item in accused:
+        taken_back = [each for each in found[item] if reasons.keys() & set(each.message_ids)]
+        found[item] = tuple(each for each in found[item] if each not in taken_back)
+        excused |= {name: reasons[name] for each in taken_back for name in each.message_ids if name in reasons}
+    return excused
 
 
 def _undeclared(scenario: Scenario, history: History) -> dict[str, str]:
@@ -261,17 +280,18 @@ def _reason(verdict: Verdict) -> str:
             )
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
+            excused = next(iter(verdict.excused.values()), "")
             absent = (
                 f"No invariant is violated, but a witness is missing: {', '.join(verdict.missing)}."
                 if verdict.missing
                 else ""
             )
-            partly = "" if verdict.missing or not verdict.conditions.strict else "What could be judged holds."
-            naive = verdict.conditions.naive and not (late or absent)
+            partly = "" if absent or excused or not verdict.conditions.strict else "What could be judged holds."
+            naive = verdict.conditions.naive and not (late or absent or excused)
             spared = (
                 "The naive twin violated nothing: the failure that it does not survive did not occur." if naive else ""
             )
-            return " ".join(filter(None, (_not_judged(verdict), late, absent, partly, spared)))
+            return " ".join(filter(None, (_not_judged(verdict), late, absent, excused, partly, spared)))
     if verdict.not_judged:
         return f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
     return "Every invariant holds, and the failure under study occurred."

@@ -57,6 +57,8 @@ class Invariant:
         pattern: the pattern whose promise it is, judged for consumers that declare it (``Consumer.follows``); None for
             a promise that every consumer keeps.
         is_cost: what violates it is waste and no harm, so it is a warning.
+        excusable: what violates it may be a good message in the dead-letter queue, which convicts no consumer where
+            faults alone brought it there (see ``scenarios.checks.clean_receives``).
     """
 
     name: str
@@ -65,6 +67,7 @@ class Invariant:
     reads: tuple[str, ...] = ()
     pattern: Pattern | None = None
     is_cost: bool = False
+    excusable: bool = False
 
 
 def lost(history: History) -> list[Violation]:
@@ -387,7 +390,7 @@ DELETED_BEFORE_DONE = Invariant(
 )
 ORDER_VIOLATED = Invariant("order-violated", "within a message group, effects keep the order of sends", order_violated)
 WRONGLY_DEAD_LETTERED = Invariant(
-    "wrongly-dead-lettered", "no good message goes to the dead-letter queue", wrongly_dead_lettered
+    "wrongly-dead-lettered", "no good message goes to the dead-letter queue", wrongly_dead_lettered, excusable=True
 )
 POISON_ACKNOWLEDGED = Invariant(
     "poison-acknowledged", "no poison message is done, or deleted by a consumer", poison_acknowledged

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from scenarios.checks.invariants import WRONGLY_DEAD_LETTERED
 from scenarios.commands.status_line import StatusLine
 from scenarios.history import History
 from scenarios.model import Scenario
@@ -124,15 +125,22 @@ def findings(verdict: Verdict) -> Table:
         else:
             mark, said = Text("not seen"), f"{witness.question} (not needed for a verdict)"
         table.add_row(mark, witness.name, Text(said))
-    if verdict.not_judged:
+    _add_not_judged(table, verdict)
+    for name, found in verdict.warnings.items():
+        table.add_row(Text("warning", style="yellow"), name, Text(f"{len(found)} times, e.g. {found[0].summary}"))
+    return table
+
+
+def _add_not_judged(table: Table, verdict: Verdict) -> None:
+    """Add what convicts nobody: unseen operations, patterns that are not declared, messages that had no fair chance."""
+    if verdict.not_judged or verdict.undeclared or verdict.excused:
         table.add_row(Text("not judged", style="bold"))
     for name, operations in verdict.not_judged.items():
         table.add_row(Text("unseen"), name, Text(f"{', '.join(operations)} cannot be seen from outside a program"))
     for name, pattern in verdict.undeclared.items():
         table.add_row(Text("undeclared"), name, Text(f"this consumer does not declare the pattern {pattern}"))
-    for name, found in verdict.warnings.items():
-        table.add_row(Text("warning", style="yellow"), name, Text(f"{len(found)} times, e.g. {found[0].summary}"))
-    return table
+    for why in verdict.excused.values():
+        table.add_row(Text("excused", style="yellow"), WRONGLY_DEAD_LETTERED.name, Text(why))
 
 
 def _remarks(verdict: Verdict) -> Iterable[str]:

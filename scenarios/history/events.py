@@ -11,5 +11,7 @@ ASKED_TO_END = "asked-to-end"
 SCALED = "scaled"
 #: A lab has dead letters moved back at an endpoint that does not tell which message became which.
 REDRIVING = "redriving"
+#: By its scenario's settings a consumer's claims may outlast their deliveries. ``seconds`` is for how long.
+LONG_LEASE = "long-lease"
 #: The lab's client that takes a message's payload out of the bucket, and the one that sweeps what is left in it.
 REMOVER, SWEEPER = f"{LAB}-payloads", f"{LAB}-sweep"

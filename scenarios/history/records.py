@@ -27,6 +27,7 @@ class Facts(NamedTuple):
         business_field: the payload field by which a side effect is known; empty for the message's own id.
         parameters: what the user may change about the run.
         follows: the patterns that the consumer declares; None for all.
+        assumes: the assumptions that the faults keep to; None for all.
     """
 
     queue: str = ""
@@ -37,6 +38,7 @@ class Facts(NamedTuple):
     business_field: str = ""
     parameters: Mapping[str, float] = MappingProxyType({})
     follows: tuple[str, ...] | None = None
+    assumes: tuple[str, ...] | None = None
 
 
 #: What names an operation: its process, and the index of its first record.

@@ -24,7 +24,7 @@ from scenarios.checks.functions import OF_MAPPING, Function
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
-from scenarios.history.events import ASKED_TO_END, REDRIVING
+from scenarios.history.events import ASKED_TO_END, LONG_LEASE, REDRIVING
 from scenarios.history.files import HistoryTail, TailedFile
 from scenarios.lab import (
     SIGNAL_SECONDS,
@@ -36,6 +36,7 @@ from scenarios.lab import (
     declared,
     has_ended,
     has_started,
+    long_lease,
     redriven,
     sending_seconds,
 )
@@ -331,6 +332,8 @@ class SubprocessLab:
         settings = checked_settings(settings)
         name = self._new_name(name or "consumer")
         self._observer.stage(f"starting {name}")
+        if long := long_lease(settings, self._visibility_timeout):
+            self._recorder.event(LONG_LEASE, consumer=name, **long)
         timing = self._timing
         if self._functions is not None:
             self._functions.start(self._function_start(name, faults, settings), self._environment)

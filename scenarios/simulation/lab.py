@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from scenarios.checks.functions import FunctionSettings
 from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
 from scenarios.history import LAB, History, SentMessage
-from scenarios.history.events import ASKED_TO_END, REMOVER, SWEEPER
+from scenarios.history.events import ASKED_TO_END, LONG_LEASE, REMOVER, SWEEPER
 from scenarios.history.mapping_events import MappingEvents
 from scenarios.lab import (
     WAIT_TIME_SECONDS,
@@ -30,6 +30,7 @@ from scenarios.lab import (
     checked_options,
     checked_settings,
     declared,
+    long_lease,
     redriven,
     sending_seconds,
 )
@@ -239,7 +240,7 @@ class SimulatedLab:
             max_receive_count=staging.queue.max_receive_count,
             business_field=staging.business_field,
             parameters=asdict(staging.parameters),
-            **declared(staging.consumer),
+            **declared(staging.consumer, staging.assumes),
         )
 
     def finish(self) -> History:
@@ -337,8 +338,9 @@ class SimulatedLab:
             self._start_mapping(handle.name, (*faults, *_delay(settings)), settings)
             return handle
         world, timeout = self.world, self.queue.visibility_timeout
-        lease = settings.get("claim_lease_seconds", timeout if settings.get("heartbeat_seconds") else 0.0)
-        world.longest_lease = max(world.longest_lease, lease)
+        if long := long_lease(settings, timeout):
+            world.longest_lease = max(world.longest_lease, long["seconds"])
+            self._recorder.event(LONG_LEASE, consumer=handle.name, **long)
         self._start_incarnation(handle.name, handle.name, (*faults, *_delay(settings)), settings)
         return handle
 

@@ -41,6 +41,36 @@ def paid_twice():
     return told
 
 
+def dead_lettered_by(*faults):
+    """Tell of a message whose every receive was struck by a fault, or not, and that was then dead-lettered."""
+    told = Told(max_receive_count=len(faults), visibility_timeout=0.1)
+    told.send("a")
+    for number, kind in enumerate(faults, 1):
+        told.now = 10.0 * number
+        told.receive(f"c{number}", "a", count=number)
+        invocation = told.begin(f"c{number}", "Claim", key="a")
+        if kind:
+            told.fault(f"c{number}", invocation, "Claim", kind)
+    told.dead_letter("a")
+    told.ledger()
+    return told.history
+
+
+def test_a_message_that_faults_alone_dead_lettered_is_shown_and_never_passed():
+    verdict = judge(scenario(SEEN), dead_lettered_by("crash", "error"), conditions())
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert not any(verdict.violations.values())
+    assert "none of its 2 receives was clean: a crash, an error" in verdict.reason
+    assert [item["message_id"] for item in verdict.as_json()["excused"]] == ["m-a"]
+
+
+def test_a_message_that_had_a_clean_receive_convicts():
+    verdict = judge(scenario(SEEN), dead_lettered_by("crash", ""), conditions())
+    assert verdict.outcome is Outcome.FAIL
+    assert list(verdict.excused) == []
+    assert [name for name, found in verdict.violations.items() if found] == ["wrongly-dead-lettered"]
+
+
 @pytest.mark.parametrize(
     ("told", "witnesses", "missed", "outcome", "code"),
     [

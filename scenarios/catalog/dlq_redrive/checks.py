@@ -79,7 +79,10 @@ def _before(history: History) -> list[tuple[str, list[Effect]]]:
 
 
 LEFT_IN_DEAD_LETTER_QUEUE = Invariant(
-    "left-in-dead-letter-queue", "the dead-letter queue is empty at the end", left_in_dead_letter_queue
+    "left-in-dead-letter-queue",
+    "the dead-letter queue is empty at the end",
+    left_in_dead_letter_queue,
+    excusable=True,
 )
 MOVED_BACK = Witness(
     "moved-back", "a message move task completes, and what it moved comes under a new MessageId", find_moved_back

@@ -128,12 +128,21 @@ def _came_to_nothing(history: History, delivery: Delivery, handled: Event | None
     keys = {history.messages[delivery.message_id].key} if delivery.message_id in history.messages else set()
     if handled is not None:
         keys.add(handled["key"])
+    # A consumer may keep its books under keys of its own; which of them is this message's, it alone knows.
+    others = history.attempted_keys - keys
     return any(
         call.status != "ok" or _is_refused(call)
         for operation in _WORK
         for call in history.calls(operation)
-        if call.process == delivery.process and call.started > delivery.time and call.arguments["key"] in keys
+        if call.process == delivery.process
+        and call.started > delivery.time
+        and _may_be_about(call.arguments["key"], keys, others)
     )
+
+
+def _may_be_about(key: str, mine: Iterable[str], others: Iterable[str]) -> bool:
+    """Return whether a key is a message's own, or no other's as far as anyone can tell."""
+    return any(own in key for own in mine) or not any(other in key for other in others)
 
 
 def _is_refused(call: Call) -> bool:

@@ -199,6 +199,7 @@ WRONGLY_DEAD_LETTERED = Invariant(
     "wrongly-dead-lettered",
     "no good message goes to the dead-letter queue, unless its payload is gone",
     good_dead_lettered,
+    excusable=True,
 )
 ACKED_WITHOUT_PAYLOAD = Invariant(
     "acked-without-payload", "no message whose payload is gone is done, or deleted by a consumer", acked_without_payload

@@ -17,7 +17,8 @@ def refused_and_forgotten(history: History) -> list[Violation]:
     """Find entries of a batch that the queue did not do for reasons of its own, and that were not offered again.
 
     A consumer has until its next receive: what it deletes later may be another delivery. A process that died had no
-    chance to; one that has tried a number of times may give up.
+    chance to; one that has tried a number of times may give up. A consumer that sends a copy has the original still,
+    so what is asked of its sends is that nothing is lost.
     """
     return [
         Violation(
@@ -34,7 +35,7 @@ def _forgotten(history: History, operation: str) -> Iterable[Call]:
     for call in history.calls(operation):
         by_process[call.process].append(call)
     for process, calls in by_process.items():
-        if history.ended_badly(process):
+        if history.ended_badly(process) or (operation == "Send" and process in history.receives_of):
             continue
         for call in calls:
             left = set(left_over(call))

@@ -56,10 +56,6 @@ def test_a_correct_design_is_never_convicted(simulated, kind):
 
 
 @pytest.mark.thorough
-@pytest.mark.xfail(
-    reason="the fault budget counts the receives of our own consumer; a design that spends more runs out of them",
-    strict=False,
-)
 @pytest.mark.parametrize("kind", correct.ALL, ids=lambda kind: kind.__name__)
 def test_a_correct_design_is_never_convicted_in_many_histories(simulated, kind):
     assert convictions(simulated, kind, range(3, 100)) == []

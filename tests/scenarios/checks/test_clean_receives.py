@@ -1,0 +1,212 @@
+"""A good message in the dead-letter queue convicts a consumer that had a fair chance, and no other."""
+
+import pytest
+
+from scenarios.checks.clean_receives import acquitted
+from tests.scenarios.recorded import Told
+
+TIMEOUT = 10.0
+
+
+class DeadLettered(Told):
+    """A message that is received a number of times, each time by a consumer of its own, and then dead-lettered."""
+
+    def __init__(self, **facts):
+        super().__init__(visibility_timeout=TIMEOUT, **{"max_receive_count": 4, **facts})
+        self.event("lab", "begin")
+
+    def receive_at(self, seconds, process, *ids, count=1, chaos=()):
+        self.now = max(self.now, seconds)
+        for identity in ids:
+            self.endpoint("delivered", identity, receive_count=count, chaos=list(chaos))
+        self.receive(process, *ids, count=count)
+
+    def claim(self, process, identity, fault="", **details):
+        """Ask for a claim, which a fault may strike; one with ``nth`` is the scenario's own."""
+        invocation = self.begin(process, "Claim", key=identity, owner=process, lease_seconds=5.0)
+        if fault:
+            self.fault(process, invocation, "Claim", kind=fault, **details)
+        if fault == "crash":
+            self.exit(process, -9)
+        elif fault:
+            self.fail(process, invocation, "Claim")
+        else:
+            self.end(process, invocation, "Claim", {"type": "HeldByAnother"})
+
+    def dead_letter_at(self, seconds, identity):
+        self.now = seconds
+        self.endpoint("dead-lettered", identity, receive_count=4)
+
+    def acquitted(self, identity="a"):
+        return acquitted(self.history).get(f"m-{identity}", "")
+
+
+def dead_lettered(*receives, **facts):
+    """Tell of a message that came each 30 s, with what struck each time: a fault, one that was staged, or nothing."""
+    told = DeadLettered(**facts)
+    told.send("a", endpoint=True)
+    for number, struck in enumerate(receives, 1):
+        told.receive_at(30.0 * number, f"consumer-{number}", "a", count=number)
+        kind, _, staged = struck.partition(" ")
+        told.claim(f"consumer-{number}", "a", kind, **({"nth": 1} if staged else {}))
+    told.dead_letter_at(30.0 * (len(receives) + 1), "a")
+    return told
+
+
+@pytest.mark.parametrize("fault", ["crash", "error", "reply-lost", "late-request", "pause", "delay", "sigterm"])
+def test_faults_alone_convict_nobody(fault):
+    assert "none of its 4 receives was clean" in dead_lettered(*[fault] * 4).acquitted()
+
+
+def test_one_clean_receive_is_a_fair_chance():
+    assert dead_lettered("crash", "crash", "", "crash").acquitted() == ""
+
+
+def test_within_the_faults_of_the_scenario_every_correct_consumer_wins():
+    assert dead_lettered(*["error staged"] * 4).acquitted() == ""
+
+
+def test_a_fault_on_top_of_those_of_the_scenario_is_one_too_many():
+    assert dead_lettered("error staged", "error staged", "crash", "error staged").acquitted()
+
+
+def test_a_wrong_clock_takes_no_chance():
+    assert dead_lettered(*["clock-skew"] * 4).acquitted() == ""
+
+
+def test_a_consumer_that_needs_no_spare_receives_is_convicted_all_the_same():
+    told = dead_lettered(*["crash"] * 4)
+    told.records[0] = {**told.records[0], "assumes": ["no-late-requests"]}
+    assert told.acquitted() == ""
+    told.records[0] = {**told.records[0], "assumes": ["spare-receives"]}
+    assert told.acquitted()
+
+
+def struck_and_then_held(operation, fault, gap, receives, **details):
+    """Tell of a message whose first consumer is struck at an operation, and which the second finds held."""
+    told = DeadLettered(max_receive_count=receives)
+    told.send("a", endpoint=True)
+    told.receive_at(10.0, "consumer-1", "a")
+    invocation = told.begin("consumer-1", operation, key="a")
+    told.fault("consumer-1", invocation, operation, kind=fault, **details)
+    if fault == "crash":
+        told.exit("consumer-1", -9)
+    told.receive_at(10.0 + gap, "consumer-2", "a", count=2)
+    told.claim("consumer-2", "a")
+    told.dead_letter_at(60.0, "a")
+    return told.acquitted()
+
+
+@pytest.mark.parametrize(("gap", "spared"), [(TIMEOUT, True), (2.5 * TIMEOUT, False)])
+def test_a_claim_of_a_dead_consumer_takes_the_next_receive_and_not_those_after_its_lease(gap, spared):
+    assert bool(struck_and_then_held("Claim", "crash", gap, receives=5)) is spared
+
+
+def test_where_receives_are_few_a_crash_may_not_cost_two_of_them():
+    assert struck_and_then_held("Claim", "crash", TIMEOUT, receives=2) == ""
+
+
+def test_a_claim_that_came_late_may_cost_another_receive_and_late_work_may_not():
+    assert struck_and_then_held("Claim", "delay", TIMEOUT, receives=2, seconds=5.0)
+    assert struck_and_then_held("PerformSideEffect", "delay", TIMEOUT, receives=2, seconds=5.0) == ""
+
+
+@pytest.mark.parametrize(("seconds", "spared"), [(0, False), (5, True)])
+def test_who_gives_back_at_once_what_is_held_takes_its_receives_itself(seconds, spared):
+    told = DeadLettered(max_receive_count=5)
+    told.send("a", endpoint=True)
+    told.receive_at(10.0, "consumer-1", "a")
+    told.claim("consumer-1", "a", "crash")
+    told.receive_at(15.0, "consumer-2", "a", count=2)
+    told.claim("consumer-2", "a")
+    told.do("consumer-2", "ChangeVisibility", (), messages=["m-a"], timeout=seconds)
+    told.dead_letter_at(22.0, "a")
+    assert bool(told.acquitted()) is spared
+
+
+def test_a_claim_that_the_scenario_makes_long_takes_more():
+    told = DeadLettered(max_receive_count=2)
+    told.event("lab", "long-lease", consumer="consumer-1", seconds=3 * TIMEOUT)
+    told.send("a", endpoint=True)
+    told.receive_at(10.0, "consumer-1", "a")
+    told.claim("consumer-1", "a", "crash")
+    told.receive_at(10.0 + 2.5 * TIMEOUT, "consumer-2", "a", count=2)
+    told.claim("consumer-2", "a")
+    told.dead_letter_at(60.0, "a")
+    assert told.acquitted()
+
+
+@pytest.mark.parametrize(("chaos", "spared"), [(("duplicate",), True), (("reordered",), False)])
+def test_a_second_delivery_by_the_queue_is_no_chance(chaos, spared):
+    told = DeadLettered(max_receive_count=2)
+    told.send("a", endpoint=True)
+    told.receive_at(10.0, "consumer-1", "a")
+    told.receive_at(11.0, "consumer-2", "a", count=2, chaos=chaos)
+    told.claim("consumer-2", "a")
+    told.dead_letter_at(60.0, "a")
+    assert bool(told.acquitted()) is spared
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_no_consumer_saw_is_no_chance(lost):
+    told = DeadLettered(max_receive_count=1)
+    told.send("a", endpoint=True)
+    told.now = 10.0
+    invocation = told.begin("consumer-1", "Receive", max_messages=10, wait_seconds=1)
+    told.endpoint("delivered", "a", receive_count=1)
+    if lost:
+        told.fault("consumer-1", invocation, "Receive", kind="reply-lost")
+        told.fail("consumer-1", invocation, "Receive")
+    else:
+        told.end("consumer-1", invocation, "Receive", [told.delivered("a")])
+    told.dead_letter_at(30.0, "a")
+    assert bool(told.acquitted()) is lost
+
+
+@pytest.mark.parametrize(("fifo", "spared"), [(True, True), (False, False)])
+def test_what_stands_behind_a_spoiled_message_of_its_group_has_no_chance(fifo, spared):
+    told = DeadLettered(fifo=fifo, max_receive_count=5)
+    told.send("a", "b", group="g", endpoint=True)
+    told.receive_at(10.0, "consumer-1", "a")
+    told.claim("consumer-1", "a", "crash")
+    told.receive_at(15.0, "consumer-2", "a", "b", count=2)
+    told.claim("consumer-2", "a")
+    told.dead_letter_at(60.0, "b")
+    assert bool(told.acquitted("b")) is spared
+
+
+def test_slow_work_of_the_scenario_is_no_fault_unless_it_leaves_no_time():
+    def told_of(seconds):
+        told = DeadLettered(max_receive_count=2)
+        told.send("a", endpoint=True)
+        told.receive_at(10.0, "consumer-1", "a")
+        told.claim("consumer-1", "a", "crash")
+        told.receive_at(50.0, "consumer-2", "a", count=2)
+        told.claim("consumer-2", "a", "delay", nth=0, seconds=seconds)
+        told.dead_letter_at(90.0, "a")
+        return told.acquitted()
+
+    assert told_of(0.1 * TIMEOUT) == ""
+    assert told_of(0.8 * TIMEOUT)
+
+
+def test_a_consumer_that_was_killed_from_outside_had_no_chance_and_one_that_died_by_itself_had():
+    def told_of(code):
+        told = DeadLettered(max_receive_count=1)
+        told.send("a", endpoint=True)
+        told.receive_at(10.0, "consumer-1", "a")
+        told.exit("consumer-1", code)
+        told.dead_letter_at(60.0, "a")
+        return told.acquitted()
+
+    assert told_of(-9)
+    assert told_of(1) == ""
+
+
+def test_poison_is_no_matter():
+    told = DeadLettered(max_receive_count=1)
+    told.send("a", poison=True, endpoint=True)
+    told.receive_at(10.0, "consumer-1", "a")
+    told.claim("consumer-1", "a", "crash")
+    told.dead_letter_at(60.0, "a")
+    assert told.acquitted() == ""
