@@ -15,9 +15,15 @@ from dataclasses import dataclass
 
 from scenarios.errors import RequestError
 from services.operations import Mark, Operation
+from services.operations.base import Names, RecordedCall
 
 #: The operations that every consumer does in the open: those of the queue, and those of the external system.
-SEEN = frozenset({"Receive", "Delete", "ChangeVisibility", "Send", "LookUpSideEffect", "PerformSideEffect"})
+SEEN = frozenset(
+    {
+        *("Receive", "Delete", "ChangeVisibility", "Send", "LookUpSideEffect", "PerformSideEffect"),
+        *("ReadState", "WriteState", "FetchObject", "RemoveObject"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,19 @@ class OtherRequest(Operation, part="program", mark=Mark("other request", "other"
     service: str
     action: str
     resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadState(Operation, part="program", mark=Mark("read of a version", "lookup", "world")):
+    """A look at the state of an entity. Result: the version that is there; None where there is none."""
+
+    entity: str
+
+    @classmethod
+    def told(cls, call: RecordedCall, _names: Names) -> tuple[str, str]:
+        """Say which version is there."""
+        there = "nothing is there" if call.result is None else f"version {call.result} is there"
+        return f"reads {call.arguments['entity']}", there if call.status == "ok" else ""
 
 
 _CLASS = re.compile(r"\w+(\.\w+)*:\w+")

@@ -6,6 +6,9 @@
     SendMessage, SendMessageBatch                   Send
     UpdateItem of the side-effects table            PerformSideEffect
     GetItem of the side-effects table               LookUpSideEffect
+    UpdateItem, PutItem there of a key state/...    WriteState
+    GetItem there of such a key                     ReadState
+    GET, DELETE of an object in the bucket          FetchObject, RemoveObject
 
 Everything else is the program's own affair and passes unread; what is about its queue or ledger and cannot be read is
 refused. A member that is null is one that is not there, as in AWS's own protocol. Pure: bytes in, operations and bytes
@@ -15,28 +18,37 @@ out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from scenarios.checks.effects import HttpEffect
+from scenarios.checks.external_program import ReadState
 from scenarios.checks.message_templates import MessageTemplates
 from services.drivers.attempts import NOT_ADDED_YET
+from services.drivers.store import STATE_PREFIX
 from services.operations import (
     ChangeVisibility,
     Delete,
     EntryFailure,
+    FetchObject,
     LookUpSideEffect,
     Message,
     Operation,
     OutgoingMessage,
     PerformSideEffect,
     Receive,
+    RemoveObject,
     Send,
     SendResult,
     SentEntry,
+    StateWritten,
+    WriteState,
 )
-from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
+from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of, update_of
 
 SQS = "AmazonSQS."
 DYNAMODB = "DynamoDB_20120810."
@@ -50,6 +62,8 @@ CONTRACT = "docs/your-own-consumer.md"
 _ATTRIBUTES = ("ApproximateReceiveCount", "MessageGroupId", "SequenceNumber")
 #: What a request raises here whose members are missing, or of another type.
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+#: What can be about the state of an entity.
+_OF_STATE = ("GetItem", "PutItem", "UpdateItem")
 #: What would change the ledger otherwise than by counting.
 _OTHER_WRITES = ("PutItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 
@@ -68,6 +82,7 @@ class Reading:
         answer: from AWS's answer to the operation's result, and to the body that the program gets.
         entries: what stands in the request of each message of a batch, where a part of it can be left out.
         cut: from the entries that are left to the reading of the smaller request.
+        refused: from the status and body of an error to the same, where the error is an answer; None where it is none.
     """
 
     operation: Operation
@@ -75,6 +90,7 @@ class Reading:
     answer: Callable[[bytes], tuple[Any, bytes]]
     entries: Sequence[Document] = ()
     cut: Callable[[Sequence[Document]], Reading] | None = None
+    refused: Callable[[int, bytes], tuple[Any, bytes] | None] | None = None
 
     def without(self, failures: Collection[EntryFailure]) -> bytes:
         """Return the answer to a batch of which some entries have failed."""
@@ -108,6 +124,7 @@ class Surroundings:
         roles: what queues and tables are for, by their names, which differ from stack to stack.
         messages: what the program receives in the place of the lab's bodies; None for those.
         effect: the program's side effect, where that is an HTTP call; None where it writes to the ledger.
+        bucket: the bucket for payloads; empty where there is none.
         received: returns the messages that came since the last call, where another receives them for the program; None
             where it asks for them by itself.
     """
@@ -120,6 +137,7 @@ class Surroundings:
     message_limit: int = 0
     roles: Mapping[str, str] = field(default_factory=dict)
     effect: HttpEffect | None = None
+    bucket: str = ""
     messages: MessageTemplates | None = None
     received: Callable[[], Sequence[Message]] | None = None
 
@@ -256,6 +274,9 @@ class Reader:
         return PerformSideEffect(key, message.message_id, sequence, message.group)
 
     def _of_ledger(self, action: str, document: Document, body: bytes) -> Reading | None:
+        state = self._of_state(action, document, body)
+        if state is not None:
+            return state
         if action in _OTHER_WRITES and f'"{self._around.ledger}"'.encode() in body:
             raise BreaksContractError(
                 f"changes the side-effects table by {action}; the external system counts, by an UpdateItem that adds"
@@ -273,6 +294,93 @@ class Reader:
                 "puts a condition on its side effect; the external system refuses none, or no duplicate could be seen"
             )
         return Reading(self.effect(key), body, lambda data: (_executions(_told(data)), data))
+
+    # --- states and payloads -----------------------------------------------------------------------------------------
+
+    def _of_state(self, action: str, document: Document, body: bytes) -> Reading | None:
+        """Understand what is about the state of an entity; None where it is about anything else."""
+        if _last_part(document.get("TableName")) != self._around.ledger or action not in _OF_STATE:
+            return None
+        name = (document["Item"] if action == "PutItem" else document["Key"])["message_id"]["S"]
+        entity = name.removeprefix(STATE_PREFIX)
+        if entity == name:
+            return None
+        if action == "GetItem":
+            return Reading(ReadState(entity), body, lambda data: (_version_in(_told(data)), data))
+        version = _version_of(document["Item"]["version"] if action == "PutItem" else _version_set(document))
+        message = self._update(entity, version)
+        operation = WriteState(
+            entity,
+            version,
+            self.key_of(message) if message else "",
+            message.message_id if message else "",
+            only_if_newer="ConditionExpression" in document,
+        )
+        asked = "ReturnValuesOnConditionCheckFailure" in document
+        changed = {**document, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+        def refused(_status: int, data: bytes) -> tuple[StateWritten, bytes] | None:
+            told = _told(data)
+            there = _version_in(told)
+            if not str(told.get("__type")).endswith("ConditionalCheckFailedException") or there is None:
+                return None
+            kept = told if asked else {name: value for name, value in told.items() if name != "Item"}
+            return StateWritten(took=False, version=there), json.dumps(kept).encode()
+
+        return Reading(
+            operation,
+            json.dumps(changed).encode(),
+            lambda data: (StateWritten(took=True, version=version), data),
+            refused=refused,
+        )
+
+    def _update(self, entity: str, version: int) -> Message | None:
+        """Return the message that the program was last handed with an update."""
+        for message in reversed(self._by_key.values()):
+            with suppress(MalformedPayload):
+                if update_of(parse_payload(message.body)) == (entity, version):
+                    return message
+        return None
+
+    def read_object(self, method: str, path: str) -> Reading | None:
+        """Understand a request for an object of the bucket; None where it is the program's own affair.
+
+        Args:
+            method: the HTTP method.
+            path: the path, with the bucket in it.
+        """
+        bucket, _, key = unquote(path.partition("?")[0]).removeprefix("/").partition("/")
+        if not self._around.bucket or bucket != self._around.bucket or not key:
+            return None
+        if method == "GET":
+            return Reading(
+                FetchObject(key),
+                b"",
+                lambda data: (data.decode(errors="replace"), data),
+                refused=lambda _status, data: (None, data) if b"<Code>NoSuchKey</Code>" in data else None,
+            )
+        return Reading(RemoveObject(key), b"", lambda data: (None, data)) if method == "DELETE" else None
+
+
+def _version_set(document: Document) -> Mapping[str, Any]:
+    """Return the value that an UpdateItem sets the attribute ``version`` to."""
+    names = {name: real for name, real in document.get("ExpressionAttributeNames", {}).items() if real == "version"}
+    wanted = "|".join(["version", *(re.escape(name) for name in names)])
+    found = re.search(rf"(?:^|[\s,])(?:{wanted})\s*=\s*(:\w+)", document["UpdateExpression"])
+    if found is None:
+        raise ValueError("it does not set version")
+    value: Mapping[str, Any] = document["ExpressionAttributeValues"][found[1]]
+    return value
+
+
+def _version_of(value: Mapping[str, Any]) -> int:
+    return int(value["N"])
+
+
+def _version_in(told: Mapping[str, Any]) -> int | None:
+    """Return the version of an answer's item; None where there is none."""
+    item = told.get("Item") or {}
+    return _version_of(item["version"]) if "version" in item else None
 
 
 def _document(body: bytes) -> Document | None:

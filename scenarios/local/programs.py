@@ -130,6 +130,7 @@ class Programs:
                 resources.side_effects_table: "side-effects-table",
             },
             self._http,
+            resources.bucket,
             self._messages,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")

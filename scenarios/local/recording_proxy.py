@@ -55,6 +55,7 @@ AFTERWARDS = 0.2
 
 #: What concerns one connection alone. https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 _HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
+_ERROR = http.client.BAD_REQUEST
 #: A sum over a body, which no longer fits one that was changed.
 _SUM = "x-amz-crc32"
 
@@ -138,6 +139,8 @@ class RecordingProxy:
         except BreaksContractError as error:
             self.complaint = self.complaint or str(error)
             return _refusal(request, "ValidationException", f"This program {error}.", 400)
+        if reading is None and "x-amz-target" not in request.headers:
+            reading = self.reader.read_object(request.method, request.path)
         if reading is None:
             reading = Reading(
                 other_request(request, self.program.around.roles), request.body, lambda data: (None, data)
@@ -258,9 +261,10 @@ class _Step:
         told = self.response = self.tap.forward(self.request, reading.body)
         # A client that has gone has not seen the answer: as after a crash, the operation's outcome is unknown.
         self.request.check()
-        if told.status >= http.client.BAD_REQUEST:
+        refused = reading.refused(told.status, told.body) if reading.refused and told.status >= _ERROR else None
+        if told.status >= _ERROR and refused is None:
             raise _as_failure(told)
-        result, body = reading.answer(told.body)
+        result, body = refused or reading.answer(told.body)
         headers = told.headers
         if body != told.body:
             headers = {name: value for name, value in headers.items() if name.lower() != _SUM}

@@ -222,5 +222,8 @@ DIED_AFTER_REMOVAL = Witness(
     "died-after-removal", "a consumer dies right after it has removed a payload", find_died_after_removal
 )
 COMES_AGAIN_DONE = Witness(
-    "comes-again-done", "a message that is done comes again, when its payload may be gone", find_comes_again_done
+    "comes-again-done",
+    "a message that is done comes again, when its payload may be gone",
+    find_comes_again_done,
+    reads=("Complete",),
 )

@@ -117,4 +117,5 @@ SCENARIO = Scenario(
     least=Parameters(count=3, batch_size=1),
     # In order and once: the victim's message is one whose payload is there.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
+    any_program=True,
 )

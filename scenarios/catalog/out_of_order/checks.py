@@ -75,6 +75,7 @@ def update_dropped(history: History) -> list[Violation]:
         and not history.messages[message_id].poison
         and message_id in history.gone
         and not any(_known(history, message_id, writes.get(update.entity, ()), update.version))
+        and not any(_known(history, message_id, _reads(history, update.entity), update.version))
     ]
 
 
@@ -108,19 +109,20 @@ def find_superseded(history: History) -> Evidence | None:
     writes = _writes(history)
     found: list[tuple[Update, Call]] = []
     for message_id, update in updates(history).items():
-        newer = list(_known(history, message_id, writes.get(update.entity, ()), update.version + 1))
+        tellers = (*writes.get(update.entity, ()), *_reads(history, update.entity))
+        newer = list(_known(history, message_id, tellers, update.version + 1))
         took = any(
             call.arguments["version"] == update.version and call.status == "ok" and call.result["took"]
             for call in writes.get(update.entity, ())
         )
         if newer and not took and message_id in history.gone:
-            own = [call for call in newer if call.arguments["version"] == update.version]
+            own = [call for call in newer if call.arguments.get("version") == update.version]
             found.append((update, (own or newer)[0]))
     if not found:
         return None
     update, call = found[0]
     summary = (
-        f"{times(len(found))}, e.g. {update.entity}: version {update.version}, when version {call.result['version']} "
+        f"{times(len(found))}, e.g. {update.entity}: version {update.version}, when version {_version_told(call)} "
         "was there"
     )
     return Evidence(summary, len(found), call.records)
@@ -149,12 +151,21 @@ def find_raced(history: History) -> Evidence | None:
 
 
 def _known(history: History, message_id: str, writes: Iterable[Call], version: int) -> Iterator[Call]:
-    """Yield the writes that were answered with this version or a newer one before anybody deleted a message."""
+    """Yield the calls that were answered with this version or a newer one before any consumer deleted a message."""
     deletions = [item for item in history.deletions_of.get(message_id, ()) if item.status != "fail"]
     before = min((item.call.started for item in deletions), default=inf)
     for call in writes:
-        if call.status == "ok" and call.ended <= before and call.result["version"] >= version:
+        if call.status == "ok" and call.ended <= before and _version_told(call) >= version:
             yield call
+
+
+def _version_told(call: Call) -> int:
+    """Return the version that was there by the answer to a write, or to a read of a program's; 0 for none."""
+    return int(call.result or 0) if call.operation == "ReadState" else int(call.result["version"])
+
+
+def _reads(history: History, entity: str) -> list[Call]:
+    return [call for call in history.calls("ReadState") if call.arguments["entity"] == entity]
 
 
 def _states(history: History) -> Mapping[str, int]:

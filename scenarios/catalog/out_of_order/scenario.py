@@ -75,4 +75,5 @@ SCENARIO = Scenario(
     # Two versions of the first entity, so that there is a newer one.
     least=UpdateParameters(count=4, batch_size=1),
     delivery=DeliveryRates(reorder=0.8, duplicate=0.0),
+    any_program=True,
 )

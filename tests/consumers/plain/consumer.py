@@ -8,6 +8,10 @@
 
     ... --batch-delete                 deletes what is done of a receive by one call, and what that refuses by another
     ... --drop-at-sigterm              ends at once, whatever it holds
+    ... --last-write-wins              writes each update, however old it is
+    ... --read-then-write              reads the version that is there, then writes a newer one without a condition
+    ... --removes-first                removes a payload before its message is deleted
+    ... --keeps-payloads               never removes a payload
 
 It gives back at SIGTERM what it has not begun, and lets expire what is older than MAX_AGE_SECONDS.
 docs/your-own-consumer.md has the lab's contract.
@@ -25,6 +29,8 @@ ENV = os.environ
 NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
 LOOKS, MARK_FIRST = "--look" in sys.argv, "--mark-first" in sys.argv
 BATCH_DELETE, DROP = "--batch-delete" in sys.argv, "--drop-at-sigterm" in sys.argv
+LAST_WRITE, READS = "--last-write-wins" in sys.argv, "--read-then-write" in sys.argv
+REMOVES_FIRST, KEEPS = "--removes-first" in sys.argv, "--keeps-payloads" in sys.argv
 MAX_AGE = float(ENV.get("MAX_AGE_SECONDS") or "inf")
 MARKER = ENV.get("REJECT_PAYLOAD_MARKER")
 MESSAGE_LIMIT = int(ENV.get("MESSAGE_LIMIT") or 0)
@@ -99,6 +105,12 @@ def handle(message, lease):
         return False
     if time.time() - float(payload.get("created_at") or "inf") > MAX_AGE:
         return True
+    if "version" in payload:
+        return update(payload["entity"], payload["version"])
+    if "payload_key" in payload and not status_is_done(payload[KEY_FIELD]):
+        s3("GET", payload["payload_key"])
+        if REMOVES_FIRST:
+            s3("DELETE", payload["payload_key"])
     key = str(payload[KEY_FIELD])
     if NAIVE or DELETE_FIRST or LOOKS:
         if DELETE_FIRST:
@@ -107,6 +119,40 @@ def handle(message, lease):
             side_effect(key, "POST")
         return True
     return handle_once(key, lease)
+
+
+def update(entity, version):
+    """Set an entity to a version, unless it has a newer one; return whether the message is done with."""
+    state = {"TableName": ENV["MESSAGE_SIDE_EFFECTS_TABLE"], "Key": {"message_id": {"S": f"state/{entity}"}}}
+    write = {"UpdateExpression": "SET version = :v", "ExpressionAttributeValues": {":v": {"N": str(version)}}}
+    if READS:
+        found = aws("DynamoDB_20120810.GetItem", ConsistentRead=True, **state).get("Item", {})
+        if int(found.get("version", {}).get("N", 0)) > version:
+            return True
+    elif not LAST_WRITE:
+        write["ConditionExpression"] = "attribute_not_exists(version) OR version < :v"
+    try:
+        aws("DynamoDB_20120810.UpdateItem", **state, **write)
+    except urllib.error.HTTPError as error:
+        with error:
+            if "ConditionalCheckFailed" not in error.read().decode():
+                raise
+    return True
+
+
+def s3(method, key):
+    url = f"{ENV['AWS_ENDPOINT_URL']}/{ENV['PAYLOAD_BUCKET']}/{key}"
+    # The endpoint checks no signature, and knows by its scope which service is meant.
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential=x/20260101/{ENV['AWS_REGION']}/s3/aws4_request"}
+    request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 - told by the lab
+    with opener.open(request, timeout=60) as answer:
+        return answer.read()
+
+
+def status_is_done(key):
+    """Return whether a message is known to be done, and needs no payload any more."""
+    found = status_table("GetItem", key, ProjectionExpression="#status", ConsistentRead=True).get("Item")
+    return found is not None and found["status"]["S"] == "COMPLETED"
 
 
 def handle_once(key, lease):
@@ -147,6 +193,7 @@ def handle_batch(batch, lease, stopping):
             done = handle(message, lease)
             if done and not BATCH_DELETE:
                 sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+                tidy(message)
         except urllib.error.HTTPError as error:
             # What failed comes again: the side effect, or the delete (a FIFO queue takes no expired handle).
             error.close()
@@ -158,6 +205,13 @@ def handle_batch(batch, lease, stopping):
     if BATCH_DELETE:
         delete(finished)
     return len(finished)
+
+
+def tidy(message):
+    """Remove the payload of a message that is deleted."""
+    payload = json.loads(message["Body"])
+    if "payload_key" in payload and not (KEEPS or REMOVES_FIRST):
+        s3("DELETE", payload["payload_key"])
 
 
 def release(message):

@@ -160,3 +160,12 @@ def test_two_consumers_race_if_they_write_an_entity_at_the_same_time(by, version
     assert (said is not None) is found
     if found:
         assert said.summary == "once, e.g. e0: version 2 by c and version 1 by d"
+
+
+@pytest.mark.parametrize(("there", "dropped", "superseded"), [(2, 0, True), (1, 0, False), (None, 1, False)])
+def test_a_program_that_reads_of_a_version_may_drop_an_update_to_it_or_to_an_older_one(there, dropped, superseded):
+    told = two_versions(1)
+    told.do("c", "ReadState", there, entity="e0")
+    told.delete("c", "v1")
+    assert len(update_dropped(told.history)) == dropped
+    assert (find_superseded(told.history) is not None) is superseded

@@ -2,8 +2,20 @@ import json
 
 import pytest
 
+from scenarios.checks.external_program import ReadState
 from scenarios.local.http_reader import BreaksContractError, Reader, Surroundings, executions_in
-from services.operations import ChangeVisibility, Delete, LookUpSideEffect, PerformSideEffect, Receive, Send
+from services.operations import (
+    ChangeVisibility,
+    Delete,
+    FetchObject,
+    LookUpSideEffect,
+    PerformSideEffect,
+    Receive,
+    RemoveObject,
+    Send,
+    StateWritten,
+    WriteState,
+)
 
 URL = "http://127.0.0.1:1/000000000000/work"
 BODY = json.dumps({"id": "key-a", "work": 1, "sequence": 3})
@@ -191,3 +203,66 @@ def test_what_it_asks_of_its_own_queue_and_cannot_be_read_is_refused_and_not_pas
 def test_an_update_of_the_ledger_that_cannot_be_read_is_refused(reader):
     with pytest.raises(BreaksContractError, match=r"a UpdateItem that the lab cannot read \(has no 'S'"):
         dynamodb(reader, "UpdateItem", TableName="ledger", Key={"message_id": {"N": "1"}})
+
+
+STATE = {"TableName": "ledger", "Key": {"message_id": {"S": "state/e0"}}}
+
+
+def handed_update(reader):
+    body = json.dumps({"id": "key-u", "sequence": 0, "entity": "e0", "version": 2})
+    answered(sqs(reader, "ReceiveMessage"), Messages=[{**DELIVERED, "Body": body}])
+
+
+@pytest.mark.parametrize(
+    ("action", "document", "conditional"),
+    [
+        ("UpdateItem", {**STATE, "UpdateExpression": "SET a = :a, version = :v", "ConditionExpression": "x"}, True),
+        (
+            "UpdateItem",
+            {**STATE, "UpdateExpression": "SET #v=:v", "ExpressionAttributeNames": {"#v": "version"}},
+            False,
+        ),
+        (
+            "PutItem",
+            {"TableName": "ledger", "Item": {"message_id": {"S": "state/e0"}, "version": {"N": "2"}}},
+            False,
+        ),
+    ],
+)
+def test_a_write_of_a_version_is_read_with_its_message_and_whether_it_has_a_condition(
+    reader, action, document, conditional
+):
+    handed_update(reader)
+    values = {":a": {"S": "x"}, ":v": {"N": "2"}}
+    reading = dynamodb(reader, action, **document, ExpressionAttributeValues=values)
+    assert reading.operation == WriteState("e0", 2, "key-u", "a", only_if_newer=conditional)
+    assert answered(reading) == (StateWritten(took=True, version=2), {})
+    refusal = {"__type": "x#ConditionalCheckFailedException", "Item": {"version": {"N": "3"}}}
+    result, body = reading.refused(400, json.dumps(refusal).encode())
+    assert (result, json.loads(body)) == (StateWritten(took=False, version=3), {"__type": refusal["__type"]})
+    assert reading.refused(400, b'{"__type": "x#ThrottlingException"}') is None
+
+
+def test_a_look_at_a_state_tells_the_version_that_is_there(reader):
+    reading = dynamodb(reader, "GetItem", **STATE)
+    assert reading.operation == ReadState("e0")
+    assert answered(reading, Item={"version": {"N": "7"}})[0] == 7
+    assert answered(reading)[0] is None
+    with pytest.raises(
+        BreaksContractError, match=r"UpdateItem that the lab cannot read \(it does not set version\)"
+    ):
+        dynamodb(reader, "UpdateItem", **STATE, UpdateExpression="SET other = :v")
+
+
+def test_objects_of_the_bucket_are_fetched_and_removed():
+    reader = Reader(Surroundings("work", "ledger", bucket="bucket"))
+    fetch = reader.read_object("GET", "/bucket/payloads/a%20b?x-id=GetObject")
+    assert fetch.operation == FetchObject("payloads/a b")
+    assert fetch.answer(b"text") == ("text", b"text")
+    gone = b"<Error><Code>NoSuchKey</Code></Error>"
+    assert fetch.refused(404, gone) == (None, gone)
+    assert fetch.refused(404, b"<Error><Code>NoSuchBucket</Code></Error>") is None
+    assert reader.read_object("DELETE", "/bucket/payloads/a").operation == RemoveObject("payloads/a")
+    for method, path in (("GET", "/other/a"), ("PUT", "/bucket/a"), ("GET", "/bucket"), ("GET", "/bucket/")):
+        assert reader.read_object(method, path) is None
+    assert Reader(Surroundings("work", "ledger")).read_object("GET", "/bucket/a") is None

@@ -71,6 +71,10 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
         ("dlq-redrive", "--naive", {"paid-twice"}),
         ("backlog-drain", "--careful", set()),
         ("backpressure", "--careful", set()),
+        ("out-of-order", "--careful", set()),
+        ("out-of-order", "--last-write-wins", {"stale-state"}),
+        ("large-payload", "--careful", set()),
+        ("large-payload", "--keeps-payloads", {"payload-forgotten"}),
     ],
 )
 def test_what_can_be_seen_at_the_proxy_is_judged(project, name, option, violated):
@@ -78,7 +82,7 @@ def test_what_can_be_seen_at_the_proxy_is_judged(project, name, option, violated
     assert {each for each, found in verdict.violations.items() if found} == violated, verdict.reason
     if not violated:
         assert verdict.outcome is Outcome.PASS, verdict.reason
-    assert set(verdict.not_judged) <= {"begun-after-sigterm"}
+    assert set(verdict.not_judged) <= {"begun-after-sigterm", "comes-again-done"}
 
 
 #: It pays by an HTTP call, as its configuration says, and otherwise is the plain consumer.
