@@ -405,6 +405,9 @@ def runs(_: Context, json: bool = False) -> None:
         "seconds": "end after so many with what there is by then",
         "cluster": "share the work among the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
         "shard": "I/N: explore the I-th of N parts alone; `invoke merge` adds them up",
+        "saturated": "end when so many histories in a row have seen no new state",
+        "corpus": "mutate the unusual histories that earlier campaigns left in runs/corpus, and leave this one's",
+        "shrink-seconds": "how long a violation is shrunk at most (default 30)",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -425,6 +428,9 @@ def explore(
     seconds: str = "",
     cluster: str = "",
     shard: str = "",
+    saturated: str = "",
+    corpus: bool = False,
+    shrink_seconds: str = "",
     json: bool = False,
 ) -> None:
     """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
@@ -448,6 +454,9 @@ def explore(
         seconds=seconds,
         cluster=cluster,
         shard=shard,
+        saturated=saturated,
+        corpus=corpus,
+        shrink_seconds=shrink_seconds,
         json=json,
     )
 

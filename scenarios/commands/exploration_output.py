@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from scenarios.simulation.run import Simulation
 
 
+#: How many parts of a campaign the line of new states shows.
+SHOWN_GROWTH = 8
+
+
 class CampaignProgress(StatusLine):
     """Says how a campaign goes."""
 
@@ -60,10 +64,32 @@ def bounded_as_json(explored: Explored) -> dict[str, Any]:
     space = space_of(campaign.target)
     faults: int | None = None
     if done >= space.with_one:
-        faults = 1
-        if done < campaign.most_bounded or (done == campaign.most_bounded and done == space.total()):
-            faults = 2 if campaign.most_bounded >= ROOM_FOR_PAIRS * space.with_one else 1
+        with_pairs = campaign.most_bounded >= ROOM_FOR_PAIRS * space.with_one
+        faults = 2 if with_pairs and done >= space.total() else 1
     return {"histories": done, "messages": space.target.count, "faults": faults}
+
+
+def states_as_json(explored: Explored) -> dict[str, Any]:
+    """Return how many abstract states a campaign saw, and how many new ones its histories brought."""
+    return {
+        "seen": explored.tally.coverage.count,
+        "new_per_1000_histories": [[end, round(new, 1)] for end, new in explored.growth.new_per_thousand()],
+        "mutated_from": len(explored.campaign.corpus),
+        "saturated": explored.is_saturated,
+    }
+
+
+def _states_line(explored: Explored) -> str:
+    """Say how many states there were, and whether new ones still come."""
+    said = f"states     {explored.tally.coverage.count:,} seen"
+    new = [f"{number:,.0f}" for _, number in explored.growth.new_per_thousand()]
+    if len(new) > SHOWN_GROWTH:
+        new = [*new[: SHOWN_GROWTH // 2], "...", *new[-SHOWN_GROWTH // 2 :]]
+    if new:
+        said += f"; new for 1,000 histories, one part after the other: {' '.join(new)}"
+    if explored.is_saturated:
+        said += f"; ended, since {explored.campaign.saturated:,} histories saw no new one"
+    return said
 
 
 def _bounded_line(explored: Explored) -> str:
@@ -158,6 +184,8 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         console.print(Text(_nothing_shown(explored), "bold yellow"), soft_wrap=True)
     if tally.bounded and tally.found is None:
         console.print(Text(_bounded_line(explored)), soft_wrap=True)
+    if tally.found is None:
+        console.print(Text(_states_line(explored)), soft_wrap=True)
     if shrunk is not None:
         console.print(Text("\n".join(document["story"])), soft_wrap=True)
         console.print()

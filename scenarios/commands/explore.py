@@ -16,6 +16,7 @@ from scenarios.commands.exploration_output import (
     print_all,
     print_campaign,
     row_of,
+    states_as_json,
 )
 from scenarios.commands.options import (
     Number,
@@ -30,17 +31,20 @@ from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration import shrink
-from scenarios.exploration.campaign import Campaign, Explored, Shard
+from scenarios.exploration.bounded import space_of
+from scenarios.exploration.campaign import MOST_BOUNDED, Campaign, Explored, Shard, history_of
 from scenarios.exploration.campaign import explore as run_campaign
 from scenarios.exploration.case import case_of
+from scenarios.exploration.corpus import best_of, corpus_path, read_corpus, write_corpus
 from scenarios.exploration.executors import Pool
 from scenarios.exploration.executors import cluster as cluster_of
 from scenarios.exploration.rotation import Rotation, every_name
 from scenarios.exploration.shards import merge as merged
 from scenarios.exploration.shards import write_shard
 from scenarios.exploration.shrink import Shrunk
-from scenarios.exploration.targets import make_target
+from scenarios.exploration.targets import Target, make_target
 from scenarios.runs.directory import CAMPAIGN, point_latest_at
+from scenarios.simulation.choices import ReplayedChoices
 from scenarios.verdict import Outcome
 
 #: Histories of a campaign where no option gives a number.
@@ -69,6 +73,9 @@ def explore(
     seconds: Number = None,
     cluster: str | None = None,
     shard: str | None = None,
+    saturated: Number = None,
+    corpus: bool = False,
+    shrink_seconds: Number = None,
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
@@ -92,6 +99,9 @@ def explore(
         seconds: after so many the campaign ends with what it has.
         cluster: the address of a Dask scheduler, whose workers share the work.
         shard: ``I/N``: explore the I-th of N parts of the campaign, for ``invoke merge``.
+        saturated: the campaign ends when so many histories in a row have seen no new state.
+        corpus: mutate the unusual histories that earlier campaigns left, and leave this one's.
+        shrink_seconds: a violation is shrunk for so many at most.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
@@ -100,18 +110,26 @@ def explore(
     check_consumer(consumer)
     limit = whole("--seconds", seconds, 1, MOST_SECONDS)
     part = _shard(shard)
+    quiet = whole("--saturated", saturated, 1, MOST_HISTORIES)
+    budget = float(whole("--shrink-seconds", shrink_seconds, 0, MOST_SECONDS) or 0) if shrink_seconds else None
+    if part.of > 1 and (quiet or corpus):
+        raise RequestError("--shard takes no --saturated and no --corpus: a part does not know what the others see.")
+    if beyond and (quiet or corpus):
+        raise RequestError("--beyond explores by the number of histories alone; leave out --saturated and --corpus.")
     if part.of > 1 and (seed in (None, "") or limit is not None or histories in (None, "")):
         raise RequestError("--shard needs --seed and --histories, the same for all shards, and takes no --seconds.")
     if name == EVERYTHING:
-        if any((mutant, consumer, count, batch_size, settings, cluster, shard, naive)):
+        if any((mutant, consumer, count, batch_size, settings, cluster, shard, naive, quiet, corpus)):
             raise RequestError(
-                "--name all explores our own consumers; it takes --seconds, --histories, --jobs and --seed."
+                "--name all explores our own consumers; it takes --seconds, --histories, --jobs, --seed and "
+                "--shrink-seconds."
             )
         return explore_all(
             whole("--histories", histories, 1, MOST_HISTORIES),
             limit,
             chosen_seed(seed),
             chosen_jobs(jobs),
+            budget=budget,
             json=json,
             runs=runs,
         )
@@ -127,30 +145,58 @@ def explore(
         consumer=consumer or "",
     )
     target.plan(0)  # the consumer must load before a pool of processes asks for it
-    most = HISTORIES_EACH if beyond else HISTORIES
+    asked = whole("--histories", histories, 1, MOST_HISTORIES)
+    path = corpus_path(runs or files.runs_directory(), target)
     campaign = Campaign(
         target,
-        whole("--histories", histories, 1, MOST_HISTORIES) or (MOST_HISTORIES if limit else most),
+        asked or (MOST_HISTORIES if limit else HISTORIES_EACH if beyond else most_of(target)),
         chosen_seed(seed),
         chosen_jobs(jobs),
         shard=part,
         seconds=limit,
+        saturated=quiet,
+        corpus=read_corpus(path) if corpus else (),
     )
     if beyond:
         return explore_beyond(campaign, json=json)
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
         explored = run_campaign(campaign, progress.tell, _pool(cluster))
-        shrunk = shrink_found(explored, progress) if part.of == 1 else None
+        shrunk = shrink_found(explored, progress, budget) if part.of == 1 else None
+        if corpus:
+            progress.say("choosing the histories of the corpus")
+            keep_unusual(explored, path)
     return conclude(explored, shrunk, json=json, runs=runs)
 
 
-def shrink_found(explored: Explored, progress: CampaignProgress) -> Shrunk | None:
-    """Return the simplest case of what a campaign has found, None where that is nothing."""
+def most_of(target: Target) -> int:
+    """Return how many histories a campaign has by default: twice the bounded ones, where they are not too many."""
+    total = space_of(target).total()
+    return max(HISTORIES, 2 * total) if total <= MOST_BOUNDED else HISTORIES
+
+
+def keep_unusual(explored: Explored, path: Path) -> None:
+    """Leave the histories that cover most states, of a campaign and of the corpus that it read."""
+    campaign = explored.campaign
+    new = [history_of(campaign, index) for _, index in explored.tally.unusual]
+    known = [(entry.seed, ReplayedChoices(entry.choices)) for entry in campaign.corpus]
+    candidates = [*known, *((history.seed, history.choices) for history in new)]
+    write_corpus(path, campaign.target, best_of(campaign.target, candidates))
+
+
+def shrink_found(explored: Explored, progress: CampaignProgress, budget: float | None = None) -> Shrunk | None:
+    """Return the simplest case of what a campaign has found, None where that is nothing.
+
+    Args:
+        explored: what the campaign came to.
+        progress: is told how it goes.
+        budget: the seconds that it may take; None for the usual ones.
+    """
     found = explored.tally.found
     if found is None:
         return None
     progress.say(f"history {found.index + 1} violates {', '.join(sorted(found.invariants))}; shrinking it")
-    return shrink.shrink(case_of(explored.campaign, found), progress.say)
+    seconds = shrink.SECONDS if budget is None else budget
+    return shrink.shrink(case_of(explored.campaign, found), progress.say, seconds)
 
 
 def conclude(explored: Explored, shrunk: Shrunk | None, *, json: bool, runs: Path | None) -> int:
@@ -194,7 +240,14 @@ def merge(shards: Sequence[str], *, json: bool = False, runs: Path | None = None
 
 
 def explore_all(
-    histories: int | None, limit: int | None, seed: int, jobs: int, *, json: bool, runs: Path | None
+    histories: int | None,
+    limit: int | None,
+    seed: int,
+    jobs: int,
+    *,
+    budget: float | None = None,
+    json: bool = False,
+    runs: Path | None = None,
 ) -> int:
     """Take turns among all scenarios and workloads until the time is over; return the worst exit code.
 
@@ -208,7 +261,7 @@ def explore_all(
     for explored in results:
         if explored.tally.found is not None:
             with CampaignProgress(explored.campaign, make_console(stderr=json)) as told:
-                shrunk = shrink_found(explored, told)
+                shrunk = shrink_found(explored, told, budget)
             directory = files.new_directory(f"explore-{explored.campaign.target.name}", seed, runs)
             if shrunk is not None:
                 files.write_run(shrunk.case, shrunk.case.simulate(files.command_of(directory)), directory)
@@ -254,6 +307,7 @@ def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dic
         "seconds": round(explored.seconds, 3),
         "histories_per_second": round(explored.rate, 1),
         "outcomes": {str(outcome): number for outcome, number in tally.outcomes.items()},
+        "states": states_as_json(explored),
         "faults": {kind: number for kind, number in tally.faults.items() if number},
         "histories_with_fault": dict(tally.histories_with),
         "never_injected": list(never_injected(explored)),

@@ -16,13 +16,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
+from hashlib import blake2b
+from itertools import accumulate, islice
 from math import gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 from scenarios.errors import LabError
 from scenarios.exploration.targets import Target, find
-from scenarios.history import History
+from scenarios.history import ENDPOINT, History
 from scenarios.simulation.choices import ReplayedChoices
 from scenarios.simulation.lab import Role
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
@@ -38,6 +39,9 @@ SIZES_OF: Mapping[Kind, tuple[int, ...]] = {
     Kind.PARTIAL_FAILURE: (0, 1),
     Kind.CLOCK_SKEW: (2 * SIZES - 2, 2 * SIZES - 1),
 }
+
+#: The bounded histories of so many targets are remembered: of all scenarios and workloads, which may take turns.
+TARGETS = 64
 
 #: Faults by the name of the process that meets them.
 Schedule = tuple[tuple[str, RandomFault], ...]
@@ -127,7 +131,7 @@ def smallest(target: Target) -> Target:
     return replace(target, count=min(target.count, max(MESSAGES, scenario.least.count)))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=TARGETS)
 def space_of(target: Target, kinds: frozenset[Kind] = frozenset()) -> Space:
     """Return the bounded histories of a target, with faults of some kinds alone where they are given."""
     small = smallest(target)
@@ -140,35 +144,150 @@ def space_of(target: Target, kinds: frozenset[Kind] = frozenset()) -> Space:
     return Space(small, tuple((single,) for single in _faults(history, faults.roles, kinds, after=-1.0)), kinds)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=TARGETS)
 def _pairs(small: Target, kinds: frozenset[Kind]) -> _Pairs:
+    """Return the pairs of which no two are known to come to the same.
+
+    A first fault is left out where another one tells the same history but for names and times. Of the second faults of
+    a kind of operation one is left out where it never struck there alone, since it then strikes a later operation, at
+    which it is tried as well, and where another kind always told the same history there.
+    """
+    runs: dict[bytes, _Run] = {}
+    classes = _Classes()
+    struck: set[tuple[object, ...]] = set()
+    for single in space_of(small, kinds).singles:
+        run = _run_of(small, single, classes)
+        if run is None:
+            continue
+        where = run.where
+        if where not in struck:  # else it came to the same as one before
+            struck.add(where)
+            runs.setdefault(run.trace, run)
     firsts: list[Schedule] = []
     seconds: list[Schedule] = []
-    seen: set[tuple[object, ...]] = set()
-    for single in space_of(small, kinds).singles:
-        faults = ScheduledFaults(single)
-        try:
-            history = simulate(small.plan(0), ReplayedChoices(()), faults).history
-        except LabError:
-            continue  # it violates something already
-        strike = next(iter(history.faults), None)
-        if strike is None:
-            continue
-        where = (*strike.call.pointer, *sorted(map(str, strike.fault.items())))
-        if where in seen:
-            continue  # it came to the same as one before
-        seen.add(where)
-        following = tuple(_faults(history, faults.roles, kinds, after=strike.time))
+    for run in runs.values():
+        following = tuple(
+            (name, fault)
+            for name, fault, operation in _placed_faults(run.history, run.roles, kinds, after=run.struck_at)
+            if classes.stands_for_itself(run.roles[name], operation, fault)
+        )
         if following:
-            firsts.append(single)
+            firsts.append(run.single)
             seconds.append(following)
     return _Pairs(tuple(firsts), tuple(seconds), tuple(accumulate(map(len, seconds))))
+
+
+class _Run(NamedTuple):
+    """What a single fault came to.
+
+    Attributes:
+        struck_at: when it struck, in seconds.
+        where: the process, the operation and the fault, as they stand in the history.
+        trace: the history but for names, times and the fault itself.
+    """
+
+    single: Schedule
+    history: History
+    roles: Mapping[str, Role]
+    struck_at: float
+    where: tuple[object, ...]
+    trace: bytes
+
+
+def _run_of(small: Target, single: Schedule, classes: _Classes) -> _Run | None:
+    """Let a single fault strike; None where it does not, or violates something at once."""
+    faults = ScheduledFaults(single)
+    try:
+        history = simulate(small.plan(0), ReplayedChoices(()), faults).history
+    except LabError:
+        return None
+    ((name, fault),) = single
+    begun = (call for call in history.all_calls if call.process == name)
+    aimed_at = next(islice(begun, fault.at - 1, None), None)
+    if aimed_at is not None:
+        classes.aimed(faults.roles[name], aimed_at.operation)
+    strike = next(iter(history.faults), None)
+    if strike is None:
+        return None
+    trace = _trace(history) + _timing(fault)
+    if aimed_at is not None and strike.call is aimed_at:
+        classes.struck(faults.roles[name], aimed_at.operation, fault, trace)
+    where = (*strike.call.pointer, *sorted(map(str, strike.fault.items())))
+    return _Run(single, history, faults.roles, strike.time, where, trace)
+
+
+def _timing(fault: RandomFault) -> bytes:
+    """Return what a fault changes that a history without times does not show."""
+    return f"{fault.kind}/{fault.size}".encode() if fault.kind in _TIMING else b""
+
+
+#: Kinds of fault that change when something happens; what happens may be the same until a second fault strikes.
+_TIMING = frozenset({Kind.DELAY, Kind.PAUSE, Kind.CLOCK_SKEW, Kind.LATE_REQUEST})
+
+
+class _Classes:
+    """Which faults come to the same at a kind of operation, by what each of them came to alone."""
+
+    def __init__(self) -> None:
+        self._traces: dict[tuple[Role, str], dict[tuple[Kind, int], list[bytes]]] = {}
+
+    def aimed(self, role: Role, operation: str) -> None:
+        """Take in that a fault was aimed at a kind of operation."""
+        self._traces.setdefault((role, operation), {})
+
+    def struck(self, role: Role, operation: str, fault: RandomFault, trace: bytes) -> None:
+        """Take in what a fault came to that struck the operation at which it was aimed."""
+        self._traces[role, operation].setdefault((fault.kind, fault.size), []).append(trace)
+
+    def stands_for_itself(self, role: Role, operation: str, fault: RandomFault) -> bool:
+        """Return whether a fault should be tried at a kind of operation."""
+        traces = self._traces.get((role, operation))
+        if traces is None:
+            return True  # no fault was ever aimed at it: it comes only after another one
+        mine = traces.get((fault.kind, fault.size))
+        if mine is None:
+            return False
+        return next(kind for kind, found in traces.items() if found == mine) == (fault.kind, fault.size)
+
+
+def _trace(history: History) -> bytes:
+    """Return a digest of a history without names, times and faults: equal for two that tell the same."""
+    names: dict[str, int] = {}
+
+    def plain(value: Any) -> Any:
+        """Put the place of its first appearance for each text, which names a process, a message or a receipt."""
+        if isinstance(value, str):
+            return names.setdefault(value, len(names))
+        if isinstance(value, Mapping):
+            return [(name, plain(item)) for name, item in value.items() if name not in _TIMED]
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    digest = blake2b(digest_size=16)
+    for record in history.records:
+        kind = record["type"]
+        if kind != "fault" and record["process"] != ENDPOINT:
+            what = record.get("operation") or record.get("event")
+            said = plain({name: item for name, item in record.items() if name not in _NO_TRACE})
+            digest.update(repr((kind, what, plain(record["process"]), said)).encode())
+    return digest.digest()
+
+
+#: What a record says besides what happened, and what of an operation is a time or a word for people.
+_NO_TRACE = frozenset({"time", "process", "index", "invocation", "type", "operation", "event", "error", "message"})
+_TIMED = frozenset({"lease_seconds", "seconds_left", "owner", "receipt_handle"})
 
 
 def _faults(
     history: History, roles: Mapping[str, Role], kinds: frozenset[Kind], after: float
 ) -> Iterable[tuple[str, RandomFault]]:
     """Yield each fault that a process can meet at an operation that it begins after a moment."""
+    return ((name, fault) for name, fault, _ in _placed_faults(history, roles, kinds, after))
+
+
+def _placed_faults(
+    history: History, roles: Mapping[str, Role], kinds: frozenset[Kind], after: float
+) -> Iterable[tuple[str, RandomFault, str]]:
+    """Yield each of these faults with the process and the kind of operation at which it is aimed."""
     begun: dict[str, int] = {}
     for call in history.all_calls:
         process = call.process
@@ -182,7 +301,7 @@ def _faults(
         for kind in (*KINDS[role], *skew):
             if not kinds or kind in kinds:
                 for size in SIZES_OF.get(kind, (0,)):
-                    yield process, RandomFault(kind, at, size)
+                    yield process, RandomFault(kind, at, size), call.operation
 
 
 def _stride(total: int) -> int:

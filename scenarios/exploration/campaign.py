@@ -4,7 +4,8 @@ Which histories there are follows from the seed and their numbers alone, and the
 first violation is the same on one process, on many, on a cluster, and in shards that never hear of each other. Nothing
 is kept of a history but what it adds to the counts, so a long campaign takes no more memory.
 
-A campaign begins with the bounded histories (see ``bounded``), for a quarter of its histories at most.
+A campaign begins with the bounded histories (see ``bounded``): all of them where they are no more than half of its
+histories, else a quarter of its own number.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import NamedTuple
 
 from scenarios.errors import LabError, ScenarioError
 from scenarios.exploration.bounded import Schedule, ScheduledFaults, space_of
+from scenarios.exploration.corpus import MOST, Entry, MutatedChoices
 from scenarios.exploration.executors import Died, Pool, in_order, pool_of
 from scenarios.exploration.fault_coverage import faults_met
+from scenarios.exploration.state_coverage import Coverage, Growth, states_of
 from scenarios.exploration.targets import Target, history_seed
 from scenarios.simulation.choices import Choices, ReplayedChoices, SeededChoices
 from scenarios.simulation.lab import RandomFaults
@@ -30,15 +33,21 @@ CHUNK = 100
 LARGEST_CHUNK = 1_300
 #: How many chunks each process gets, where there are enough histories.
 CHUNKS_EACH = 8
-#: The bounded histories are no more than this part of a campaign, and no more than so many.
+#: Where not all bounded histories fit in half of a campaign, this part of it is bounded; and no more than so many are.
 BOUNDED_PART = 4
 MOST_BOUNDED = 20_000
 #: Pairs of faults are tried where there is room for so many histories for each single fault.
 ROOM_FOR_PAIRS = 2
+#: All pairs are counted only where there is room for so many histories for each single fault: that takes a while.
+ROOM_FOR_ALL = 4
 #: So many chunks may be lost with the processes that simulated them; then a campaign ends.
 MOST_LOST = 3
 #: A campaign passes only if this part of its histories does: each required witness was seen in them.
 MIN_CONCLUSIVE = 0.5
+#: One history in so many is a mutation of the corpus, where there is one.
+MUTATED_ONE_IN = 4
+#: So many histories of a chunk, those that saw most states that the chunk had not seen, may enter the corpus.
+CANDIDATES = 4
 #: What a history violates in which a service ended that should not have.
 SERVICE_FAILED = "service-failed"
 
@@ -70,6 +79,8 @@ class Tally:
         witnesses: histories by witness.
         inconclusive: why the first inconclusive history is, a sentence; empty where none is.
         bounded: how many of the histories were bounded ones.
+        coverage: the abstract states that they went through.
+        unusual: the histories that saw most new states, each as a number of states and its index.
         found: the first that violates something; nothing is counted after it.
     """
 
@@ -80,12 +91,16 @@ class Tally:
     witnesses: Counter[str] = field(default_factory=Counter)
     inconclusive: str = ""
     bounded: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
+    unusual: list[tuple[int, int]] = field(default_factory=list, compare=False)
     found: Found | None = None
 
     def add(self, other: Tally) -> None:
         """Add what came after."""
         self.histories += other.histories
         self.bounded += other.bounded
+        self.coverage.merge(other.coverage)
+        self.unusual = sorted((*self.unusual, *other.unusual), reverse=True)[: 2 * MOST]
         for mine, theirs in (
             (self.outcomes, other.outcomes),
             (self.faults, other.faults),
@@ -122,6 +137,8 @@ class Campaign:
         bounded: whether it begins with the bounded histories.
         shard: which part of it.
         seconds: after so many it ends, with what it has by then; None for no limit.
+        saturated: it ends when so many histories have seen no new state; None for no such end.
+        corpus: the histories of earlier campaigns that it mutates.
     """
 
     target: Target
@@ -132,11 +149,21 @@ class Campaign:
     bounded: bool = True
     shard: Shard = Shard()
     seconds: float | None = None
+    saturated: int | None = None
+    corpus: tuple[Entry, ...] = ()
 
     @property
     def most_bounded(self) -> int:
         """How many bounded histories it has at most: they come first."""
-        return min(self.histories // BOUNDED_PART, MOST_BOUNDED) if self.bounded else 0
+        if not self.bounded:
+            return 0
+        half = self.histories // 2
+        if half >= MOST_BOUNDED:
+            return MOST_BOUNDED
+        space = space_of(self.target)
+        if half >= ROOM_FOR_ALL * space.with_one and half >= (total := space.total()):
+            return total
+        return self.histories // BOUNDED_PART
 
 
 class Chunk(NamedTuple):
@@ -157,6 +184,8 @@ class Explored:
     Attributes:
         chunks: by their first histories, what each of them came to; of a shard alone.
         lost: chunks of which nothing is known: the process died with them.
+        growth: how many states it had seen after how many histories.
+        is_saturated: it ended because there were no new states.
     """
 
     campaign: Campaign
@@ -164,6 +193,8 @@ class Explored:
     seconds: float
     chunks: tuple[tuple[int, int, Tally], ...] = ()
     lost: tuple[str, ...] = ()
+    growth: Growth = field(default_factory=Growth)
+    is_saturated: bool = False
 
     @property
     def rate(self) -> float:
@@ -195,9 +226,10 @@ def explore(
         ScenarioError: what a chunk ended with, or too many chunks were lost with their processes.
     """
     began = time.monotonic()
-    total = Tally()
+    total, growth = Tally(), Growth()
     chunks: list[tuple[int, int, Tally]] = []
     lost: list[str] = []
+    quiet, saturated = 0, False
     with pool_of(campaign.jobs) if pool is None else pool as workers:
         for chunk, told in in_order(workers, run_chunk, _chunks(campaign, workers.slots)):
             if isinstance(told, Died):
@@ -207,15 +239,20 @@ def explore(
                 continue
             if isinstance(told, ScenarioError):
                 raise told
+            states = total.coverage.count
             total.add(told)
+            growth.note(total.histories, total.coverage.count)
+            quiet = quiet + told.histories if total.coverage.count == states else 0
+            saturated = campaign.saturated is not None and quiet >= campaign.saturated
             if campaign.shard.of > 1:
                 chunks.append((chunk.first, chunk.end, told))
             watch(total, time.monotonic() - began)
-            if total.found is not None or _is_over(campaign, began):
+            if total.found is not None or saturated or _is_over(campaign, began):
                 break
     if lost and not total.histories:
         raise LabError(_told_of(lost))
-    return Explored(campaign, total, time.monotonic() - began, tuple(chunks), tuple(lost))
+    seconds = time.monotonic() - began
+    return Explored(campaign, total, seconds, tuple(chunks), tuple(lost), growth, saturated)
 
 
 def _told_of(lost: Sequence[str]) -> str:
@@ -232,8 +269,9 @@ def _is_over(campaign: Campaign, began: float) -> bool:
 def _chunks(campaign: Campaign, slots: int) -> Iterator[Chunk]:
     """Yield a campaign's chunks, or those of a shard."""
     shard = campaign.shard
-    # A campaign that may end at any second reports often.
-    size = CHUNK if campaign.seconds else chunk_size(campaign.histories, shard.of if shard.of > 1 else slots)
+    # A campaign that may end at any second, or history, reports often.
+    ends_early = campaign.seconds is not None or campaign.saturated is not None
+    size = CHUNK if ends_early else chunk_size(campaign.histories, shard.of if shard.of > 1 else slots)
     for number, first in enumerate(range(0, campaign.histories, size)):
         if number % shard.of == shard.number - 1:
             yield Chunk(campaign, first, min(first + size, campaign.histories))
@@ -266,6 +304,9 @@ def history_of(campaign: Campaign, index: int) -> _History:
             seed = history_seed(campaign.seed, 0)
             return _History(space.target, seed, ReplayedChoices(()), ScheduledFaults(schedule), schedule)
     seed = history_seed(campaign.seed, index)
+    if campaign.corpus and index % MUTATED_ONE_IN == 0:
+        entry = campaign.corpus[index // MUTATED_ONE_IN % len(campaign.corpus)]
+        return _History(campaign.target, entry.seed, MutatedChoices(entry, seed), None, None)
     return _History(campaign.target, seed, SeededChoices(seed), None, None)
 
 
@@ -277,12 +318,16 @@ def run_chunk(chunk: Chunk) -> Tally | ScenarioError:
     try:
         for index in range(chunk.first, chunk.end):
             history = history_of(campaign, index)
+            states = tally.coverage.count
             violated = _count(history, tally)
+            if history.schedule is None and tally.coverage.count > states:
+                tally.unusual.append((tally.coverage.count - states, index))
             if violated & wanted if wanted else violated:
                 tally.found = Found(index, history.seed, violated, history.schedule)
                 break
     except ScenarioError as error:
         return error
+    tally.unusual = sorted(tally.unusual, reverse=True)[:CANDIDATES]
     return tally
 
 
@@ -302,6 +347,7 @@ def _count(history: _History, tally: Tally) -> frozenset[str]:
     met = faults_met(simulation.history)
     tally.faults.update(met)
     tally.histories_with.update(kind for kind, count in met.items() if count)
+    tally.coverage.add(states_of(simulation.history))
     tally.witnesses.update(name for name, evidence in verdict.evidence.items() if evidence is not None)
     return violated_by(verdict)
 

@@ -6,6 +6,7 @@ what one machine would have said: all chunks before the first violation, and tha
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -17,13 +18,14 @@ from infra.files import write_atomically
 from scenarios.errors import RequestError
 from scenarios.exploration.bounded import schedule_as_json, schedule_of_json
 from scenarios.exploration.campaign import Campaign, Explored, Found, Shard, Tally
+from scenarios.exploration.state_coverage import Coverage, Growth
 from scenarios.exploration.targets import Target
 from scenarios.verdict import Outcome
 
 SHARD = "shard.json"
 FORMAT = "queue-fundamentals shard"
 #: The version of the file's form.
-FORM = 1
+FORM = 2
 
 
 def write_shard(directory: Path, explored: Explored) -> None:
@@ -64,7 +66,7 @@ def merge(runs: Sequence[Path]) -> Explored:
     if missing:
         named = ", ".join(f"{number}/{campaign.shard.of}" for number in sorted(missing))
         raise RequestError(f"The campaign lacks its shard {named}; name the directories of all {campaign.shard.of}.")
-    total = Tally()
+    total, growth = Tally(), Growth()
     due = 0
     lost = tuple(text for part in parts for text in part.lost)
     for first, end, tally in sorted((chunk for part in parts for chunk in part.chunks), key=lambda chunk: chunk[0]):
@@ -73,13 +75,14 @@ def merge(runs: Sequence[Path]) -> Explored:
         if first < due:
             continue  # the same shard, named twice
         total.add(tally)
+        growth.note(total.histories, total.coverage.count)
         due = end
         if total.found is not None:
             break
     if total.found is None and due < campaign.histories and not lost:
         raise RequestError(f"The histories {due + 1} to {campaign.histories} are in no shard; one of them ended early.")
     seconds = max(part.seconds for part in parts)
-    return Explored(replace(campaign, shard=Shard()), total, seconds, lost=lost)
+    return Explored(replace(campaign, shard=Shard()), total, seconds, lost=lost, growth=growth)
 
 
 def _read(path: Path) -> Explored:
@@ -110,6 +113,7 @@ def _as_json(tally: Tally) -> dict[str, Any]:
         "histories": tally.histories,
         "bounded": tally.bounded,
         "inconclusive": tally.inconclusive,
+        "states": base64.b64encode(tally.coverage.packed()).decode(),
         "found": None
         if found is None
         else {
@@ -129,10 +133,13 @@ def _tally(content: dict[str, Any]) -> Tally:
     counters = {name: Counter(content[name]) for name in _COUNTERS}
     counters["outcomes"] = Counter({Outcome(name): count for name, count in content["outcomes"].items()})
     schedule = None if found is None or found["schedule"] is None else schedule_of_json(found["schedule"])
-    return Tally(
-        **counters,
+    tally = Tally(
         histories=content["histories"],
         bounded=content["bounded"],
         inconclusive=content["inconclusive"],
+        coverage=Coverage.unpack(base64.b64decode(content["states"])),
         found=None if found is None else Found(found["index"], found["seed"], frozenset(found["invariants"]), schedule),
     )
+    for name, counter in counters.items():
+        setattr(tally, name, counter)
+    return tally

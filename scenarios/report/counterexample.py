@@ -5,12 +5,14 @@
     18 ms  consumer-1   *** crash after Claim ***
 >   25 ms  consumer-2   PERFORMS #0: for the second time
 
-A line of the evidence is marked. A line that comes again at once stands there once, with how often. Times are those of
-the simulation's clock, from its beginning.
+A line of the evidence is marked, which is what the violation needs. A line that comes again at once stands there once,
+with how often. So do several lines that come again in the same order and differ in nothing but numbers such as a
+token. Times are those of the simulation's clock, from its beginning.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -39,6 +41,27 @@ WHOLE = 400
 AROUND = 1
 
 
+#: So many lines make a round at most.
+LONGEST_ROUND = 8
+#: The numbers in which two rounds may differ; the number of a message is none of them.
+_NUMBERS = re.compile(r"(?<![#\w.])\d+(?:\.\d+)?")
+
+
+class Row(NamedTuple):
+    """A line of the text.
+
+    Attributes:
+        shape: what it has in common with the same line of another round.
+        is_evidence: the violation needs it.
+        time: of the last record that it tells of, in seconds.
+    """
+
+    text: str
+    shape: tuple[str, str, str]
+    is_evidence: bool
+    time: float
+
+
 class Line(NamedTuple):
     """A line of the story, and the record that it tells of."""
 
@@ -61,29 +84,69 @@ def format_counterexample(verdict: Verdict, history: History) -> list[str]:
     kept = _kept(told, violations)
     evidence = frozenset(identity_of(record) for violation in violations for record in violation.records)
     width = max((len(line.who) for line in told), default=0)
+    rows: list[Row] = []
     skipped = 0
-    for keep, repeats, line in _collapsed(kept, told):
+    for keep, alike in _collapsed(kept, told):
         if not keep:
-            skipped += repeats
+            skipped += len(alike)
             continue
         if skipped:
-            lines.append(f"{'':11}... {skipped} lines about other messages")
+            rows.append(_left_out(skipped))
             skipped = 0
-        mark = ">" if identity_of(line.record) in evidence else " "
-        again = f"  ({repeats} times)" if repeats > 1 else ""
-        lines.append(f"{mark}{1000 * line.time:7.0f} ms  {line.who:{width}}  {line.what}{again}")
+        line = alike[0]
+        mark = ">" if any(identity_of(item.record) in evidence for item in alike) else " "
+        again = f"  ({len(alike)} times)" if len(alike) > 1 else ""
+        text = f"{mark}{1000 * line.time:7.0f} ms  {line.who:{width}}  {line.what}{again}"
+        rows.append(Row(text, (line.who, _NUMBERS.sub("N", line.what), again), mark == ">", alike[-1].time))
     if skipped:
-        lines.append(f"{'':11}... {skipped} lines about other messages")
+        rows.append(_left_out(skipped))
+    lines += _without_rounds(rows)
     lines.append("")
     lines += [f"{name}: {violation.summary}" for name, items in verdict.violations.items() for violation in items]
     return lines
 
 
-def _collapsed(kept: Sequence[bool], told: Sequence[Line]) -> Iterable[tuple[bool, int, Line]]:
-    """Yield each line with how often it comes in a row; a line of other messages stands for itself."""
+def _collapsed(kept: Sequence[bool], told: Sequence[Line]) -> Iterable[tuple[bool, list[Line]]]:
+    """Yield the lines that come again in a row together; a line of other messages stands for itself."""
     for (keep, _, _), group in groupby(zip(kept, told, strict=True), key=lambda item: (item[0], *item[1][1:3])):
-        alike = [line for _, line in group]
-        yield keep, len(alike), alike[0]
+        yield keep, [line for _, line in group]
+
+
+def _left_out(lines: int) -> Row:
+    text = f"{'':11}... {lines} lines about other messages"
+    return Row(text, ("", text, ""), False, 0.0)
+
+
+def _without_rounds(rows: Sequence[Row]) -> Iterable[str]:
+    """Yield the texts of rows; a round of some that comes again at once is told once, unless it holds evidence."""
+    at = 0
+    while at < len(rows):
+        length, again = _rounds_at(rows, at)
+        yield from (row.text for row in rows[at : at + length])
+        if again:
+            last = rows[at + length * (again + 1) - 1]
+            lines = f"these {length} lines come" if length > 1 else "this line comes"
+            times = "once more" if again == 1 else f"{again} more times"
+            yield f"{'':11}... {lines} {times}, until {1000 * last.time:.0f} ms"
+        at += length * (again + 1)
+
+
+def _rounds_at(rows: Sequence[Row], at: int) -> tuple[int, int]:
+    """Return how many rows make a round that begins here, and how often it comes again; 1 and 0 for no round."""
+    best = (1, 0)
+    for length in range(1, min(LONGEST_ROUND, (len(rows) - at) // 2) + 1):
+        shape = [row.shape for row in rows[at : at + length]]
+        again = 0
+        while True:
+            first = at + length * (again + 1)
+            following = rows[first : first + length]
+            if [row.shape for row in following] != shape or any(row.is_evidence for row in following):
+                break
+            again += 1
+        # A row that says how often the round came takes a line itself.
+        if length * again > max(1, best[0] * best[1]):
+            best = (length, again)
+    return best
 
 
 def _headline(verdict: Verdict, facts: Facts) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from scenarios.commands.exploration_output import print_campaign
+from scenarios.commands.exploration_output import bounded_as_json, print_campaign
 from scenarios.commands.explore import explore as explore_command
 from scenarios.commands.replay import replay as replay_command
 from scenarios.commands.scenario import scenario as scenario_command
@@ -133,7 +133,7 @@ class TestBounded:
     def test_the_pairs_follow_and_none_comes_twice(self):
         space = space_of(make_target("groups"))
         pairs = [space.schedule(number) for number in range(space.with_one, space.total())]
-        assert len(set(pairs)) == len(pairs) > 10_000
+        assert len(set(pairs)) == len(pairs) > 5_000
         assert {len(pair) for pair in pairs} == {2}
         assert space.schedule(space.total()) is None
 
@@ -142,7 +142,7 @@ class TestBounded:
     )
     def test_it_finds_a_bug_of_few_faults_and_the_history_is_small_from_the_start(self, mutant, faults):
         target = make_target("orders", mutant=mutant)
-        campaign = Campaign(target, 16_000, 1)
+        campaign = Campaign(target, 24_000, 1)
         found = explore(campaign).tally.found
         assert found.index < campaign.most_bounded
         assert len(found.schedule) == faults
@@ -156,6 +156,47 @@ class TestBounded:
         for number in range(space.with_one):
             case = Case(space.target, 0, (), frozenset(), space.schedule(number))
             assert not case.violated(), space.schedule(number)
+
+    @pytest.mark.thorough
+    def test_our_consumer_violates_nothing_with_two_faults(self):
+        space = space_of(make_target("happy"))
+        for number in range(space.with_one, space.total()):
+            case = Case(space.target, 0, (), frozenset(), space.schedule(number))
+            assert not case.violated(), space.schedule(number)
+
+    def test_faults_that_come_to_the_same_are_tried_once_as_the_second_of_a_pair(self):
+        ours, mutant = (
+            Counter(
+                space.schedule(number)[1][1].kind
+                for number in range(space.with_one, space.total())
+                if space.schedule(number)[0][1].kind is Kind.DELAY
+            )
+            for space in (
+                space_of(make_target("orders")),
+                space_of(make_target("orders", mutant="takes-a-server-error-as-done")),
+            )
+        )
+        # To our consumer a server error is like throttling. The mutant tells them apart at its side effects.
+        assert ours[Kind.SERVER_ERROR] < mutant[Kind.SERVER_ERROR]
+        assert ours[Kind.SERVER_ERROR] < ours[Kind.THROTTLE]
+
+    def test_a_fault_that_shows_in_times_alone_is_not_taken_for_none(self):
+        space = space_of(make_target("orders"))
+        firsts = {space.schedule(number)[0][1].kind for number in range(space.with_one, space.total())}
+        assert firsts >= {Kind.DELAY, Kind.PAUSE, Kind.CLOCK_SKEW, Kind.LATE_REQUEST}
+
+    def test_a_campaign_has_all_pairs_where_they_are_no_more_than_half_of_it(self):
+        target = make_target("happy")
+        total = space_of(target).total()
+        assert Campaign(target, 2 * total, 1).most_bounded == total
+        assert Campaign(target, 2 * total - 1, 1).most_bounded < total
+        explored = explore(Campaign(target, 300, 1))
+        assert bounded_as_json(explored)["faults"] is None
+        cut_short = replace(explored, campaign=Campaign(target, 10**8, 1, seconds=1.0))
+        cut_short.tally.bounded = space_of(target).with_one + 1
+        assert bounded_as_json(cut_short)["faults"] == 1
+        cut_short.tally.bounded = total
+        assert bounded_as_json(cut_short)["faults"] == 2
 
     def test_it_never_dominates_and_the_rest_is_as_without_it(self):
         tally = explore(Campaign(make_target("happy"), 200, 1)).tally

@@ -175,7 +175,7 @@ class TestMerging:
         [
             ("{", "is no JSON"),
             ("{}", "holds no shard"),
-            ('{"format": "queue-fundamentals shard", "form": 1}', "lacks a"),
+            ('{"format": "queue-fundamentals shard", "form": 2}', "lacks a"),
         ],
     )
     def test_a_file_that_is_none_is_one_sentence(self, shards, text, sentence):
