@@ -200,6 +200,29 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         max_receive_count=10,
         why="twice the function's timeout; each death at the timeout costs a receive",
     ),
+    ScenarioTopology(
+        "lambda-malformed-response",
+        visibility_timeout=2,
+        why="as for lambda-partial-response",
+    ),
+    ScenarioTopology(
+        "lambda-throttled",
+        visibility_timeout=2,
+        why="some times the work of a message; a batch that waits in vain loses a receive each time",
+    ),
+    ScenarioTopology(
+        "lambda-filter",
+        visibility_timeout=3,
+        max_receive_count=5,
+        why="as long as AWS's default function timeout",
+    ),
+    ScenarioTopology(
+        "lambda-fifo",
+        fifo=True,
+        visibility_timeout=2,
+        max_receive_count=5,
+        why="the failed message and the rest of its group come again when this short timeout is over",
+    ),
 )
 
 SCENARIO_NAMES: tuple[str, ...] = tuple(scenario.name for scenario in TOPOLOGY)

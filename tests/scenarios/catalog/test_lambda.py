@@ -2,7 +2,9 @@
 
 import pytest
 
+from scenarios.catalog.lambda_filter.checks import find_noise_filtered, work_filtered
 from scenarios.catalog.lambda_partial_response.checks import find_named_in_the_answer
+from scenarios.catalog.lambda_throttled.checks import find_throttled_and_done
 from scenarios.catalog.lambda_timeout.checks import find_killed_after_effect
 from tests.scenarios.recorded import Told
 
@@ -58,9 +60,59 @@ def test_another_end_or_no_side_effect_or_no_delivery_after_it_is_none(changed):
     assert find_killed_after_effect(killed(**changed)) is None
 
 
+def filtered(*, done=("order",), kept=("audit",), waits=()):
+    """Tell of messages that a mapping deletes unseen; the others are done, or wait."""
+    told = Told()
+    for kind in ("order", "audit"):
+        told.send(kind, kind=kind, endpoint=True)
+    told.event("a", "messages-filtered", messages=[f"m-{each}" for each in kept])
+    for each in done:
+        told.receive("a", each)
+        told.effect("a", each)
+    for each in ("order", "audit"):
+        if each not in waits:
+            told.endpoint("deleted", each)
+    told.ledger(**dict.fromkeys(done, 1))
+    return told.history
+
+
+def test_noise_that_is_deleted_unseen_is_evidence_and_no_violation():
+    assert not work_filtered(filtered())
+    assert find_noise_filtered(filtered()).count == 1
+    assert find_noise_filtered(filtered(kept=())) is None
+
+
+def test_work_that_is_deleted_unseen_violates_and_work_that_waits_does_not():
+    (violation,) = work_filtered(filtered(done=(), kept=("order", "audit")))
+    assert violation.message_ids == ("m-order",)
+    assert not work_filtered(filtered(done=(), kept=("audit",), waits=("order",)))
+
+
+def throttled(*, error="TooManyRequestsException", done=True):
+    told = Told()
+    told.send("m")
+    told.receive("a", "m")
+    invoked(told, "m", error=error)
+    if done:
+        told.effect("a", "m")
+    return told.history
+
+
+def test_a_throttled_message_that_is_done_later_is_evidence():
+    assert find_throttled_and_done(throttled()).count == 1
+    assert find_throttled_and_done(throttled(error="exit")) is None
+    assert find_throttled_and_done(throttled(done=False)) is None
+
+
 TWINS = [
     ("lambda-partial-response", "scenarios.catalog.lambda_partial_response.naive:Raises", "wrongly-dead-lettered"),
     ("lambda-timeout", "scenarios.catalog.lambda_timeout.naive:NeverExpires", "wrongly-dead-lettered"),
+    (
+        "lambda-malformed-response",
+        "scenarios.catalog.lambda_malformed_response.naive:MisspellsTheKey",
+        "poison-acknowledged",
+    ),
+    ("lambda-malformed-response", "scenarios.catalog.lambda_malformed_response.naive:NoJson", "wrongly-dead-lettered"),
 ]
 
 
