@@ -101,6 +101,25 @@ def _session(region: str, login: Login) -> Any:
     return session
 
 
+def login_variables(login: Login, region: str) -> dict[str, str]:
+    """The environment variables by which the AWS SDK of another process acts as a login.
+
+    A profile is named. Roles are assumed here, once, and their credentials handed on; AWS lets them last an hour.
+
+    Args:
+        login: Whose credentials; nothing for the environment's own.
+        region: The AWS region.
+    """
+    if login.roles:
+        credentials = _session(region, login).get_credentials().get_frozen_credentials()
+        return {
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.token,
+        }
+    return {} if login.profile is None else {"AWS_PROFILE": login.profile}
+
+
 _one_at_a_time = threading.Lock()
 """A session makes its clients for one thread; the clients themselves are for all."""
 

@@ -18,11 +18,12 @@ from infra.files import write_atomically
 from infra.provider.aws import PROVIDER_TYPE
 from infra.provider.naming import name_of
 from infra.provider.values import redact, reveal
-from infra.stack.aws_account import ask, caller_identity, estimate, find_left_over
+from infra.stack.aws_account import ask, caller_identity, estimate
 from infra.stack.check import check_target, reach
 from infra.stack.discovery import choose_stack_target, find_target
 from infra.stack.dotenv import clear_dotenv, read_dotenv, write_dotenv
 from infra.stack.endpoint import Endpoint, find_endpoint, read_endpoint, stop_unnoted_endpoints
+from infra.stack.left_over import find_left_over
 from infra.stack.lock import is_locked
 from infra.stack.names import TEMPORARY_PREFIX, choose_stack, short_name, stack_in
 from infra.stack.paths import StackPaths, project_root, stack_paths, state_directory

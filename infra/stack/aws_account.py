@@ -1,9 +1,8 @@
-"""The AWS account of a stack: whose it is, what the work costs, and what is left over."""
+"""The AWS account of a stack: whose it is, and what the work costs."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from infra.clients import Login, aws_client
 from infra.config import ProgramConfig
@@ -162,91 +161,3 @@ def estimate(config: ProgramConfig, *, messages: int = 25, plugin: bool = True) 
         polls=polls,
         polling=polls * SQS_STANDARD,
     )
-
-
-def find_left_over(
-    project: str, stack: str, region: str, *, endpoint_url: str | None, login: Login | None = None
-) -> tuple[str, ...]:
-    """What still carries the tags of a stack: the URLs of queues, the names of tables and of buckets.
-
-    Args:
-        project: The value of the tag ``project``, which names begin with.
-        stack: The value of the tag ``stack``.
-        region: The region to look in.
-        endpoint_url: Another endpoint than AWS's own.
-        login: Whose credentials; None for the environment's.
-
-    Raises:
-        ProviderError: AWS refuses to tell.
-    """
-    from botocore import exceptions  # noqa: PLC0415 - heavy
-
-    wanted = {"project": project, "stack": stack}
-    prefix = f"{project}-{stack}-"
-    sqs, dynamodb, s3 = (
-        aws_client(service, endpoint_url=endpoint_url, region=region, login=login)
-        for service in ("sqs", "dynamodb", "s3")
-    )
-    try:
-        queues = tuple(url for url in _queues(sqs, prefix) if wanted.items() <= _queue_tags(sqs, url).items())
-        tables = tuple(
-            name for name in _tables(dynamodb, prefix) if wanted.items() <= _table_tags(dynamodb, name).items()
-        )
-        buckets = tuple(name for name in _buckets(s3, prefix) if wanted.items() <= _bucket_tags(s3, name).items())
-    except exceptions.ClientError as error:
-        answer = error.response["Error"]
-        raise ProviderError(
-            f"Whether anything of stack {stack} is left cannot be told: {answer.get('Code')}: {answer.get('Message')}"
-        ) from error
-    except exceptions.BotoCoreError as error:
-        raise ProviderError(f"Whether anything of stack {stack} is left cannot be told: {error}") from error
-    finally:
-        sqs.close()
-        dynamodb.close()
-        s3.close()
-    return queues + tables + buckets
-
-
-def _queues(sqs: Any, prefix: str) -> Iterator[str]:
-    for page in sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix):
-        yield from page.get("QueueUrls", [])
-
-
-def _queue_tags(sqs: Any, url: str) -> Mapping[str, str]:
-    try:
-        tags: Mapping[str, str] = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
-    except sqs.exceptions.QueueDoesNotExist:
-        return {}  # a list of queues may name one for a minute after its delete
-    return tags
-
-
-def _tables(dynamodb: Any, prefix: str) -> Iterator[str]:
-    for page in dynamodb.get_paginator("list_tables").paginate():
-        yield from (name for name in page["TableNames"] if name.startswith(prefix))
-
-
-def _table_tags(dynamodb: Any, name: str) -> Mapping[str, str]:
-    try:
-        table = dynamodb.describe_table(TableName=name)["Table"]
-        if table["TableStatus"] == "DELETING":
-            return {}
-        tags = dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
-    except dynamodb.exceptions.ResourceNotFoundException:
-        return {}
-    return {tag["Key"]: tag["Value"] for tag in tags}
-
-
-def _buckets(s3: Any, prefix: str) -> Iterator[str]:
-    # A bucket's name is in lower case, whatever the project's and the stack's are.
-    names = (bucket["Name"] for bucket in s3.list_buckets()["Buckets"])
-    yield from (name for name in names if name.startswith(prefix.lower()))
-
-
-def _bucket_tags(s3: Any, name: str) -> Mapping[str, str]:
-    try:
-        tags = s3.get_bucket_tagging(Bucket=name)["TagSet"]
-    except s3.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchBucket", "NoSuchTagSet"):
-            return {}
-        raise
-    return {tag["Key"]: tag["Value"] for tag in tags}

@@ -5,12 +5,13 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from infra.clients import Clients, aws_client
+from common.loopback import is_loopback_url
+from infra.clients import Clients, Login, aws_client, login_variables
 from infra.engines.choice import read_stack_snapshot
 from infra.engines.state import Snapshot
 from infra.errors import EndpointError, InfraError, StackNotUpError
@@ -75,6 +76,7 @@ class Stack:
         endpoint_url: Where its resources are; None for real AWS.
         endpoint_history: The embedded endpoint's history file; None for any other endpoint.
         outputs: What the program exports.
+        login: Whose credentials its configuration chooses, by ``aws:profile`` and ``aws:assumeRoles``.
     """
 
     name: str
@@ -82,11 +84,21 @@ class Stack:
     endpoint_url: str | None
     endpoint_history: Path | None
     outputs: Mapping[str, Any]
+    login: Login = field(default_factory=Login)
 
     @cached_property
     def clients(self) -> Clients:
         """The boto3 clients of whatever runs on it, each made once: several threads may share them."""
-        return Clients(lambda service, region: aws_client(service, endpoint_url=self.endpoint_url, region=region))
+        return Clients(
+            lambda service, region: aws_client(service, endpoint_url=self.endpoint_url, region=region, login=self.login)
+        )
+
+    @cached_property
+    def login_variables(self) -> Mapping[str, str]:
+        """The variables by which its services act as its login; none for an endpoint on loopback, which asks nobody."""
+        if self.endpoint_url is not None and is_loopback_url(self.endpoint_url):
+            return {}
+        return login_variables(self.login, self.region)
 
     @property
     def timeout_scale(self) -> int:
@@ -146,12 +158,13 @@ def find_stack(name: str | None = None) -> Stack | None:
     snapshot = None if target is None else read_stack_snapshot(stack, target, paths)
     if target is None or snapshot is None or not snapshot.resources:
         return None
-    target = check_target(stack, target, read_stack_config(stack, region=target.region))
+    config = read_stack_config(stack, region=target.region)
+    target = check_target(stack, target, config)
     place = _living_place(stack, target, snapshot)
     outputs = reveal(snapshot.outputs)
     if "region" not in outputs or not target.complete:
         raise StackNotUpError(f"The last `invoke up` of stack {stack} did not come to its end; run it again.")
-    return Stack(stack, outputs["region"], place.url, place.history, outputs)
+    return Stack(stack, outputs["region"], place.url, place.history, outputs, config.login)
 
 
 @contextmanager
@@ -221,7 +234,7 @@ def temporary_stack(
         workspace = _open_temporary_workspace(cleanup, overrides, options, speed)
         plan, place = workspace.up()
         outputs = reveal(plan.outputs)
-        yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs)
+        yield Stack(workspace.stack, outputs["region"], place.url, place.history, outputs, workspace.config.login)
 
 
 def overrides_for(scenarios: Sequence[str], options: Options | None, timeout_scale: int) -> dict[str, Any]:

@@ -40,6 +40,10 @@ IDENTITY_VARIABLES = frozenset(
         "AWS_SESSION_TOKEN",
     }
 )
+#: Of these, the ones that name credentials.
+WHO_ASKS = frozenset(
+    {"AWS_ACCESS_KEY_ID", "AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+)
 #: Seconds after which a consumer whose lab was killed ends by itself.
 ORPHAN_TIMEOUT_SECONDS = 120
 
@@ -61,6 +65,10 @@ def service_environment(
         # A consumer of the user's own is imported from where the user stands, not from the run's directory.
         "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), inherited.get("PYTHONPATH")))),
     }
+    login = stack.login_variables
+    if login:
+        # What the stack's configuration says of who asks counts more than what the user's environment says.
+        environment = {name: value for name, value in environment.items() if name not in WHO_ASKS} | dict(login)
     if stack.endpoint_url:
         environment |= {"AWS_ENDPOINT_URL": stack.endpoint_url}
         environment["NO_PROXY"] = ",".join(filter(None, (inherited.get("NO_PROXY"), "127.0.0.1,localhost")))

@@ -19,7 +19,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.clients import aws_client
+from infra.clients import Login, aws_client
 from infra.config import ProgramConfig
 from infra.errors import InfraError
 from infra.files import write_atomically
@@ -320,7 +320,7 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
         yield stack, True
 
 
-def latency_to(endpoint_url: str | None, region: str, given: int | None) -> float:
+def latency_to(endpoint_url: str | None, region: str, given: int | None, login: Login | None = None) -> float:
     """Return the round trip to an endpoint in seconds: as given in milliseconds, or as measured.
 
     Raises:
@@ -328,7 +328,7 @@ def latency_to(endpoint_url: str | None, region: str, given: int | None) -> floa
     """
     if given is not None:
         return given / 1000
-    sqs = aws_client("sqs", endpoint_url=endpoint_url, region=region)
+    sqs = aws_client("sqs", endpoint_url=endpoint_url, region=region, login=login)
     try:
         return measure_latency(lambda: sqs.list_queues(MaxResults=1))
     except (BotoCoreError, ClientError) as error:
@@ -367,7 +367,7 @@ def check_distance(stack: Stack, given: int | None = None) -> None:
         wanted = stretch_for((given or 0) / 1000)
         has = 1 / endpoint.speed_of(stack.endpoint_url) if wanted > 1 and stack.endpoint_url else 1.0
     else:
-        wanted = stretch_for(latency_to(stack.endpoint_url, stack.region, given))
+        wanted = stretch_for(latency_to(stack.endpoint_url, stack.region, given, stack.login))
         has = stack.timeout_scale
     if wanted > has:
         raise UnsuitableError(

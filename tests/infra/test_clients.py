@@ -1,8 +1,13 @@
 """Clients of an endpoint on loopback: quick to make, and the same whatever the environment holds."""
 
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
 from botocore.loaders import JSONFileLoader
 
-from infra.clients import Clients, aws_client
+from infra.clients import Clients, Login, Role, aws_client, login_variables
+from infra.stack.stacks import Stack
 
 URL = "http://127.0.0.1:9"
 
@@ -32,3 +37,65 @@ def test_clients_are_made_once_and_anew_after_they_were_closed():
     clients.close()
     clients.get("sqs", "us-west-1")
     assert made == ["sqs", "sqs"]
+
+
+# --- whose credentials a run's processes have ----------------------------------------------------------------------
+
+
+class FakeSession:
+    """A session whose STS gives each role credentials of its own name; it notes what it was asked."""
+
+    asked: ClassVar = []
+
+    def __init__(self, *keys, region_name=None, profile_name=None):
+        self.keys, self.profile = keys, profile_name
+
+    def client(self, service):
+        assert service == "sts"
+        return self
+
+    def assume_role(self, **request):
+        FakeSession.asked.append((self.keys or self.profile, request))
+        name = request["RoleArn"].rpartition("/")[2]
+        return {"Credentials": {"AccessKeyId": name, "SecretAccessKey": f"{name}-key", "SessionToken": f"{name}-token"}}
+
+    def close(self):
+        pass
+
+    def get_credentials(self):
+        return self
+
+    def get_frozen_credentials(self):
+        return SimpleNamespace(access_key=self.keys[0], secret_key=self.keys[1], token=self.keys[2])
+
+
+def test_roles_are_assumed_one_after_the_other_and_their_credentials_handed_on(monkeypatch):
+    FakeSession.asked.clear()
+    monkeypatch.setattr("boto3.session.Session", FakeSession)
+    roles = tuple(Role(f"arn:aws:iam::1:role/{name}", external_id=name) for name in ("first", "second"))
+    assert login_variables(Login("mine", roles), "us-west-1") == {
+        "AWS_ACCESS_KEY_ID": "second",
+        "AWS_SECRET_ACCESS_KEY": "second-key",
+        "AWS_SESSION_TOKEN": "second-token",
+    }
+    assert [who for who, _ in FakeSession.asked] == ["mine", ("first", "first-key", "first-token")]
+    assert [request["ExternalId"] for _, request in FakeSession.asked] == ["first", "second"]
+
+
+def test_a_profile_is_named_and_without_a_login_the_environment_decides():
+    assert login_variables(Login("mine"), "us-west-1") == {"AWS_PROFILE": "mine"}
+    assert login_variables(Login(), "us-west-1") == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "variables"),
+    [(None, {"AWS_PROFILE": "mine"}), ("https://sqs.example.com", {"AWS_PROFILE": "mine"}), (URL, {})],
+    ids=["aws", "far away", "loopback"],
+)
+def test_a_stacks_processes_and_the_lab_itself_have_its_login(monkeypatch, url, variables):
+    stack = Stack("dev", "us-west-1", url, None, {}, Login("mine"))
+    assert stack.login_variables == variables
+    made = []
+    monkeypatch.setattr("infra.stack.stacks.aws_client", lambda service, **options: made.append(options["login"]))
+    stack.clients.get("sqs", "us-west-1")
+    assert made == [Login("mine")]

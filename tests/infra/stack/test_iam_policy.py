@@ -49,6 +49,7 @@ S3_ACTIONS = {
 SOURCES = (
     "infra/provider",
     "infra/stack/aws_account.py",
+    "infra/stack/left_over.py",
     "infra/commands/validate.py",
     "services/drivers",
     "scenarios/local",

@@ -7,7 +7,7 @@ import pytest
 
 from scenarios.errors import BusyError, ScenarioError
 from scenarios.lab import ConsumerHandle, has_died
-from scenarios.local.environment import SERVICE_VARIABLES, as_options, as_variables, service_environment
+from scenarios.local.environment import SERVICE_VARIABLES, WHO_ASKS, as_options, as_variables, service_environment
 from scenarios.runs.directory import new_run_directory, only_run, point_latest_at
 from services.consumer.settings import ConsumerSettings
 from services.producer.settings import ProducerSettings
@@ -17,8 +17,9 @@ NOON = datetime(2025, 1, 2, 12, 0, 0, tzinfo=UTC)
 RESOURCES = SimpleNamespace(queue_url="http://127.0.0.1:1/0/q", status_table="s", side_effects_table="e", bucket="")
 
 
-def environment(endpoint_url, **inherited):
-    return service_environment(SimpleNamespace(endpoint_url=endpoint_url, region="r"), RESOURCES, inherited)
+def environment(endpoint_url, login=None, **inherited):
+    stack = SimpleNamespace(endpoint_url=endpoint_url, region="r", login_variables=login or {})
+    return service_environment(stack, RESOURCES, inherited)
 
 
 def test_every_variable_of_a_service_is_kept_from_the_users_own_environment():
@@ -38,6 +39,21 @@ def test_on_aws_the_user_stays_who_they_are():
     made = environment(None, AWS_PROFILE="mine")
     assert made["AWS_PROFILE"] == "mine"
     assert "AWS_ENDPOINT_URL" not in made
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"AWS_PROFILE": "stacks"},
+        {"AWS_ACCESS_KEY_ID": "role", "AWS_SECRET_ACCESS_KEY": "made-up", "AWS_SESSION_TOKEN": "made-up"},
+    ],
+    ids=["a profile", "a role"],
+)
+def test_on_aws_the_stacks_configuration_says_who_asks(login):
+    mine = {"AWS_PROFILE": "mine", "AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine", "AWS_REGION": "x"}
+    made = environment(None, login, **mine)
+    assert {name: value for name, value in made.items() if name in WHO_ASKS} == login
+    assert made["AWS_REGION"] == "r"
 
 
 def test_settings_become_variables_and_options_become_arguments():
