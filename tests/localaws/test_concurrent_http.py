@@ -176,7 +176,7 @@ def test_a_groups_messages_are_handled_one_after_the_other_and_in_order(endpoint
             assert together or deletes[first.message].began <= second.ended
 
 
-def test_a_deduplication_id_makes_one_message_whoever_sends_it(endpoint, new_queue):
+def test_a_deduplication_id_makes_one_message_from_any_number_of_senders(endpoint, new_queue):
     url = new_queue(fifo=True)
     answers = defaultdict(set)
 

@@ -275,7 +275,7 @@ def test_a_key_is_not_empty_and_a_batch_not_too_large(dynamodb, events):
 
 
 @pytest.mark.parametrize("asked", [None, "NONE", "TOTAL"])
-def test_the_consumed_capacity_is_told_to_whoever_asks(dynamodb, events, asked):
+def test_a_client_that_asks_is_told_the_consumed_capacity(dynamodb, events, asked):
     options = {"ReturnConsumedCapacity": asked} if asked else {}
     told = [
         dynamodb.update_item(

@@ -121,7 +121,7 @@ def test_a_tenant_is_quiet_again_after_five_minutes_with_none_in_flight(lab, pau
     assert _groups(lab, 1) == [first]
 
 
-def test_a_reset_and_a_purge_forget_who_was_noisy(lab):
+def test_a_reset_and_a_purge_forget_the_noisy_tenant(lab):
     lab.model.create_queue("q")
     for forget in (lambda: lab.model.reset("q"), lambda: lab.model.purge("q")):
         for number in range(40):

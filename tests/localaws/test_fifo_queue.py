@@ -31,7 +31,7 @@ def test_a_group_in_flight_gives_out_nothing_while_others_do(lab):
     assert lab.bodies("q.fifo", 10) == ["a2"]
 
 
-def test_who_waits_is_told_when_a_group_is_free_again(lab):
+def test_a_waiting_receive_is_told_when_a_group_is_free_again(lab):
     _create(lab)
     for body in ("a1", "a2"):
         _send(lab, body)
@@ -74,7 +74,7 @@ def test_a_head_given_back_comes_again_while_the_next_message_is_in_flight(lab):
     assert lab.bodies("q.fifo") == ["b1", "c1", "a1", "a3"]
 
 
-def test_whoever_waits_is_told_of_a_head_given_back(lab):
+def test_a_waiting_receive_is_told_of_a_returned_head(lab):
     _create(lab)
     for body in "ab":
         _send(lab, body)

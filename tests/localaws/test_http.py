@@ -56,7 +56,7 @@ def test_other_hosts_are_refused(raw, host):
 
 
 @pytest.mark.parametrize("origin", ["https://example.com", "http://localhost:3000", "null", "http://127.0.0.1"])
-def test_a_foreign_origin_is_refused(raw, origin):
+def test_the_origin_of_another_page_is_refused(raw, origin):
     status, body = _exchange(raw(), _health(f"Origin: {origin}", host="localhost:80"))
     assert status == 403
     assert "does not answer web pages" in body

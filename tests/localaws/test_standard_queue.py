@@ -82,7 +82,7 @@ def test_a_message_visible_again_comes_before_one_that_was_sent_later(lab):
     assert lab.bodies("q") == list("bcde")
 
 
-def test_the_newest_handle_still_deletes_after_the_timeout_if_nobody_received_again(lab):
+def test_the_newest_handle_still_deletes_after_the_timeout_without_another_receive(lab):
     lab.model.create_queue("q", {"VisibilityTimeout": "1"})
     lab.send("q", "a")
     [delivery] = lab.receive("q")
@@ -400,7 +400,7 @@ def test_a_reset_queue_delivers_by_its_own_seed_whatever_came_before():
     assert story(0) == story(5)
 
 
-def test_queues_with_randomness_of_their_own_do_not_disturb_each_other():
+def test_queues_with_their_own_random_source_do_not_affect_each_other():
     def story(disturb):
         model = SqsModel(
             clock=lambda: 0.0, rng=Random(0), random_for=Random, rates=DeliveryRates(reorder=0.5, underfill=0.5)
@@ -436,7 +436,7 @@ def test_a_rate_is_a_probability(rate):
         DeliveryRates(reorder=rate)
 
 
-def test_who_waits_is_told_of_every_change_that_brings_a_message_nearer():
+def test_a_waiting_receive_is_told_of_every_change_that_brings_a_message_nearer():
     told = []
     now = [0.0]
     model = SqsModel(

@@ -58,7 +58,7 @@ def test_the_command_that_repeats_a_run_holds_what_is_not_the_default():
     assert command == "invoke scenario --name happy --seed 9 --set work=4.0 --speed 5"
 
 
-def test_a_story_has_its_own_parameters_also_in_a_lab_that_was_not_told_of_them():
+def test_a_scenario_has_its_own_parameters_also_in_a_lab_that_was_not_told_of_them():
     class Told:
         parameters = Own(1, 2, 3.0)
 
@@ -146,7 +146,7 @@ def test_the_command_that_repeats_a_run_says_where_the_run_really_was():
     assert command.endswith("--speed 1 --endpoint http://127.0.0.1:1 --region eu-west-1")
 
 
-def test_the_command_names_the_project_to_a_user_who_stands_elsewhere(tmp_path, monkeypatch):
+def test_the_command_names_the_project_outside_of_its_directory(tmp_path, monkeypatch):
     inside = tmp_path / "a project" / "docs"
     inside.mkdir(parents=True)
     monkeypatch.setattr(plan, "project_root", lambda: tmp_path / "a project")

@@ -188,7 +188,7 @@ def test_a_name_like_none_is_answered_with_the_list():
         ({"batch_size": 0}, r"--batch-size is 0; the scenario crash needs 1 to 10\."),
     ],
 )
-def test_parameters_with_which_the_story_cannot_be_told_are_refused(given, sentence):
+def test_parameters_with_which_the_scenario_cannot_be_staged_are_refused(given, sentence):
     with pytest.raises(RequestError, match=sentence):
         find_scenario("crash").parameters(given)
 
@@ -214,7 +214,7 @@ def with_clock(told, *offsets):
     ],
 )
 @pytest.mark.parametrize("spoiled", [False, True])
-def test_a_step_of_the_wall_clock_convicts_nobody_and_acquits_nobody(spoiled, offsets, timeout, speed, steady):
+def test_a_step_of_the_wall_clock_neither_convicts_nor_acquits(spoiled, offsets, timeout, speed, steady):
     told = Told(visibility_timeout=timeout)
     told.send("a")
     told.handle("c", "a")

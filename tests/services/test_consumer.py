@@ -496,47 +496,47 @@ class TestBackoff:
 
 
 class TestWhatTheTwinsLeaveOut:
-    def test_whoever_never_asks_the_ledger_pays_again(self):
+    def test_the_twin_that_never_asks_the_ledger_pays_again(self):
         world = World([message(1, receive_count=2)])
         world.claims["key-1"], world.ledger["key-1"] = (1, "STARTED", False), 1
         consume(world, WithoutLedger)
         assert world.ledger == {"key-1": 2}
 
-    def test_whoever_checks_and_then_acts_claims_nothing(self):
+    def test_the_twin_that_checks_and_then_acts_claims_nothing(self):
         world = World([message(1)], [message(1, receive_count=2)])
         consume(world, ChecksThenActs)
         assert (world.ledger, world.claims, world.outcomes()) == ({"key-1": 1}, {}, ["done", "duplicate"])
 
-    def test_whoever_keys_by_the_message_pays_an_order_twice(self):
+    def test_the_twin_that_keys_by_the_message_pays_an_order_twice(self):
         world = World([message(1, order="o-9"), message(2, order="o-9")])
         consume(world, KeyedByMessage, business_idempotency_field="order")
         assert world.ledger == {"key-1": 1, "key-2": 1}
 
-    def test_whoever_answers_for_a_batch_as_a_whole_deletes_nothing_beside_poison(self):
+    def test_the_twin_that_answers_for_a_whole_batch_deletes_nothing_beside_poison(self):
         world = World([message(1), message(2, body="poison")], [message(3)])
         consume(world, AllOrNothingBatch)
         assert world.deleted == ["m-3"]
 
-    def test_whoever_drops_what_it_holds_neither_deletes_nor_gives_back(self):
+    def test_the_twin_that_drops_its_messages_neither_deletes_nor_returns_them(self):
         world = World([message(1), message(2)])
         consumer = DropsWhatItHolds(ConsumerOptions(owner="me", max_messages=10))
         world.on[op.PerformSideEffect] = lambda _: consumer.stop()
         step(consumer.poll(), world)
         assert (world.ledger, world.deleted, world.released) == ({"key-1": 1}, [], [])
 
-    def test_whoever_retries_at_once_has_the_message_come_again_now(self):
+    def test_the_twin_that_retries_at_once_receives_the_message_again_now(self):
         world = World([message(1)])
         world.answer(op.PerformSideEffect, UNAVAILABLE)
         consume(world, RetriesAtOnce)
         assert world.released == ["m-1"]
 
-    def test_whoever_is_short_sighted_claims_for_as_long_as_it_sees(self):
+    def test_the_twin_with_a_short_timeout_claims_for_that_timeout(self):
         world = World([message(1)], visibility_timeout=60)
         consume(world, ShortVisibility)
         (claim,) = [asked for asked in world.asked if isinstance(asked, op.Claim)]
         assert claim.lease_seconds < TOO_SHORT
 
-    def test_whoever_has_no_heartbeat_never_beats(self):
+    def test_the_twin_without_a_heartbeat_never_beats(self):
         world = World()
         step(WithoutHeartbeat(ConsumerOptions(owner="me", heartbeat_seconds=1.0)).heartbeat(), world)
         assert world.asked == []

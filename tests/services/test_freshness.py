@@ -52,7 +52,7 @@ def test_the_field_can_have_another_name():
     assert world.outcomes() == ["expired"]
 
 
-def test_what_was_done_in_time_by_somebody_who_died_is_done_and_not_expired():
+def test_work_that_a_dead_consumer_did_in_time_is_done_and_not_expired():
     world = World([message(1, created_at=NOW - 11, receive_count=2)])
     world.claims["key-1"] = (1, "STARTED", False)
     world.ledger["key-1"] = 1

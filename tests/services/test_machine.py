@@ -177,7 +177,7 @@ class TestAProcess:
             "error: The standard error is closed; keep it open, or send it to /dev/null.\n",
         )
 
-    def test_a_producer_whose_report_nobody_reads_ends_with_exit_3(self, account, tmp_path):
+    def test_a_producer_with_a_closed_output_ends_with_exit_3(self, account, tmp_path):
         command = f"{sys.executable} -m services.producer --n 1; echo $? > code"
         environment = {"PATH": "/usr/bin:/bin", "AWS_ENDPOINT_URL": account.url, "AWS_REGION": "us-west-1"}
         ended = subprocess.run(

@@ -147,7 +147,7 @@ def test_a_database_that_stays_away_or_refuses_is_an_error():
     assert produce(Database(*[UNAVAILABLE] * (SEND_ATTEMPTS - 1)), 1).sent == 1
 
 
-def test_the_naive_twin_commits_and_dies_and_nobody_is_told():
+def test_the_naive_twin_commits_and_dies_and_sends_no_message():
     database = Database()
     database.lives = 0
     with pytest.raises(Killed):

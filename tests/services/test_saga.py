@@ -66,7 +66,7 @@ def test_a_first_step_that_is_refused_leaves_nothing_to_undo():
         (("reserve", "charge", "ship"), []),
     ],
 )
-def test_who_takes_over_on_the_way_forward_does_what_is_left(done, left):
+def test_a_successor_on_the_way_forward_does_what_is_left(done, left):
     made = world(*done, receive_count=2)
     assert consume(made, SagaConsumer) == 1
     assert steps(made) == left
@@ -75,7 +75,7 @@ def test_who_takes_over_on_the_way_forward_does_what_is_left(done, left):
 @pytest.mark.parametrize(
     ("undone", "left"), [((), ["ship", "refund", "release"]), (("refund",), ["release"]), (("refund", "release"), [])]
 )
-def test_who_takes_over_on_the_way_back_undoes_what_is_left(undone, left):
+def test_a_successor_on_the_way_back_undoes_what_is_left(undone, left):
     made = world("reserve", "charge", *undone, refuses="ship", receive_count=2)
     assert consume(made, SagaConsumer) == 1
     assert steps(made) == left

@@ -30,7 +30,7 @@ def test_an_older_version_is_read_as_the_newest(knows):
 
 
 @pytest.mark.parametrize("payload", [V1, V2])
-def test_a_field_that_nobody_knows_is_ignored(payload):
+def test_an_unknown_field_is_ignored(payload):
     assert charged(read(**payload, gift_note="for you")) == charged(read(**payload)) != []
 
 

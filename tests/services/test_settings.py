@@ -180,7 +180,7 @@ def test_the_page_has_the_variables_as_they_are_declared():
     assert PAGE.read_text() == with_tables(PAGE.read_text()), "run `invoke docs`"
 
 
-def test_a_page_whose_table_was_edited_is_found_out():
+def test_a_page_whose_table_was_edited_is_reported():
     spoiled = PAGE.read_text().replace("the long poll, 0 to 20", "the long poll")
     assert with_tables(spoiled) != spoiled
 

@@ -138,7 +138,7 @@ def test_an_endpoint_that_died_is_noticed_and_up_makes_everything_anew_on_the_sa
 
 
 @pytest.mark.processes
-def test_somebody_elses_process_is_not_taken_for_the_endpoint_and_not_stopped(stacks):
+def test_another_process_is_not_taken_for_the_endpoint_and_not_stopped(stacks):
     bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     paths = stack_paths("dev")
     stale = Endpoint("http://127.0.0.1:9", bystander.pid, "old", str(paths.history))

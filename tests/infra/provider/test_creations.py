@@ -35,7 +35,7 @@ def test_a_create_that_was_refused_is_forgotten_and_one_of_unknown_outcome_is_no
     assert [creation.name for creation in log.read()] == ["unknown"]
 
 
-def test_a_name_that_was_given_may_be_anybodys_and_is_not_noted(log):
+def test_a_given_name_may_be_another_owners_and_is_not_noted(log):
     with log.noted(URN, "us-west-1", {"name": "given"}), log.noted(URN, "us-west-1", {"queueUrl": "http://q"}):
         assert log.read() == []
 

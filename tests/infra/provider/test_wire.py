@@ -53,7 +53,7 @@ def test_a_reference_to_a_resource_becomes_its_identity():
     assert from_struct(to_struct({"a": reference, "b": {**reference, "id": "i"}})) == {"a": "urn:a", "b": "i"}
 
 
-def test_a_value_of_a_foreign_kind_is_an_error():
+def test_a_value_of_an_unknown_kind_is_an_error():
     struct = Struct()
     struct.update({"asset": {SIGNATURE_KEY: "c44067f5952c0a294b673a41bacd8c17"}})
     with pytest.raises(ProviderError, match="not supported"):

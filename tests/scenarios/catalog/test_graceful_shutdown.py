@@ -34,7 +34,7 @@ def shutdown(*, deletes=True, gives_back=True, signalled=True, code=0, other_aft
     return told
 
 
-def test_who_finishes_and_gives_back_abandons_nothing():
+def test_a_consumer_that_finishes_and_returns_abandons_nothing():
     assert abandoned(shutdown().history) == []
 
 
@@ -192,5 +192,5 @@ def test_an_end_in_a_long_poll_is_an_empty_poll_and_then_the_end(last_poll, code
     [({}, True), ({"requests": 1}, False), ({"gives_back": False}, False), ({"code": 1}, False)],
     ids=["twice", "once", "hurried", "failed"],
 )
-def test_a_second_request_that_hurries_nobody_is_evidence(how, found):
+def test_a_second_request_to_end_that_changes_nothing_is_evidence(how, found):
     assert (find_asked_twice(shutdown(**{"requests": 2, **how}).history) is not None) is found

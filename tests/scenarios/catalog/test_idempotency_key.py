@@ -44,7 +44,7 @@ def test_a_call_that_was_done_unheard_and_then_recognised_is_one_execution():
         assert check(told.history) == [], check
 
 
-def test_a_recognised_call_counts_as_done_where_nobody_read_the_ledger():
+def test_a_recognised_call_counts_as_done_where_the_ledger_was_not_read():
     assert called_twice().history.executions == {"a": 1}
     assert called_twice(reply_lost=False).history.executions == {"a": 1}
 

@@ -62,7 +62,7 @@ def test_a_good_message_in_the_dead_letter_queue_is_excused_by_a_payload_that_th
     assert len(good_dead_lettered(told.history)) == count
 
 
-def test_a_payload_that_a_consumer_or_the_clean_up_removed_excuses_nobody():
+def test_a_payload_that_a_consumer_or_the_clean_up_removed_is_no_excuse():
     told = told_of(fetched=None, done=False, dead_lettered=True)
     for process in ("c", SWEEPER):
         told.do(process, "RemoveObject", None, key="payloads/a")
@@ -94,7 +94,7 @@ def forgotten(*, swept=True, removed=(), died=False, done=True, dead_lettered=Fa
     return told.history
 
 
-def test_a_payload_that_nobody_set_out_to_remove_is_found_in_what_the_clean_up_swept():
+def test_a_payload_that_no_consumer_tried_to_remove_is_found_by_the_clean_up():
     (found,) = payload_forgotten(forgotten())
     assert found.summary == "c deleted message #0 and never removed its payload."
     assert found.message_ids == ("m-a",)
@@ -181,7 +181,7 @@ def test_a_payload_larger_than_a_message_has_to_arrive_whole(fetched, found):
 @pytest.mark.parametrize(
     ("missed", "kind", "found"), [(False, "crash", True), (True, "crash", False), (False, "delay", False)]
 )
-def test_who_dies_after_a_removal_that_nobody_misses_is_evidence(missed, kind, found):
+def test_a_death_after_a_removal_that_no_consumer_misses_is_evidence(missed, kind, found):
     told = told_of()
     at = told.do("c", "RemoveObject", None, key="payloads/a")
     told.fault("c", at, "RemoveObject", kind)

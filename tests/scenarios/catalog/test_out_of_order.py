@@ -34,7 +34,7 @@ def states(told, **versions):
     told.event("lab", "states", versions=versions)
 
 
-def test_the_highest_version_is_as_it_should_be():
+def test_the_highest_version_is_accepted():
     told = two_versions(2, 1)
     write(told, 2)
     write(told, 1, there=2)

@@ -31,7 +31,7 @@ def send(told, process, identity, message_id=None, crash=""):
         told.end(process, at, "Send", {"sent": sent, "failed": []})
 
 
-def test_a_change_that_is_told_of_is_as_it_should_be():
+def test_a_change_whose_message_was_sent_is_accepted():
     told = Told()
     commit(told, "shop", "a")
     send(told, "relay", "a")
@@ -52,7 +52,7 @@ def test_a_change_of_unknown_outcome_need_not_be_told_of():
     assert change_without_message(told.history) == []
 
 
-def test_a_message_of_a_change_that_nobody_had_begun_is_a_violation():
+def test_a_message_of_a_change_that_was_never_begun_is_a_violation():
     told = Told()
     send(told, "shop", "a")
     commit(told, "shop", "a")
@@ -80,7 +80,7 @@ def test_what_another_process_sends_for_one_that_died_is_evidence():
 
 
 @pytest.mark.parametrize("near", [{"killed": False}, {"by": "shop"}])
-def test_what_nobody_left_behind_is_no_evidence(near):
+def test_a_message_that_no_dead_producer_left_is_no_evidence(near):
     assert find_left_in_the_outbox(left(**near)) is None
 
 
@@ -115,7 +115,7 @@ def test_a_relay_dies_before_sending_if_it_was_killed_at_that_point(point, code,
     assert (find_died_before_sending(told.history) is not None) is found
 
 
-def test_a_producer_has_ended_when_whoever_took_its_place_has():
+def test_a_producer_has_ended_when_its_successor_has():
     told = Told()
     over = has_ended(ProducerHandle("shop"))
     assert not over(told.history)

@@ -33,7 +33,7 @@ def test_work_that_was_purged_is_lost_and_its_sentence_says_when_it_was_sent():
 
 
 @pytest.mark.parametrize("taken", [("old",), ("old", "probe")])
-def test_what_nobody_counts_on_may_be_purged(taken):
+def test_messages_without_a_purpose_may_be_purged(taken):
     assert work_lost(purge(taken=taken)) == []
 
 

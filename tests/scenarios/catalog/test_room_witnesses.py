@@ -39,7 +39,7 @@ def test_a_side_effect_without_bookkeeping_that_another_finds_is_evidence():
 
 
 @pytest.mark.parametrize("near", [{"by": "victim"}, {"answer": False}, {"completed": True}])
-def test_a_look_up_that_saves_nobody_is_no_evidence(near):
+def test_a_look_up_that_prevents_no_repetition_is_no_evidence(near):
     assert find_found_in_ledger(looked_up(**near)) is None
 
 
@@ -60,7 +60,7 @@ def test_a_claim_that_is_refused_while_another_is_at_work_is_evidence():
 
 
 @pytest.mark.parametrize("near", [{"by": "first"}, {"answer": "AlreadyCompleted"}, {"during": False}])
-def test_a_claim_that_meets_nobody_at_work_is_no_evidence(near):
+def test_a_claim_that_meets_no_working_consumer_is_no_evidence(near):
     assert find_claim_contention(claimed(**near)) is None
 
 
@@ -144,7 +144,7 @@ def worked(*, seconds=2.0, beats=True, again=False):
 @pytest.mark.parametrize(
     ("how", "found"), [({}, True), ({"seconds": 0.1}, False), ({"beats": False}, False), ({"again": True}, False)]
 )
-def test_work_outlasts_its_timeout_if_it_is_extended_and_comes_to_nobody_meanwhile(how, found):
+def test_work_outlasts_its_timeout_if_it_is_extended_and_not_delivered_meanwhile(how, found):
     assert (find_work_exceeded_timeout(worked(**how)) is not None) is found
 
 

@@ -51,7 +51,7 @@ def test_a_message_of_an_older_version_is_upcast_or_it_is_not(fields, knows, fou
     assert (find_upcast(charged(fields, knows=knows).history) is not None) is found
 
 
-def test_a_field_that_nobody_knows_is_ignored_if_its_message_is_charged():
+def test_an_unknown_field_is_ignored_if_its_message_is_charged():
     witness = ignored("gift_note")
     assert witness.find(charged({**V1, "gift_note": ""}, knows=1).history).summary == (
         "1 messages, e.g. message #0 has a 'gift_note' of which c knows nothing"
@@ -76,7 +76,7 @@ def test_two_versions_are_side_by_side_if_the_older_one_still_runs(first, second
 
 @pytest.mark.parametrize("charge_it", [False, True])
 @pytest.mark.parametrize(("fields", "found"), [(V3, True), (V1, False)])
-def test_a_message_from_the_future_is_kept_if_it_is_dead_lettered_and_nobody_charged_it(fields, found, charge_it):
+def test_a_message_of_a_newer_version_is_kept_if_it_is_dead_lettered_and_not_charged(fields, found, charge_it):
     told = Told()
     told.send("a", poison=True, **fields)
     told.receive("c", "a")

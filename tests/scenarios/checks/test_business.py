@@ -16,7 +16,7 @@ def two_clicks():
     return told
 
 
-def test_two_messages_and_one_payment_are_as_it_should_be():
+def test_two_messages_and_one_payment_are_accepted():
     told = two_clicks()
     told.effect("c1", "a", key="order-1")
     assert ONCE(told.history) == ALL(told.history) == []
@@ -42,7 +42,7 @@ def test_two_orders_that_are_each_paid_once_are_no_violation():
     assert ONCE(told.history) == ALL(told.history) == []
 
 
-def test_an_order_that_nobody_paid_is_a_violation():
+def test_an_unpaid_order_is_a_violation():
     told = two_clicks()
     told.fail(
         "c1", told.begin("c1", "PerformSideEffect", **told.about("a", "order-1")), "PerformSideEffect", transient=False

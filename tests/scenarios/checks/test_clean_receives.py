@@ -54,7 +54,7 @@ def dead_lettered(*receives, **facts):
 
 
 @pytest.mark.parametrize("fault", ["crash", "error", "reply-lost", "late-request", "pause", "delay", "sigterm"])
-def test_faults_alone_convict_nobody(fault):
+def test_faults_alone_convict_no_consumer(fault):
     assert "none of its 4 receives was clean" in dead_lettered(*[fault] * 4).acquitted()
 
 
@@ -112,7 +112,7 @@ def test_a_claim_that_came_late_may_cost_another_receive_and_late_work_may_not()
 
 
 @pytest.mark.parametrize(("seconds", "spared"), [(0, False), (5, True)])
-def test_who_gives_back_at_once_what_is_held_takes_its_receives_itself(seconds, spared):
+def test_a_consumer_that_returns_held_messages_at_once_spends_their_receives_itself(seconds, spared):
     told = DeadLettered(max_receive_count=5)
     told.send("a", endpoint=True)
     told.receive_at(10.0, "consumer-1", "a")

@@ -55,7 +55,7 @@ def test_lost_rejects_a_message_that_was_deleted_and_never_done():
     assert any(record.get("operation") == "Delete" for record in violation.records)
 
 
-def test_lost_rejects_a_message_that_is_not_in_the_queue_although_nobody_deleted_it():
+def test_lost_rejects_a_message_that_left_the_queue_without_a_delete():
     told = Told()
     told.send("a")
     told.looked()
@@ -73,7 +73,7 @@ def test_lost_accepts_what_was_done_by_a_consumer_that_died_before_it_could_say_
     assert lost(told.history) == []
 
 
-def test_lost_accepts_a_message_whose_send_nobody_acknowledged():
+def test_lost_accepts_a_message_whose_send_was_not_acknowledged():
     told = Told()
     told.send("a", acknowledged=False)
     told.looked()
@@ -117,7 +117,7 @@ def test_duplicated_believes_the_ledger_and_not_the_number_of_tries():
 # --- unexpected --------------------------------------------------------------------------------------------------
 
 
-def test_unexpected_rejects_an_effect_that_nobody_sent():
+def test_unrequested_rejects_an_effect_that_no_message_asked_for():
     told = Told()
     told.send("a")
     told.ledger(a=1, ghost=1)
@@ -326,7 +326,7 @@ def test_poison_acknowledged_accepts_a_refused_delete_and_the_labs_own_emptying(
 # --- still in flight ---------------------------------------------------------------------------------------------
 
 
-def test_in_flight_rejects_a_message_that_nobody_deleted():
+def test_in_flight_rejects_a_message_that_no_consumer_deleted():
     told = Told()
     told.send("a", "b")
     told.handle("c", "a")
@@ -394,14 +394,14 @@ def test_an_ignored_delete_is_a_trace_of_it():
     assert endpoint_mismatch(without(told, process="endpoint", event="deleted")) == []
 
 
-def test_a_deletion_that_nobody_asked_for_is_a_disagreement():
+def test_a_deletion_that_no_process_asked_for_is_a_mismatch():
     told = told_by_both()
     told.send("b", endpoint=True)
     told.endpoint("deleted", "b")
     assert message_ids(endpoint_mismatch(told.history)) == [("m-b",)]
 
 
-def test_a_delivery_that_nobody_received_is_a_disagreement():
+def test_a_delivery_that_no_process_received_is_a_mismatch():
     told = told_by_both()
     told.endpoint("delivered", "a", receive_count=2)
     (violation,) = endpoint_mismatch(told.history)
@@ -427,7 +427,7 @@ def test_a_send_that_the_queue_never_had_is_a_disagreement():
     assert "the queue never had it" in violation.summary
 
 
-def test_a_message_in_the_queue_that_nobody_sent_is_a_disagreement():
+def test_a_message_in_the_queue_that_no_producer_sent_is_a_mismatch():
     told = told_by_both()
     told.endpoint("sent", "ghost")
     assert message_ids(endpoint_mismatch(told.history)) == [("m-ghost",)]

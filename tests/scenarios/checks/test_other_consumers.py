@@ -14,19 +14,19 @@ def told():
     return told
 
 
-def test_what_nobody_of_the_run_received_and_nobody_deleted_is_gone_all_the_same(told):
+def test_a_message_that_vanished_unreceived_and_undeleted_is_gone_all_the_same(told):
     told.endpoint("deleted", "a")
     assert taken_by_others(told.history).message_ids == ["m-a"]
 
 
-def test_a_stranger_may_receive_what_a_consumer_has_received_before(told):
+def test_another_consumer_may_receive_what_a_consumer_has_received_before(told):
     told.receive("c", "a")
     told.endpoint("delivered", "a", receive_count=2)
     told.endpoint("deleted", "a")
     assert taken_by_others(told.history).message_ids == ["m-a"]
 
 
-def test_nobody_is_a_stranger_for_a_delivery_alone_since_its_receiver_may_have_died(told):
+def test_a_delivery_alone_shows_no_other_consumer_since_its_receiver_may_have_died(told):
     told.begin("c", "Receive", max_messages=1, wait_seconds=1)
     told.endpoint("delivered", "a", receive_count=2)
     told.receive("d", "a", count=3)
@@ -35,13 +35,13 @@ def test_nobody_is_a_stranger_for_a_delivery_alone_since_its_receiver_may_have_d
     assert taken_by_others(told.history).message_ids == []
 
 
-def test_who_died_in_a_delete_has_asked_for_it(told):
+def test_a_consumer_that_died_in_a_delete_has_asked_for_it(told):
     told.begin("c", "Delete", messages=["m-a"])
     told.endpoint("deleted", "a")
     assert taken_by_others(told.history).message_ids == []
 
 
-def test_a_consumer_that_deletes_what_it_received_without_a_record_is_not_taken_for_a_stranger(told):
+def test_a_consumer_that_deletes_without_a_record_is_not_taken_for_one_of_another_run(told):
     told.receive("c", "a")
     told.endpoint("deleted", "a")
     assert taken_by_others(told.history).message_ids == []
@@ -116,7 +116,7 @@ def test_a_receive_count_that_no_receive_of_the_run_explains_is_another_consumer
 
 
 @pytest.mark.parametrize("received", [0, 1], ids=["the reply was lost", "another consumer of the run has it, too"])
-def test_a_receive_count_that_the_runs_own_receives_explain_is_nobody_elses(untold, received):
+def test_a_receive_count_that_the_runs_own_receives_explain_shows_no_other_consumer(untold, received):
     if received:
         untold.receive("d", "a", count=1)
     else:

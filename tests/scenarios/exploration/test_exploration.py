@@ -51,7 +51,7 @@ class TestCampaign:
         assert broken.histories == 1
 
     @pytest.mark.parametrize("name", ["business-idempotency", "dlq-redrive"])
-    def test_a_payment_that_is_repeated_because_its_reply_was_lost_is_found_out(self, name):
+    def test_a_payment_that_is_repeated_because_its_reply_was_lost_is_a_violation(self, name):
         consumer = "scenarios.mutants.consumers:RepeatsAnUnclearSideEffect"
         found = explore(Campaign(make_target(name, consumer=consumer), 4 * CHUNK, 1)).tally.found
         assert found is not None
@@ -247,7 +247,7 @@ class TestCommands:
         with pytest.raises(RequestError, match="nothing was violated, so there is no history to report"):
             find_run(tmp_path, directory.name)
 
-    def test_a_violation_is_told_as_a_story_with_the_command_that_repeats_it(self, capsys, tmp_path):
+    def test_a_violation_is_printed_as_a_counterexample_with_the_command_that_repeats_it(self, capsys, tmp_path):
         code, out, _ = run_command(
             capsys, explore_command, "fifo-order", histories=50, jobs=1, seed=3, naive=True, runs=tmp_path
         )

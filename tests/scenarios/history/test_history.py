@@ -171,7 +171,7 @@ def test_a_body_that_is_no_object_counts_as_poison_under_its_message_id():
     ],
     ids=["done", "died during it", "died before it", "nobody knows", "refused"],
 )
-def test_the_outcome_of_an_operation_is_known_only_where_somebody_can_know_it(ending, status):
+def test_the_outcome_of_an_operation_is_known_only_if_a_record_tells(ending, status):
     told = Told()
     ending(told, told.begin("c", "Complete", key="a", fencing_token=1))
     assert told.history.calls("Complete")[0].status == status

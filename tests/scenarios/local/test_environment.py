@@ -38,7 +38,7 @@ def prepared(tmp_path, monkeypatch):
     programs.close()
 
 
-def test_a_program_is_told_its_tap_in_the_endpoints_place_and_credentials_that_are_nobodys(prepared):
+def test_a_program_is_told_its_proxys_address_and_made_up_credentials(prepared):
     command = prepared(max_messages=10, reject_payload_marker="x")
     told = command.environment
     url = told["AWS_ENDPOINT_URL"]
@@ -62,6 +62,6 @@ def test_what_strikes_a_program_is_the_labs_affair_and_not_told_to_it(prepared):
 
 
 @pytest.mark.parametrize("endpoint", [None, "http://192.0.2.1:4566"])
-def test_a_stack_elsewhere_is_refused_since_nobody_there_would_take_what_a_tap_has_changed(tmp_path, endpoint):
+def test_a_distant_stack_is_refused_since_it_would_not_accept_what_a_proxy_has_changed(tmp_path, endpoint):
     with pytest.raises(UnsuitableError, match="takes an endpoint on this machine, and the stack dev is elsewhere"):
         Programs(["node"], stack(endpoint), RESOURCES, tmp_path)

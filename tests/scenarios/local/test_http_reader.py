@@ -50,7 +50,7 @@ def received(reader):
     return answered(sqs(reader, "ReceiveMessage"), Messages=[DELIVERED])
 
 
-def test_a_receive_is_narrowed_to_what_the_story_allows_and_asks_for_what_the_lab_must_know(reader):
+def test_a_receive_is_narrowed_to_what_the_scenario_allows_and_asks_for_what_the_lab_must_know(reader):
     reading = sqs(reader, "ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1, AttributeNames=["SentTimestamp"])
     assert reading.operation == Receive(4, 1)
     sent = json.loads(reading.body)
@@ -138,7 +138,7 @@ def test_a_look_into_the_ledger_is_read(reader):
 
 
 @pytest.mark.parametrize("value", [{"N": "0.5"}, {"N": "-1"}, {"S": "1"}, {}])
-def test_an_answer_with_what_is_no_count_is_found_out(reader, value):
+def test_an_answer_without_a_count_is_reported(reader, value):
     update = {"TableName": "ledger", "Key": {"message_id": {"S": "key-a"}}, "UpdateExpression": "ADD executions :one"}
     with pytest.raises(BreaksContractError, match="leaves in the side-effects table what is no count"):
         answered(dynamodb(reader, "UpdateItem", **update), Attributes={"executions": value})
@@ -172,7 +172,7 @@ def test_what_is_the_programs_own_affair_passes_unread(reader, request_):
     assert reader.read(target, json.dumps(document).encode()) is None
 
 
-def test_what_nobody_could_judge_is_refused_with_a_reason(reader):
+def test_a_request_that_cannot_be_judged_is_refused_with_a_reason(reader):
     key = {"message_id": {"S": "key-a"}}
     with pytest.raises(BreaksContractError, match="puts a condition on its side effect"):
         dynamodb(reader, "UpdateItem", TableName="ledger", Key=key, ConditionExpression="attribute_not_exists(x)")

@@ -35,7 +35,7 @@ def test_the_users_own_settings_do_not_reach_a_service_and_the_rest_does():
     assert (made["QUEUE_URL"], made["DATABASE"]) == (RESOURCES.queue_url, "here")
 
 
-def test_on_aws_the_user_stays_who_they_are():
+def test_on_aws_the_users_own_credentials_stay():
     made = environment(None, AWS_PROFILE="mine")
     assert made["AWS_PROFILE"] == "mine"
     assert "AWS_ENDPOINT_URL" not in made
@@ -114,7 +114,7 @@ def doomed(process="victim", *, planned=True, ended=True, kind="crash", settled=
 
 
 @pytest.mark.parametrize("process", ["victim", "victim-2"], ids=["itself", "who took its place"])
-def test_a_doomed_consumer_has_died_when_the_storys_own_crash_has_ended_it(process):
+def test_a_doomed_consumer_has_died_when_its_scripted_crash_has_ended_it(process):
     assert has_died(ConsumerHandle("victim"))(doomed(process))
 
 

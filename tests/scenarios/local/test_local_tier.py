@@ -111,7 +111,7 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
     assert processes_of(project) == []
 
 
-def test_a_run_whose_messages_a_stranger_takes_without_ever_waiting_is_no_conviction(project):
+def test_a_run_whose_messages_another_consumer_takes_by_short_polls_is_no_conviction(project):
     with stack_with("crash") as stack:
         url = stack.scenario("crash").queue_url
         over = threading.Event()
@@ -184,7 +184,7 @@ def test_the_command_that_repeats_a_run_names_the_stack_that_was_found_and_the_v
             run_scenario(RunRequest("happy", region="eu-west-1"))
 
 
-def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names_it_as_well(project, capsys):
+def test_a_changed_queue_is_refused_by_name_and_validate_names_it_as_well(project, capsys):
     with stack_with("happy") as stack:
         resources = stack.scenario("happy")
         sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
@@ -221,7 +221,7 @@ def test_a_queue_that_somebody_has_changed_is_refused_by_name_and_validate_names
     assert processes_of(project) == []
 
 
-def test_a_run_that_somebody_would_disturb_or_nobody_could_judge_is_refused(project):
+def test_a_run_with_another_consumer_or_without_a_judgement_is_refused(project):
     with stack_with("happy") as stack:
         resources = stack.scenario("happy")
         sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)

@@ -307,7 +307,7 @@ def test_a_program_that_is_done_gets_no_more(place):
     assert here.sqs.receive_message(QueueUrl=here.url)["Messages"]
 
 
-def test_what_nobody_could_judge_is_refused_and_told_to_the_lab(place):
+def test_a_request_that_cannot_be_judged_is_refused_and_reported_to_the_lab(place):
     here = place()
     status, told = here.ask(
         "DynamoDB_20120810.PutItem", TableName=LEDGER, Item={"message_id": {"S": "x"}, "executions": {"N": "1"}}

@@ -102,7 +102,7 @@ def test_every_scenario_has_a_report(name, naive):
     assert render(simulation.verdict, simulation.history).startswith("<!doctype html>")
 
 
-def test_an_operation_that_nobody_has_heard_of_is_drawn_all_the_same():
+def test_an_unknown_operation_is_drawn_all_the_same():
     told = Told()
     told.do("c", "ReadTheStars")
     shown = plots(told)
@@ -161,7 +161,7 @@ def test_a_message_has_all_of_its_side_effects_whatever_they_are_known_by():
     assert [len(row["effects"]) for row in plots(told)["rows"]] == [2, 1]
 
 
-def test_a_message_that_was_given_back_is_nobodys_from_then_on():
+def test_a_returned_message_has_no_holder_from_then_on():
     told = Told(visibility_timeout=50.0)
     told.send("a")
     told.receive("c", "a")
@@ -187,7 +187,7 @@ def test_the_curves_rise_with_sends_and_fall_with_deletes_and_the_oldest_ages():
     assert (curves["sent"][-1], curves["over"][-1]) == (2, 2)
 
 
-def test_in_flight_is_who_somebody_has_and_a_message_that_two_have_counts_once():
+def test_a_message_in_two_consumers_counts_once_as_in_flight():
     told = Told(visibility_timeout=10.0)
     told.send("a", "b")
     told.receive("c1", "a")
@@ -211,7 +211,7 @@ def test_where_consumers_were_scaled_their_number_is_a_curve(details):
     assert len(consumers["times"]) == 3
 
 
-def test_where_nobody_scaled_there_is_no_curve_of_consumers():
+def test_without_scaling_there_is_no_curve_of_consumers():
     assert plots(paid_twice())["consumers"] is None
 
 

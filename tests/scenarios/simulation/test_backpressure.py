@@ -8,7 +8,7 @@ from scenarios.exploration.campaign import violated_by
 from scenarios.history.events import SCALED
 
 
-def test_disturbances_hold_a_story_up_no_longer_than_it_has_patience(simulated):
+def test_random_faults_delay_a_scenario_by_no_more_than_its_delay_budget(simulated):
     held_up = []
     for seed in range(12):
         history = simulated("backpressure", seed, with_faults=True).history

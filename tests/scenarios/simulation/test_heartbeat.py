@@ -64,7 +64,7 @@ def test_a_real_process_waits_uninterruptedly_after_a_signal(monkeypatch):
     assert slept == [0.5]
 
 
-def test_no_disturbance_holds_up_the_heartbeat_of_what_is_claimed_next():
+def test_no_random_fault_delays_the_heartbeat_of_what_is_claimed_next():
     # It was once delayed between two messages: the claim of the second, whose work is slow, was over before a beat.
     slow = tuple(Fault("delay", "PerformSideEffect", nth=nth, seconds=seconds) for nth, seconds in ((1, 5.0), (2, 3.0)))
 

@@ -37,7 +37,7 @@ def test_a_change_that_was_made_before_writes_nothing(outbox):
     assert outbox.read_outbox(op.ReadOutbox(10)) == ()
 
 
-def test_a_change_may_tell_nobody(outbox):
+def test_a_change_may_send_no_message(outbox):
     assert outbox.commit_change(op.CommitChange("k", "placed")) is True
     assert outbox.commit_change(op.CommitChange("k", "placed", "late")) is False
     assert outbox.read_outbox(op.ReadOutbox(10)) == ()
@@ -58,7 +58,7 @@ def test_marking_again_what_is_marked_is_the_same_as_once(outbox):
     assert outbox.read_outbox(op.ReadOutbox(10)) == ()
 
 
-def test_a_producer_that_a_disturbance_killed_comes_back_and_begins_where_it_was(simulated):
+def test_a_producer_that_a_random_fault_killed_is_restarted_where_it_was(simulated):
     heirs = 0
     for seed in range(40):
         history = simulated("outbox", seed, with_faults=True).history

@@ -27,6 +27,8 @@ class RetriesTheWholeBatch(Consumer):
         (f"{__name__}:RetriesTheWholeBatch", "deleted-again"),
     ],
 )
-def test_who_does_not_read_the_answer_to_a_delete_is_found_out_without_any_disturbance(simulated, consumer, violated):
+def test_a_consumer_that_ignores_the_answer_to_a_delete_is_convicted_without_random_faults(
+    simulated, consumer, violated
+):
     for seed in range(1, 6):
         assert violated in violated_by(simulated("partial-batch", seed, consumer=consumer).verdict)

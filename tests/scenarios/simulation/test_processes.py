@@ -66,7 +66,7 @@ PATH = (op.Note("hello", {}), op.Claim("k", "me", 1.0), op.PerformSideEffect("k"
         (Fault("delay", "Claim", seconds=0.5), Fault("crash", "Claim", "after")),
     ],
 )
-def test_a_story_reads_the_same_as_by_the_driver_of_a_real_process(world, start, faults):
+def test_scripted_faults_leave_the_same_records_as_in_a_real_process(world, start, faults):
     class Crash(BaseException):
         pass
 

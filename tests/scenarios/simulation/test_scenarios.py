@@ -71,7 +71,7 @@ def test_the_fault_kinds_are_those_that_are_counted(simulated):
     assert counted <= set(FAULT_KINDS)
 
 
-def test_more_messages_make_a_longer_story_and_no_other_verdict(simulated):
+def test_more_messages_make_a_longer_history_and_no_other_verdict(simulated):
     assert simulated("crash", 1, count=200, with_faults=True).verdict.outcome is Outcome.PASS
 
 
@@ -105,7 +105,7 @@ def test_an_option_means_the_same_in_a_simulated_and_in_a_real_process():
 
 
 @pytest.mark.parametrize("settings", [{"max_mesages": 1}, {"queue_url": "x"}, {"max_messages": 11}, {"seed": 1}])
-def test_a_story_that_sets_what_is_no_option_of_its_is_refused(settings):
+def test_a_scenario_that_sets_an_unknown_option_is_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         checked_settings(settings)
 

@@ -6,7 +6,7 @@ from scenarios.exploration.campaign import violated_by
 from scenarios.simulation.lab import SimulatedLab
 
 
-def test_a_receive_is_set_aside_until_the_story_has_asked_a_consumer_to_end(simulated, monkeypatch):
+def test_a_receive_is_reserved_until_the_scenario_has_asked_a_consumer_to_end(simulated, monkeypatch):
     costs = []
     ask_to_end = SimulatedLab.ask_to_end
 
@@ -24,7 +24,7 @@ def test_a_receive_is_set_aside_until_the_story_has_asked_a_consumer_to_end(simu
     ("consumer", "violated"),
     [("GoesOnAfterSigterm", "begun-after-sigterm"), ("BreaksOffWhatIsInHand", "abandoned-at-shutdown")],
 )
-def test_a_wrong_answer_to_the_storys_request_is_no_mere_lack_of_evidence(simulated, consumer, violated):
+def test_a_wrong_answer_to_the_scenarios_request_is_more_than_missing_evidence(simulated, consumer, violated):
     simulation = simulated("graceful-shutdown", 1, consumer=f"scenarios.mutants.consumers:{consumer}")
     assert violated_by(simulation.verdict) == {violated}
     assert "leaving   *** SIGTERM ***" in simulation.counterexample()

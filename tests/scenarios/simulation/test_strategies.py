@@ -100,7 +100,7 @@ def _is_malformed(body):
 
 
 @given(story_faults())
-def test_a_storys_fault_is_one_that_every_tier_knows(fault):
+def test_a_scripted_fault_is_one_that_every_tier_knows(fault):
     assert isinstance(fault, Fault)
     assert parse_faults(json.dumps([fault.as_json()]))[0].as_json() == fault.as_json()
 

@@ -172,7 +172,7 @@ def test_the_same_version_written_again_changes_nothing(store):
     assert store.write_state(write(2)) == op.StateWritten(took=False, version=2)
 
 
-def test_whoever_does_not_ask_overwrites(store):
+def test_a_twin_that_does_not_compare_overwrites(store):
     store.write_state(write(2))
     assert store.write_state(write(1, only_if_newer=False)) == op.StateWritten(took=True, version=1)
 

@@ -23,7 +23,7 @@ def drawn(tactic, seed, *, consumers=4):
 
 
 @pytest.mark.parametrize("tactic", Tactic)
-def test_a_tactic_follows_from_its_choices_and_the_tamest_choices_are_no_fault(tactic):
+def test_a_tactic_follows_from_its_choices_and_the_simplest_choices_are_no_fault(tactic):
     assert [drawn(tactic, seed) for seed in range(50)] == [drawn(tactic, seed) for seed in range(50)]
     calm = tactical_faults(tactic, ReplayedChoices(()), count=8)
     # Who lags or starves does so at least once: there is no calm history of these two.

@@ -164,7 +164,7 @@ def test_another_endpoint_that_was_named_is_used_and_left_running(project, endpo
     assert endpoints[0].contents("sqs-demo-ada-") == {}
 
 
-def test_an_endpoint_at_which_nobody_answers_is_one_sentence(project):
+def test_an_endpoint_that_does_not_answer_is_one_sentence(project):
     with pytest.raises(EndpointError, match=r"Nothing answers at http://127\.0\.0\.1:1 "):
         commands.up("ada", endpoint="http://127.0.0.1:1")
     assert find_stack("ada") is None
