@@ -397,7 +397,7 @@ def runs(_: Context, json: bool = False) -> None:
         "seed": "what all histories follow from (default: a new one)",
         "naive": "explore the naive twin, until it is found out",
         "mutant": "explore a mutant; `invoke mutants` names them",
-        "consumer": "a consumer of your own in ours' place, as module:Class",
+        "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
         "count": "messages to send (default: the scenario's own)",
         "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
         "set": "a parameter of the scenario as key=value; once for each",
@@ -408,6 +408,7 @@ def runs(_: Context, json: bool = False) -> None:
         "saturated": "end when so many histories in a row have seen no new state",
         "corpus": "mutate the unusual histories that earlier campaigns left in runs/corpus, and leave this one's",
         "shrink-seconds": "how long a violation is shrunk at most (default 30)",
+        "startup-timeout": "seconds for a program to ask for something (default 15)",
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -431,6 +432,7 @@ def explore(
     saturated: str = "",
     corpus: bool = False,
     shrink_seconds: str = "",
+    startup_timeout: str = "",
     json: bool = False,
 ) -> None:
     """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
@@ -457,6 +459,7 @@ def explore(
         saturated=saturated,
         corpus=corpus,
         shrink_seconds=shrink_seconds,
+        startup_timeout=startup_timeout,
         json=json,
     )
 

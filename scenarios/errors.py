@@ -10,6 +10,7 @@
         ├── UnsuitableError      the queue, a table or the endpoint is not what the scenario needs
         ├── BusyError            another run of the same scenario is at work on the same stack
         ├── ServiceFailedError   a producer or a consumer ended unasked
+        │   └── BrokenProgramError   a program does what cannot be explored
         └── DeadlineMissed       something that was waited for did not happen in time
 
 All but the last end a run without a verdict (exit 2). After a missed deadline the history is judged all the same.
@@ -61,6 +62,14 @@ class ServiceFailedError(LabError):
     def __init__(self, message: str, log: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.log = tuple(log)
+
+
+class BrokenProgramError(ServiceFailedError):
+    """A program does what cannot be explored; that is no violation, and ends the campaign."""
+
+    def __reduce__(self) -> tuple[type[BrokenProgramError], tuple[str, Sequence[str]]]:
+        """Keep the log where the error travels to another process."""
+        return BrokenProgramError, (str(self), self.log)
 
 
 class DeadlineMissed(LabError):  # noqa: N818 - a fact about a run, which is judged all the same

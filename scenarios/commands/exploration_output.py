@@ -13,7 +13,7 @@ from rich.text import Text
 from scenarios.commands.output import print_verdict, short
 from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.exploration.bounded import space_of
-from scenarios.exploration.campaign import MIN_CONCLUSIVE, ROOM_FOR_PAIRS
+from scenarios.exploration.campaign import MIN_CONCLUSIVE
 from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
 from scenarios.exploration.targets import find
 from scenarios.report.html import REPORT
@@ -64,8 +64,7 @@ def bounded_as_json(explored: Explored) -> dict[str, Any]:
     space = space_of(campaign.target)
     faults: int | None = None
     if done >= space.with_one:
-        with_pairs = campaign.most_bounded >= ROOM_FOR_PAIRS * space.with_one
-        faults = 2 if with_pairs and done >= space.total() else 1
+        faults = 2 if campaign.tries_pairs and done >= space.total() else 1
     return {"histories": done, "messages": space.target.count, "faults": faults}
 
 
@@ -186,6 +185,7 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         console.print(Text(_bounded_line(explored)), soft_wrap=True)
     if tally.found is None:
         console.print(Text(_states_line(explored)), soft_wrap=True)
+    _print_unsteady(console, tally.unsteady)
     if shrunk is not None:
         console.print(Text("\n".join(document["story"])), soft_wrap=True)
         console.print()
@@ -196,9 +196,25 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         said = f"shrunk     in {shrunk.histories:,} more histories, {shrunk.seconds:.1f} s, to {parts}{more}"
         console.print(Text(said), soft_wrap=True)
         console.print(Text(f"reproduce  {document['replay']}"), soft_wrap=True)
+        _print_replays(console, document.get("replays"))
     console.print(Text(f"run        {short(directory)}"), soft_wrap=True)
     if shrunk is not None:
         console.print(Text(f"report     {short(directory / REPORT)}"), soft_wrap=True)
+
+
+def _print_unsteady(console: Console, histories: int) -> None:
+    if histories:
+        said = f"unsteady  {_count(histories, 'violation')} did not come again when the history was repeated: no proof"
+        console.print(Text(said, "yellow"), soft_wrap=True)
+
+
+def _print_replays(console: Console, told: dict[str, int] | None) -> None:
+    """Say how many replays of a program's history come out the same."""
+    if told is None:
+        return
+    agree = f"{told['same']} of {told['replays']} are the same byte for byte"
+    said = f"replays    {agree}, {told['violated']} violate the same; a program's own chance is not replayed"
+    console.print(Text(said), soft_wrap=True)
 
 
 def _count(number: int, what: str) -> str:

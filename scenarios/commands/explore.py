@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scenarios.checks.external_program import is_program
 from scenarios.commands.beyond import HISTORIES_EACH
 from scenarios.commands.beyond import beyond as explore_beyond
 from scenarios.commands.exploration_output import (
@@ -23,8 +24,11 @@ from scenarios.commands.options import (
     check_consumer,
     chosen_jobs,
     chosen_seed,
+    chosen_startup_timeout,
     command,
+    configured_consumer,
     print_json,
+    termination_as_exit,
     whole,
 )
 from scenarios.commands.status_line import StatusLine, make_console
@@ -38,11 +42,15 @@ from scenarios.exploration.case import case_of
 from scenarios.exploration.corpus import best_of, corpus_path, read_corpus, write_corpus
 from scenarios.exploration.executors import Pool
 from scenarios.exploration.executors import cluster as cluster_of
+from scenarios.exploration.programs import Agreement, agreement, rehearse
 from scenarios.exploration.rotation import Rotation, every_name
 from scenarios.exploration.shards import merge as merged
 from scenarios.exploration.shards import write_shard
 from scenarios.exploration.shrink import Shrunk
 from scenarios.exploration.targets import Target, make_target
+from scenarios.lockstep.crew import close_crews
+from scenarios.lockstep.orphans import none_left
+from scenarios.mutants.workloads import DELIVERIES
 from scenarios.runs.directory import CAMPAIGN, point_latest_at
 from scenarios.simulation.choices import ReplayedChoices
 from scenarios.verdict import Outcome
@@ -52,6 +60,8 @@ HISTORIES = 10_000
 MOST_HISTORIES = 100_000_000
 MOST_SECONDS = 7 * 24 * 3600
 MOST_SHARDS = 10_000
+#: Histories of a campaign with a program, likewise: each takes a few real processes.
+PROGRAM_HISTORIES = 400
 #: The name that stands for every scenario and workload.
 EVERYTHING = "all"
 
@@ -76,6 +86,7 @@ def explore(
     saturated: Number = None,
     corpus: bool = False,
     shrink_seconds: Number = None,
+    startup_timeout: float | str | None = None,
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
@@ -85,13 +96,14 @@ def explore(
     where a part of them was lost with the process that simulated it.
 
     Args:
-        name: the scenario, or a workload of the simulation; ``all`` takes turns among all of them.
+        name: the scenario, or a workload of the simulation; ``all`` takes turns among all of them. Where it is empty, a
+            program is explored in the workload ``deliveries``.
         histories: how many at most.
         jobs: processes to share the work; all of this machine's cores by default.
         seed: what all histories follow from; None draws one and prints it.
         naive: explore the naive twin.
         mutant: explore a mutant.
-        consumer: a consumer of your own in the place of ours, as ``module:Class``.
+        consumer: a consumer of your own in the place of ours: ``module:Class``, or a program's command line.
         count: messages to send.
         batch_size: messages that a consumer receives at once.
         settings: parameters of the scenario, each as ``key=value``.
@@ -102,12 +114,11 @@ def explore(
         saturated: the campaign ends when so many histories in a row have seen no new state.
         corpus: mutate the unusual histories that earlier campaigns left, and leave this one's.
         shrink_seconds: a violation is shrunk for so many at most.
+        startup_timeout: real seconds for a program to start, and to ask for something.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
-    if not name:
-        raise RequestError("What to explore? Give --name; `invoke scenarios` lists the scenarios.")
-    check_consumer(consumer)
+    name, consumer = _what(name, consumer, named=bool(mutant or naive), ours=bool(cluster or beyond or corpus))
     limit = whole("--seconds", seconds, 1, MOST_SECONDS)
     part = _shard(shard)
     quiet = whole("--saturated", saturated, 1, MOST_HISTORIES)
@@ -142,7 +153,8 @@ def explore(
         settings=settings,
         naive=naive,
         mutant=mutant or "",
-        consumer=consumer or "",
+        consumer=consumer,
+        startup_timeout=chosen_startup_timeout(startup_timeout),
     )
     target.plan(0)  # the consumer must load before a pool of processes asks for it
     asked = whole("--histories", histories, 1, MOST_HISTORIES)
@@ -159,6 +171,9 @@ def explore(
     )
     if beyond:
         return explore_beyond(campaign, json=json)
+    if target.is_program:
+        with termination_as_exit():
+            return _explore_program(campaign, budget, json=json, runs=runs)
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
         explored = run_campaign(campaign, progress.tell, _pool(cluster))
         shrunk = shrink_found(explored, progress, budget) if part.of == 1 else None
@@ -170,6 +185,8 @@ def explore(
 
 def most_of(target: Target) -> int:
     """Return how many histories a campaign has by default: twice the bounded ones, where they are not too many."""
+    if target.is_program:
+        return PROGRAM_HISTORIES
     total = space_of(target).total()
     return max(HISTORIES, 2 * total) if total <= MOST_BOUNDED else HISTORIES
 
@@ -181,6 +198,50 @@ def keep_unusual(explored: Explored, path: Path) -> None:
     known = [(entry.seed, ReplayedChoices(entry.choices)) for entry in campaign.corpus]
     candidates = [*known, *((history.seed, history.choices) for history in new)]
     write_corpus(path, campaign.target, best_of(campaign.target, candidates))
+
+
+def _what(name: str | None, given: str | None, *, named: bool, ours: bool) -> tuple[str, str]:
+    """Return what to explore, and the consumer: the configuration file's program, where nothing is named.
+
+    Args:
+        name: the scenario or workload.
+        given: the consumer.
+        named: another option names the consumer.
+        ours: an option is there that only consumers of ours take.
+
+    Raises:
+        RequestError: nothing is named, or a program and an option that it does not take.
+    """
+    consumer = check_consumer(given)
+    if not (consumer or name or named):
+        consumer = configured_consumer(given)[0]
+    if is_program(consumer):
+        if ours:
+            raise RequestError("--cluster, --beyond and --corpus are for consumers of ours; leave them out here.")
+        return name or DELIVERIES.scenario.name, consumer
+    if not name:
+        raise RequestError("What to explore? Give --name; `invoke scenarios` lists the scenarios.")
+    return name, consumer
+
+
+def _explore_program(campaign: Campaign, budget: float | None, *, json: bool, runs: Path | None) -> int:
+    """Explore a program, and leave none of its processes behind.
+
+    The first history is a rehearsal in this process: what cannot be explored is said before anything else is begun.
+    """
+    with none_left():
+        try:
+            rehearse(campaign.target)
+            with CampaignProgress(campaign, make_console(stderr=json)) as progress:
+                explored = run_campaign(campaign, progress.tell)
+                shrunk = shrink_found(explored, progress, budget) if campaign.shard.of == 1 else None
+                agreed = None
+                if shrunk is not None:
+                    progress.say("replaying it")
+                    agreed = agreement(shrunk.case)
+            return conclude(explored, shrunk, json=json, runs=runs, agreed=agreed)
+        finally:
+            close_crews()
 
 
 def shrink_found(explored: Explored, progress: CampaignProgress, budget: float | None = None) -> Shrunk | None:
@@ -195,12 +256,21 @@ def shrink_found(explored: Explored, progress: CampaignProgress, budget: float |
     if found is None:
         return None
     progress.say(f"history {found.index + 1} violates {', '.join(sorted(found.invariants))}; shrinking it")
-    seconds = shrink.SECONDS if budget is None else budget
-    return shrink.shrink(case_of(explored.campaign, found), progress.say, seconds)
+    return shrink.shrink(case_of(explored.campaign, found), progress.say, budget)
 
 
-def conclude(explored: Explored, shrunk: Shrunk | None, *, json: bool, runs: Path | None) -> int:
-    """Write what a campaign came to, print it, and return its exit code."""
+def conclude(
+    explored: Explored, shrunk: Shrunk | None, *, json: bool, runs: Path | None, agreed: Agreement | None = None
+) -> int:
+    """Write what a campaign came to, print it, and return its exit code.
+
+    Args:
+        explored: the campaign.
+        shrunk: the simplest history that violates something; None where none does.
+        json: print nothing but JSON.
+        runs: where runs leave their directories.
+        agreed: of a program, how many replays come out the same.
+    """
     campaign = explored.campaign
     part = campaign.shard
     which = f"-shard-{part.number}-of-{part.of}" if part.of > 1 else ""
@@ -212,6 +282,8 @@ def conclude(explored: Explored, shrunk: Shrunk | None, *, json: bool, runs: Pat
         document["verdict"] = simulation.verdict.as_json()
         document["story"] = (directory / files.STORY).read_text().splitlines()
         document["replay"] = files.command_of(directory)
+        if agreed is not None:
+            document["replays"] = agreed.as_json()
     if part.of > 1:
         write_shard(directory, explored)
     files.write_document(directory / CAMPAIGN, document)
@@ -302,6 +374,7 @@ def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dic
         "jobs": campaign.jobs,
         "histories": tally.histories,
         "bounded": bounded_as_json(explored),
+        "unsteady": tally.unsteady,
         "lost_histories": list(explored.lost),
         "shard": f"{campaign.shard.number}/{campaign.shard.of}",
         "seconds": round(explored.seconds, 3),

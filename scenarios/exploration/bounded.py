@@ -21,7 +21,7 @@ from itertools import accumulate, islice
 from math import gcd
 from typing import Any, NamedTuple
 
-from scenarios.errors import LabError
+from scenarios.errors import BrokenProgramError, LabError
 from scenarios.exploration.targets import Target, find
 from scenarios.history import ENDPOINT, History
 from scenarios.simulation.choices import ReplayedChoices
@@ -42,6 +42,13 @@ SIZES_OF: Mapping[Kind, tuple[int, ...]] = {
 
 #: The bounded histories of so many targets are remembered: of all scenarios and workloads, which may take turns.
 TARGETS = 64
+#: The kinds of fault that find most bugs of programs, in their order; all others stand after them.
+_PROGRAMS_FIRST = {
+    kind: place
+    for place, kind in enumerate(
+        (Kind.CRASH_AFTER, Kind.REPLY_LOST, Kind.THROTTLE, Kind.PARTIAL_FAILURE, Kind.PAUSE, Kind.SERVER_ERROR)
+    )
+}
 
 #: Faults by the name of the process that meets them.
 Schedule = tuple[tuple[str, RandomFault], ...]
@@ -138,10 +145,16 @@ def space_of(target: Target, kinds: frozenset[Kind] = frozenset()) -> Space:
     faults = ScheduledFaults(())
     try:
         history = simulate(small.plan(0), ReplayedChoices(()), faults).history
+    except BrokenProgramError:
+        raise
     except LabError:
         # It violates something with nothing gone wrong: the one history is enough.
         return Space(small, (), kinds)
-    return Space(small, tuple((single,) for single in _faults(history, faults.roles, kinds, after=-1.0)), kinds)
+    singles = list(_faults(history, faults.roles, kinds, after=-1.0))
+    if target.is_program:
+        # Not all of them may be tried: a kind that finds most stands first.
+        singles.sort(key=lambda single: _PROGRAMS_FIRST.get(single[1].kind, len(_PROGRAMS_FIRST)))
+    return Space(small, tuple((single,) for single in singles), kinds)
 
 
 @lru_cache(maxsize=TARGETS)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scenarios.errors import LabError, ScenarioError
+from scenarios.errors import BrokenProgramError, LabError, ScenarioError
 from scenarios.exploration.bounded import Schedule, ScheduledFaults, space_of
 from scenarios.exploration.corpus import MOST, Entry, MutatedChoices
 from scenarios.exploration.executors import Died, Pool, in_order, pool_of
@@ -31,10 +31,13 @@ from scenarios.verdict import Outcome, Verdict
 #: Histories between two reports: the fewest, and the most. A chunk on a cluster should take five seconds or more.
 CHUNK = 100
 LARGEST_CHUNK = 1_300
+#: Histories between two reports of a program, whose processes take time to start.
+PROGRAM_CHUNK = 4
 #: How many chunks each process gets, where there are enough histories.
 CHUNKS_EACH = 8
 #: Where not all bounded histories fit in half of a campaign, this part of it is bounded; and no more than so many are.
 BOUNDED_PART = 4
+PROGRAM_BOUNDED_PART = 2
 MOST_BOUNDED = 20_000
 #: Pairs of faults are tried where there is room for so many histories for each single fault.
 ROOM_FOR_PAIRS = 2
@@ -81,6 +84,8 @@ class Tally:
         bounded: how many of the histories were bounded ones.
         coverage: the abstract states that they went through.
         unusual: the histories that saw most new states, each as a number of states and its index.
+        unsteady: how many violated something and did not when they were repeated: of a program, which has chance of its
+            own. They convict nobody.
         found: the first that violates something; nothing is counted after it.
     """
 
@@ -93,6 +98,7 @@ class Tally:
     bounded: int = 0
     coverage: Coverage = field(default_factory=Coverage)
     unusual: list[tuple[int, int]] = field(default_factory=list, compare=False)
+    unsteady: int = 0
     found: Found | None = None
 
     def add(self, other: Tally) -> None:
@@ -101,6 +107,7 @@ class Tally:
         self.bounded += other.bounded
         self.coverage.merge(other.coverage)
         self.unusual = sorted((*self.unusual, *other.unusual), reverse=True)[: 2 * MOST]
+        self.unsteady += other.unsteady
         for mine, theirs in (
             (self.outcomes, other.outcomes),
             (self.faults, other.faults),
@@ -157,6 +164,8 @@ class Campaign:
         """How many bounded histories it has at most: they come first."""
         if not self.bounded:
             return 0
+        if self.target.is_program:
+            return min(self.histories // PROGRAM_BOUNDED_PART, MOST_BOUNDED)
         half = self.histories // 2
         if half >= MOST_BOUNDED:
             return MOST_BOUNDED
@@ -164,6 +173,11 @@ class Campaign:
         if half >= ROOM_FOR_ALL * space.with_one and half >= (total := space.total()):
             return total
         return self.histories // BOUNDED_PART
+
+    @property
+    def tries_pairs(self) -> bool:
+        """Whether there is room for pairs of faults; which there are takes a history for each single fault to know."""
+        return not self.target.is_program and self.most_bounded >= ROOM_FOR_PAIRS * space_of(self.target).with_one
 
 
 class Chunk(NamedTuple):
@@ -272,6 +286,8 @@ def _chunks(campaign: Campaign, slots: int) -> Iterator[Chunk]:
     # A campaign that may end at any second, or history, reports often.
     ends_early = campaign.seconds is not None or campaign.saturated is not None
     size = CHUNK if ends_early else chunk_size(campaign.histories, shard.of if shard.of > 1 else slots)
+    if campaign.target.is_program:
+        size = PROGRAM_CHUNK
     for number, first in enumerate(range(0, campaign.histories, size)):
         if number % shard.of == shard.number - 1:
             yield Chunk(campaign, first, min(first + size, campaign.histories))
@@ -298,8 +314,7 @@ def history_of(campaign: Campaign, index: int) -> _History:
     """Return what decides a campaign's history of a number."""
     if index < campaign.most_bounded:
         space = space_of(campaign.target)
-        with_pairs = campaign.most_bounded >= ROOM_FOR_PAIRS * space.with_one
-        schedule = space.schedule(index) if with_pairs or index < space.with_one else None
+        schedule = space.schedule(index) if campaign.tries_pairs or index < space.with_one else None
         if schedule is not None:
             seed = history_seed(campaign.seed, 0)
             return _History(space.target, seed, ReplayedChoices(()), ScheduledFaults(schedule), schedule)
@@ -322,6 +337,8 @@ def run_chunk(chunk: Chunk) -> Tally | ScenarioError:
             violated = _count(history, tally)
             if history.schedule is None and tally.coverage.count > states:
                 tally.unusual.append((tally.coverage.count - states, index))
+            if violated and campaign.target.is_program:
+                violated = _confirmed(campaign, index, violated, tally)
             if violated & wanted if wanted else violated:
                 tally.found = Found(index, history.seed, violated, history.schedule)
                 break
@@ -337,6 +354,8 @@ def _count(history: _History, tally: Tally) -> frozenset[str]:
     tally.bounded += history.schedule is not None
     try:
         simulation = simulate(history.target.plan(history.seed), history.choices, history.faults)
+    except BrokenProgramError:
+        raise
     except LabError:
         tally.outcomes[Outcome.FAIL] += 1
         return frozenset({SERVICE_FAILED})
@@ -350,6 +369,15 @@ def _count(history: _History, tally: Tally) -> frozenset[str]:
     tally.coverage.add(states_of(simulation.history))
     tally.witnesses.update(name for name, evidence in verdict.evidence.items() if evidence is not None)
     return violated_by(verdict)
+
+
+def _confirmed(campaign: Campaign, index: int, violated: frozenset[str], tally: Tally) -> frozenset[str]:
+    """Repeat a program's history, and return what it violates both times."""
+    history = history_of(campaign, index)
+    simulation = simulate(history.target.plan(history.seed), history.choices, history.faults)
+    again = violated & violated_by(simulation.verdict)
+    tally.unsteady += not again
+    return again
 
 
 def violated_by(verdict: Verdict) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from scenarios.errors import LabError
+from scenarios.errors import BrokenProgramError, LabError
 from scenarios.exploration.bounded import Schedule, ScheduledFaults
 from scenarios.exploration.campaign import SERVICE_FAILED, Campaign, Found, history_of, violated_by
 from scenarios.exploration.targets import Target
@@ -46,6 +46,8 @@ class Case:
         """Let it happen again, and return what it violates; nothing, where its story lacks a part that it needs."""
         try:
             return violated_by(self.simulate().verdict)
+        except BrokenProgramError:
+            return frozenset()
         except LabError:
             return frozenset({SERVICE_FAILED})
         except (ValueError, LookupError, StopIteration):

@@ -112,6 +112,7 @@ def _as_json(tally: Tally) -> dict[str, Any]:
         **{name: dict(getattr(tally, name)) for name in _COUNTERS},
         "histories": tally.histories,
         "bounded": tally.bounded,
+        "unsteady": tally.unsteady,
         "inconclusive": tally.inconclusive,
         "states": base64.b64encode(tally.coverage.packed()).decode(),
         "found": None
@@ -135,6 +136,7 @@ def _tally(content: dict[str, Any]) -> Tally:
     schedule = None if found is None or found["schedule"] is None else schedule_of_json(found["schedule"])
     tally = Tally(
         histories=content["histories"],
+        unsteady=content["unsteady"],
         bounded=content["bounded"],
         inconclusive=content["inconclusive"],
         coverage=Coverage.unpack(base64.b64decode(content["states"])),

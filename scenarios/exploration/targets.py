@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from scenarios.catalog import all_scenarios
-from scenarios.checks.external_program import check_class
+from scenarios.checks.effects import HttpEffect
+from scenarios.checks.external_program import command_line, is_program
+from scenarios.checks.program_config import read_config
 from scenarios.errors import RequestError
 from scenarios.lab import QueueInfo
+from scenarios.local.programs import STARTUP_TIMEOUT
+from scenarios.lockstep.clock import why_not
 from scenarios.model import Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
 from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.parameters import COMMON, Parameters
 from scenarios.runs.plan import chosen_parameters, consumer_of, producer_of
-from scenarios.simulation.lab import consumer_class, producer_class
+from scenarios.simulation.lab import Programs, consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer
 
+#: Scenarios that a program can be put through in real time alone: the explorer has no bucket, and reads no state.
+STATEFUL = frozenset({"large-payload", "out-of-order"})
+#: What a file must say of a target.
+_NEEDED = ("name", "count", "batch_size", "settings", "dropped")
 #: Seeds of histories are below this.
 SEEDS = 2**48
 
@@ -33,10 +42,11 @@ class Target:
 
     Attributes:
         name: of a scenario or of a workload.
-        consumer: a consumer in the place of ours, as ``module:Class``; empty for ours.
+        consumer: a consumer in the place of ours, as ``module:Class``, or a program's command line; empty for ours.
         mutant: the name of a mutant in the place of ours; empty for none.
         settings: parameters of the scenario's own that differ from its defaults.
         dropped: the consumer's assumptions that the faults need not keep to.
+        startup_timeout: of a program, real seconds until it must have asked for something; None for the usual.
     """
 
     name: str
@@ -48,12 +58,18 @@ class Target:
     with_faults: bool = True
     settings: tuple[tuple[str, float], ...] = ()
     dropped: tuple[str, ...] = ()
+    startup_timeout: float | None = None
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the consumer is a program."""
+        return is_program(self.consumer)
 
     def plan(self, seed: int, command: str = "") -> SimulationPlan:
         """Return the plan of one history."""
         scenario, queue, business_field = find(self.name)
         mutant = find_mutant(self.mutant) if self.mutant else None
-        spec = consumer_of(scenario, naive=self.naive, given=self.consumer)
+        spec = consumer_of(scenario, naive=self.naive, given="" if self.is_program else self.consumer)
         plan = SimulationPlan(
             scenario=scenario,
             parameters=self.parameters(scenario),
@@ -67,6 +83,7 @@ class Target:
             dropped=frozenset(map(Assumption, self.dropped)),
             command=command,
             consumer_name=_class_name(mutant.consumer) if mutant else self.consumer,
+            programs=self._programs(),
         )
         if mutant is None:
             return plan
@@ -78,6 +95,15 @@ class Target:
                 "tables": mutant.tables,
             }
         )
+
+    def _programs(self) -> Callable[[], Programs] | None:
+        if not self.is_program:
+            return None
+        from scenarios.lockstep.crew import ProgramSpec, crew_of  # noqa: PLC0415 - it loads moto
+
+        config = read_config(Path.cwd())
+        timeout = self.startup_timeout or config.startup_timeout
+        return crew_of(ProgramSpec(command_line(self.consumer), timeout or STARTUP_TIMEOUT, config))
 
     def parameters(self, scenario: Scenario) -> Parameters:
         """Return the scenario's parameters as this target has them."""
@@ -94,7 +120,7 @@ class Target:
         Raises:
             KeyError, TypeError, ValueError: the file lacks a part of it.
         """
-        said = {item.name: content[item.name] for item in fields(cls)}
+        said = {item.name: content[item.name] for item in fields(cls) if item.name in {*content, *_NEEDED}}
         settings = tuple((name, value) for name, value in said["settings"])
         return cls(**{**said, "settings": settings, "dropped": tuple(said["dropped"])})
 
@@ -119,14 +145,42 @@ def make_target(
     Raises:
         RequestError: there is no such story, a value is out of range, or the consumer is a program.
     """
-    check_class(rest.get("consumer", ""))
     scenario, _, _ = find(name)
+    consumer = rest.get("consumer", "")
+    if is_program(consumer):
+        _check_program(consumer, scenario)
     chosen = chosen_parameters(scenario, count, batch_size, settings)
     naive = bool(rest.get("naive"))
     parameters = scenario.parameters(chosen, naive=naive)
     given = {**chosen, **(scenario.naive_twin.settings if naive else {})}
     own = tuple(sorted((key, value) for key, value in given.items() if key not in COMMON and value is not None))
     return Target(scenario.name, parameters.count, parameters.batch_size, settings=own, **rest)
+
+
+def _check_program(consumer: str, scenario: Scenario) -> None:
+    """Refuse a program that cannot be explored here, or with this scenario.
+
+    Raises:
+        RequestError: it is not there, this machine cannot hold its clock, or the scenario cannot be judged with one.
+    """
+    command_line(consumer)
+    effect = read_config(Path.cwd()).effect
+    if effect is not None and not isinstance(effect, HttpEffect):
+        raise RequestError(
+            "`invoke explore` judges a side effect that is a request, and the configuration names rows or lines; "
+            "`invoke sweep` and `invoke suite` judge those."
+        )
+    if reason := why_not():
+        raise RequestError(
+            f"`invoke explore` cannot explore a program here: {reason}. `invoke sweep` and `invoke suite` can."
+        )
+    if not scenario.any_program or scenario.name in STATEFUL:
+        able = [name for name, each in all_scenarios().items() if each.any_program and name not in STATEFUL]
+        able += [workload.scenario.name for workload in WORKLOADS if workload.scenario.any_program]
+        raise RequestError(
+            f"What {scenario.name} is about cannot be explored with a program, so --consumer takes a class for it; "
+            f"a program can be explored in: {', '.join(able)}."
+        )
 
 
 @cache

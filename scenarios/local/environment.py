@@ -52,25 +52,44 @@ def service_environment(
     stack: Stack, resources: ScenarioResources, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """Return the environment that producers and consumers of a run share."""
-    left_out = SERVICE_VARIABLES | (IDENTITY_VARIABLES if stack.endpoint_url else frozenset())
+    environment = shared_environment(
+        {
+            "QUEUE_URL": resources.queue_url,
+            "AWS_REGION": stack.region,
+            "MESSAGE_STATUS_TABLE": resources.status_table,
+            "MESSAGE_SIDE_EFFECTS_TABLE": resources.side_effects_table,
+            **({"PAYLOAD_BUCKET": resources.bucket} if resources.bucket else {}),
+        },
+        inherited,
+        on_this_machine=bool(stack.endpoint_url),
+    )
+    login = stack.login_variables
+    if login:
+        # What the stack's configuration says of who asks counts more than what the user's environment says.
+        environment = {name: value for name, value in environment.items() if name not in WHO_ASKS} | dict(login)
+    return environment | ({"AWS_ENDPOINT_URL": stack.endpoint_url} if stack.endpoint_url else {})
+
+
+def shared_environment(
+    told: Mapping[str, str], inherited: Mapping[str, str] = os.environ, *, on_this_machine: bool = True
+) -> dict[str, str]:
+    """Return what of the user's environment a service gets, and what it is told.
+
+    Args:
+        told: its queue, tables and region.
+        inherited: the user's environment.
+        on_this_machine: the endpoint is here, so nothing says who asks.
+    """
+    left_out = SERVICE_VARIABLES | (IDENTITY_VARIABLES if on_this_machine else frozenset())
     environment = {name: value for name, value in inherited.items() if name not in left_out}
     environment |= {
-        "QUEUE_URL": resources.queue_url,
-        "AWS_REGION": stack.region,
-        "MESSAGE_STATUS_TABLE": resources.status_table,
-        "MESSAGE_SIDE_EFFECTS_TABLE": resources.side_effects_table,
-        **({"PAYLOAD_BUCKET": resources.bucket} if resources.bucket else {}),
+        **told,
         "WAIT_TIME_SECONDS": str(WAIT_TIME_SECONDS),
         "IDLE_TIMEOUT_SECONDS": str(ORPHAN_TIMEOUT_SECONDS),
         # A consumer of the user's own is imported from where the user stands, not from the run's directory.
         "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), inherited.get("PYTHONPATH")))),
     }
-    login = stack.login_variables
-    if login:
-        # What the stack's configuration says of who asks counts more than what the user's environment says.
-        environment = {name: value for name, value in environment.items() if name not in WHO_ASKS} | dict(login)
-    if stack.endpoint_url:
-        environment |= {"AWS_ENDPOINT_URL": stack.endpoint_url}
+    if on_this_machine:
         environment["NO_PROXY"] = ",".join(filter(None, (inherited.get("NO_PROXY"), "127.0.0.1,localhost")))
     return environment
 

@@ -102,7 +102,7 @@ class Processes:
         with os.fdopen(open_private(command.log), "ab") as log:
             try:
                 self._running[command.name] = Started(
-                    [*_leash(), *command.arguments],
+                    [*leash(), *command.arguments],
                     env=dict(command.environment),
                     cwd=command.directory,
                     stdin=subprocess.DEVNULL,
@@ -141,5 +141,6 @@ class Processes:
 
 
 @cache
-def _leash() -> Sequence[str]:
+def leash() -> Sequence[str]:
+    """Return the words that go before a command, so that what it starts dies with this process; none elsewhere."""
     return LEASH if sys.platform == "linux" and shutil.which(LEASH[0]) else ()

@@ -19,9 +19,10 @@ from scenarios.local.effect_sources import source_of
 from scenarios.local.effect_watch import EffectWatch
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.local.http_reader import CONTRACT, Surroundings
+from scenarios.local.interpreter import SIDE_EFFECTS
 from scenarios.local.logs import last_lines
 from scenarios.local.processes import Command
-from scenarios.local.recording_proxy import SIDE_EFFECTS, Program, RecordingProxy
+from scenarios.local.recording_proxy import Program, RecordingProxy
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
 
@@ -211,7 +212,13 @@ class Programs:
 
 
 def program_environment(url: str, shared: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    """Return what a program is told."""
+    """Return what a program is told.
+
+    Args:
+        url: its way to AWS.
+        shared: the environment that all services of a run have.
+        settings: its own variables.
+    """
     told = {name: value for name, value in shared.items() if name not in _OUR_OWN | IDENTITY_VARIABLES}
     if "PYTHONPATH" in os.environ:
         told["PYTHONPATH"] = os.environ["PYTHONPATH"]

@@ -26,6 +26,8 @@ DEADLINE = 60.0
 STANDARD_QUEUE = QueueInfo(visibility_timeout=2, max_receive_count=8, fifo=False)
 CHAOTIC = DeliveryRates(reorder=0.1, duplicate=0.1, underfill=0.1)
 EIGHT_MESSAGES = Parameters(count=8, batch_size=4)
+#: What our consumer promises beyond what every consumer does.
+_OF_OUR_PATTERNS = (REFUSED_AND_FORGOTTEN, BEGUN_AFTER_SIGTERM, ABANDONED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class _Shape:
     parameters: Parameters = EIGHT_MESSAGES
     delivery: DeliveryRates = CHAOTIC
     invariants: tuple[Invariant, ...] = STANDARD
+    any_program: bool = False
 
 
 def _workload(shape: _Shape) -> Workload:
@@ -75,7 +78,7 @@ def _workload(shape: _Shape) -> Workload:
         summary=shape.summary,
         pace="fast",
         run=run,
-        invariants=(*shape.invariants, REFUSED_AND_FORGOTTEN, BEGUN_AFTER_SIGTERM, ABANDONED),
+        invariants=shape.invariants if shape.any_program else (*shape.invariants, *_OF_OUR_PATTERNS),
         witnesses=(),
         naive_twin=NaiveTwin(
             "scenarios.catalog.happy.naive:WithoutGuard",
@@ -84,6 +87,7 @@ def _workload(shape: _Shape) -> Workload:
         ),
         defaults=shape.parameters,
         delivery=shape.delivery,
+        any_program=shape.any_program,
     )
     return Workload(scenario, shape.queue, shape.mix.business_field)
 
@@ -158,4 +162,16 @@ ZOMBIES = _workload(
     )
 )
 
-ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, LONG_WORK, FEW_RECEIVES, GROUPS, ZOMBIES)
+#: What a program is explored in where nothing else is asked for: it knows of no poison and no second copies.
+DELIVERIES = _workload(
+    _Shape(
+        name="deliveries",
+        summary="good messages alone, on a standard queue that repeats itself",
+        mix=MessageMix(),
+        settings={},
+        parameters=Parameters(count=4, batch_size=2),
+        any_program=True,
+    )
+)
+
+ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, LONG_WORK, FEW_RECEIVES, GROUPS, ZOMBIES, DELIVERIES)

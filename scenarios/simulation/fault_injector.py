@@ -520,6 +520,8 @@ def _has_receives_left(world: World, message: HeldMessage, scripted_costs: int, 
         if len(world.copies_of(message)) > 1:
             longest = max(longest, LEASE_PART * timeout)
         found_claimed = ceil(min(outlives, longest) / timeout) if outlives > 0 else 0
+    if claim is None and world.hidden_lease:
+        found_claimed = ceil(max(world.hidden_lease, world.longest_lease) / timeout)
     also_visible = int(message.also_visible)
     costs = also_visible + still_to_come + _deliveries(world) * (found_claimed + scripted_costs)
     return message.receive_count + costs < world.info.max_receive_count

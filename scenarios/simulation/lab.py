@@ -81,6 +81,9 @@ PRODUCER_DEADLINE = 120.0
 #: How often a message is tried at most while the scenario has every side effect fail: by a consumer that backs off.
 TRIES_IN_AN_OUTAGE = 4
 
+#: A program may sleep for longer than a scenario of ours waits: a deadline is so many times as long for it.
+PATIENCE = 4.0
+
 #: A consumer's options, as its scenario sets them.
 Settings: TypeAlias = Mapping[str, Any]
 Role = Literal["producer", "stateful producer", "consumer"]
@@ -100,6 +103,16 @@ class NoFaults:
     def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - whoever it is
         """Return none."""
         return ()
+
+
+class Programs(Protocol):
+    """The consumers of one history that are programs of any make."""
+
+    def consumer(self, world: World, name: str, faults: Sequence[Fault], settings: Settings) -> SimulatedProcess:
+        """Return a consumer that is about to start."""
+
+    def close(self) -> None:
+        """Leave no process behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,7 @@ class Staging:
         assumes: what random faults keep to.
         cut: what is left out of the scenario.
         function: how a consumer that is a Lambda function is set up; None for one that polls.
+        programs: the consumers, where they are programs; None for ``consumer``.
     """
 
     scenario: str
@@ -156,6 +170,7 @@ class Staging:
     assumes: frozenset[Assumption] = ALL
     cut: Cut = NOTHING
     function: FunctionSettings | None = None
+    programs: Programs | None = None
 
 
 class SimulatedLab:
@@ -240,7 +255,7 @@ class SimulatedLab:
             max_receive_count=staging.queue.max_receive_count,
             business_field=staging.business_field,
             parameters=asdict(staging.parameters),
-            **declared(staging.consumer, staging.assumes),
+            **({"program": True} if staging.programs else declared(staging.consumer, staging.assumes)),
         )
 
     def finish(self) -> History:
@@ -471,6 +486,9 @@ class SimulatedLab:
 
     def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: Settings) -> None:
         """Start a consumer, for the first time or again."""
+        if self._staging.programs is not None and known_as not in self._staging.cut.idle:
+            self._start_program(known_as, name, faults, settings)
+            return
         process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
         kind = self._staging.consumer
         try:
@@ -513,6 +531,15 @@ class SimulatedLab:
         mapping.on_end = lambda ended: self._recorder.event("exited", exited=ended.name, code=ended.exit_code)
         mapping.start(self._scheduler.now + self.choices.pick(START_UP))
 
+    def _start_program(self, known_as: str, name: str, faults: Sequence[Fault], settings: Settings) -> None:
+        """Start a program, for the first time or again."""
+        assert self._staging.programs is not None  # noqa: S101 - as its caller has seen
+        process = self._staging.programs.consumer(self.world, name, faults, settings)
+        self._incarnations[known_as] = process
+        process.start_again = lambda: self._start_again(known_as, process, settings)
+        heartbeat = settings.get("heartbeat_seconds", 0.0)
+        self._start(process, Program(_idle(), (), _do_nothing, heartbeat_seconds=heartbeat), "consumer")
+
     def _start_again(self, known_as: str, before: SimulatedProcess, settings: Settings) -> None:
         def come_back() -> Strand:
             # The time of the wake-up has come; a consumer that was dismissed meanwhile stays away.
@@ -542,7 +569,8 @@ class SimulatedLab:
 
         One that ends with exit code 0 has ended for good, and what it leaves in the queue is judged.
         """
-        if process.exit_code in (0, -SIGKILL) or self._restarts >= MAX_RESTARTS:
+        ended_for_good = process.exit_code == -SIGKILL or (process.exit_code == 0 and not process.respawns)
+        if ended_for_good or self._restarts >= MAX_RESTARTS:
             return
         self._restarts += 1
         self.world.lose(RESTART_AFTER + self.queue.visibility_timeout)
@@ -564,6 +592,8 @@ class SimulatedLab:
         before the wait and are not over, such as consumers that are away for a while.
         """
         world = self.world
+        if self._staging.programs is not None:
+            deadline *= PATIENCE
         return deadline - world.time_lost + max(0.0, world.held_up_until - world.scheduler.now)
 
     def _new_name(self, wanted: str) -> str:
@@ -644,6 +674,10 @@ def _class(spec: str, base: type[Service], what: str) -> type[Service]:
 
 #: The consumer's options that a handler has as well.
 _HANDLER_OPTIONS = frozenset(item.name for item in fields(HandlerOptions)) - {"owner"}
+
+
+def _do_nothing() -> None:
+    """Ask nobody to end: a program is sent a signal."""
 
 
 def _never() -> bool:

@@ -93,6 +93,7 @@ class SimulatedProcess:
         story_faults: the story's faults that have not struck yet.
         paused_until: before this time no part of it runs.
         skew: by how many seconds its wall clock is ahead.
+        respawns: a supervisor starts it again however it ends by itself.
         in_hand: what its last receive brought.
         recorder: takes its records; several processes that share a name share one.
         unperformed: the keys that it has claimed and not yet performed, with the true time of each lease's end.
@@ -120,6 +121,7 @@ class SimulatedProcess:
         self.story_faults = list(faults)
         self.paused_until = 0.0
         self.skew = 0.0
+        self.respawns = False
         self.operations = 0
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
@@ -324,12 +326,15 @@ class SimulatedProcess:
         else:
             round_trip = self.world.choices.draw(_ROUND_TRIPS)
         yield scheduler.now + _REQUESTS[round_trip]
-        if isinstance(operation, Receive):
-            result = yield from self._receive(operation, sleeper)
-        else:
-            result = self._take_effect(operation)
+        result = yield from self.act(operation, sleeper)
         yield scheduler.now + _REPLIES[round_trip]
         return result
+
+    def act(self, operation: Operation, sleeper: Sleeper) -> Steps:
+        """Let an operation take effect."""
+        if isinstance(operation, Receive):
+            return (yield from self._receive(operation, sleeper))
+        return self._take_effect(operation)
 
     def _send_late(self, late: LateRequest) -> None:
         world = self.world

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import format_counterexample
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.lab import NOTHING, Cut, NoFaults, RandomFaults, SimulatedLab, Staging
+from scenarios.simulation.lab import NOTHING, Cut, NoFaults, Programs, RandomFaults, SimulatedLab, Staging
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.tactics import ROTATION, Tactic, tactical_faults
 from scenarios.simulation.world import names_for
@@ -44,6 +45,7 @@ class SimulationPlan:
         tactics: how they may be chosen; each history draws one.
         dropped: the consumer's assumptions that the random faults need not keep to.
         command: the command that does the same again.
+        programs: makes the consumers of one history, where they are programs; None for ``consumer``.
     """
 
     scenario: Scenario
@@ -60,6 +62,7 @@ class SimulationPlan:
     dropped: frozenset[Assumption] = frozenset()
     command: str = ""
     consumer_name: str = ""
+    programs: Callable[[], Programs] | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -102,6 +105,7 @@ def simulate(
     if plan.with_faults and choices.below(2):
         delivery = replace(delivery, reorder=CHAOTIC.reorder, underfill=CHAOTIC.underfill)
     queue = plan.queue or queue_of(scenario)
+    programs = plan.programs() if plan.programs is not None else None
     lab = SimulatedLab(
         Staging(
             scenario=scenario.name,
@@ -122,6 +126,7 @@ def simulate(
             assumes=plan.consumer.assumes - plan.dropped,
             cut=cut,
             function=scenario.function_settings(naive=plan.naive) if scenario.function is not None else None,
+            programs=programs,
         ),
         choices,
     )
@@ -140,6 +145,9 @@ def simulate(
             f"{plan.consumer.__module__}:{plan.consumer.__qualname__} has called sys.exit, which would end the "
             "simulation; a consumer ends by returning."
         ) from None
+    finally:
+        if programs is not None:
+            programs.close()
     conditions = Conditions(
         seed=plan.seed,
         parameters=plan.parameters,

@@ -97,6 +97,7 @@ class World:
         business_field: the payload field by which a side effect is known, empty for the message's own id.
         assumes: what random faults keep to.
         late_until: when the last late request arrives.
+        hidden_lease: for how many seconds a claim that nobody sees may outlast its delivery: a program's own.
     """
 
     def __init__(self, setting: Setting, choices: Choices, seed: int) -> None:
@@ -118,6 +119,7 @@ class World:
         self.business_field = ""
         self.assumes: frozenset[Assumption] = ALL
         self.late_until = 0.0
+        self.hidden_lease = 0.0
         self._endpoint_index = 0
         self._last_tick = -1
         self._contents: dict[str, tuple[str, bool]] = {}
@@ -225,7 +227,7 @@ class World:
         return tuple([_message(item) for item in self.take(request)])
 
     def take(self, request: ReceiveRequest) -> list[Delivery]:
-        """Take what is there now, as the state machine has it."""
+        """Take what is there now, and remember what it is that was taken."""
         deliveries = self.model.receive(self.names.queue, request)
         for item in deliveries:
             if item.message.message_id not in self.held:

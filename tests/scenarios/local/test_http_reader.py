@@ -248,9 +248,7 @@ def test_a_look_at_a_state_tells_the_version_that_is_there(reader):
     assert reading.operation == ReadState("e0")
     assert answered(reading, Item={"version": {"N": "7"}})[0] == 7
     assert answered(reading)[0] is None
-    with pytest.raises(
-        BreaksContractError, match=r"UpdateItem that the lab cannot read \(it does not set version\)"
-    ):
+    with pytest.raises(BreaksContractError, match=r"UpdateItem that the lab cannot read \(it does not set version\)"):
         dynamodb(reader, "UpdateItem", **STATE, UpdateExpression="SET other = :v")
 
 

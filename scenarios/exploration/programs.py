@@ -1,0 +1,58 @@
+"""What exploring a program needs beyond exploring a class: a rehearsal, and an honest word on its replays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from scenarios.exploration.case import Case
+from scenarios.exploration.replay import history_bytes
+from scenarios.exploration.targets import Target
+from scenarios.simulation.choices import ReplayedChoices
+from scenarios.simulation.lab import NoFaults
+from scenarios.simulation.run import simulate
+
+#: How often a counterexample is replayed, and for how many seconds at most.
+REPLAYS = 20
+REPLAY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How replays of one case come out.
+
+    Attributes:
+        replays: how many there were.
+        same: how many of them left the same history, byte for byte.
+        violated: how many of them violate the same promise.
+    """
+
+    replays: int
+    same: int
+    violated: int
+
+    def as_json(self) -> dict[str, int]:
+        """Return the figures by their names."""
+        return {"replays": self.replays, "same": self.same, "violated": self.violated}
+
+
+def rehearse(target: Target) -> None:
+    """Let a program consume with nothing gone wrong.
+
+    Raises:
+        BrokenProgramError: it does what cannot be explored.
+    """
+    simulate(target.plan(0), ReplayedChoices(()), NoFaults())
+
+
+def agreement(case: Case) -> Agreement:
+    """Replay a case, and compare each time with the first."""
+    until = time.monotonic() + REPLAY_SECONDS
+    first = history_bytes(case.simulate().history)
+    replays = same = violated = 0
+    while replays < REPLAYS and time.monotonic() < until:
+        replays += 1
+        again = case.simulate()
+        same += history_bytes(again.history) == first
+        violated += bool(case.violates & {name for name, found in again.verdict.violations.items() if found})
+    return Agreement(replays, same, violated)

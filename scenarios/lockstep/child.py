@@ -1,0 +1,307 @@
+"""A real process that is held still: it computes only while the explorer waits for it.
+
+    start ─▶ computes ─▶ at rest, with requests that wait and with waits for a time
+                 ▲                          │
+                 └── an answer, a signal, or the end of a wait
+
+The first request ends its beginning, which takes real time. From then on its clock is the simulation's.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scenarios.errors import BrokenProgramError, ServiceFailedError
+from scenarios.local.logs import last_lines
+from scenarios.local.processes import leash
+from scenarios.lockstep.clock import ProgramClock, vdso_of
+from scenarios.lockstep.orphans import MARK, adopt, descendants_of, end, orphans
+from scenarios.lockstep.server import PendingRequest, ProgramServer
+from scenarios.lockstep.threads import Look, Threads, Wait, end_wait
+
+#: Real seconds in which a program must come to rest, or ask for something.
+COMPUTING = 30.0
+#: Real seconds for which a thread that only looks for work is waited for.
+SPINNING = 0.03
+#: Real seconds within which a program takes note of an answer: the system may hand it over a little later. A program
+#: that has not stirred after this does not wait for it.
+STIRRING = 0.05
+#: Real seconds between two looks at a program that computes: the first, and the longest.
+FIRST_LOOK, LAST_LOOK = 0.0001, 0.004
+#: Real seconds for a process that was killed to be gone.
+GONE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start.
+
+    Attributes:
+        arguments: the program and its arguments.
+        environment: its environment but for its address; ``{url}`` in a value is where its requests are read.
+    """
+
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _Member:
+    """One process of a program."""
+
+    threads: Threads
+    clock: ProgramClock
+    #: By thread: how often it had run when its wait was first seen, and the wait.
+    waits: dict[int, tuple[str, Wait]] = field(default_factory=dict)
+
+    def close(self) -> None:
+        self.threads.close()
+        self.clock.close()
+
+
+class Child:
+    """A program, with whatever it has started.
+
+    Args:
+        command: what to start.
+        startup_timeout: real seconds until it must have asked for something.
+
+    Attributes:
+        exit_code: how it ended, or minus the signal; None while it runs.
+        forked_away: it ended, and what it had started went on.
+
+    Raises:
+        ServiceFailedError: the system cannot run it.
+    """
+
+    def __init__(self, command: Command, startup_timeout: float) -> None:
+        adopt()
+        self.exit_code: int | None = None
+        self.forked_away = False
+        #: What it prints; the file has no name, so it is gone with this process.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
+        self._mark = secrets.token_hex(8)
+        self._startup_timeout = startup_timeout
+        self._server = ProgramServer()
+        self._members: dict[int, _Member] = {}
+        #: By process: the threads that listened when an answer was on its way; empty where none is.
+        self._listeners: dict[int, dict[int, str]] = {}
+        self._started = time.monotonic()
+        environment = {name: value.replace("{url}", self._server.url) for name, value in command.environment}
+        try:
+            self._process = _started(command.arguments, {**environment, MARK: self._mark}, self._log.fileno())
+        except OSError as error:
+            self.release()
+            raise ServiceFailedError(f"{command.arguments[0]} cannot be run: {error.strerror}.") from None
+
+    @property
+    def pid(self) -> int:
+        """The id of the process that was started; the others are its descendants."""
+        return self._process.pid
+
+    def is_fresh(self, seconds: float) -> bool:
+        """Tell whether it was started within so many real seconds, and still runs."""
+        return time.monotonic() - self._started < seconds and self._runs()
+
+    # --- what sets it going ------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Wait, in real time, until it has asked for something, and take over its clock.
+
+        Raises:
+            ServiceFailedError: it asks for nothing in time, or its clock cannot be set.
+        """
+        until = time.monotonic() + self._startup_timeout
+        while not self._server.arrived and self._runs():
+            self._check()
+            if time.monotonic() > until:
+                raise self.failure(
+                    f"has run for {self._startup_timeout:g} s and never asked for anything; it has to call "
+                    "ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL. If it is only slow to start, give it longer by "
+                    "--startup-timeout"
+                )
+            self._server.pump(LAST_LOOK)
+        if self._runs():
+            self._find_members()
+
+    def show(self, elapsed: float, wall: float) -> None:
+        """Set its clock.
+
+        Args:
+            elapsed: seconds of virtual time.
+            wall: seconds since the epoch.
+        """
+        for member in self._members.values():
+            member.clock.set(elapsed, wall)
+        self._listeners.clear()
+
+    def expect(self) -> None:
+        """Take note that an answer is about to be sent."""
+        self._listeners = {pid: member.threads.listeners() for pid, member in self._members.items()}
+
+    def settle(self) -> list[PendingRequest]:
+        """Let it compute until it is at rest; return what it has asked for by then, in an order that it decides.
+
+        Raises:
+            ServiceFailedError: it never comes to rest.
+        """
+        began = time.monotonic()
+        look_again = FIRST_LOOK
+        while self._runs():
+            self._check()
+            looks = self._at_rest()
+            passed = time.monotonic() - began
+            heard = looks is not None and (passed > STIRRING or self._has_heard(looks))
+            if looks is not None and heard and not self._server.pump():
+                spins = self._note_waits(looks)
+                if not spins or passed > SPINNING:
+                    break
+            elif passed > COMPUTING:
+                raise self.failure(
+                    f"computes for more than {COMPUTING:g} s and asks for nothing; while it computes its clock stands "
+                    "still, so a loop that waits for a time has to sleep"
+                )
+            self._server.pump(look_again)
+            look_again = min(LAST_LOOK, 2 * look_again)
+        arrived, self._server.arrived = self._server.arrived, []
+        return sorted((item for item in arrived if item.is_open), key=_content)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next of its waits is over, in seconds since its clock was taken over; None for never."""
+        due = [wait.due - member.clock.began for member in self._members.values() for _, wait in member.waits.values()]
+        return min(due, default=None)
+
+    def end_waits(self, elapsed: float) -> None:
+        """End the waits whose time has come."""
+        for member in self._members.values():
+            over = [tid for tid, (_, wait) in member.waits.items() if wait.due - member.clock.began <= elapsed]
+            for tid in over:
+                end_wait(tid, member.waits.pop(tid)[1])
+
+    def terminate(self) -> None:
+        """Send SIGTERM to it."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End it, with whatever it has started, and wait until it is gone."""
+        if self._process.returncode is None:
+            end([*(pid for pid in self._members if pid != self.pid), self.pid])
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(GONE)
+        end(orphans(self._mark))
+        self.release()
+
+    def release(self) -> None:
+        """Close what tells of it."""
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
+        self._server.close()
+        self._log.close()
+
+    def failure(self, what: str) -> BrokenProgramError:
+        """Return the error that it does something which cannot be explored."""
+        return BrokenProgramError(f"The program {what}.", last_lines(Path(f"/proc/self/fd/{self._log.fileno()}")))
+
+    # --- within ------------------------------------------------------------------------------------------------------
+
+    def _runs(self) -> bool:
+        if self.exit_code is None and (code := self._process.poll()) is not None:
+            self.exit_code = code
+            left = orphans(self._mark)
+            self.forked_away = bool(left)
+            end(left)
+        return self.exit_code is None
+
+    def _check(self) -> None:
+        if self._server.complaint:
+            raise self.failure(self._server.complaint)
+
+    def _find_members(self) -> None:
+        for pid in (self.pid, *descendants_of(self.pid)):
+            if pid not in self._members:
+                with suppress(*([] if pid == self.pid else [ServiceFailedError])):
+                    self._members[pid] = _Member(Threads(pid), self._take_clock(pid))
+
+    def _take_clock(self, pid: int) -> ProgramClock:
+        """Take over a process's clock while it is stopped, and no thread is reading it.
+
+        Raises:
+            ServiceFailedError: its memory cannot be written.
+        """
+        threads = Threads(pid)
+        until = time.monotonic() + GONE
+        try:
+            while True:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                try:
+                    while not threads.are_stopped() and time.monotonic() < until:
+                        time.sleep(FIRST_LOOK)
+                    if not threads.are_within(vdso_of(pid)) or time.monotonic() > until:
+                        return ProgramClock(pid)
+                finally:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
+        finally:
+            threads.close()
+
+    def _at_rest(self) -> Mapping[int, Look] | None:
+        looks = {}
+        for pid, member in tuple(self._members.items()):
+            look = member.threads.at_rest()
+            if look is None:
+                return None
+            if look:
+                looks[pid] = look
+            elif pid != self.pid:
+                self._members.pop(pid).close()
+        return looks
+
+    def _has_heard(self, looks: Mapping[int, Look]) -> bool:
+        """Tell whether an answer that was on its way has reached a thread: the system may take a moment for that."""
+        listened = {pid: before for pid, before in self._listeners.items() if before and pid in self._members}
+        return not listened or any(
+            self._members[pid].threads.stirred(before, looks.get(pid, {})) for pid, before in listened.items()
+        )
+
+    def _note_waits(self, looks: Mapping[int, Look]) -> bool:
+        """Keep the waits that have not changed, and take down new ones; return whether a thread only looks for work."""
+        spins = False
+        for pid, look in looks.items():
+            member = self._members[pid]
+            known, member.waits = member.waits, {}
+            for tid, wait in member.threads.waits(look, member.clock).items():
+                runs = look[tid][1]
+                spins = spins or wait.spins
+                before = known.get(tid)
+                member.waits[tid] = before if before is not None and before[0] == runs else (runs, wait)
+        return spins
+
+
+def _started(arguments: Sequence[str], environment: Mapping[str, str], output: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*leash(), *arguments],
+        env=dict(environment),
+        cwd=Path.cwd(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _content(pending: PendingRequest) -> tuple[str, str, bytes]:
+    request = pending.request
+    return request.headers.get("x-amz-target", ""), request.target, request.body

@@ -1,0 +1,137 @@
+"""AWS as a program sees it in one history: the simulation's own queues, and tables by moto, in this very process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from infra.localaws.dynamodb import DynamoDb
+from infra.localaws.http import Request as WireRequest
+from infra.localaws.http import Response as WireResponse
+from infra.localaws.sqs.context import LongPoll
+from infra.localaws.sqs.errors import SerializationError, SqsError
+from infra.localaws.sqs.message import Delivery
+from infra.localaws.sqs.model import ACCOUNT, SqsModel
+from infra.localaws.sqs.queue import ReceiveRequest
+from infra.localaws.sqs.wire import SqsWire
+from infra.localaws.sts import caller_identity
+from scenarios.local.http_reader import DYNAMODB, SQS, counted
+from scenarios.local.interpreter import refusal
+from scenarios.local.observed_exchange import Request, Response
+from scenarios.simulation.world import World
+
+REGION: Final = "us-west-1"
+#: What a program's tables are called, after the queue.
+STATUS_TABLE, LEDGER = "status", "side-effects"
+
+_JSON: Final = {"Content-Type": "application/x-amz-json-1.0"}
+_REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
+
+
+class Endpoint:
+    """The queues and tables of one history.
+
+    Attributes:
+        status_table: the name of the program's own table.
+        ledger: the name of the table that plays the external system.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._wire = SqsWire(cast("SqsModel", _Watched(world)), "http://127.0.0.1")
+        self._dynamodb = DynamoDb(ACCOUNT, REGION)
+        self.status_table = f"{world.names.queue.removesuffix('.fifo')}-{STATUS_TABLE}"
+        self.ledger = f"{world.names.queue.removesuffix('.fifo')}-{LEDGER}"
+        for table in (self.status_table, self.ledger):
+            self._ask_table(
+                "CreateTable",
+                TableName=table,
+                KeySchema=[{"AttributeName": "message_id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "message_id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+
+    @property
+    def queue_path(self) -> str:
+        """The path of the queue's URL."""
+        return f"/{ACCOUNT}/{self._world.names.queue}"
+
+    def answer(self, request: Request, body: bytes) -> Response | LongPoll:
+        """Let a request take effect; a receive that finds nothing may have to wait."""
+        target = request.headers.get("x-amz-target", "")
+        if target.startswith(SQS):
+            return self._answer_sqs(target.removeprefix(SQS), body)
+        if target.startswith(DYNAMODB):
+            answer = self._dynamodb.answer(WireRequest("POST", "/", request.headers, body))
+            return _of_wire(answer)
+        if b"Action=GetCallerIdentity" in body:
+            return _of_wire(caller_identity(ACCOUNT, _REQUEST_ID))
+        return refusal(
+            request, "UnknownOperationException", f"The explorer does not serve {target or request.path}.", 400
+        )
+
+    def take(self, poll: LongPoll) -> Response | None:
+        """Try a receive that waits again; None where it still finds nothing."""
+        deliveries = self._world.take(poll.request)
+        return _json(poll.render(deliveries)) if deliveries else None
+
+    def nothing(self, poll: LongPoll) -> Response:
+        """Return the answer to a receive that has waited in vain."""
+        return _json(poll.render([]))
+
+    def note_effect(self, key: str) -> None:
+        """Read from the ledger how often a side effect was caused by now.
+
+        Raises:
+            BreaksContractError: what stands there is no count.
+        """
+        item: Mapping[str, Any] = self._ask_table(
+            "GetItem", TableName=self.ledger, Key={"message_id": {"S": key}}, ConsistentRead=True
+        ).get("Item", {})
+        if "executions" in item:
+            self._world.tables.executions[key] = counted(item["executions"])
+
+    def _answer_sqs(self, action: str, body: bytes) -> Response | LongPoll:
+        try:
+            answer = self._wire.call(action, _document(body))
+        except SqsError as error:
+            told = json.dumps({"__type": error.json_type, "message": str(error)}).encode()
+            return Response(error.status, {**_JSON, "x-amzn-query-error": f"{error.query_code};Sender"}, told)
+        return answer if isinstance(answer, LongPoll) else _json(answer)
+
+    def _ask_table(self, action: str, **document: Any) -> dict[str, Any]:
+        headers = {"x-amz-target": f"{DYNAMODB}{action}", "host": "127.0.0.1"}
+        answer = self._dynamodb.answer(WireRequest("POST", "/", headers, json.dumps(document).encode()))
+        told: dict[str, Any] = json.loads(answer.body)
+        return told
+
+
+class _Watched:
+    """The simulation's queues; receives of the one under study pass through the world, which keeps account."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def receive(self, name: str, request: ReceiveRequest) -> list[Delivery]:
+        if name == self._world.names.queue:
+            return self._world.take(request)
+        return self._world.model.receive(name, request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world.model, name)
+
+
+def _json(shape: Any) -> Response:
+    return Response(200, _JSON, json.dumps(shape).encode())
+
+
+def _of_wire(answer: WireResponse) -> Response:
+    return Response(answer.status, {"Content-Type": answer.content_type, **answer.headers}, answer.body)
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise SerializationError("The request's body is not JSON.") from None

@@ -1,0 +1,249 @@
+"""Programs as the consumers of simulated histories: held still, faulted, judged, and never left behind."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from scenarios.errors import BrokenProgramError, RequestError
+from scenarios.exploration.bounded import ScheduledFaults
+from scenarios.exploration.targets import make_target
+from scenarios.lockstep.clock import why_not
+from scenarios.lockstep.crew import close_crews
+from scenarios.lockstep.orphans import MARK
+from scenarios.simulation.choices import ReplayedChoices, SeededChoices
+from scenarios.simulation.lab import NoFaults
+from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
+from scenarios.simulation.run import simulate
+from tests.consumers.small import small_consumer
+from tests.scenarios.conftest import project
+from tests.scenarios.lockstep.small_programs import LOOKS, written
+
+__all__ = ["project", "small_consumer"]
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(bool(why_not()), reason="a program's clock cannot be set here"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(project):
+    yield
+    close_crews()
+    assert _marked() == []
+
+
+def _marked():
+    """Return the processes of programs, but for those of tests that run beside."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes()
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if f"{MARK}=".encode() in environment and parent in (1, os.getpid()):
+            found.append(entry.name)
+    return found
+
+
+def _run(command, name="deliveries", *, seed=0, choices=None, faults=None, **options):
+    plan = make_target(name, consumer=command, **options).plan(seed)
+    return simulate(plan, choices or ReplayedChoices(()), faults or NoFaults())
+
+
+def _violated(simulation):
+    return {name for name, found in simulation.verdict.violations.items() if found}
+
+
+def _schedule(*faults):
+    return ScheduledFaults(tuple(faults))
+
+
+# --- what it finds --------------------------------------------------------------------------------------------------
+
+
+def test_to_mark_and_then_to_act_loses_a_message_and_to_act_and_then_to_mark_does_not(small_consumer):
+    # Its operations: GetQueueAttributes, Receive, the claim, the mark, the side effect, the delete.
+    dies_marked = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 4)))
+    broken = _run(small_consumer("python", "--mark-first"), faults=dies_marked, count=2)
+    assert _violated(broken) == {"lost"}, broken.verdict.reason
+    for at in range(2, 8):
+        dies = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, at)))
+        careful = _run(small_consumer("python", "--careful"), faults=dies, count=2)
+        assert str(careful.verdict.outcome) == "pass", careful.verdict.reason
+        assert len(careful.history.faults) == 1, "the fault has struck"
+
+
+def test_a_lease_ends_by_virtual_time(small_consumer):
+    # Its claim outlives the crash, and is taken over when the lease of 1.8 seconds is over.
+    dies = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 3)))
+    began = time.monotonic()
+    simulation = _run(small_consumer("python", "--careful"), faults=dies, count=2)
+    assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
+    assert simulation.history.records[-1]["time"] > 2.0
+    assert simulation.history.exits["consumer-1"].code == -9
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("language", ["node", "go"])
+def test_a_program_of_another_language_is_held_still_as_well(small_consumer, language):
+    dies = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 4)))
+    assert _violated(_run(small_consumer(language, "--mark-first"), faults=dies, count=2)) == {"lost"}
+    assert _violated(_run(small_consumer(language, "--careful"), faults=dies, count=2)) == set()
+
+
+def test_a_staged_scenario_passes_with_a_careful_program(small_consumer):
+    simulation = _run(small_consumer("python", "--careful"), "crash")
+    assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
+    assert simulation.verdict.reason.startswith("Not judged: crashed-after-claim.")
+
+
+# --- the same again -------------------------------------------------------------------------------------------------
+
+
+def _bytes(simulation):
+    return json.dumps(list(simulation.history.records))
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_same_choices_give_the_same_history_byte_for_byte(small_consumer, seed):
+    command = small_consumer("python", "--careful")
+    plan = make_target("deliveries", consumer=command).plan(seed)
+    first, second = (_bytes(simulate(plan, SeededChoices(seed))) for _ in range(2))
+    assert first == second
+
+
+def test_requests_at_once_go_on_in_an_order_that_the_choices_decide(tmp_path):
+    command = written(
+        tmp_path,
+        """
+        def work(message):
+            if not was_done(key_of(message)):
+                perform(key_of(message))
+            delete(message)
+        while True:
+            threads = [threading.Thread(target=work, args=(message,)) for message in receive()]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+        """,
+    )
+    target = make_target("deliveries", consumer=command, count=4, batch_size=4)
+    orders = set()
+    for seed in range(4):
+        plan = target.plan(seed)
+        histories = [simulate(plan, SeededChoices(seed), NoFaults()) for _ in range(2)]
+        assert _bytes(histories[0]) == _bytes(histories[1])
+        orders.add(tuple(effect.key for effect in histories[0].history.effects))
+        begun = [call.started for call in histories[0].history.calls("LookUpSideEffect")]
+        assert len(begun) >= 4
+    assert len(orders) > 1, "other choices, another order"
+
+
+def test_a_program_sleeps_in_virtual_time(tmp_path):
+    command = written(
+        tmp_path,
+        """
+        receive(0)
+        began, wall = time.monotonic(), time.time()
+        time.sleep(20)
+        assert 20 <= time.monotonic() - began < 20.1 and 20 <= time.time() - wall < 20.1
+        while True:
+            for message in receive():
+                perform(key_of(message))
+                delete(message)
+        """,
+    )
+    began = time.monotonic()
+    simulation = _run(command, count=1)
+    assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
+    assert simulation.history.effects[0].call.started > 20
+    assert time.monotonic() - began < 20
+
+
+def test_a_thread_beats_in_virtual_time_while_the_work_takes_long(tmp_path):
+    command = written(
+        tmp_path,
+        """
+        def beat(message, over):
+            while not over.wait(0.5):
+                sqs("ChangeMessageVisibility", ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=2)
+        while True:
+            for message in receive():
+                over = threading.Event()
+                threading.Thread(target=beat, args=(message, over), daemon=True).start()
+                if not was_done(key_of(message)):
+                    perform(key_of(message))
+                over.set()
+                delete(message)
+        """,
+    )
+    simulation = _run(command, "heartbeat", count=4)
+    assert _violated(simulation) == set(), simulation.verdict.reason
+    assert len(simulation.history.calls("ChangeVisibility")) >= 4
+
+
+def test_a_program_that_a_fault_ends_is_started_again(tmp_path):
+    command = written(tmp_path, LOOKS)
+    # The other consumer stands still meanwhile.
+    faults = _schedule(
+        ("consumer-1", RandomFault(Kind.THROTTLE, 1)), ("consumer-2", RandomFault(Kind.PAUSE, 1, SIZES - 2))
+    )
+    simulation = _run(command, faults=faults, count=1)
+    assert simulation.history.exits["consumer-1"].code == 1
+    assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
+    assert simulation.history.receives_of["consumer-1-2"]
+
+
+# --- what cannot be explored ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sys.exit(3)", "ended by itself with exit code 3, and nothing had gone wrong"),
+        ("time.sleep(600)", "has run for 2 s and never asked for anything"),
+        ("receive(0)\nwhile True: pass", "computes for more than"),
+        (
+            """
+            import socket
+            s = socket.create_connection(ENV["AWS_ENDPOINT_URL"].split("//")[1].split(":"))
+            s.sendall(b"garbage" * 9 + b"\\r\\n\\r\\n")
+            time.sleep(600)
+            """,
+            "sent what is no HTTP request",
+        ),
+        ("if os.fork(): os._exit(0)\nos.setsid()\nwhile True: receive()", "has forked away"),
+        ("sqs('DeleteMessage', Handle='x')", "sends a DeleteMessage that the lab cannot read"),
+    ],
+)
+def test_what_a_program_does_that_cannot_be_explored_is_one_sentence(tmp_path, monkeypatch, body, said):
+    monkeypatch.setattr("scenarios.lockstep.child.COMPUTING", 1.0)
+    with pytest.raises(BrokenProgramError) as raised:
+        _run(written(tmp_path, body), startup_timeout=2.0)
+    assert said in str(raised.value)
+    assert str(raised.value).count("\n") == 0
+
+
+def test_a_program_that_outlives_sigterm_is_killed_and_convicts_nobody(tmp_path):
+    command = written(tmp_path, "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LOOKS)
+    simulation = _run(command, count=1)
+    assert str(simulation.verdict.outcome) == "inconclusive"
+    assert "waiting for consumer-1, consumer-2 to end" in simulation.verdict.reason
+
+
+def test_what_a_program_has_started_ends_with_it(tmp_path):
+    starts = 'import subprocess\nsubprocess.Popen(["sleep", "600"], start_new_session=True)\n'
+    command = written(tmp_path, starts + LOOKS)
+    simulation = _run(command, count=1)
+    assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
+
+
+def test_a_scenario_that_no_program_can_show_is_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"a program can be explored in: .*crash.*deliveries"):
+        make_target("saga", consumer=written(tmp_path, LOOKS))
