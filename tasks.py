@@ -481,8 +481,10 @@ def merge(_: Context, shards: list[str] | None = None, json: bool = False) -> No
         "startup-timeout": "seconds for a program to ask for its first message (default 15)",
         "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
         "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
+        **HANDLER,
         "json": AS_JSON,
-    }
+    },
+    iterable=["filter_"],
 )
 def sweep(
     _: Context,
@@ -495,6 +497,16 @@ def sweep(
     startup_timeout: str = "",
     messages: str = "",
     message_key: str = "",
+    handler: str | None = None,
+    runtime: str = "",
+    code: str = "",
+    batch_window: str = "",
+    report_batch_item_failures: bool = False,
+    maximum_concurrency: str = "",
+    reserved_concurrency: str = "",
+    filter_: list[str] | None = None,
+    function_timeout: str = "",
+    memory: str = "",
     json: bool = False,
 ) -> None:
     """Strike each request of a program with each fault, each in a run of its own; one table of verdicts.
@@ -513,6 +525,16 @@ def sweep(
         startup_timeout=startup_timeout,
         messages=messages,
         message_key=message_key,
+        handler=handler,
+        runtime=runtime,
+        code=code,
+        batch_window=batch_window,
+        report_batch_item_failures=report_batch_item_failures,
+        maximum_concurrency=maximum_concurrency,
+        reserved_concurrency=reserved_concurrency,
+        filters=tuple(filter_ or ()),
+        function_timeout=function_timeout,
+        memory=memory,
         json=json,
     )
 

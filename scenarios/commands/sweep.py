@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.options import (
+    HandlerOptions,
     Number,
+    chosen_handler,
     chosen_seed,
     chosen_startup_timeout,
     command,
@@ -26,7 +29,7 @@ from scenarios.commands.status_line import make_console
 from scenarios.commands.suite import shares_effect
 from scenarios.errors import RequestError
 from scenarios.report.html import REPORT
-from scenarios.runs.sweep import KINDS, MOST_AT_A_TIME, Entry, Sweep, SweepRequest
+from scenarios.runs.sweep import HANDLER_KINDS, KINDS, MOST_AT_A_TIME, Entry, Sweep, SweepRequest
 from scenarios.runs.sweep import sweep as run_sweep
 from scenarios.verdict import Outcome
 
@@ -53,6 +56,8 @@ def sweep(
     messages: str | None = None,
     message_key: str | None = None,
     json: bool = False,
+    handler: str | None = None,
+    **function: Unpack[HandlerOptions],
 ) -> int:
     """Strike each request of a program with each fault; print the table, and return the exit code.
 
@@ -67,19 +72,25 @@ def sweep(
         messages: a file of messages for a program, in the place of the lab's own.
         message_key: the JSON path to the key in each of them.
         json: print nothing but the table as JSON; progress goes to standard error.
+        handler: a Lambda handler in the place of a program: ``module.function``, or a program.
+        function: the options of the handler's function and event source mapping.
     """
-    program, config = configured_consumer(consumer, messages, message_key)
-    if not program:
-        raise RequestError("Which program? Give --consumer, such as --consumer 'node my.js'.")
+    own = chosen_handler(handler, function)
+    if own is not None and (consumer is not None or messages):
+        raise RequestError("--consumer and --messages are for a program, and --handler for a function; give one.")
+    program, config = ("", ProgramConfig()) if own else configured_consumer(consumer, messages, message_key)
+    if not program and own is None:
+        raise RequestError("Which program? Give --consumer, such as --consumer 'node my.js', or --handler app.handler.")
     request = SweepRequest(
         program,
-        kinds=_kinds(faults),
+        kinds=_kinds(faults, tuple(KINDS) if own is None else HANDLER_KINDS),
         count=whole("--count", count, 1, MOST_MESSAGES) or 2,
         seed=chosen_seed(seed),
         jobs=1 if shares_effect(config) else whole("--jobs", jobs, 1, MOST_AT_A_TIME),
         only=only or "",
         startup_timeout=chosen_startup_timeout(startup_timeout) or config.startup_timeout,
         program=config,
+        handler=own,
     )
     with termination_as_exit(), _Shown(make_console(stderr=json), request) as shown:
         found = run_sweep(request, shown)
@@ -90,12 +101,12 @@ def sweep(
     return found.exit_code
 
 
-def _kinds(faults: str | None) -> tuple[str, ...]:
+def _kinds(faults: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in (faults or "").split(",") if name.strip())
     for name in names:
-        if name not in KINDS:
-            raise RequestError(f"--faults knows no {name!r}; it takes {', '.join(KINDS)}, separated by commas.")
-    return tuple(dict.fromkeys(names)) or tuple(KINDS)
+        if name not in known:
+            raise RequestError(f"--faults knows no {name!r}; it takes {', '.join(known)}, separated by commas.")
+    return tuple(dict.fromkeys(names)) or known
 
 
 class _Shown:
@@ -108,7 +119,7 @@ class _Shown:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
         self._task = self._bar.add_task("runs", total=None)
-        self._print(f"sweep of {request.consumer}, seed {request.seed}")
+        self._print(f"sweep of {request.subject}, seed {request.seed}")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -176,7 +187,9 @@ def print_sweep(console: Console, found: Sweep) -> None:
 
 
 def _cell(entry: Entry | None) -> Text:
-    if entry is None or entry.result is None:
+    if entry is None:
+        return Text("-", style="dim")  # no such fault can strike there
+    if entry.result is None:
         return Text("none", style="yellow")
     verdict = entry.result.verdict
     cell = _CELLS[verdict.outcome].copy()

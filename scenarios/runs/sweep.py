@@ -30,6 +30,7 @@ from infra.errors import InfraError
 from infra.files import write_atomically
 from infra.stack.stacks import Stack, temporary_stack
 from scenarios.checks.external_program import OtherRequest, command_line, is_program
+from scenarios.checks.functions import STRETCH, Handler
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.checks.witnesses import Evidence, Witness
@@ -54,6 +55,8 @@ TABLE = "sweep.json"
 AT_A_TIME = 3
 #: The most runs at a time: each has a stack of its own.
 MOST_AT_A_TIME = 8
+#: Visibility timeouts for which a function is throttled.
+THROTTLED = 0.25
 #: Visibility timeouts by which a reply is late.
 LATE = 1.5
 #: Seconds of one wait: a signal that comes just before a wait begins does not cut it short.
@@ -67,6 +70,20 @@ KINDS: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "throttled": lambda _: {"kind": "error", "code": "ThrottlingException"},
     "late-reply": lambda timeout: {"kind": "delay", "point": "during", "seconds": LATE * timeout},
 }
+
+#: Likewise for an invocation of a Lambda function, which its environment does not survive, or never begins.
+OF_INVOCATION: Mapping[str, Callable[[float], dict[str, Any]]] = {
+    "kill-before": lambda _: {"kind": "crash", "point": "before"},
+    "kill-after": lambda _: {"kind": "crash", "point": "after"},
+    "reply-lost": lambda _: {"kind": "reply-lost"},
+    "throttled": lambda timeout: {"kind": "throttle", "seconds": THROTTLED * timeout},
+    "timed-out": lambda _: {"kind": "timeout"},
+    "cold-start": lambda _: {"kind": "cold-start"},
+}
+#: And for a delete of the event source mapping: it fails, and is tried again.
+OF_MAPPINGS_DELETE: Mapping[str, Callable[[float], dict[str, Any]]] = {"throttled": lambda _: {"kind": "error"}}
+#: All names that ``--faults`` takes where a handler is swept.
+HANDLER_KINDS = tuple(dict.fromkeys((*KINDS, *OF_INVOCATION)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +107,17 @@ class Point:
         what = f"{facts['service']}.{facts['action']}({facts['resource']})" if facts else self.operation
         return f"{what}#{self.nth}"
 
-    def fault(self, kind: str, timeout: float) -> Fault:
+    def kinds(self, *, handler: bool) -> Mapping[str, Callable[[float], dict[str, Any]]]:
+        """Return the faults that can strike it; a handler's mapping receives and deletes for it."""
+        if not handler:
+            return KINDS
+        of_mapping = {"Receive": {}, "InvokeFunction": OF_INVOCATION, "Delete": OF_MAPPINGS_DELETE}
+        return of_mapping.get(self.operation, KINDS)
+
+    def fault(self, kind: str, timeout: float, *, handler: bool = False) -> Fault:
         """Return the fault that strikes it; ``timeout`` is the queue's visibility timeout in seconds."""
-        return Fault(operation=self.operation, nth=self.nth, where=dict(self.where), **KINDS[kind](timeout))
+        made = self.kinds(handler=handler)[kind](timeout)
+        return Fault(operation=self.operation, nth=self.nth, where=dict(self.where), **made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,7 @@ class SweepRequest:
         program: what the user's configuration file says of the program.
         only: strike only the request of this name, or else those whose name holds this text; empty for all.
         runs: where runs leave their directories; None for ``runs/`` in the project.
+        handler: the Lambda handler in the place of a program; None for a program.
     """
 
     consumer: str
@@ -120,11 +146,19 @@ class SweepRequest:
     startup_timeout: float | None = None
     program: ProgramConfig = field(default_factory=ProgramConfig)
     runs: Path | None = None
+    handler: Handler | None = None
+
+    @property
+    def subject(self) -> str:
+        """What is swept, for people."""
+        return self.consumer if self.handler is None else self.handler.handler
 
     def command(self, point: str = "", kind: str = "") -> str:
         """Return the command that repeats the sweep, or one run of it."""
-        words = ["sweep", "--consumer", self.consumer, "--seed", str(self.seed), "--count", str(self.count)]
-        kinds = kind or ("" if self.kinds == tuple(KINDS) else ",".join(self.kinds))
+        swept = ["--consumer", self.consumer] if self.handler is None else shlex.split(" ".join(self.handler.words()))
+        words = ["sweep", *swept, "--seed", str(self.seed), "--count", str(self.count)]
+        usual = tuple(KINDS) if self.handler is None else HANDLER_KINDS
+        kinds = kind or ("" if self.kinds == usual else ",".join(self.kinds))
         words += ["--faults", kinds] if kinds else []
         words += ["--only", point or self.only] if point or self.only else []
         words += ["--startup-timeout", f"{self.startup_timeout:g}"] if self.startup_timeout else []
@@ -197,7 +231,7 @@ class Sweep:
         """Return the table as JSON has it."""
         first = self.first_violation
         return {
-            "consumer": self.request.consumer,
+            "consumer": self.request.subject,
             "seed": self.request.seed,
             "exit_code": self.exit_code,
             "seconds": round(self.seconds, 3),
@@ -240,9 +274,10 @@ def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
         ScenarioError: the run without faults comes to no verdict.
         InfraError: no stack can be made.
     """
-    if not is_program(request.consumer):
+    if request.handler is None and not is_program(request.consumer):
         raise RequestError("sweep takes a program, such as --consumer 'node my.js'; `invoke explore` is for classes.")
-    program = command_line(request.consumer)
+    program = command_line(request.consumer) if request.handler is None else ()
+    speed = 1.0 if request.handler is None else 1 / STRETCH
     began = time.monotonic()
     directory = new_run_directory(runs_of(request.runs), "sweep", request.seed, datetime.now().astimezone())
     (directory / "processes").rmdir()
@@ -250,7 +285,7 @@ def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
     with fork_server(str(directory)) as spawner, ExitStack() as stacks:
         worker = _Worker(request, program, spawner)
         observer.stage("bringing up a stack")
-        worker.add(stacks.enter_context(temporary_stack([TOPOLOGY])))
+        worker.add(stacks.enter_context(temporary_stack([TOPOLOGY], speed=speed)))
         observer.stage("running the program without faults")
         baseline = worker.run(None, "")
         if baseline.result is None:
@@ -261,8 +296,9 @@ def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
             points = _chosen(points_of(baseline.result.history), request.only)
             if not points:
                 raise RequestError(f"The program makes no request whose name holds {request.only!r}.")
-            observer.begins(len(points), len(points) * len(request.kinds))
-            entries += _strike_all(worker, points, observer, stacks)
+            runs = _runs_of(points, request)
+            observer.begins(len(points), len(runs))
+            entries += _strike_all(worker, runs, observer, partial(_one_more, worker, stacks, speed))
     found = Sweep(request, entries, directory, time.monotonic() - began)
     write_atomically(directory / TABLE, json.dumps(found.as_json(), indent=2).encode() + b"\n", durable=False)
     return found
@@ -291,17 +327,26 @@ def _where(call: Call) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(call.arguments.items())) if call.operation == OtherRequest.__name__ else ()
 
 
+def _runs_of(points: Sequence[Point], request: SweepRequest) -> list[tuple[Point, str]]:
+    """Return each request with each of the faults that can strike it."""
+    handler = request.handler is not None
+    return [(point, kind) for point in points for kind in request.kinds if kind in point.kinds(handler=handler)]
+
+
+def _one_more(worker: _Worker, stacks: ExitStack, speed: float) -> None:
+    worker.add(stacks.enter_context(temporary_stack([TOPOLOGY], speed=speed)))
+
+
 def _strike_all(
-    worker: _Worker, points: Sequence[Point], observer: SweepObserver, stacks: ExitStack
+    worker: _Worker, runs: Sequence[tuple[Point, str]], observer: SweepObserver, one_more: Callable[[], None]
 ) -> Iterator[Entry]:
-    """Return the entries of all runs, in the order of requests and faults."""
-    runs = [(point, kind) for point in points for kind in worker.request.kinds]
+    """Return the entries of all runs, in the order of requests and faults; have one more stack made for each job."""
     jobs = min(len(runs), worker.request.jobs or min(MOST_AT_A_TIME, AT_A_TIME * (os.cpu_count() or 1)))
     pool = ThreadPoolExecutor(jobs)
     try:
         begun: list[Future[Entry]] = [pool.submit(worker.run, point, kind) for point, kind in runs]
         for _ in range(jobs - 1):
-            worker.add(stacks.enter_context(temporary_stack([TOPOLOGY])))
+            one_more()
         left = set(begun)
         while left:
             done, left = wait(left, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
@@ -339,8 +384,8 @@ class _Worker:
         stack, fresh = self._free.get()
         try:
             timeout = configured_resources(stack, TOPOLOGY, self.request.program).visibility_timeout
-            fault = point.fault(kind, timeout) if point else None
             request = self.request
+            fault = point.fault(kind, timeout, handler=request.handler is not None) if point else None
             plan = _Plan(
                 RunRequest(
                     TOPOLOGY,
@@ -348,6 +393,7 @@ class _Worker:
                     runs=request.runs,
                     startup_timeout=request.startup_timeout,
                     program=request.program,
+                    handler=request.handler,
                 ),
                 _scenario(fault, point, kind),
                 Parameters(request.count, 1),

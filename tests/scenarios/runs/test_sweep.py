@@ -1,14 +1,18 @@
 """A sweep: each request of a program, struck by each fault."""
 
+from pathlib import Path
+
 import pytest
 
 from scenarios.checks.external_program import OtherRequest
+from scenarios.checks.functions import Handler
 from scenarios.commands import sweep as command
 from scenarios.errors import RequestError
-from scenarios.runs.sweep import KINDS, SWEPT, Entry, Point, Sweep, SweepRequest, points_of, sweep
+from scenarios.runs.sweep import HANDLER_KINDS, KINDS, SWEPT, Entry, Point, Sweep, SweepRequest, points_of, sweep
 from tests.consumers.small import LANGUAGES
 from tests.scenarios.recorded import Told
 
+PLAIN = Path(__file__).resolve().parents[2] / "consumers" / "plain"
 WRITE = (("action", "UpdateItem"), ("resource", "status-table"), ("service", "dynamodb"))
 
 
@@ -79,6 +83,40 @@ def test_one_run_of_a_sweep_is_repeated_by_its_own_command():
     assert request.command("Delete#1", "kill-after") == (
         "invoke sweep --consumer 'node my.js' --seed 7 --count 2 --faults kill-after --only 'Delete#1'"
     )
+
+
+HANDLER = Handler("handler.mark_first", code=PLAIN, settings={"report_batch_item_failures": True})
+
+
+def test_of_a_handler_the_invocations_are_struck_and_of_its_mapping_the_deletes():
+    kinds = {name: tuple(Point(name, (), 1).kinds(handler=True)) for name in ("InvokeFunction", "Delete", "Receive")}
+    assert kinds == {
+        "InvokeFunction": ("kill-before", "kill-after", "reply-lost", "throttled", "timed-out", "cold-start"),
+        "Delete": ("throttled",),
+        "Receive": (),
+    }
+    assert tuple(Point("PerformSideEffect", (), 1).kinds(handler=True)) == tuple(KINDS)
+    fault = Point("InvokeFunction", (), 2).fault("throttled", 2.0, handler=True)
+    assert (fault.kind, fault.nth, fault.seconds) == ("throttle", 2, 0.5)
+    assert Point("Delete", (), 1).fault("throttled", 2.0, handler=True).kind == "error"
+
+
+def test_the_command_of_a_sweep_names_the_handler():
+    command = SweepRequest("", kinds=HANDLER_KINDS, seed=7, handler=HANDLER).command()
+    assert command.endswith(
+        f"sweep --handler handler.mark_first --code {PLAIN} --report-batch-item-failures --seed 7 --count 2"
+    )
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+def test_a_sweep_of_a_handler_finds_that_marking_first_loses_a_message(project):
+    kinds = ("kill-before", "kill-after", "timed-out")
+    found = sweep(SweepRequest("", kinds=kinds, count=1, seed=1, jobs=2, handler=HANDLER), Silent())
+    failed = {(entry.point.name, entry.kind) for entry in found.entries if entry.outcome == "fail"}
+    assert ("dynamodb.UpdateItem(status-table)#2", "kill-after") in failed
+    assert not any(entry.outcome == "none" for entry in found.entries)
+    assert all("lost" in entry.as_json()["violated"] for entry in found.entries if entry.outcome == "fail")
 
 
 @pytest.mark.processes
