@@ -273,6 +273,13 @@ def test_a_consumer_that_deletes_what_is_not_done_is_convicted_although_nothing_
     assert result.verdict.violations["deleted-before-done"]
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize(("name", "count"), [("duplicates", 300), ("heartbeat", 200)])
+def test_many_messages_take_longer_and_are_judged_all_the_same(project, name, count):
+    verdict = run_scenario(RunRequest(name, seed=7, count=count)).verdict
+    assert verdict.outcome is Outcome.PASS, verdict.reason
+
+
 def test_a_machine_at_its_end_is_no_verdict_on_the_consumer(project):
     (project / "hungry.py").write_text(
         "from services.consumer.consumer import Consumer\n\n\n"
