@@ -20,7 +20,7 @@ RESOURCES = SimpleNamespace(
 
 
 def stack(endpoint_url):
-    return SimpleNamespace(name="dev", endpoint_url=endpoint_url, region="us-west-1")
+    return SimpleNamespace(name="dev", endpoint_url=endpoint_url, region="us-west-1", login_variables={})
 
 
 @pytest.fixture
