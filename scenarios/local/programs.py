@@ -142,7 +142,7 @@ class Programs:
         told = program_environment(tap.url, shared, as_variables({"max_messages": 1, **settings}))
         told |= {name: self._filled(value, tap.url) for name, value in self._config.env.items()}
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
-        arguments = [self._filled(word, tap.url) for word in self._arguments]
+        arguments = tuple(self._filled(word, tap.url) for word in self._arguments)
         return Command(start.name, arguments, told, Path.cwd(), self._log(start.name), foreign=True)
 
     def _filled(self, text: str, url: str) -> str:
