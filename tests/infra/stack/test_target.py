@@ -89,3 +89,12 @@ def test_the_sentence_about_a_corrupt_note_shows_one_that_can_be_read(paths):
 def test_an_option_that_cannot_be_used_is_one_sentence(paths, options, sentence):
     with pytest.raises(ConfigError, match=sentence):
         choose_target(paths, options, {})
+
+
+def test_an_option_for_the_region_counts_more_than_the_environment(tmp_path):
+    paths = StackPaths(tmp_path)
+    environment = {"AWS_REGION": "eu-west-1"}
+    assert choose_target(paths, Options(), environment).region == "eu-west-1"
+    assert choose_target(paths, Options(region="us-east-2"), environment).region == "us-east-2"
+    with pytest.raises(ConfigError, match="--region must be a region such as us-west-1, and is 'here'"):
+        choose_target(paths, Options(region="here"), environment)
