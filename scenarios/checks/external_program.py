@@ -89,7 +89,7 @@ def check_class(consumer: str) -> None:
     if is_program(consumer):
         raise RequestError(
             f"The simulated tier steps a consumer's code, and --consumer {consumer!r} is no module:Class such as "
-            "my_project.consumers:Careful; programs run in the local tier, by `invoke scenario`."
+            "my_project.consumers:Careful; programs run in the local tier, and in `invoke explore`."
         )
 
 

@@ -197,6 +197,27 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
             call.result is True and call.process == deletion.process and call.ended <= begun
             for call in history.look_ups_of.get(key, ())
         )
+        or (history.facts.program and _may_stand_in_the_books(history, key, deletion))
+    )
+
+
+def _may_stand_in_the_books(history: History, key: str, deletion: Deletion) -> bool:
+    """Tell whether a program may have read in its own table what another found in the ledger, and wrote there.
+
+    What such requests say is not seen. So a look that found the side effect, a request of the same process after it, and
+    one of the process that deletes, which ended after that began, are word enough.
+    """
+    own = history.calls("OtherRequest")
+    return any(
+        write.process == look.process
+        and write.started >= look.ended
+        and any(
+            read.process == deletion.process and read.ended >= write.started and read.ended <= deletion.call.started
+            for read in own
+        )
+        for look in history.look_ups_of.get(key, ())
+        if look.result is True
+        for write in own
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from scenarios.catalog import find_scenario
+from scenarios.checks.external_program import check_class
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.exploration_output import print_scenario
 from scenarios.commands.options import (
@@ -109,6 +110,7 @@ def scenario(
         given, config = configured_consumer(consumer, messages, message_key)
     wanted, size = whole("--count", count), whole("--batch-size", batch_size) if own is None else None
     if simulated:
+        check_class(given)
         target = make_target(
             find_scenario(name).name,
             count=wanted,

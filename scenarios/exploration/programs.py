@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from scenarios.errors import BrokenProgramError
 from scenarios.exploration.case import Case
 from scenarios.exploration.replay import history_bytes
 from scenarios.exploration.targets import Target
+from scenarios.history import LAB
 from scenarios.simulation.choices import ReplayedChoices
 from scenarios.simulation.lab import NoFaults
 from scenarios.simulation.run import simulate
@@ -42,7 +44,11 @@ def rehearse(target: Target) -> None:
     Raises:
         BrokenProgramError: it does what cannot be explored.
     """
-    simulate(target.plan(0), ReplayedChoices(()), NoFaults())
+    simulation = simulate(target.plan(0), ReplayedChoices(()), NoFaults())
+    if not any(not call.process.startswith(LAB) for call in simulation.history.calls("Receive")):
+        raise BrokenProgramError(
+            "The program has never asked for a message; it has to call ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL."
+        )
 
 
 def agreement(case: Case) -> Agreement:

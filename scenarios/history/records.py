@@ -28,6 +28,7 @@ class Facts(NamedTuple):
         parameters: what the user may change about the run.
         follows: the patterns that the consumer declares; None for all.
         assumes: the assumptions that the faults keep to; None for all.
+        program: whether the consumers are programs, whose own books are not seen.
     """
 
     queue: str = ""
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
     parameters: Mapping[str, float] = MappingProxyType({})
     follows: tuple[str, ...] | None = None
     assumes: tuple[str, ...] | None = None
+    program: bool = False
 
 
 #: What names an operation: its process, and the index of its first record.

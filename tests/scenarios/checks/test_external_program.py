@@ -65,9 +65,9 @@ def test_a_program_that_cannot_be_put_through_is_one_sentence_and_exit_64(projec
     assert not (project / "runs").exists()
 
 
-def test_exploring_takes_no_program():
-    with pytest.raises(RequestError, match="steps a consumer's code"):
-        make_target("crash", consumer="node my.js")
+def test_exploring_takes_a_program_that_is_there():
+    with pytest.raises(RequestError, match="is not there, or cannot be executed"):
+        make_target("crash", consumer="no-such-program my.js")
 
 
 def test_the_refusal_names_the_scenarios_that_a_program_can_be_put_through():

@@ -273,6 +273,24 @@ def test_deleted_before_done_rejects_what_only_another_process_was_told():
     assert message_ids(deleted_before_done(told.history)) == [("m-a",)]
 
 
+def _told_by_its_books(*, program, reads):
+    told = Told(program=program)
+    told.send("a")
+    told.do("other", "LookUpSideEffect", result=True, key="a")
+    told.do("other", "OtherRequest", service="dynamodb", action="UpdateItem", resource="status-table")
+    if reads:
+        told.do("c", "OtherRequest", service="dynamodb", action="GetItem", resource="status-table")
+    told.delete("c", "a")
+    told.ledger(a=1)
+    return message_ids(deleted_before_done(told.history))
+
+
+def test_deleted_before_done_accepts_what_a_program_may_have_read_in_its_own_books():
+    assert _told_by_its_books(program=True, reads=True) == []
+    assert _told_by_its_books(program=True, reads=False) == [("m-a",)]
+    assert _told_by_its_books(program=False, reads=True) == [("m-a",)]
+
+
 def test_deleted_before_done_accepts_the_word_of_a_side_effect_a_claim_or_the_ledger():
     told = Told()
     told.send("a", "b", "c")
