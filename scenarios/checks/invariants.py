@@ -204,8 +204,8 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
 def _may_stand_in_the_books(history: History, key: str, deletion: Deletion) -> bool:
     """Tell whether a program may have read in its own table what another found in the ledger, and wrote there.
 
-    What such requests say is not seen. So a look that found the side effect, a request of the same process after it, and
-    one of the process that deletes, which ended after that began, are word enough.
+    What such requests say is not seen. So a look that found the side effect, a request of the same process after it,
+    and one of the process that deletes, which ended after that began, are word enough.
     """
     own = history.calls("OtherRequest")
     return any(

@@ -47,7 +47,8 @@ def rehearse(target: Target) -> None:
     simulation = simulate(target.plan(0), ReplayedChoices(()), NoFaults())
     if not any(not call.process.startswith(LAB) for call in simulation.history.calls("Receive")):
         raise BrokenProgramError(
-            "The program has never asked for a message; it has to call ReceiveMessage for QUEUE_URL at AWS_ENDPOINT_URL."
+            "The program has never asked for a message; it has to call ReceiveMessage for QUEUE_URL at "
+            "AWS_ENDPOINT_URL."
         )
 
 
