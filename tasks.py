@@ -575,14 +575,33 @@ def replay(_: Context, run: str, json: bool = False) -> None:
         "histories": "in how many each must be found out (default 10000)",
         "jobs": "processes that share the work (default: all cores)",
         "seed": "what all histories follow from (default: the same each time)",
+        "cluster": "share the mutants among the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
+        "shard": "I/N: hunt each N-th mutant alone, from the I-th on",
         "json": AS_JSON,
     }
 )
 def mutants(
-    _: Context, name: str = "", histories: str = "", jobs: str = "", seed: str = "", json: bool = False
+    _: Context,
+    name: str = "",
+    histories: str = "",
+    jobs: str = "",
+    seed: str = "",
+    cluster: str = "",
+    shard: str = "",
+    json: bool = False,
 ) -> None:
     """Hunt every broken consumer of the catalogue; a judge that lets one survive proves nothing."""
-    call("scenarios.commands.mutants", "mutants", name=name, histories=histories, jobs=jobs, seed=seed, json=json)
+    call(
+        "scenarios.commands.mutants",
+        "mutants",
+        name=name,
+        histories=histories,
+        jobs=jobs,
+        seed=seed,
+        cluster=cluster,
+        shard=shard,
+        json=json,
+    )
 
 
 @task(

@@ -120,7 +120,7 @@ def explore(
     """
     name, consumer = _what(name, consumer, named=bool(mutant or naive), ours=bool(cluster or beyond or corpus))
     limit = whole("--seconds", seconds, 1, MOST_SECONDS)
-    part = _shard(shard)
+    part = chosen_shard(shard)
     quiet = whole("--saturated", saturated, 1, MOST_HISTORIES)
     budget = float(whole("--shrink-seconds", shrink_seconds, 0, MOST_SECONDS) or 0) if shrink_seconds else None
     if part.of > 1 and (quiet or corpus):
@@ -130,10 +130,10 @@ def explore(
     if part.of > 1 and (seed in (None, "") or limit is not None or histories in (None, "")):
         raise RequestError("--shard needs --seed and --histories, the same for all shards, and takes no --seconds.")
     if name == EVERYTHING:
-        if any((mutant, consumer, count, batch_size, settings, cluster, shard, naive, quiet, corpus)):
+        if any((mutant, consumer, count, batch_size, settings, shard, naive, quiet, corpus)):
             raise RequestError(
-                "--name all explores our own consumers; it takes --seconds, --histories, --jobs, --seed and "
-                "--shrink-seconds."
+                "--name all explores our own consumers; it takes --seconds, --histories, --jobs, --seed, "
+                "--cluster and --shrink-seconds."
             )
         return explore_all(
             whole("--histories", histories, 1, MOST_HISTORIES),
@@ -141,6 +141,7 @@ def explore(
             chosen_seed(seed),
             chosen_jobs(jobs),
             budget=budget,
+            pool=chosen_pool(cluster),
             json=json,
             runs=runs,
         )
@@ -175,7 +176,7 @@ def explore(
         with termination_as_exit():
             return _explore_program(campaign, budget, json=json, runs=runs)
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
-        explored = run_campaign(campaign, progress.tell, _pool(cluster))
+        explored = run_campaign(campaign, progress.tell, chosen_pool(cluster))
         shrunk = shrink_found(explored, progress, budget) if part.of == 1 else None
         if corpus:
             progress.say("choosing the histories of the corpus")
@@ -318,6 +319,7 @@ def explore_all(
     jobs: int,
     *,
     budget: float | None = None,
+    pool: Pool | None = None,
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
@@ -328,7 +330,7 @@ def explore_all(
     most = histories or (HISTORIES if limit is None else MOST_HISTORIES)
     rotation = Rotation(every_name(), most, limit, seed, jobs)
     with StatusLine(make_console(stderr=json)) as progress:
-        results = rotation.run(progress.say)
+        results = rotation.run(progress.say, pool)
     codes = []
     for explored in results:
         if explored.tally.found is not None:
@@ -349,11 +351,17 @@ def explore_all(
     return Outcome.INCONCLUSIVE.exit_code if Outcome.INCONCLUSIVE in codes else Outcome.PASS.exit_code
 
 
-def _pool(address: str | None) -> Pool | None:
+def chosen_pool(address: str | None) -> Pool | None:
+    """Return the workers that ``--cluster`` names, None where the option is not given."""
     return cluster_of(address) if address else None
 
 
-def _shard(text: str | None) -> Shard:
+def chosen_shard(text: str | None) -> Shard:
+    """Return the part that ``--shard`` names, the whole where the option is not given.
+
+    Raises:
+        RequestError: it is no part.
+    """
     if not text:
         return Shard()
     number, slash, of = text.partition("/")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from scenarios.catalog import all_scenarios
 from scenarios.errors import ScenarioError
 from scenarios.exploration.campaign import Campaign, Chunk, Explored, Tally, run_chunk
-from scenarios.exploration.executors import Died, in_order, pool_of
+from scenarios.exploration.executors import Died, Pool, in_order, pool_of
 from scenarios.exploration.targets import make_target
 from scenarios.mutants.workloads import ALL as WORKLOADS
 
@@ -47,11 +47,11 @@ class Rotation:
         self._jobs = jobs
         self._began = 0.0
 
-    def run(self, watch: Callable[[str], None]) -> Sequence[Explored]:
-        """Return what each campaign came to."""
+    def run(self, watch: Callable[[str], None], pool: Pool | None = None) -> Sequence[Explored]:
+        """Return what each campaign came to; simulated by a pool, or by as many processes as there are jobs."""
         self._began = time.monotonic()
         turns = {id(turn.campaign): turn for turn in self._turns}
-        with pool_of(self._jobs) as workers:
+        with pool_of(self._jobs) if pool is None else pool as workers:
             for chunk, told in in_order(workers, run_chunk, self._chunks()):
                 turn = turns[id(chunk.campaign)]
                 if isinstance(told, Died):

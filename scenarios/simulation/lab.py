@@ -402,6 +402,10 @@ class SimulatedLab:
                 raise DeadlineMissed(f"Timed out after {deadline:.0f} s waiting for {what}.")
             scheduler.run_until(_never, scheduler.now + every)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds pass, whatever happens in them."""
+        self._scheduler.run_until(_never, self._scheduler.now + seconds)
+
     def note(self, event: str, **details: Any) -> None:
         """See :class:`scenarios.lab.Lab`."""
         self._recorder.event(event, **details)

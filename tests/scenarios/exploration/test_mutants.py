@@ -1,13 +1,18 @@
 """Each mutant is killed for what it breaks; what is found is the mutant's own, and not the workload's."""
 
 import json
+import pickle
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import nullcontext
 
 import pytest
 
 from scenarios.commands.mutants import mutants
+from scenarios.errors import LabError
 from scenarios.exploration.campaign import Campaign, explore
+from scenarios.exploration.executors import Workers
 from scenarios.exploration.mutation_testing import kill_mutants
-from scenarios.exploration.targets import make_target
+from scenarios.exploration.targets import find_mutant, make_target
 from scenarios.mutants import consumers, elusive, others
 from scenarios.mutants.catalogue import HARD, MUTANTS, Mutant
 from scenarios.mutants.workloads import ORDERS
@@ -66,11 +71,56 @@ def test_the_command_gives_json_too(capsys):
     assert (found["mutant"], found["violated"]) == ("fails-open", ["duplicated-side-effect"])
 
 
+class Elsewhere(Executor):
+    """Does a task only after both have travelled, as on another machine; some tasks die."""
+
+    def __init__(self, *dies):
+        self.dies = dies
+
+    def submit(self, fn, /, *args):
+        future = Future()
+        function, (task,) = pickle.loads(pickle.dumps((fn, args)))  # noqa: S301 - it was just made
+        if task.name in self.dies:
+            future.set_exception(BrokenExecutor("it is gone"))
+        else:
+            future.set_result(function(task))
+        return future
+
+
+def hunted(executor=None):
+    chosen = [find_mutant(name) for name in ("fails-open", "without-guard", "claims-for-ever")]
+    pool = None if executor is None else nullcontext(Workers(executor, 2))
+    results = kill_mutants(chosen, 200, seed=0, jobs=1, pool=pool)
+    return [(result.mutant.name, result.found, result.histories) for result in results]
+
+
+def test_mutants_are_hunted_alike_wherever_that_is():
+    here = hunted()
+    assert [name for name, found, _ in here if found] == ["fails-open", "without-guard", "claims-for-ever"]
+    assert hunted(Elsewhere()) == here
+
+
+def test_a_mutant_whose_process_dies_has_not_survived():
+    with pytest.raises(LabError, match="The process that hunted without-guard died"):
+        hunted(Elsewhere("without-guard"))
+
+
+def test_shards_share_the_catalogue_out(capsys, monkeypatch):
+    monkeypatch.setattr("scenarios.commands.mutants.MUTANTS", MUTANTS[:5])
+    shared = []
+    for number in (1, 2):
+        mutants(histories=1, jobs=1, shard=f"{number}/2", json=True)
+        shared += [found["mutant"] for found in json.loads(capsys.readouterr().out)]
+    assert sorted(shared) == sorted(mutant.name for mutant in MUTANTS[:5])
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"name": "nobody"}, "There is no mutant 'nobody'"),
         ({"jobs": "0"}, "--jobs"),
+        ({"shard": "3/2"}, "--shard's I"),
+        ({"name": "fails-open", "shard": "1/2"}, "leave out --name"),
         ({"histories": "x"}, "--histories"),
     ],
 )

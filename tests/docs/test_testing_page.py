@@ -1,0 +1,58 @@
+"""Each block of docs/testing.md is a test file that passes; with a broken consumer, or another policy, it fails."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.pages import CHECKOUT
+
+pytestmark = pytest.mark.processes
+
+BLOCKS = [
+    block.partition("```")[0] for block in (CHECKOUT / "docs" / "testing.md").read_text().split("```python\n")[1:]
+]
+
+
+def run(path, code):
+    """Run a test file by itself; return pytest's exit code and what it prints."""
+    path.write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n0", "--rootdir", path.parent, path]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_a_block_passes(tmp_path, number):
+    code, said = run(tmp_path / "test_block.py", BLOCKS[number])
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "says"),
+    [
+        (
+            0,
+            "class Careful(Consumer):",
+            "from scenarios.mutants.consumers import DeletesOnReceive as Careful\nclass X:",
+            "lost",
+        ),
+        (
+            1,
+            "class Careful(Consumer):",
+            "from scenarios.mutants.consumers import NeverLooksUp as Careful\nclass X:",
+            "done more than once|duplicated-side-effect",
+        ),
+        (2, "max_receive_count=3", "max_receive_count=4", "AssertionError"),
+    ],
+)
+def test_it_fails_for_what_is_broken(tmp_path, number, right, wrong, says):
+    block = BLOCKS[number]
+    assert right in block
+    more = block.replace("max_examples=20", "max_examples=300").replace("max_examples=15", "max_examples=300")
+    settled = more.replace("deadline=None", "deadline=None, derandomize=True, database=None")
+    code, said = run(tmp_path / "test_block.py", settled.replace(right, wrong, 1))
+    assert code == 1
+    assert any(word in said for word in says.split("|")), said
