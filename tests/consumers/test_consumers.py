@@ -24,11 +24,16 @@ COMMANDS = {
 }
 
 
-def command_of(name, *options):
-    """Return a consumer's command line; the script only says where it is, once it is installed."""
+def installed(name):
+    """Return where a consumer is; the script only says so, once it is installed."""
     if not os.environ.get("CI") and not list(CACHE.glob(f"{name}-*")):
         pytest.skip(f"{name} is not installed; run .ci/consumers to install it")
-    directory = subprocess.run([SCRIPT, name], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run([SCRIPT, name], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def command_of(name, *options):
+    """Return a consumer's command line."""
+    directory = installed(name)
     return shlex.join([*(word.format(directory=directory) for word in COMMANDS[name]), *options])
 
 

@@ -19,6 +19,7 @@ from scenarios.runs.plan import Place, RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
 from services.faults import Fault
+from tests.localaws.lambda_.functions import processes_with
 from tests.scenarios.local.test_local_tier import processes_of
 
 PLAIN = Path(__file__).resolve().parents[2] / "consumers" / "plain"
@@ -95,6 +96,35 @@ def test_what_cannot_be_run_is_refused_by_a_sentence_and_leaves_nothing(project,
         with pytest.raises(ServiceFailedError, match=r"cannot be started: .*No module named 'not_there'"):
             run_on(RunEnvironment(stack, fresh=True), broken, NoObserver())
     assert processes_of(project) == []
+
+
+@pytest.mark.processes
+def test_answers_that_are_too_large_and_children_that_stay_cost_only_their_own_messages(project, tmp_path):
+    (tmp_path / "app.py").write_text(ODD)
+    request = RunRequest("poison", seed=3, handler=Handler("app.handler", code=tmp_path, settings=REPORTS))
+    result = run_scenario(request)
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    failed = [call.outcome["error"] for call in result.history.calls("InvokeFunction") if not call.result]
+    assert failed
+    assert set(failed) == {"too large"}
+    assert processes_of(project) == []
+    assert not processes_with("A_CHILD_THAT_STAYS=1")
+
+
+#: Poison is answered by more than AWS takes, and each environment leaves a child behind in a session of its own.
+ODD = """
+import json, os, subprocess, urllib.request
+subprocess.Popen(["sleep", "600"], env={**os.environ, "A_CHILD_THAT_STAYS": "1"}, start_new_session=True)
+ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+def handler(event, context):
+    for record in event["Records"]:
+        if os.environ["REJECT_PAYLOAD_MARKER"] in record["body"]:
+            return "x" * (7 * 1024 * 1024)
+        url = os.environ["SIDE_EFFECT_URL"] + json.loads(record["body"])["id"]
+        if not json.load(ask(url))["executions"]:
+            ask(urllib.request.Request(url, method="POST"))
+"""
 
 
 # --- what is asked for -------------------------------------------------------------------------------------------
