@@ -86,7 +86,7 @@ class Verdict:
         evidence: by witness that was judged; None where it is missing.
         not_judged: by invariant or witness, the operations without which there is no telling: those of a program of
             somebody else's that cannot be seen from outside.
-        undeclared: by invariant, the pattern whose promise it is and which the consumer does not declare.
+        undeclared: by invariant or witness, the pattern that it is about and which the consumer does not declare.
         warnings: by invariant that is a matter of cost, what was wasted.
         excused: by message, why its way to the dead-letter queue convicts no consumer.
         recovered: how many messages came out although no producer knew of their send.
@@ -116,7 +116,8 @@ class Verdict:
     @property
     def witnesses(self) -> tuple[Witness, ...]:
         """The witnesses that were judged."""
-        return tuple(item for item in self.scenario.witnesses if item.name not in self.not_judged)
+        left_out = {*self.not_judged, *self.undeclared}
+        return tuple(item for item in self.scenario.witnesses if item.name not in left_out)
 
     @property
     def outcome(self) -> Outcome:
@@ -127,8 +128,8 @@ class Verdict:
             return Outcome.FAIL
         unjudged = self.conditions.strict and self.not_judged
         # A naive twin that violates nothing did not meet the failure that it does not survive.
-        unproved = self.missing or self.conditions.missed or unjudged or self.excused or self.conditions.naive
-        return Outcome.INCONCLUSIVE if unproved else Outcome.PASS
+        unproved = self.missing or self.conditions.missed or unjudged or self.excused or self.is_about_another_pattern
+        return Outcome.INCONCLUSIVE if unproved or self.conditions.naive else Outcome.PASS
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -136,6 +137,12 @@ class Verdict:
         return tuple(
             witness.name for witness in self.witnesses if witness.required and self.evidence[witness.name] is None
         )
+
+    @property
+    def is_about_another_pattern(self) -> bool:
+        """Whether all that the scenario requires to be seen is of patterns which the consumer does not declare."""
+        required = [item.name for item in self.scenario.witnesses if item.required]
+        return bool(required) and all(name in self.undeclared for name in required)
 
     @property
     def twin_met(self) -> bool | None:
@@ -215,7 +222,7 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         scenario,
         conditions,
         {item.name: violations for item, violations in found.items() if not item.is_cost},
-        {item.name: item.find(history) for item in scenario.witnesses if item.name not in not_judged},
+        {item.name: item.find(history) for item in scenario.witnesses if item.name not in {*not_judged, *undeclared}},
         len(recovered(history)),
         not_judged,
         tuple(dict.fromkeys(history.name(record["message_id"]) for record in duplicated_by_queue(history))),
@@ -239,15 +246,12 @@ def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History) -> 
 
 
 def _undeclared(scenario: Scenario, history: History) -> dict[str, str]:
-    """Return the invariants that are promises of a pattern which the consumer does not declare."""
+    """Return the invariants and witnesses that are about a pattern which the consumer does not declare."""
     follows = history.facts.follows
     if follows is None:
         return {}
-    return {
-        item.name: str(item.pattern)
-        for item in scenario.invariants
-        if item.pattern is not None and item.pattern not in follows
-    }
+    checks: tuple[Invariant | Witness, ...] = (*scenario.invariants, *scenario.witnesses)
+    return {item.name: str(item.pattern) for item in checks if item.pattern is not None and item.pattern not in follows}
 
 
 def clock_step(history: History, speed: float) -> float:
@@ -262,6 +266,7 @@ def clock_step(history: History, speed: float) -> float:
     return round(step, 3) if step > max(allowed, MIN_CLOCK_STEP) else 0.0
 
 
+_ANOTHER_PATTERN = "What this scenario is about is a pattern that this consumer does not declare."
 _SPARED = "The naive twin violated nothing: the failure that it does not survive did not occur."
 
 
@@ -281,6 +286,7 @@ def _reason(verdict: Verdict) -> str:
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
             excused = next(iter(verdict.excused.values()), "")
+            other = _ANOTHER_PATTERN if verdict.is_about_another_pattern else ""
             absent = (
                 f"No invariant is violated, but a witness is missing: {', '.join(verdict.missing)}."
                 if verdict.missing
@@ -291,7 +297,7 @@ def _reason(verdict: Verdict) -> str:
             spared = (
                 "The naive twin violated nothing: the failure that it does not survive did not occur." if naive else ""
             )
-            return " ".join(filter(None, (_not_judged(verdict), late, absent, excused, partly, spared)))
+            return " ".join(filter(None, (_not_judged(verdict), late, absent, excused, other, partly, spared)))
     if verdict.not_judged:
         return f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
     return "Every invariant holds, and the failure under study occurred."

@@ -10,6 +10,8 @@ A fault names a kind of operation and strikes at the n-th one that matches. ``FA
      {"kind": "late-request", "operation": "PerformSideEffect", "seconds": 3},
      {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
 
+A fault at ``PerformSideEffect`` strikes whatever causes the side effect, a ``CallApi`` as well, and the reverse.
+
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
 ``sequence``, ``group``). A receive that brings no message does not count.
 """
@@ -37,6 +39,8 @@ Stage = Literal["before", "reply", "after"]
 
 #: The operations that a fault can name.
 FAULTABLE = tuple(sorted(name for name, kind in OPERATIONS.items() if kind.recorded))
+#: The operations that cause a side effect; which one does is the consumer's own affair.
+EFFECTS = frozenset({"PerformSideEffect", "CallApi"})
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
 PATH_LENGTH = 5
 
@@ -94,7 +98,8 @@ class FaultPlan:
         self._crash_rate = crash_rate
         self._rng = rng or random.Random(0)  # noqa: S311 - chance in a lab must be reproducible, not secret
         self._operations_to_crash: int | None = None
-        self._operations = frozenset(fault.operation for fault in self._faults)
+        named = frozenset(fault.operation for fault in self._faults)
+        self._operations = named | EFFECTS if named & EFFECTS else named
 
     def may_strike(self, operation: Operation) -> bool:
         """Return whether an operation of this kind can be struck at all; one that cannot need not be asked about."""
@@ -126,7 +131,7 @@ class FaultPlan:
         # All of them count before the first strikes: after an error the caller does not ask for the next.
         due = []
         for place, fault in enumerate(self._faults):
-            if _stage(fault) != stage or fault.operation != type(operation).__name__:
+            if _stage(fault) != stage or not is_struck(fault.operation, type(operation).__name__):
                 continue
             if fault.where and not any(fault.where.items() <= facts.items() for facts in operation.subjects(result)):
                 continue
@@ -145,6 +150,11 @@ class FaultPlan:
         elif self._operations_to_crash is not None:
             self._operations_to_crash -= 1
         return self._operations_to_crash == 0
+
+
+def is_struck(named: str, performed: str) -> bool:
+    """Tell whether a fault that names one kind of operation strikes one of another kind: both cause the side effect."""
+    return named == performed or {named, performed} <= EFFECTS
 
 
 def _stage(fault: Fault) -> Stage:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scenarios.history import Call, Delivery, Effect, Event, FaultStrike, History, Record
+from scenarios.history import Call, ClaimAnswer, Delivery, Effect, Event, FaultStrike, History, Record
+from services.consumer.patterns import Pattern
+from services.faults import is_struck
 
 Operation = str
 Point = str
@@ -41,6 +43,7 @@ class Witness:
         find: returns the evidence, or None.
         required: without its evidence a run is inconclusive.
         reads: the operations that it cannot do without, where not every consumer is known to do them.
+        pattern: the pattern that shows in it, asked of consumers that declare it; None for what every consumer meets.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Witness:
     find: Callable[[History], Evidence | None]
     required: bool = True
     reads: tuple[str, ...] = ()
+    pattern: Pattern | None = None
 
 
 # --- crashes -----------------------------------------------------------------------------------------------------
@@ -59,7 +63,10 @@ def crashed(operation: Operation, point: Point) -> Witness:
 
     def find(history: History) -> Evidence | None:
         for strike in history.faults:
-            if strike.kind != "crash" or (strike.operation, strike.point) not in where:
+            if strike.kind != "crash" or not any(
+                place is not None and is_struck(place[0], strike.operation) and place[1] == strike.point
+                for place in where
+            ):
                 continue
             end = history.exits.get(strike.process)
             if end is None or end.code != -signal.SIGKILL:
@@ -79,7 +86,12 @@ def crashed(operation: Operation, point: Point) -> Witness:
         f"a consumer dies by SIGKILL {point} {operation}, and that message comes again",
         find,
         reads=(operation,),
+        pattern=_PATTERNS.get(operation),
     )
+
+
+#: The patterns by which a consumer performs an operation that not every consumer does.
+_PATTERNS = {"Claim": Pattern.CLAIMS}
 
 
 #: Where a Lambda function dies at these points: it is handed what was received, and its answer has it deleted.
@@ -97,6 +109,9 @@ def _in_hand(history: History, strike: FaultStrike) -> Sequence[str]:
         return [call.arguments["message_id"]]
     key = call.arguments.get("key")
     received = [delivery for delivery in history.deliveries if delivery.process == strike.process]
+    if key is not None and key not in history.attempted_keys:
+        # A consumer may keep its books under keys of its own: what it had received last is what they were about.
+        return [delivery.message_id for delivery in received if delivery.call is received[-1].call]
     return [
         delivery.message_id
         for delivery in reversed(received)
@@ -138,6 +153,40 @@ def find_dead_lettered_exactly(history: History) -> Evidence | None:
 
 # --- message groups ----------------------------------------------------------------------------------------------
 
+
+def find_failed_in_a_group(history: History) -> Evidence | None:
+    """Find a side effect that failed and was done later, while a later message of its group was there to be done."""
+    for failed in history.effects:
+        if failed.status != "fail" or failed.message_id not in history.messages:
+            continue
+        here = history.messages[failed.message_id]
+        done = [
+            item
+            for item in history.effects_of[failed.key]
+            if item.status == "ok" and item.call.started > failed.call.ended
+        ]
+        behind = [
+            message
+            for message in history.messages.values()
+            if here.group is not None
+            and message.group == here.group
+            and message.position > here.position
+            and message.call.ended < failed.call.ended
+        ]
+        if done and behind:
+            summary = (
+                f"{history.name(failed.message_id)} of group {here.group} failed, with {len(behind)} of its group "
+                f"behind it, and was done {done[0].call.ended - failed.call.ended:.1f} s later"
+            )
+            return Evidence(summary, 1, (*failed.call.records, *done[0].call.records))
+    return None
+
+
+FAILED_IN_A_GROUP = Witness(
+    "failed-in-a-group",
+    "a message fails while others of its group wait behind it, and is done later",
+    find_failed_in_a_group,
+)
 
 # --- what the queue itself did -----------------------------------------------------------------------------------
 
@@ -228,7 +277,8 @@ def find_claim_contention(history: History) -> Evidence | None:
             continue
         at_work = [
             effect
-            for effect in history.effects_of.get(refused.key, ())
+            for key in _wanted_by(history, refused)
+            for effect in history.effects_of.get(key, ())
             if effect.process != refused.process and effect.call.started < refused.call.ended < effect.call.ended
         ]
         found += [(effect, refused.call) for effect in at_work[:1]]
@@ -242,11 +292,28 @@ def find_claim_contention(history: History) -> Evidence | None:
     return Evidence(summary, len(found), (*effect.call.records, *call.records))
 
 
+def _wanted_by(history: History, refused: ClaimAnswer) -> Sequence[str]:
+    """Return the keys of the side effects that a claim may have been for; a consumer may have keys of its own."""
+    if refused.key in history.effects_of or refused.key in history.attempted_keys:
+        return [refused.key]
+    received = [
+        delivery
+        for delivery in history.deliveries
+        if delivery.process == refused.process and delivery.time < refused.call.started
+    ]
+    return [
+        history.messages[delivery.message_id].key
+        for delivery in received
+        if delivery.call is received[-1].call and delivery.message_id in history.messages
+    ]
+
+
 CLAIM_CONTENTION = Witness(
     "claim-contention",
     "a consumer wants what another is at work on, and is refused",
     find_claim_contention,
     reads=("Claim",),
+    pattern=Pattern.CLAIMS,
 )
 
 

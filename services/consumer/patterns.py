@@ -14,6 +14,12 @@ class Pattern(StrEnum):
 
     GRACEFUL_SHUTDOWN = "graceful-shutdown"
     RETRIED_ENTRIES = "retried-entries"
+    CLAIMS = "claims"
+    LEDGER_LOOK = "ledger-look"
+    HEARTBEAT = "heartbeat"
+    BACKOFF = "backoff"
+    GROUPS_IN_A_BATCH = "groups-in-a-batch"
+    IDEMPOTENCY_KEY = "idempotency-key"
 
     @property
     def meaning(self) -> str:
@@ -24,4 +30,10 @@ class Pattern(StrEnum):
 _MEANINGS = {
     Pattern.GRACEFUL_SHUTDOWN: "finish at SIGTERM what is in hand, begin nothing, and give back the rest at once",
     Pattern.RETRIED_ENTRIES: "offer again those entries of a batch that the queue did not do for a reason of its own",
+    Pattern.CLAIMS: "claim each message in a store before its work, and leave what another consumer holds",
+    Pattern.LEDGER_LOOK: "ask the external system whether a side effect was caused before causing it again",
+    Pattern.HEARTBEAT: "extend claim and delivery while the work goes on, and let go when the claim is lost",
+    Pattern.BACKOFF: "put off what failed, for longer each time",
+    Pattern.GROUPS_IN_A_BATCH: "receive several messages of a group at once, and stop the group alone at a failure",
+    Pattern.IDEMPOTENCY_KEY: "call the external system with a key by which it knows a call that was made before",
 }

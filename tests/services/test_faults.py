@@ -131,6 +131,17 @@ def test_a_fault_strikes_at_the_nth_operation_of_its_kind_and_only_there():
     assert recorded.world.ledger == {"key-1": 1, "key-3": 1}
 
 
+def test_a_fault_at_the_side_effect_strikes_whatever_causes_it_and_counts_it():
+    calls = [op.CallApi(f"key-{number}", f"m-{number}", f"key-{number}") for number in (1, 2)]
+    for named in ("PerformSideEffect", "CallApi"):
+        plan = FaultPlan([Fault("delay", named, nth=2, seconds=1.0)])
+        assert all(plan.may_strike(operation) for operation in (effect(1), calls[0]))
+        assert not plan.may_strike(op.LookUpSideEffect("key-1"))
+        assert list(plan.before(effect(1))) == []
+        assert list(plan.before(op.LookUpSideEffect("key-1"))) == []
+        assert [fault.kind for fault in plan.before(calls[1])] == ["delay"]
+
+
 def test_nth_zero_strikes_every_time():
     recorded = Recorded(Fault("delay", "PerformSideEffect", nth=0, seconds=2.5))
     for number in (1, 2):

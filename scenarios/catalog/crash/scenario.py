@@ -32,6 +32,8 @@ DOOMED = (
     ("dies-after-side-effect", Fault("crash", "PerformSideEffect", "after"), 1),
     ("dies-before-delete", Fault("crash", "Delete", "before", nth=2), 2),
 )
+#: A consumer that makes no claims does not die after one. It dies before its second delete, as the last one does.
+AT_THE_LATEST = DOOMED[-1][1]
 
 
 def run(lab: Lab) -> None:
@@ -41,7 +43,7 @@ def run(lab: Lab) -> None:
     # One message at a time, so that it is known with which one a consumer dies. The limit matters to the naive twin
     # alone: it makes no claim, so it cannot die after one, and must leave the messages of the others to them.
     doomed = [
-        lab.start_consumer(name, faults=[fault], max_messages=1, message_limit=messages)
+        lab.start_consumer(name, faults=_faults(fault), max_messages=1, message_limit=messages)
         for name, fault, messages in DOOMED
     ]
     lab.wait_for(has_ended(*doomed), deadline=30, what="every doomed consumer to die")
@@ -49,6 +51,11 @@ def run(lab: Lab) -> None:
     rescuer = lab.start_consumer("rescuer", max_messages=lab.parameters.batch_size)
     lab.settle(deadline=30 + 0.1 * lab.parameters.count)
     lab.stop(rescuer)
+
+
+def _faults(fault: Fault) -> list[Fault]:
+    """Return the faults of a doomed consumer: one that makes no claims cannot die after one."""
+    return [fault, AT_THE_LATEST] if fault.operation == "Claim" else [fault]
 
 
 SCENARIO = Scenario(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import Effect, History, SentMessage
+from services.consumer.patterns import Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ GROUP_STOPPED_AND_RESUMED = Witness(
     "group-stopped-and-resumed",
     "a message group stops at a failure, and goes on with it",
     find_group_stopped_and_resumed,
+    pattern=Pattern.GROUPS_IN_A_BATCH,
 )
 
 
@@ -98,4 +100,5 @@ OTHER_GROUPS_RAN_ON = Witness(
     "other-groups-ran-on",
     "the consumer that stops a group goes on with others meanwhile",
     find_other_groups_ran_on,
+    pattern=Pattern.GROUPS_IN_A_BATCH,
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from scenarios.catalog.fifo_order.checks import GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON
 from scenarios.checks.invariants import FIFO
+from scenarios.checks.witnesses import FAILED_IN_A_GROUP
 from scenarios.lab import Lab, struck
 from scenarios.model import NaiveTwin, Scenario
 from scenarios.parameters import Parameters
@@ -43,7 +44,7 @@ SCENARIO = Scenario(
     seconds=2,
     run=run,
     invariants=FIFO,
-    witnesses=(GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON),
+    witnesses=(FAILED_IN_A_GROUP, GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.fifo_order.naive:GoesOnAfterFailure",
         without="stopping a group at its first failure",

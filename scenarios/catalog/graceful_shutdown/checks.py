@@ -201,6 +201,21 @@ def find_released_early(history: History) -> Evidence | None:
     return Evidence(summary, len(found), (*first.call.records, *call.records, *later.call.records))
 
 
+def find_asked_to_end_at_work(history: History) -> Evidence | None:
+    """Find a consumer that was asked to end between the beginning and the end of a side effect."""
+    found = [
+        (request, effect)
+        for process, request in _requests(history).items()
+        for effect in history.effects
+        if effect.process == process and effect.call.started < request.time < effect.call.ended
+    ]
+    if not found:
+        return None
+    request, effect = found[0]
+    summary = f"{effect.process} was asked to end while it was at work on {history.name(effect.message_id)}"
+    return Evidence(summary, len(found), (request.record, *effect.call.records))
+
+
 def find_finished_in_hand(history: History) -> Evidence | None:
     """Find a batch in which a consumer finished the message that it was at work on, and gave back others."""
     for end in _ends(history):
@@ -260,19 +275,30 @@ BEGUN_AFTER_SIGTERM = Invariant(
     # Of a consumer whose claims cannot be seen it is unknown what it had begun: it may finish all that it holds.
     reads=("Claim",),
 )
+ASKED_TO_END_AT_WORK = Witness(
+    "asked-to-end-at-work", "a consumer is asked to end while it is at work on a message", find_asked_to_end_at_work
+)
 RELEASED_EARLY = Witness(
     "released-early",
     "what was not begun is received by another consumer before its visibility timeout could end",
     find_released_early,
+    pattern=Pattern.GRACEFUL_SHUTDOWN,
 )
 FINISHED_IN_HAND = Witness(
     "finished-in-hand",
     "a consumer is asked to end in the middle of a batch, finishes one message and gives back others",
     find_finished_in_hand,
+    pattern=Pattern.GRACEFUL_SHUTDOWN,
 )
 ASKED_TWICE = Witness(
-    "asked-twice", "a second request to end comes while a consumer ends, and does not hurry it", find_asked_twice
+    "asked-twice",
+    "a second request to end comes while a consumer ends, and does not hurry it",
+    find_asked_twice,
+    pattern=Pattern.GRACEFUL_SHUTDOWN,
 )
 ENDED_IN_A_LONG_POLL = Witness(
-    "ended-in-a-long-poll", "a consumer is asked to end while it waits for messages", find_ended_in_a_long_poll
+    "ended-in-a-long-poll",
+    "a consumer is asked to end while it waits for messages",
+    find_ended_in_a_long_poll,
+    pattern=Pattern.GRACEFUL_SHUTDOWN,
 )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from scenarios.catalog.graceful_shutdown.checks import (
     ABANDONED,
+    ASKED_TO_END_AT_WORK,
     ASKED_TWICE,
     BEGUN_AFTER_SIGTERM,
     ENDED_IN_A_LONG_POLL,
@@ -82,9 +83,9 @@ def in_the_middle_of_a_batch(consumer: ConsumerHandle) -> Callable[[History], bo
             return False
         batch = receives[-1]
         works = [
-            call
-            for call in history.calls("PerformSideEffect")
-            if call.process == batch.process and call.started > batch.ended
+            effect.call
+            for effect in history.effects
+            if effect.process == batch.process and effect.call.started > batch.ended
         ]
         return bool(works) and works[-1].outcome is None and 1 < len(works) < len(batch.result)
 
@@ -108,7 +109,7 @@ SCENARIO = Scenario(
     seconds=4,
     run=run,
     invariants=(*STANDARD, ABANDONED, BEGUN_AFTER_SIGTERM),
-    witnesses=(FINISHED_IN_HAND, ASKED_TWICE, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),
+    witnesses=(ASKED_TO_END_AT_WORK, FINISHED_IN_HAND, ASKED_TWICE, RELEASED_EARLY, ENDED_IN_A_LONG_POLL),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.graceful_shutdown.naive:DropsWhatItHolds",
         without="giving back what it holds",

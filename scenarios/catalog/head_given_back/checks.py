@@ -7,6 +7,7 @@ from math import inf
 
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Call, Delivery, History, SentMessage
+from services.consumer.patterns import Pattern
 
 
 def find_head_taken_over(history: History) -> Evidence | None:
@@ -88,4 +89,5 @@ HEAD_TAKEN_OVER = Witness(
     "head-taken-over",
     "a failed head is given back, and another consumer receives it while the first holds the rest of its group",
     find_head_taken_over,
+    pattern=Pattern.GROUPS_IN_A_BATCH,
 )

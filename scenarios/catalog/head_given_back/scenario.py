@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from scenarios.catalog.head_given_back.checks import HEAD_TAKEN_OVER
 from scenarios.checks.invariants import FIFO
+from scenarios.checks.witnesses import FAILED_IN_A_GROUP
 from scenarios.lab import Lab, struck
 from scenarios.model import NaiveTwin, Scenario
 from scenarios.parameters import Parameters, parameter
@@ -60,7 +61,10 @@ SCENARIO = Scenario(
     seconds=3,
     run=run,
     invariants=FIFO,
-    witnesses=(HEAD_TAKEN_OVER,),
+    witnesses=(
+        FAILED_IN_A_GROUP,
+        HEAD_TAKEN_OVER,
+    ),
     consumer="services.consumer.give_back:GiveBackConsumer",
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.head_given_back.naive:GoesOnBehindTheHead",

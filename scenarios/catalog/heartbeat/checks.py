@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import History
+from services.consumer.patterns import Pattern
 
 
 def find_lost_lease(history: History) -> Evidence | None:
@@ -65,10 +66,28 @@ def find_work_exceeded_timeout(history: History) -> Evidence | None:
     return Evidence(summary, len(found), (*effect.call.records, *beats[0].records))
 
 
+def find_work_outlasted_timeout(history: History) -> Evidence | None:
+    """Find work that took longer than the visibility timeout, whoever else received the message meanwhile."""
+    long = [
+        effect
+        for effect in history.effects
+        if effect.status == "ok" and effect.call.ended - effect.call.started > history.facts.visibility_timeout
+    ]
+    if not long:
+        return None
+    lasted = max(effect.call.ended - effect.call.started for effect in long)
+    summary = f"{times(len(long))}, up to {lasted:.1f} s under a timeout of {history.facts.visibility_timeout:g} s"
+    return Evidence(summary, len(long), long[0].call.records)
+
+
+WORK_OUTLASTED_TIMEOUT = Witness(
+    "work-outlasted-timeout", "work lasts longer than the visibility timeout", find_work_outlasted_timeout
+)
 WORK_EXCEEDED_TIMEOUT = Witness(
     "work-exceeded-timeout",
     "work lasts longer than the visibility timeout, and no other consumer receives the message meanwhile",
     find_work_exceeded_timeout,
+    pattern=Pattern.HEARTBEAT,
 )
 
 
@@ -77,4 +96,5 @@ LOST_LEASE = Witness(
     "a heartbeat finds the lease taken, and its consumer lets go of the message",
     find_lost_lease,
     reads=("RenewClaim",),
+    pattern=Pattern.HEARTBEAT,
 )

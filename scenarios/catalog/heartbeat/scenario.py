@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scenarios.catalog.heartbeat.checks import LOST_LEASE, WORK_EXCEEDED_TIMEOUT
+from scenarios.catalog.heartbeat.checks import LOST_LEASE, WORK_EXCEEDED_TIMEOUT, WORK_OUTLASTED_TIMEOUT
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
@@ -84,7 +84,7 @@ SCENARIO = Scenario(
     seconds=5,
     run=run,
     invariants=STANDARD,
-    witnesses=(WORK_EXCEEDED_TIMEOUT, LOST_LEASE),
+    witnesses=(WORK_OUTLASTED_TIMEOUT, WORK_EXCEEDED_TIMEOUT, LOST_LEASE),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.heartbeat.naive:WithoutHeartbeat",
         without="a heartbeat",

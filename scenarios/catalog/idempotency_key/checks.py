@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import History
+from services.consumer.patterns import Pattern
 
 
 def find_recognised_after_a_lost_reply(history: History) -> Evidence | None:
@@ -36,4 +37,5 @@ RECOGNISED_AFTER_A_LOST_REPLY = Witness(
     "recognised-after-a-lost-reply",
     "a call is done and its reply lost, and the API recognises the next one by its key",
     find_recognised_after_a_lost_reply,
+    pattern=Pattern.IDEMPOTENCY_KEY,
 )

@@ -41,8 +41,7 @@ def run(lab: Lab) -> None:
     parameters = LateRequestParameters.of(lab)
     lab.produce()
 
-    # One of the two is what this consumer does.
-    late = [Fault("late-request", name, seconds=parameters.late) for name in ("CallApi", "PerformSideEffect")]
+    late = [Fault("late-request", "PerformSideEffect", seconds=parameters.late)]
     times_out = lab.start_consumer("times-out", faults=late, max_messages=parameters.batch_size)
     lab.wait_for(struck(times_out), deadline=30, what="a request to time out")
     rescuer = lab.start_consumer("rescuer", max_messages=parameters.batch_size)

@@ -148,10 +148,16 @@ GOOD_AMONG_POISON = Witness(
 
 
 DELETED_AT_A_LATER_TRY = Witness(
-    "deleted-at-a-later-try", "a batch of deletes fails, and what is left is deleted later", find_deleted_at_a_later_try
+    "deleted-at-a-later-try",
+    "a batch of deletes fails, and what is left is deleted later",
+    find_deleted_at_a_later_try,
+    pattern=Pattern.RETRIED_ENTRIES,
 )
 
 
 FAILED_IN_PART = Witness(
-    "failed-in-part", "a batch of deletes fails in part under an overall success", find_failed_in_part
+    "failed-in-part",
+    "a batch of deletes fails in part under an overall success",
+    find_failed_in_part,
+    pattern=Pattern.RETRIED_ENTRIES,
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import Call, Effect, History
+from services.consumer.patterns import Pattern
 
 
 def find_healed_after_retries(history: History) -> Evidence | None:
@@ -105,6 +106,7 @@ PUT_OFF_FOR_LONGER = Witness(
     "put-off-for-longer",
     "a message is put off for longer after a later failure than after its first",
     find_put_off_for_longer,
+    pattern=Pattern.BACKOFF,
 )
 
 
@@ -113,4 +115,5 @@ PUT_OFF_APART = Witness(
     "messages that failed as often are put off by different times",
     find_put_off_apart,
     required=False,
+    pattern=Pattern.BACKOFF,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import History
+from services.consumer.patterns import Pattern
 
 
 def find_found_in_ledger(history: History) -> Evidence | None:
@@ -31,4 +32,5 @@ FOUND_IN_LEDGER = Witness(
     "a side effect without its bookkeeping is found in the ledger",
     find_found_in_ledger,
     reads=("LookUpSideEffect", "Complete"),
+    pattern=Pattern.LEDGER_LOOK,
 )

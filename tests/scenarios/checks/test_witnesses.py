@@ -5,12 +5,16 @@ import signal
 import pytest
 
 from scenarios.catalog.fifo_order.checks import find_group_stopped_and_resumed, find_other_groups_ran_on
+from scenarios.catalog.graceful_shutdown.checks import find_asked_to_end_at_work
 from scenarios.catalog.happy.checks import find_all_deleted, find_all_sent
+from scenarios.catalog.heartbeat.checks import find_work_outlasted_timeout
 from scenarios.checks.witnesses import (
     crashed,
+    find_claim_contention,
     find_dead_lettered_exactly,
     find_delivered_again_at_work,
     find_duplicated,
+    find_failed_in_a_group,
     find_reordered,
     find_under_filled,
 )
@@ -249,3 +253,87 @@ def test_without_an_endpoint_first_deliveries_against_the_order_of_sends_are_dis
     for identity in order:
         told.receive("c", identity)
     assert (find_reordered(told.history) is not None) is seen
+
+
+# --- consumers of other designs -----------------------------------------------------------------------------------
+
+
+def test_a_crash_at_the_side_effect_is_one_at_a_call_with_a_key_as_well():
+    told = Told()
+    told.send("a")
+    told.receive("doomed", "a")
+    at = told.begin("doomed", "CallApi", idempotency_key="a", **told.about("a"))
+    told.fault("doomed", at, "CallApi", point="before")
+    told.exit("doomed", -signal.SIGKILL)
+    told.receive("rescuer", "a", count=2)
+    assert crashed("PerformSideEffect", "before").find(told.history)
+    assert not crashed("PerformSideEffect", "after").find(told.history)
+    assert not crashed("Delete", "before").find(told.history)
+
+
+def test_a_crash_after_a_claim_under_a_key_of_the_consumers_own_is_about_what_it_had_received_last():
+    def told_of(last):
+        told = Told()
+        told.send("a", "b")
+        told.receive("doomed", last)
+        answer = {"type": "Claimed", "fencing_token": 1}
+        at = told.do("doomed", "Claim", answer, key="books/a", owner="doomed", lease_seconds=1)
+        told.fault("doomed", at, "Claim")
+        told.exit("doomed", -signal.SIGKILL)
+        told.receive("rescuer", "a", count=2)
+        return told.history
+
+    assert AFTER_CLAIM(told_of("a"))
+    assert AFTER_CLAIM(told_of("b")) is None
+
+
+@pytest.mark.parametrize(("key", "holds", "seen"), [("a", "a", True), ("books/a", "a", True), ("books/b", "b", False)])
+def test_a_refused_claim_under_any_key_is_contention_where_another_is_at_work_on_it(key, holds, seen):
+    told = Told()
+    told.send("a", "b")
+    told.receive("one", "a")
+    work = told.begin("one", "PerformSideEffect", **told.about("a"))
+    told.receive("two", holds, count=2)
+    told.do("two", "Claim", {"type": "HeldByAnother"}, key=key, owner="two", lease_seconds=1)
+    told.end("one", work, "PerformSideEffect", 1)
+    assert bool(find_claim_contention(told.history)) is seen
+
+
+@pytest.mark.parametrize(("behind", "seen"), [("g", True), ("h", False)])
+def test_a_failure_in_a_group_needs_another_message_of_it_behind(behind, seen):
+    told = Told(fifo=True)
+    told.send("a", group="g")
+    told.send("b", group=behind)
+    told.receive("one", "a")
+    work = told.begin("one", "PerformSideEffect", **told.about("a"))
+    told.fault("one", work, "PerformSideEffect", kind="error", nth=1)
+    told.fail("one", work, "PerformSideEffect")
+    assert find_failed_in_a_group(told.history) is None
+    told.receive("one", "a", count=2)
+    told.effect("one", "a")
+    assert bool(find_failed_in_a_group(told.history)) is seen
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_request_to_end_counts_where_it_comes_amid_work(at_work):
+    told = Told()
+    told.send("a")
+    told.receive("one", "a")
+    work = told.begin("one", "PerformSideEffect", **told.about("a"))
+    if not at_work:
+        told.end("one", work, "PerformSideEffect", 1)
+    told.event("lab", "asked-to-end", asked="one", heard_within=0.0)
+    if at_work:
+        told.end("one", work, "PerformSideEffect", 1)
+    assert bool(find_asked_to_end_at_work(told.history)) is at_work
+
+
+@pytest.mark.parametrize(("seconds", "seen"), [(2.0, True), (0.5, False)])
+def test_work_outlasts_the_timeout_where_it_takes_longer(seconds, seen):
+    told = Told(visibility_timeout=1.0)
+    told.send("a")
+    told.receive("one", "a")
+    work = told.begin("one", "PerformSideEffect", **told.about("a"))
+    told.now += seconds
+    told.end("one", work, "PerformSideEffect", 1)
+    assert bool(find_work_outlasted_timeout(told.history)) is seen

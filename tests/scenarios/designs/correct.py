@@ -76,7 +76,7 @@ class KeepsBooksUnderAnotherKey(Consumer):
 class SendsACopyAgain(Consumer):
     """Put what failed back at the end of the queue: send a copy, and only then delete the original."""
 
-    follows = frozenset({Pattern.RETRIED_ENTRIES})
+    follows = frozenset({Pattern.RETRIED_ENTRIES, Pattern.CLAIMS, Pattern.LEDGER_LOOK, Pattern.HEARTBEAT})
 
     def handle(self, delivery):
         outcome = yield from super().handle(delivery)
@@ -93,7 +93,7 @@ class SendsACopyAgain(Consumer):
 class LeavesFailedDeletesToTheRedelivery(Consumer):
     """Delete once; what could not be deleted comes again, and is found done."""
 
-    follows = frozenset({Pattern.GRACEFUL_SHUTDOWN})
+    follows = frozenset(Pattern) - {Pattern.RETRIED_ENTRIES}
 
     def delete(self, messages):
         if messages:
@@ -106,7 +106,7 @@ class LeavesFailedDeletesToTheRedelivery(Consumer):
 class CrashesOnly(Consumer):
     """End with an error at the first failure, whatever it is: the supervisor starts another."""
 
-    follows = frozenset()
+    follows = frozenset({Pattern.CLAIMS, Pattern.LEDGER_LOOK})
 
     def handle(self, delivery):
         return (yield from self.process(delivery))
@@ -145,6 +145,7 @@ class LoopOfItsOwn(CallsAnIdempotentApi):
     """A loop of its own, without our notes, that claims and looks as ours does."""
 
     assumes = Consumer.assumes
+    follows = frozenset({Pattern.CLAIMS, Pattern.LEDGER_LOOK})
 
     def take(self, message):
         now = yield ReadClock()
