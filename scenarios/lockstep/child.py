@@ -265,7 +265,9 @@ class Child:
                 return None
             if look:
                 looks[pid] = look
-            elif pid != self.pid:
+            elif pid == self.pid:
+                return None  # it is about to end
+            else:
                 self._members.pop(pid).close()
         return looks
 

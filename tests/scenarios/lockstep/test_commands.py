@@ -1,0 +1,91 @@
+"""``invoke explore`` and ``invoke replay`` with a program, from the command to what it leaves."""
+
+import json
+
+import pytest
+
+from scenarios.commands.explore import explore
+from scenarios.commands.replay import replay
+from scenarios.errors import BrokenProgramError
+from scenarios.exploration.campaign import Campaign, Tally, _confirmed
+from scenarios.exploration.programs import rehearse
+from scenarios.exploration.targets import Target, make_target
+from scenarios.lockstep.clock import why_not
+from tests.consumers.small import small_consumer
+from tests.scenarios.conftest import project
+from tests.scenarios.lockstep.small_programs import LOOKS, written
+
+__all__ = ["project", "small_consumer"]
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(bool(why_not()), reason="a program's clock cannot be set here"),
+]
+
+#: Deletes and then acts: the first crash in between loses a message.
+DELETES_FIRST = """
+while True:
+    for message in receive():
+        delete(message)
+        perform(key_of(message))
+"""
+
+
+def test_a_bug_is_found_shrunk_and_replayed_byte_for_byte(project, capsys):
+    command = written(project, DELETES_FIRST)
+    code = explore(
+        None,
+        consumer=command,
+        seed=7,
+        histories=40,
+        jobs=1,
+        count=2,
+        shrink_seconds=5,
+        json=True,
+        runs=project / "runs",
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert code == told["exit_code"] == 1
+    assert set(told["violated"]) <= {"lost", "deleted-before-done"}
+    assert told["target"]["consumer"] == command
+    assert told["replays"]["replays"] >= 1
+    assert told["replays"]["same"] == told["replays"]["violated"] == told["replays"]["replays"]
+    assert told["story"][-1].startswith(("lost", "deleted-before-done"))
+    assert replay(told["run"], json=True) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
+
+
+def test_a_program_without_the_bug_is_not_convicted(project, small_consumer, capsys):
+    command = small_consumer("python", "--careful")
+    code = explore(None, consumer=command, seed=7, histories=4, jobs=1, count=2, json=True, runs=project / "runs")
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["violated"], told["unsteady"], told["histories"]) == (0, [], 0, 4)
+
+
+def test_a_program_that_asks_for_everything_but_messages_is_one_sentence(project):
+    command = written(project, 'while True:\n    sqs("GetQueueAttributes", AttributeNames=["All"])\n    time.sleep(1)')
+    with pytest.raises(BrokenProgramError, match="never asked for a message"):
+        rehearse(make_target("deliveries", consumer=command, count=1))
+
+
+def test_a_program_that_ends_by_itself_ends_the_campaign_with_exit_code_3(project, capsys):
+    command = written(project, 'print("no luck", flush=True)\nsys.exit(4)')
+    assert explore(None, consumer=command, seed=7, histories=2, jobs=1, runs=project / "runs") == 3
+    said = capsys.readouterr().err
+    assert "  | no luck\nerror: The program ended by itself with exit code 4, and nothing had gone wrong.\n" in said
+    assert not (project / "runs").exists()
+
+
+def test_what_a_machine_cannot_do_is_said_before_anything_starts(project, capsys, monkeypatch):
+    monkeypatch.setattr("scenarios.exploration.targets.why_not", lambda: "it takes another machine")
+    assert explore(None, consumer=written(project, LOOKS), seed=7) == 64
+    assert "cannot explore a program here: it takes another machine." in capsys.readouterr().err
+
+
+def test_a_violation_that_does_not_come_again_convicts_nobody(project):
+    command = written(project, LOOKS)
+    campaign = Campaign(make_target("deliveries", consumer=command, count=1), 4, 7)
+    tally = Tally()
+    assert _confirmed(campaign, 0, frozenset({"lost"}), tally) == frozenset()
+    assert tally.unsteady == 1
+    assert Target.of_json(campaign.target.as_json()) == campaign.target
