@@ -28,7 +28,7 @@ from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
-from scenarios.history import Call, FaultStrike, History, Record, SentMessage
+from scenarios.history import Call, Event, FaultStrike, History, Record, SentMessage
 from scenarios.history.events import ASKED_TO_END, LONG_LEASE
 from services.consumer.assumptions import Assumption
 
@@ -190,9 +190,9 @@ class _Inquiry:
     def _end_of(self, message: SentMessage, last_received: float) -> float:
         """Return when the last receive of a message came to its end."""
         message_id = message.message_id
-        records = [*self._history.dead_letters.get(message_id, ()), *self._gone.get(message_id, ())]
+        records = map(Event, (*self._history.dead_letters.get(message_id, ()), *self._gone.get(message_id, ())))
         done = [item.call.ended for item in self._history.deletions_of.get(message_id, ()) if item.status == "ok"]
-        times = [time for time in (*(float(record["time"]) for record in records), *done) if time > last_received]
+        times = [time for time in (*(record.time for record in records), *done) if time > last_received]
         return min(times, default=inf)
 
     def _struck(self, item: Handout) -> None:
@@ -343,7 +343,7 @@ class _Inquiry:
                 found[strike.process].append(self._blow(strike))
         for record in self._history.events(ASKED_TO_END):
             name = record["asked"]
-            since, until = float(record["time"]), self._end_of_process(name)
+            since, until = record.time, self._end_of_process(name)
             found[name].append(Blow(since, until, Spoiled.STAGED, 0.0, "a request to end"))
         for name, end in self._history.exits.items():
             if end.code == KILLED and not any(blow.what == "a crash" for blow in found[name]):
@@ -353,7 +353,7 @@ class _Inquiry:
         return found
 
     def _blow(self, strike: FaultStrike) -> Blow:
-        seconds = float(strike.record["fault"].get("seconds", 0.0))
+        seconds = strike.seconds
         by = Spoiled.STAGED if strike.planned else Spoiled.BEYOND
         until = strike.time + seconds
         if strike.kind == "sigterm":

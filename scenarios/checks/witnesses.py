@@ -340,14 +340,10 @@ def _end_of_work(history: History, delivery: Delivery) -> Call | None:
     """Return the side effect that a delivery led to in its own process, or the work that came before none."""
     message = history.messages.get(delivery.message_id)
     for effect in history.effects_of.get(message.key, ()) if message else ():
-        worked = effect.status == "ok" or (effect.status == "fail" and _was_delayed(effect.call))
+        worked = effect.status == "ok" or (effect.status == "fail" and effect.call.struck_by("delay"))
         if effect.process == delivery.process and effect.call.started >= delivery.time and worked:
             return effect.call
     return None
-
-
-def _was_delayed(call: Call) -> bool:
-    return any(record["fault"]["kind"] == "delay" for record in call.faults)
 
 
 def _during(first: Delivery, later: Delivery, over: Call) -> bool:

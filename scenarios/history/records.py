@@ -124,8 +124,11 @@ class Call:
     @property
     def over(self) -> float:
         """The time from which on it surely has no effect any more: a late request has one after its outcome."""
-        late = any(item["fault"]["kind"] == "late-request" for item in self.faults)
-        return float("inf") if late else self.ended
+        return float("inf") if self.struck_by("late-request") else self.ended
+
+    def struck_by(self, kind: str) -> bool:
+        """Return whether a fault of a kind struck it."""
+        return any(item["fault"]["kind"] == kind for item in self.faults)
 
     @property
     def status(self) -> Status:
@@ -140,7 +143,7 @@ class Call:
             return "fail" if crashed_before else "unknown"
         if self.outcome["type"] == "ok":
             return "ok"
-        injected = any(fault["fault"]["kind"] == "error" for fault in self.faults)
+        injected = self.struck_by("error")
         return "unknown" if self.may_be_done and not injected else "fail"
 
     @property
