@@ -19,6 +19,18 @@ from services.operations import Operation, OperationFailed
 
 #: What a caller is told whose reply was lost, or whose request is still on its way.
 TIMEOUT = "ReadTimeoutError"
+#: Codes of errors that do not pass by themselves; any other that is injected does.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
+FOR_GOOD = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "UnrecognizedClientException",
+    }
+)
 #: The event that tells of a request which took effect after its caller was told of a timeout.
 ARRIVED_LATE = "arrived-late"
 
@@ -90,15 +102,18 @@ def perform_with_faults(operation: Operation, recorder: Recorder, faults: FaultS
     """
     invocation = recorder.invoke(operation)
     refused: set[int] = set()
+    unanswered = False
     try:
         for fault in faults.before(operation):
             refused.update(fault.entries)
+            unanswered = unanswered or fault.kind == "partial-reply-lost"
             yield from _strike(fault, recorder, invocation, operation)
         if refused:
             cut = PartialBatch(operation, refused, "an injected fault")
             result = cut.answer(None if cut.rest is None else (yield cut.rest))
         else:
             result = yield operation
+        _require_reply(lost=unanswered)
         for fault in faults.on_reply(operation, result):
             yield from _strike(fault, recorder, invocation, operation)
     except OperationFailed as error:
@@ -110,6 +125,11 @@ def perform_with_faults(operation: Operation, recorder: Recorder, faults: FaultS
     return result
 
 
+def _require_reply(*, lost: bool) -> None:
+    if lost:
+        raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
+
+
 def _strike(
     fault: InjectedFault, recorder: Recorder, invocation: int, operation: Operation
 ) -> Generator[Step, Any, None]:
@@ -117,7 +137,7 @@ def _strike(
     yield fault
     match fault.kind:
         case "error":
-            raise OperationFailed(fault.code, "an injected fault", transient=True)
+            raise OperationFailed(fault.code, "an injected fault", transient=fault.code not in FOR_GOOD)
         case "reply-lost":
             raise OperationFailed(TIMEOUT, "the reply was lost", transient=True)
         case "late-request":

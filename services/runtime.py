@@ -6,6 +6,7 @@ The main task runs in the main thread, where Python delivers signals; the others
 from __future__ import annotations
 
 import contextlib
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from services.drivers.base import Driver
 from services.errors import ServiceError
-from services.operations import Operation, OperationFailed, Task
+from services.operations import Gather, Operation, OperationFailed, Task
 
 Result = TypeVar("Result")
 
@@ -37,7 +38,9 @@ def step(task: Task[Result], driver: Driver) -> Result:
         operation = next(task)
         while True:
             try:
-                result = driver.perform(operation)
+                result = _gather(operation, driver) if isinstance(operation, Gather) else driver.perform(operation)
+            except _Gathered as gathered:
+                operation = task.throw(gathered.error)
             except OperationFailed as error:
                 operation = task.throw(error)
             else:
@@ -45,6 +48,41 @@ def step(task: Task[Result], driver: Driver) -> Result:
     except StopIteration as stop:
         value: Result = stop.value
         return value
+
+
+class _Gathered(Exception):  # noqa: N818 - it carries an error to the task that gathers
+    """A gathered task ended with an error that is no failed operation."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _gather(operation: Gather, driver: Driver) -> tuple[Any, ...]:
+    """Step tasks side by side, each in a thread of its own; see :class:`services.operations.Gather`."""
+    tasks = operation.tasks
+    ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+    may_run = threading.Semaphore(operation.at_once or max(1, len(tasks)))
+
+    def live(place: int, task: Task[Any]) -> None:
+        with may_run:
+            try:
+                ended.put((place, step(task, driver)))
+            except BaseException as error:  # noqa: BLE001 - what a task raises is the gatherer's
+                ended.put((place, error))
+
+    for place, task in enumerate(tasks):
+        threading.Thread(target=live, args=(place, task), daemon=True).start()
+    results: dict[int, Any] = {}
+    while len(results) < len(tasks):
+        place, result = ended.get()
+        results[place] = result
+        if isinstance(result, OperationFailed):
+            if operation.until_first_failure:
+                raise result
+        elif isinstance(result, BaseException):
+            raise _Gathered(result)
+    return tuple(results[place] for place in range(len(tasks)))
 
 
 class _Watched:

@@ -137,6 +137,12 @@ def order_violated(history: History) -> list[Violation]:
     for message in history.messages.values():
         if message.group is not None:
             groups[message.group].append(message)
+    # A copy has its first one's place: a queue that has forgotten a deduplication id takes the message once more.
+    for group, members in groups.items():
+        first: dict[str, SentMessage] = {}
+        for message in sorted(members, key=lambda member: member.position):
+            first.setdefault(message.key, message)
+        groups[group] = list(first.values())
     return [violation for group, members in groups.items() for violation in _overtaken(history, group, members)]
 
 
@@ -162,7 +168,8 @@ def deleted_before_done(history: History) -> list[Violation]:
     """Find good messages that a consumer deleted when nothing said that their side effect had been caused.
 
     The side effect's own outcome says it, whichever process caused it. To the process that deletes, so does a claim
-    that is answered with completed, a look into the ledger, or its own send of a copy, which lives on. Deleted on no
+    that is answered with completed, a look into the ledger, its own books, or its own send of a copy, which lives on.
+    Deleted on no
     such word, a message is lost if its consumer dies, or another one that holds it does; that none died this time makes
     it no better. One that was never done is lost.
     """
@@ -197,6 +204,7 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
             call.result is True and call.process == deletion.process and call.ended <= begun
             for call in history.look_ups_of.get(key, ())
         )
+        or any(call.process == deletion.process and call.ended <= begun for call in history.books_of.get(key, ()))
         or (history.facts.program and _may_stand_in_the_books(history, key, deletion))
     )
 

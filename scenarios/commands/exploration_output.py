@@ -14,7 +14,7 @@ from scenarios.commands.output import print_verdict, short
 from scenarios.commands.status_line import StatusLine, make_console
 from scenarios.exploration.bounded import space_of
 from scenarios.exploration.campaign import MIN_CONCLUSIVE
-from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY
+from scenarios.exploration.fault_coverage import FAULT_KINDS, may_meet
 from scenarios.exploration.targets import find
 from scenarios.report.html import REPORT
 from scenarios.verdict import Outcome
@@ -144,9 +144,10 @@ def print_all(results: Sequence[Explored]) -> None:
 
 def never_injected(explored: Explored) -> Sequence[str]:
     """Return the kinds of fault that no history met, of those that could have."""
-    _, queue, _ = find(explored.campaign.target.name)
+    plan = explored.campaign.target.plan(0)
+    fifo, assumes = plan.queue_info.fifo, plan.assumes
     return [
-        kind for kind in FAULT_KINDS if not explored.tally.faults[kind] and not (queue.fifo and kind in STANDARD_ONLY)
+        kind for kind in FAULT_KINDS if not explored.tally.faults[kind] and may_meet(kind, fifo=fifo, assumes=assumes)
     ]
 
 

@@ -19,16 +19,15 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate, islice
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from scenarios.errors import BrokenProgramError, LabError
 from scenarios.exploration.targets import Target, find
 from scenarios.history import ENDPOINT, History
 from scenarios.simulation.choices import ReplayedChoices
-from scenarios.simulation.lab import Role
-from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
+from scenarios.simulation.random_faults import SIZES, Kind, RandomFault, Role
 from scenarios.simulation.run import simulate
-from scenarios.simulation.tactics import KINDS
+from scenarios.simulation.world_faults import RULES
 
 #: Messages, where the scenario can do with so few.
 MESSAGES = 2
@@ -38,6 +37,13 @@ SIZES_OF: Mapping[Kind, tuple[int, ...]] = {
     Kind.PAUSE: (SIZES - 2, SIZES - 1),
     Kind.PARTIAL_FAILURE: (0, 1),
     Kind.CLOCK_SKEW: (2 * SIZES - 2, 2 * SIZES - 1),
+    Kind.PARTIAL_REPLY_LOST: (0, 1),
+    # The longest of those that last for a while; see ``scenarios.simulation.lasting_faults``.
+    Kind.PARTITION: (SIZES - 4, SIZES - 3),
+    Kind.THROTTLING: (SIZES - 4, SIZES - 3),
+    Kind.EXPIRED_CREDENTIALS: (SIZES - 1,),
+    Kind.MISSING_RESOURCE: (SIZES - 2, SIZES - 1),
+    Kind.FREEZE: (SIZES - 1,),
 }
 
 #: The bounded histories of so many targets are remembered: of all scenarios and workloads, which may take turns.
@@ -150,7 +156,7 @@ def space_of(target: Target, kinds: frozenset[Kind] = frozenset()) -> Space:
     except LabError:
         # It violates something with nothing gone wrong: the one history is enough.
         return Space(small, (), kinds)
-    singles = list(_faults(history, faults.roles, kinds, after=-1.0))
+    singles = list(_faults(history, faults.roles, _offered(small, kinds), after=-1.0))
     if target.is_program:
         # Not all of them may be tried: a kind that finds most stands first.
         singles.sort(key=lambda single: _PROGRAMS_FIRST.get(single[1].kind, len(_PROGRAMS_FIRST)))
@@ -178,10 +184,11 @@ def _pairs(small: Target, kinds: frozenset[Kind]) -> _Pairs:
             runs.setdefault(run.trace, run)
     firsts: list[Schedule] = []
     seconds: list[Schedule] = []
+    offered = _offered(small, kinds)
     for run in runs.values():
         following = tuple(
             (name, fault)
-            for name, fault, operation in _placed_faults(run.history, run.roles, kinds, after=run.struck_at)
+            for name, fault, operation in _placed_faults(run.history, run.roles, offered, after=run.struck_at)
             if classes.stands_for_itself(run.roles[name], operation, fault)
         )
         if following:
@@ -234,8 +241,8 @@ def _timing(fault: RandomFault) -> bytes:
     return f"{fault.kind}/{fault.size}".encode() if fault.kind in _TIMING else b""
 
 
-#: Kinds of fault that change when something happens; what happens may be the same until a second fault strikes.
-_TIMING = frozenset({Kind.DELAY, Kind.PAUSE, Kind.CLOCK_SKEW, Kind.LATE_REQUEST})
+#: Kinds of fault that change when something happens, or the world; what happens may be the same until a second strikes.
+_TIMING = frozenset({Kind.DELAY, Kind.PAUSE, Kind.CLOCK_SKEW, Kind.LATE_REQUEST, *RULES}) - {Kind.PARTIAL_REPLY_LOST}
 
 
 class _Classes:
@@ -290,15 +297,27 @@ _NO_TRACE = frozenset({"time", "process", "index", "invocation", "type", "operat
 _TIMED = frozenset({"lease_seconds", "seconds_left", "owner", "receipt_handle"})
 
 
+def _offered(small: Target, wanted: frozenset[Kind]) -> Mapping[Role, Sequence[Kind]]:
+    """Return the kinds of fault that a process of each role can meet; a wrong clock at its first operation alone."""
+    plan = small.plan(0)
+    skew: Mapping[Role, tuple[Kind, ...]] = {"consumer": (Kind.CLOCK_SKEW,)}
+    return {
+        role: [
+            kind for kind in dict.fromkeys((*plan.kinds_of(role), *skew.get(role, ()))) if not wanted or kind in wanted
+        ]
+        for role in get_args(Role)
+    }
+
+
 def _faults(
-    history: History, roles: Mapping[str, Role], kinds: frozenset[Kind], after: float
+    history: History, roles: Mapping[str, Role], offered: Mapping[Role, Sequence[Kind]], after: float
 ) -> Iterable[tuple[str, RandomFault]]:
     """Yield each fault that a process can meet at an operation that it begins after a moment."""
-    return ((name, fault) for name, fault, _ in _placed_faults(history, roles, kinds, after))
+    return ((name, fault) for name, fault, _ in _placed_faults(history, roles, offered, after))
 
 
 def _placed_faults(
-    history: History, roles: Mapping[str, Role], kinds: frozenset[Kind], after: float
+    history: History, roles: Mapping[str, Role], offered: Mapping[Role, Sequence[Kind]], after: float
 ) -> Iterable[tuple[str, RandomFault, str]]:
     """Yield each of these faults with the process and the kind of operation at which it is aimed."""
     begun: dict[str, int] = {}
@@ -309,12 +328,11 @@ def _placed_faults(
         at = begun[process] = begun.get(process, 0) + 1
         if call.started <= after:
             continue
-        role = roles[process]
-        skew = (Kind.CLOCK_SKEW,) if role == "consumer" and at == 1 else ()
-        for kind in (*KINDS[role], *skew):
-            if not kinds or kind in kinds:
-                for size in SIZES_OF.get(kind, (0,)):
-                    yield process, RandomFault(kind, at, size), call.operation
+        for kind in offered[roles[process]]:
+            if kind is Kind.CLOCK_SKEW and at > 1:
+                continue
+            for size in SIZES_OF.get(kind, (0,)):
+                yield process, RandomFault(kind, at, size), call.operation
 
 
 def _stride(total: int) -> int:

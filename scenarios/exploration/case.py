@@ -10,8 +10,8 @@ from scenarios.exploration.bounded import Schedule, ScheduledFaults
 from scenarios.exploration.campaign import SERVICE_FAILED, Campaign, Found, history_of, violated_by
 from scenarios.exploration.targets import Target
 from scenarios.simulation.choices import Choices, RecordedChoices, ReplayedChoices, SeededChoices
-from scenarios.simulation.lab import Cut, NoFaults, RandomFaults, Role
-from scenarios.simulation.random_faults import RandomFault
+from scenarios.simulation.lab import Cut, NoFaults, RandomFaults
+from scenarios.simulation.random_faults import RandomFault, Role
 from scenarios.simulation.run import Simulation, draw_faults, simulate
 
 

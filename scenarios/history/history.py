@@ -436,10 +436,10 @@ class History:
         return _counted([_effect(call) for call in self._side_effect_calls()])
 
     def _side_effect_calls(self) -> Sequence[Call]:
-        with_key = self.calls("CallApi")
-        if not with_key:
+        others = [*self.calls("CallApi"), *(call for call in self.calls("Transact") if "message_id" in call.arguments)]
+        if not others:
             return self.calls("PerformSideEffect")
-        return sorted([*self.calls("PerformSideEffect"), *with_key], key=lambda call: _order(call.invoke))
+        return sorted([*self.calls("PerformSideEffect"), *others], key=lambda call: _order(call.invoke))
 
     @cached_property
     def effects_of(self) -> Mapping[str, Sequence[Effect]]:
@@ -477,6 +477,21 @@ class History:
         return _grouped(self.calls("LookUpSideEffect"), lambda call: str(call.arguments["key"]))
 
     @cached_property
+    def books_of(self) -> Mapping[str, Sequence[Call]]:
+        """The answers that a side effect is done from items of a consumer's own, by the key of the side effect.
+
+        That is a transaction with it that was refused, or an item that is there under its key with a prefix.
+        """
+        found: dict[str, list[Call]] = defaultdict(list)
+        for call in self.calls("Transact"):
+            if call.result and not call.result["done"] and "key" in call.arguments:
+                found[call.arguments["key"]].append(call)
+        for call in self.calls("GetItem"):
+            if call.result is not None:
+                found[call.arguments["key"].partition("/")[2]].append(call)
+        return found
+
+    @cached_property
     def ledger(self) -> Mapping[str, int] | None:
         """The external system's own count of executions by key, read at the end; None where it was not read."""
         read = self.events("ledger")
@@ -485,7 +500,7 @@ class History:
     @cached_property
     def clock_change(self) -> float:
         """By how many seconds of the wall the wall clock was moved during the run, as far as any process saw it."""
-        offsets = [record[OFFSET] for record in self.events(CLOCK)]
+        offsets = [record[OFFSET] for record in self.events(CLOCK) if OFFSET in record]
         return max(offsets) - min(offsets) if offsets else 0.0
 
     @cached_property
@@ -571,19 +586,20 @@ def _contents(body: str, message_id: str, business_field: str) -> tuple[str, int
 
 
 def _effect(call: Call) -> Effect:
-    # A plain ledger answers with a number, an API that honours idempotency keys with more.
-    answer = call.result if isinstance(call.result, Mapping) else {"executions": call.result, "recognised": False}
+    # A plain ledger answers with a number, an API that honours idempotency keys with more, and so does a transaction.
+    answer = call.result if isinstance(call.result, Mapping) else {"executions": call.result}
     arguments = call.arguments
+    status = call.status if answer.get("done", True) else "fail"
     return Effect(
         arguments["key"],
         arguments["message_id"],
         arguments.get("sequence"),
         arguments.get("group"),
         call.process,
-        call.status,
+        status,
         answer["executions"],
         call,
-        answer["recognised"],
+        answer.get("recognised", False),
     )
 
 

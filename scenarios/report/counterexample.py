@@ -33,6 +33,7 @@ _SILENT = frozenset({"handled", "sent", "stopped", "run", "ledger", "payloads", 
 _QUEUE_ACTS: Mapping[str, str] = {
     "expired": "the queue forgets {name}: its retention is over",
     "dead-lettered": "the queue moves {name} to the dead-letter queue after {receive_count} receives",
+    "brought-back": "the queue will deliver {name} again, after its delete",
     "delete-ignored": "the queue ignores a delete of {name}: the receipt handle is stale, or it is gone",
 }
 #: A scenario longer than this, in lines, is told around what violates.
@@ -221,6 +222,11 @@ def _fault(told: FaultRecord) -> str:
         "kind": fault["kind"],
         "seconds": f"{seconds:g} s",
         "signed": f"{seconds:+g} s",
+        "from": fault.get("from", ""),
+        "attribute": fault.get("attribute", ""),
+        "to": fault.get("to", ""),
+        "within": f"{fault.get('within', 0.0):g} s",
+        "key": _short(fault.get("key", "")),
     }
     key = "crash during" if words["kind"] == "crash" and words["point"] == "during" else words["kind"]
     return _FAULTS.get(key, "{kind} of {operation}").format(**words)
@@ -240,6 +246,21 @@ _FAULTS: Mapping[str, str] = {
     "outage": "every consumer dies, and none comes back for {seconds}",
     "retention-end": "the retention of the message in hand ends",
     "pause": "stands still for {seconds}, {point} {operation}",
+    "partial-reply-lost": "{operation} is done but for entries {entries}, and the reply is lost",
+    "partition": "is cut off from {from} for {seconds}",
+    "throttling": "{from} refuse whatever any consumer asks for {seconds}",
+    "brown-out": "{from} answer with errors, or not at all, for {seconds}",
+    "expired-credentials": "its credentials have expired; an operator renews them after {seconds}",
+    "missing-resource": "no consumer finds {from} for {seconds}",
+    "freeze": "stands still for {seconds}, and its monotonic clock with it",
+    "clock-jump": "its clock is set to be wrong by {signed}",
+    "clock-drift": "its clock drifts, to be wrong by {signed} within {within}",
+    "attribute-raised": "an operator raises {attribute} to {to}",
+    "attribute-lowered": "an operator lowers {attribute} to {to}",
+    "undone-expiry": "the retention of a message ends that waits in the queue",
+    "record-expiry": "the record of {key} has outlived its time, and is removed",
+    "copy-after-delete": "a server has missed the delete, and keeps a copy",
+    "deduplication-over": "{operation} is done, the reply is lost, and the queue forgets its deduplication ids",
 }
 
 

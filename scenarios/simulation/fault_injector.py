@@ -24,9 +24,11 @@ from typing import Any, NamedTuple, Protocol
 
 from infra.localaws.sqs.message import Message as HeldMessage
 from infra.localaws.sqs.message import State
+from scenarios.simulation.lasting_faults import Hit
 from scenarios.simulation.process import SimulatedProcess, Steps
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
 from scenarios.simulation.world import EPOCH, World
+from scenarios.simulation.world_faults import RULES, WRONG_CLOCK
 from services.batches import BATCHES
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import LEASE_PART, MAX_SKEW_PART
@@ -48,8 +50,6 @@ from services.operations import (
     WriteState,
 )
 
-#: By how many visibility timeouts a clock may be wrong where no consumer relies on it.
-WRONG_CLOCK = 3.0
 #: Seconds that a lease must have left when a process goes on after a delay: for the requests on the way.
 SLACK = 0.08
 #: A delay lasts this part of the visibility timeout, for each step of its size.
@@ -60,6 +60,11 @@ PAUSE_STEP = 0.25
 LATE_STEP = 0.25
 #: After an outage consumers come back in this part of the visibility timeout, for each step of its size.
 OUTAGE_STEP = 0.25
+
+#: Receives that a message keeps when a lasting fault ends for its sake: it may be given back at once, and found claimed
+#: again and again by one who could not release its claim. Fewer where a queue allows for few.
+SPARED = 2
+FEW_RECEIVES = 3
 
 #: What reaches an external system, where nothing of ours can take it back.
 _EFFECTS = (PerformSideEffect, CallApi, WriteState)
@@ -108,6 +113,11 @@ class FaultInjector:
         One that strikes when the operation has taken effect waits until then, see :meth:`on_reply`.
         """
         place, times = self._count(operation)
+        hit = process.world.lasting.meet(process, operation) if process.is_consumer else None
+        hit = hit or process.lasting.meet(process, operation)
+        if hit is not None:
+            yield from self._hit(Strike(hit, process, operation))
+            return
         for random_fault in self._pending:
             if random_fault.aim is None:
                 due = random_fault.at <= process.operations
@@ -122,6 +132,17 @@ class FaultInjector:
                 else:
                     yield self._struck(strike)
                 break
+
+    def _hit(self, strike: Strike) -> Iterable[InjectedFault]:
+        """Return what a lasting fault brings to an operation; where the budget has no room for it, it is over."""
+        spare = min(SPARED, max(0, strike.world.info.max_receive_count - FEW_RECEIVES))
+        if not (self._fits(strike) and self.spares_nobody_in_need(strike, spare)):
+            strike.world.lasting.end()
+            strike.process.lasting.end()
+        elif strike.comes_after:
+            self._waiting.append(strike)
+        else:
+            yield self._struck(strike)
 
     def _count(self, operation: Operation) -> tuple[int, int]:
         """Return the place of an operation's kind in the order of first performance, and how many it is of its kind."""
@@ -160,6 +181,10 @@ class FaultInjector:
     def carry_out(self, fault: InjectedFault) -> Steps:
         """Let a fault take its time, or end the process."""
         assert isinstance(fault, StrikingFault)  # noqa: S101 - this injector makes no other
+        rule = RULES.get(fault.strike.kind)
+        return self._carry_out(fault) if rule is None else rule.carry_out(fault.strike, dict(fault.details))
+
+    def _carry_out(self, fault: StrikingFault) -> Steps:
         strike, details = fault.strike, fault.details
         process, world = strike.process, strike.world
         now = world.scheduler.now
@@ -201,6 +226,13 @@ class FaultInjector:
 
     def _details(self, strike: Strike) -> dict[str, Any]:
         """Return what the history says of a fault besides its kind."""
+        rule = RULES.get(strike.kind)
+        if rule is not None:
+            return rule.details(strike)
+        part_of = {"during": strike.random_fault.during} if isinstance(strike.random_fault, Hit) else {}
+        return self._details_of_one(strike) | part_of
+
+    def _details_of_one(self, strike: Strike) -> dict[str, Any]:
         details: dict[str, Any] = {}
         match strike.kind:
             case Kind.CLOCK_SKEW:
@@ -226,6 +258,9 @@ class FaultInjector:
 
     def _spared(self, strike: Strike, result: Any) -> bool:
         """Return whether a fault must not strike: what a receive brought, or a claim holds, is at stake only now."""
+        rule = RULES.get(strike.kind)
+        if rule is not None:
+            return rule.spares(strike, result)
         if isinstance(strike.operation, Receive) and not result:
             return True
         if not self._spares_nobody_in_need(strike):
@@ -241,6 +276,9 @@ class FaultInjector:
     # --- the budget --------------------------------------------------------------------------------------------------
 
     def _fits(self, strike: Strike) -> bool:
+        rule = RULES.get(strike.kind)
+        if rule is not None:
+            return rule.fits(strike, self)
         match strike.kind:
             case Kind.CLOCK_SKEW:
                 return True
@@ -293,6 +331,26 @@ class FaultInjector:
         held = strike.step(LATE_STEP) + (operation.lease_seconds if isinstance(operation, Claim) else 0)
         costs = 1 + ceil(held / strike.world.info.visibility_timeout)
         return _affordable(strike.process, self._around.scripted_costs(), costs * _deliveries(strike.world))
+
+    # --- what the rules ask ------------------------------------------------------------------------------------------
+
+    def needs_its_beat(self, strike: Strike) -> bool:
+        """Return whether the operation keeps a lease, or a delivery, that work depends on."""
+        return self._needs_its_beat(strike.process, strike.operation)
+
+    def spares_nobody_in_need(self, strike: Strike, more: int = 0) -> bool:
+        """Return whether each message in hand can afford a fault, and so many receives more."""
+        process = strike.process
+        more += int(self._is_held_elsewhere(process))
+        return not process.is_consumer or _affordable(process, self._around.scripted_costs(), more)
+
+    def affordable_time(self, strike: Strike, wanted: float) -> float:
+        """Return for how many seconds the process may lose time now, up to what is wanted."""
+        return self._affordable_time(strike, wanted)
+
+    def deliveries(self, strike: Strike) -> int:
+        """Return how many receives one visibility period may cost a message."""
+        return _deliveries(strike.world)
 
     def _delayed_so_far(self, strike: Strike) -> float:
         received, seconds = self._delayed
@@ -354,6 +412,9 @@ class Strike(NamedTuple):
     @property
     def comes_after(self) -> bool:
         """Whether it strikes only when the operation has taken effect."""
+        rule = RULES.get(self.kind)
+        if rule is not None:
+            return rule.comes_after
         return self.kind in _AFTER or (self.kind is Kind.PAUSE and not self.before)
 
     @property
@@ -391,13 +452,21 @@ class Strike(NamedTuple):
     @property
     def second_copies_are_harmless(self) -> bool:
         """Whether a message that is sent twice is swallowed, or can be found claimed once or twice."""
-        return self.world.info.fifo or self.world.info.max_receive_count >= _ROOM_FOR_COPIES
+        return self.world.info.fifo or self.second_copies_have_receives
+
+    @property
+    def second_copies_have_receives(self) -> bool:
+        """Whether a second copy can be found claimed once or twice."""
+        return self.world.info.max_receive_count >= _ROOM_FOR_COPIES
 
     @property
     def cost(self) -> float:
         """For how many seconds it may hold the scenario up, at most."""
-        if self.kind is Kind.CLOCK_SKEW:
-            return 0.0
+        if self.kind is Kind.CLOCK_SKEW or isinstance(self.random_fault, Hit):
+            return 0.0  # a lasting fault has its cost by itself
+        rule = RULES.get(self.kind)
+        if rule is not None:
+            return rule.lasts(self) + self.world.info.visibility_timeout
         stands_still = self.step(_STEPS[self.kind]) if self.kind in _STEPS else 0.0
         if self.kind is Kind.LATE_REQUEST and isinstance(self.operation, Claim):
             stands_still += self.operation.lease_seconds  # it has no owner, and holds all the same
@@ -469,6 +538,8 @@ def _entries(strike: Strike) -> list[int]:
 
 
 def _code(strike: Strike) -> str:
+    if isinstance(strike.random_fault, Hit) and strike.random_fault.code:
+        return strike.random_fault.code
     at_queue = isinstance(strike.operation, _SQS)
     if strike.kind is Kind.THROTTLE:
         return "ThrottlingException" if at_queue else "ProvisionedThroughputExceededException"

@@ -15,7 +15,7 @@ from functools import cache, partial
 from math import inf
 from random import Random
 from signal import SIGKILL
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from scenarios.checks.functions import FunctionSettings
 from scenarios.errors import DeadlineMissed, RequestError, ServiceFailedError
@@ -42,7 +42,7 @@ from scenarios.simulation.incremental import IncrementalHistory
 from scenarios.simulation.mapping import Setup as MappingSetup
 from scenarios.simulation.mapping import SimulatedMapping
 from scenarios.simulation.process import Program, SimulatedProcess
-from scenarios.simulation.random_faults import RandomFault
+from scenarios.simulation.random_faults import RandomFault, Role
 from scenarios.simulation.scheduler import Strand
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World, WorldRecorder
@@ -86,7 +86,6 @@ PATIENCE = 4.0
 
 #: A consumer's options, as its scenario sets them.
 Settings: TypeAlias = Mapping[str, Any]
-Role = Literal["producer", "stateful producer", "consumer"]
 Service = TypeVar("Service", Consumer, Producer)
 
 
@@ -150,6 +149,7 @@ class Staging:
         cut: what is left out of the scenario.
         function: how a consumer that is a Lambda function is set up; None for one that polls.
         programs: the consumers, where they are programs; None for ``consumer``.
+        staleness: how often an answer that may be stale is stale, in percent.
     """
 
     scenario: str
@@ -171,6 +171,7 @@ class Staging:
     cut: Cut = NOTHING
     function: FunctionSettings | None = None
     programs: Programs | None = None
+    staleness: int = 0
 
 
 class SimulatedLab:
@@ -193,6 +194,7 @@ class SimulatedLab:
         self.world = World(setting, choices, staging.seed)
         self.world.business_field = staging.business_field
         self.world.assumes = staging.assumes
+        self.world.staleness = staging.staleness
         if Assumption.BOUNDED_DELAY in staging.assumes:
             self.world.delay_budget = staging.delay_budget
         self._scheduler = self.world.scheduler
@@ -485,7 +487,9 @@ class SimulatedLab:
         self._processes[process.name] = process
         process.on_end = self._note_exit
         random_faults = self._staging.random_faults.of(role, process.name)
-        injector = FaultInjector(random_faults, self) if random_faults else None
+        # A lasting fault of the world strikes also who has none of its own.
+        calm = isinstance(self._staging.random_faults, NoFaults)
+        injector = None if calm else FaultInjector(random_faults, self)
         process.start(program, self._scheduler.now + after + self.choices.pick(START_UP), injector)
 
     def _start_incarnation(self, known_as: str, name: str, faults: Sequence[Fault], settings: Settings) -> None:
@@ -576,7 +580,8 @@ class SimulatedLab:
         ended_for_good = process.exit_code == -SIGKILL or (process.exit_code == 0 and not process.respawns)
         if ended_for_good or self._restarts >= MAX_RESTARTS:
             return
-        self._restarts += 1
+        # While something lasting goes on, the supervisor tries as often as it takes.
+        self._restarts += not (self.world.lasting or process.lasting)
         self.world.lose(RESTART_AFTER + self.queue.visibility_timeout)
         process.start_again()
 

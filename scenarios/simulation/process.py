@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from infra.localaws.sqs.message import State
+from scenarios.simulation.lasting_faults import LastingFaults
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World, WorldRecorder
 from services.consumer.assumptions import Assumption
@@ -25,6 +28,7 @@ from services.operations import (
     Claim,
     Claimed,
     Complete,
+    Gather,
     Message,
     Note,
     Operation,
@@ -37,6 +41,7 @@ from services.operations import (
     RenewClaim,
     Sleep,
     Task,
+    Transact,
 )
 
 if TYPE_CHECKING:
@@ -97,6 +102,7 @@ class SimulatedProcess:
         in_hand: what its last receive brought.
         recorder: takes its records; several processes that share a name share one.
         unperformed: the keys that it has claimed and not yet performed, with the true time of each lease's end.
+        lasting: what goes on to strike it.
     """
 
     def __init__(
@@ -122,6 +128,11 @@ class SimulatedProcess:
         self.paused_until = 0.0
         self.skew = 0.0
         self.respawns = False
+        #: Seconds by which its wall clock drifts: at most, each second, and since when.
+        self._drift = (0.0, 0.0, 0.0)
+        #: For how many seconds it was frozen: its monotonic clock has not counted them.
+        self._frozen = 0.0
+        self.lasting = LastingFaults()
         self.operations = 0
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
@@ -132,6 +143,9 @@ class SimulatedProcess:
         self._signalled = False
         self._sleepers: list[Sleeper] = []
         self._asleep: set[Sleeper] = set()
+        #: The tasks that it has gathered, and how many gatherings go on.
+        self._gathered: list[Task[Any]] = []
+        self._side_by_side = 0
         self._injector: FaultInjector | None = None
         self._next_random_fault: float = float("inf")
 
@@ -163,6 +177,24 @@ class SimulatedProcess:
         for sleeper in self._asleep:
             self.world.scheduler.wake(sleeper, self.world.scheduler.now)
 
+    def freeze(self, seconds: float) -> None:
+        """Stand still, and let the monotonic clock stand still: no wait goes on meanwhile."""
+        scheduler = self.world.scheduler
+        self.paused_until = scheduler.now + seconds
+        self._frozen += seconds
+        for sleeper in self._asleep:
+            scheduler.wake(sleeper, sleeper.wakes_at + seconds)
+
+    def set_clock(self, ahead: float) -> None:
+        """Set the wall clock to be ahead of the right time by so many seconds."""
+        self.skew, self._drift = ahead, (0.0, 0.0, 0.0)
+
+    def let_clock_drift(self, ahead: float, within: float) -> None:
+        """Let the wall clock come to be ahead by so many seconds, within so many."""
+        now = self.world.scheduler.now
+        off = self._off()
+        self.skew, self._drift = off, (ahead - off, (ahead - off) / within, now)
+
     def expect_random_fault(self, at: float) -> None:
         """Have the injector asked from the operation of this number on."""
         self._next_random_fault = at
@@ -176,7 +208,7 @@ class SimulatedProcess:
         for sleeper in self._sleepers:
             sleeper.strand.close()
         if self.program is not None:
-            for task in (self.program.main, *self.program.beside):
+            for task in (self.program.main, *self.program.beside, *self._gathered):
                 _close(task)
 
     def _end(self, code: int, exit_message: str = "") -> None:
@@ -193,6 +225,21 @@ class SimulatedProcess:
         """Step a task to its end; with the main task's end the process ends."""
         program = self.program
         code, exit_message = 0, ""
+        try:
+            value = yield from self._stepped(task, sleeper)
+        except _TaskError as failed:
+            code, exit_message = _ending(failed.error)
+        else:
+            code = program.exit_code(value) if program is not None and task is program.main else 0
+        if program is not None and task is program.main:
+            self._end(code, exit_message)
+
+    def _stepped(self, task: Task[Any], sleeper: Sleeper) -> Steps:
+        """Perform what a task yields, and return its value.
+
+        Raises:
+            _TaskError: the task ended with an error.
+        """
         result: Any
         its_own_turn = True
         try:
@@ -201,7 +248,7 @@ class SimulatedProcess:
                 its_own_turn = False
                 try:
                     if isinstance(operation, ReadClock):
-                        result = self.world.scheduler.now
+                        result = self.world.scheduler.now - self._frozen
                     elif isinstance(operation, Note):
                         self.recorder.event(operation.event, **operation.details)
                         result = None
@@ -210,15 +257,51 @@ class SimulatedProcess:
                 except OperationFailed as error:
                     its_own_turn = True
                     operation = task.throw(error)
+                except _TaskError as failed:  # of a task that was gathered
+                    its_own_turn = True
+                    operation = task.throw(failed.error)
                 else:
                     its_own_turn = True
                     operation = task.send(result)
         except StopIteration as stop:
-            code = program.exit_code(stop.value) if program is not None and task is program.main else 0
-        except BaseException as error:  # noqa: BLE001 - what a consumer raises ends its process, and not the simulation
-            code, exit_message = _ending(error, its_own=its_own_turn)
-        if program is not None and task is program.main:
-            self._end(code, exit_message)
+            return stop.value
+        except BaseException as error:
+            if _is_of_a_task(error, its_own=its_own_turn):
+                raise _TaskError(error) from error
+            raise  # Ctrl-C, the end of the strand, Hypothesis that has seen enough
+
+    def _gather(self, operation: Gather, sleeper: Sleeper) -> Steps:
+        """Step tasks side by side, and return what each came to."""
+        scheduler, to_come = self.world.scheduler, list(enumerate(operation.tasks))[::-1]
+        results: dict[int, Any] = {}
+
+        def live(place: int, task: Task[Any], its_sleeper: Sleeper) -> Strand:
+            try:
+                results[place] = yield from self._stepped(task, its_sleeper)
+            except _TaskError as failed:
+                results[place] = failed.error
+            if to_come:
+                begin(*to_come.pop())
+            scheduler.wake(sleeper, scheduler.now)
+
+        def begin(place: int, task: Task[Any]) -> None:
+            its_sleeper = Sleeper(self)
+            its_sleeper.strand = live(place, task, its_sleeper)
+            self._sleepers.append(its_sleeper)
+            self._gathered.append(task)
+            scheduler.wake(its_sleeper, scheduler.now)
+
+        for _ in range(min(operation.at_once or len(to_come), len(to_come))):
+            begin(*to_come.pop())
+        self._side_by_side += 1
+        while len(results) < len(operation.tasks):
+            yield inf
+            if _failure(results.values(), passing=operation.until_first_failure):
+                break
+        self._side_by_side -= 1
+        if failure := _failure(results.values(), passing=operation.until_first_failure):
+            raise failure if isinstance(failure, OperationFailed) else _TaskError(failure)
+        return tuple(results[place] for place in range(len(operation.tasks)))
 
     # --- operations --------------------------------------------------------------------------------------------------
 
@@ -230,7 +313,12 @@ class SimulatedProcess:
         if type(operation) is ReleaseClaim:
             self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
         plan = self._plan
-        if self.operations >= self._next_random_fault or (plan is not None and plan.may_strike(operation)):
+        if (
+            self.operations >= self._next_random_fault
+            or (plan is not None and plan.may_strike(operation))
+            or self.lasting
+            or self.world.lasting
+        ):
             return self._perform(operation, sleeper)
         return self._perform_unharmed(operation, sleeper)
 
@@ -284,7 +372,9 @@ class SimulatedProcess:
                 cut = cut or bool(fault.entries)
                 yield fault
         # An operation of which a scripted fault takes a part has its fault; a random one waits for the next.
-        if self._injector is not None and self.operations >= self._next_random_fault and not cut:
+        if self._injector is None or cut:
+            return
+        if self.operations >= self._next_random_fault or self.lasting or self.world.lasting:
             yield from self._injector.before(self, operation)
 
     def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
@@ -363,6 +453,8 @@ class SimulatedProcess:
                 return (yield from self._sleep(operation, sleeper))
             case ReadWallClock():
                 return self._wall_clock()
+            case Gather():
+                return (yield from self._gather(operation, sleeper))
         raise TypeError(f"{type(operation).__name__} is no operation that a simulation knows.")
 
     def _sleep(self, operation: Sleep, sleeper: Sleeper) -> Steps:
@@ -379,13 +471,16 @@ class SimulatedProcess:
     def _receive(self, operation: Receive, sleeper: Sleeper) -> Steps:
         """Take what is there, or what comes within the wait."""
         world = self.world
-        self.in_hand = ()
-        self.unperformed.clear()
+        if not self._side_by_side:
+            self.in_hand = ()
+            self.unperformed.clear()
         deadline = world.scheduler.now + operation.wait_seconds
         while not (messages := world.receive(operation)) and world.scheduler.now < deadline:
             yield min(world.wait_for_messages(sleeper), deadline)
             world.stop_waiting(sleeper)
-        self.in_hand = messages
+        # Another task that runs beside may have received as well.
+        kept = [message for message in self.in_hand if world.held[message.message_id].state is not State.GONE]
+        self.in_hand = (*kept, *messages) if self._side_by_side else messages
         return messages
 
     def _take_effect(self, operation: Operation) -> Any:
@@ -395,7 +490,15 @@ class SimulatedProcess:
         return result
 
     def _wall_clock(self) -> float:
-        return EPOCH + self.world.scheduler.now + self.skew
+        return EPOCH + self.world.scheduler.now + self._off()
+
+    def _off(self) -> float:
+        """Return by how many seconds the wall clock is ahead now."""
+        most, rate, since = self._drift
+        if not rate:
+            return self.skew
+        drifted = rate * (self.world.scheduler.now - since)
+        return self.skew + (min(drifted, most) if most > 0 else max(drifted, most))
 
     def _keep_account(self, operation: Operation, result: Any) -> None:
         """Remember which claims await their side effect: then a process that stands still is dangerous."""
@@ -409,9 +512,11 @@ class SimulatedProcess:
                 self.unperformed[operation.key] = now + operation.lease_seconds
             case PerformSideEffect() | CallApi() | Complete():
                 self.unperformed.pop(operation.key, None)
+            case Transact() if operation.effect is not None:
+                self.unperformed.pop(operation.effect.key, None)
 
 
-_CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, CallApi, Complete})
+_CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, CallApi, Complete, Transact})
 
 
 def _do_nothing() -> None:
@@ -422,21 +527,35 @@ def _ignore_exit(_process: SimulatedProcess) -> None:
     pass
 
 
-def _ending(error: BaseException, *, its_own: bool) -> tuple[int, str]:
-    """Return the exit code and the last words of a process whose task ends with an error.
+class _TaskError(Exception):
+    """A task ended with an error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _is_of_a_task(error: BaseException, *, its_own: bool) -> bool:
+    """Return whether an error is a task's.
 
     Args:
         error: what came out of the task's stepping.
         its_own: the task itself raised it, and not what was done for it meanwhile.
-
-    Raises:
-        BaseException: it is not of the process: Ctrl-C, the end of its strand, Hypothesis that has seen enough.
     """
+    return isinstance(error, Exception) or (its_own and not isinstance(error, KeyboardInterrupt | SystemExit))
+
+
+def _failure(results: Iterable[Any], *, passing: bool) -> BaseException | None:
+    """Return the first error among results that the gatherer does not get as a result."""
+    errors = (item for item in results if isinstance(item, BaseException))
+    return next((item for item in errors if passing or not isinstance(item, OperationFailed)), None)
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the last words of a process whose task ends with an error."""
     if isinstance(error, OperationFailed | ServiceError):
         return UNUSABLE, str(error)
-    if isinstance(error, Exception) or (its_own and not isinstance(error, KeyboardInterrupt | SystemExit)):
-        return UNHANDLED, ": ".join(filter(None, (type(error).__name__, str(error))))
-    raise error
+    return UNHANDLED, ": ".join(filter(None, (type(error).__name__, str(error))))
 
 
 def _close(task: Task[Any]) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from infra.config import ProgramConfig
 from infra.topology import topology_of
@@ -17,6 +18,7 @@ from scenarios.parameters import Parameters
 from scenarios.report.counterexample import format_counterexample
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.lab import NOTHING, Cut, NoFaults, Programs, RandomFaults, SimulatedLab, Staging
+from scenarios.simulation.random_faults import Kind, Role, kinds_of
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.tactics import ROTATION, Tactic, tactical_faults
 from scenarios.simulation.world import names_for
@@ -29,6 +31,8 @@ TIER = "sim"
 
 #: How a standard queue delivers in a with_faults run, besides as its scenario says; its duplicates stay the scenario's.
 CHAOTIC = DeliveryRates(reorder=0.3, underfill=0.3)
+#: How often, in percent, an answer that may be stale is stale in such a run: a read that is not consistent, the counts.
+STALENESS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,20 @@ class SimulationPlan:
     command: str = ""
     consumer_name: str = ""
     programs: Callable[[], Programs] | None = None
+
+    @property
+    def assumes(self) -> frozenset[Assumption]:
+        """What random faults keep to."""
+        return self.consumer.assumes - self.dropped
+
+    @property
+    def queue_info(self) -> QueueInfo:
+        """What the queue is like."""
+        return self.queue or queue_of(self.scenario)
+
+    def kinds_of(self, role: Role) -> tuple[Kind, ...]:
+        """Return the kinds of random fault that a process of a role can meet."""
+        return kinds_of(role, self.assumes, fifo=self.queue_info.fifo, dropped=self.dropped)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,7 +122,7 @@ def simulate(
     delivery = scenario.delivery
     if plan.with_faults and choices.below(2):
         delivery = replace(delivery, reorder=CHAOTIC.reorder, underfill=CHAOTIC.underfill)
-    queue = plan.queue or queue_of(scenario)
+    queue = plan.queue_info
     programs = plan.programs() if plan.programs is not None else None
     lab = SimulatedLab(
         Staging(
@@ -123,7 +141,8 @@ def simulate(
             purge_seconds=scenario.purge_seconds,
             delay_budget=scenario.delay_budget,
             gives_back=scenario.gives_back,
-            assumes=plan.consumer.assumes - plan.dropped,
+            assumes=plan.assumes,
+            staleness=STALENESS if plan.with_faults else 0,
             cut=cut,
             function=scenario.function_settings(naive=plan.naive) if scenario.function is not None else None,
             programs=programs,
@@ -162,7 +181,9 @@ def simulate(
 
 def draw_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:
     """Return what goes wrong beyond the story, by a tactic that the choices draw."""
-    return tactical_faults(choices.pick(plan.tactics), choices, plan.parameters.count)
+    tactic = choices.pick(plan.tactics)
+    kinds = {role: plan.kinds_of(role) for role in get_args(Role)}
+    return tactical_faults(tactic, choices, plan.parameters.count, kinds)
 
 
 def queue_of(scenario: Scenario) -> QueueInfo:

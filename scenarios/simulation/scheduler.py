@@ -25,14 +25,16 @@ class Sleeper:
 
     Attributes:
         ticket: the number of the valid wake-up; an older one on the heap is void.
+        wakes_at: when that is, in seconds of virtual time.
     """
 
-    __slots__ = ("_process", "strand", "ticket")
+    __slots__ = ("_process", "strand", "ticket", "wakes_at")
 
     def __init__(self, process: Standstill | None = None) -> None:
         self._process = process
         self.strand: Strand = _nothing()
         self.ticket = 0
+        self.wakes_at = 0.0
 
     def resume(self, scheduler: Scheduler) -> None:
         """Let the strand go on, and see when it wants to again; a process that is paused goes on after its pause."""
@@ -72,6 +74,7 @@ class Scheduler:
         """Let a strand go on at a time, and not at the one that it had asked for before."""
         self._tickets += 1
         sleeper.ticket = self._tickets
+        sleeper.wakes_at = at
         heappush(self._heap, (at, self._tickets, sleeper))
 
     def silence(self, sleeper: Sleeper) -> None:

@@ -6,9 +6,11 @@ One contract test runs over both, so that what holds here holds with DynamoDB.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from scenarios.simulation.outbox import OutboxModel
 from services.operations import (
+    AddToCounter,
     AlreadyCompleted,
     ApiAnswer,
     CallApi,
@@ -17,14 +19,20 @@ from services.operations import (
     Claimed,
     ClaimResult,
     Complete,
+    DeleteItem,
+    GetItem,
     HeldByAnother,
     LookUpSideEffect,
     PerformSideEffect,
+    PutItem,
     ReleaseClaim,
     RenewClaim,
     StateWritten,
+    Transact,
+    Transacted,
     WriteState,
     key_reused,
+    stale_token,
 )
 
 
@@ -49,6 +57,8 @@ class TableModel:
         executions: the ledger: how often each key's side effect was done.
         states: the version of each entity, where messages are updates.
         idempotency_keys: what each idempotency key that was ever seen was for.
+        fences: the newest fencing token that the external system has seen, by key.
+        items: the items of designs that keep books of their own.
         outbox: a service's own state with its outbox.
     """
 
@@ -57,6 +67,10 @@ class TableModel:
         self.executions: dict[str, int] = {}
         self.states: dict[str, int] = {}
         self.idempotency_keys: dict[str, str] = {}
+        self.fences: dict[str, int] = {}
+        self.items: dict[str, str] = {}
+        #: What each item was before its last write.
+        self._before: dict[str, str | None] = {}
         self.outbox = OutboxModel()
 
     def check_tables(self, operation: CheckTables, now: Callable[[], float]) -> None:
@@ -100,11 +114,13 @@ class TableModel:
         return item is not None
 
     def look_up_side_effect(self, operation: LookUpSideEffect, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
-        """Return whether the ledger has the key."""
+        """Return whether the ledger has the key; raise the fence where a token comes with the question."""
+        self._raise_fence(operation.key, operation.fencing_token)
         return operation.key in self.executions
 
     def perform_side_effect(self, operation: PerformSideEffect, now: Callable[[], float]) -> int:  # noqa: ARG002 - likewise
-        """Add one execution, whatever there is."""
+        """Add one execution, whatever there is, unless a newer fencing token has been seen."""
+        self._raise_fence(operation.key, operation.fencing_token)
         count = self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
         return count
 
@@ -124,6 +140,71 @@ class TableModel:
         if not recognised:
             self.executions[operation.key] = self.executions.get(operation.key, 0) + 1
         return ApiAnswer(self.executions[operation.key], recognised)
+
+    def _raise_fence(self, key: str, token: int | None) -> None:
+        if token is None:
+            return
+        if token < self.fences.get(key, token):
+            raise stale_token(key)
+        self.fences[key] = token
+
+    # --- items of designs that keep books of their own ---------------------------------------------------------------
+
+    def get_item(self, operation: GetItem, now: Callable[[], float]) -> str | None:  # noqa: ARG002 - all methods are alike
+        """Return an item's value."""
+        return self.items.get(operation.key)
+
+    def put_item(self, operation: PutItem, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
+        """Write an item, if its condition holds."""
+        if not self._allows(operation):
+            return False
+        self._write(operation.key, operation.value)
+        return True
+
+    def delete_item(self, operation: DeleteItem, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
+        """Delete an item, if its condition holds."""
+        if not self._allows(operation):
+            return False
+        self._write(operation.key, None)
+        return True
+
+    def add_to_counter(self, operation: AddToCounter, now: Callable[[], float]) -> int:  # noqa: ARG002 - likewise
+        """Add to a counter."""
+        count = int(self.items.get(operation.key, "0")) + operation.amount
+        self._write(operation.key, str(count))
+        return count
+
+    def transact(self, operation: Transact, now: Callable[[], float]) -> Transacted:
+        """Do all of a transaction if every condition holds, and nothing otherwise."""
+        if not all(self._allows(write) for write in operation.writes if not isinstance(write, AddToCounter)):
+            return Transacted(done=False)
+        executions = None if operation.effect is None else self.perform_side_effect(operation.effect, now)
+        for write in operation.writes:
+            match write:
+                case PutItem():
+                    self.put_item(write, now)
+                case DeleteItem():
+                    self.delete_item(write, now)
+                case AddToCounter():
+                    self.add_to_counter(write, now)
+        return Transacted(True, executions)
+
+    def read_stale(self, operation: GetItem | LookUpSideEffect) -> Any:
+        """Answer as before the last write of what is read: what a read that is not consistent may do."""
+        if isinstance(operation, LookUpSideEffect):
+            return self.executions.get(operation.key, 0) > 1
+        return self._before.get(operation.key)
+
+    def _allows(self, write: PutItem | DeleteItem) -> bool:
+        there = self.items.get(write.key)
+        if isinstance(write, PutItem) and write.if_absent and there is not None:
+            return False
+        return write.if_equal is None or there == write.if_equal
+
+    def _write(self, key: str, value: str | None) -> None:
+        self._before[key] = self.items.pop(key, None)
+        if value is not None:
+            self.items[key] = value
 
     def _own(self, operation: RenewClaim | ReleaseClaim | Complete) -> ClaimItem | None:
         item = self.claims.get(operation.key)

@@ -18,20 +18,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, get_args
 
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.lab import RandomFaults, Role
+from scenarios.simulation.lab import RandomFaults
 from scenarios.simulation.random_faults import (
-    CONSUMER_KINDS,
-    PRODUCER_KINDS,
     SIZES,
     SKEWED_ONE_IN,
-    STATEFUL_PRODUCER_KINDS,
     Kind,
     RandomFault,
+    Role,
     draw_random_faults,
+    kinds_of,
 )
+from services.consumer.assumptions import ALL
 
 
 class Tactic(StrEnum):
@@ -55,12 +55,8 @@ ROTATION: Final = (
     Tactic.LAGGARD,
     Tactic.STARVED,
 )
-#: What a process of each role can meet.
-KINDS: Mapping[Role, tuple[Kind, ...]] = {
-    "producer": PRODUCER_KINDS,
-    "stateful producer": STATEFUL_PRODUCER_KINDS,
-    "consumer": CONSUMER_KINDS,
-}
+#: What processes meet on a standard queue, within all assumptions.
+USUAL_KINDS: Final[Mapping[Role, Sequence[Kind]]] = {role: kinds_of(role, ALL, fifo=False) for role in get_args(Role)}
 #: How many operations may lie between two faults of a consumer, for each message; and the fewest.
 SPREAD = (1.5, 12)
 #: How many may lie between two of a producer, which sends ten messages at once.
@@ -90,23 +86,27 @@ IN_A_ROW = 8
 STARVING = (Kind.DELAY, Kind.THROTTLE, Kind.SERVER_ERROR, Kind.REPLY_LOST, Kind.PAUSE)
 
 
-def tactical_faults(tactic: Tactic, choices: Choices, count: int) -> RandomFaults:
+def tactical_faults(
+    tactic: Tactic, choices: Choices, count: int, kinds: Mapping[Role, Sequence[Kind]] = USUAL_KINDS
+) -> RandomFaults:
     """Return what goes wrong in one history beyond its story.
 
     Args:
         tactic: how the faults are chosen.
         choices: where they come from.
         count: how many messages the history has.
+        kinds: what a process of each role can meet.
     """
-    return _TACTICS[tactic](choices, count)
+    return _TACTICS[tactic](choices, count, kinds)
 
 
 class _Drawn(ABC):
     """Faults from the run's own source of choices, drawn when a process starts."""
 
-    def __init__(self, choices: Choices, count: int) -> None:
+    def __init__(self, choices: Choices, count: int, kinds: Mapping[Role, Sequence[Kind]]) -> None:
         per_message, least = SPREAD
         self.choices = choices
+        self.kinds = kinds
         self._spread = max(least, round(per_message * count))
 
     @abstractmethod
@@ -120,19 +120,19 @@ class _Drawn(ABC):
 
 class _Plain(_Drawn):
     def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - the role alone decides
-        return draw_random_faults(self.choices, KINDS[role], self.spread(role))
+        return draw_random_faults(self.choices, tuple(self.kinds[role]), self.spread(role))
 
 
 class _Swarm(_Drawn):
-    def __init__(self, choices: Choices, count: int) -> None:
-        super().__init__(choices, count)
-        self._kinds = frozenset(kind for kind in Kind if choices.below(2))
+    def __init__(self, choices: Choices, count: int, kinds: Mapping[Role, Sequence[Kind]]) -> None:
+        super().__init__(choices, count, kinds)
+        self._chosen = frozenset(kind for kind in Kind if choices.below(2))
         self._counts = choices.pick(RATES)
         self._part = choices.pick(SPREADS)
 
     def of(self, role: Role, name: str) -> Sequence[RandomFault]:  # noqa: ARG002 - the role alone decides
         choices, found = self.choices, list(self._skew(role))
-        kinds = tuple(kind for kind in KINDS[role] if kind in self._kinds)
+        kinds = tuple(kind for kind in self.kinds[role] if kind in self._chosen)
         if not kinds:
             return found
         spread = max(1, round(self._part * self.spread(role)))
@@ -145,7 +145,7 @@ class _Swarm(_Drawn):
 
     def _skew(self, role: Role) -> Sequence[RandomFault]:
         """Return the error of a consumer's clock: more often than elsewhere, where the swarm has it at all."""
-        if role != "consumer" or Kind.CLOCK_SKEW not in self._kinds or not self.choices.below(2):
+        if role != "consumer" or Kind.CLOCK_SKEW not in self._chosen or not self.choices.below(2):
             return ()
         return (RandomFault(Kind.CLOCK_SKEW, 1, self.choices.below(2 * SIZES)),)
 
@@ -158,15 +158,15 @@ class _Aimed(_Drawn):
             found.append(RandomFault(Kind.CLOCK_SKEW, 1, choices.below(2 * SIZES)))
         for _ in range(choices.below(3)):
             aim, at = choices.below(AIMS), 1 + choices.below(AIMED_AT)
-            found.append(RandomFault(choices.pick(KINDS[role]), at, choices.below(SIZES), aim))
+            found.append(RandomFault(choices.pick(self.kinds[role]), at, choices.below(SIZES), aim))
         return found
 
 
 class _Victims(_Drawn):
     """Faults of one consumer, or of few, by the order in which they start."""
 
-    def __init__(self, choices: Choices, count: int) -> None:
-        super().__init__(choices, count)
+    def __init__(self, choices: Choices, count: int, kinds: Mapping[Role, Sequence[Kind]]) -> None:
+        super().__init__(choices, count, kinds)
         self._started = 0
         self._faults: dict[int, list[RandomFault]] = {}
 
@@ -185,15 +185,15 @@ class _Victims(_Drawn):
 
 
 class _Laggard(_Victims):
-    def __init__(self, choices: Choices, count: int) -> None:
-        super().__init__(choices, count)
+    def __init__(self, choices: Choices, count: int, kinds: Mapping[Role, Sequence[Kind]]) -> None:
+        super().__init__(choices, count, kinds)
         for _ in range(1 + choices.below(DEPTH)):
             self.strike(Kind.DELAY, sized=choices.below(SIZES))
 
 
 class _Starved(_Victims):
-    def __init__(self, choices: Choices, count: int) -> None:
-        super().__init__(choices, count)
+    def __init__(self, choices: Choices, count: int, kinds: Mapping[Role, Sequence[Kind]]) -> None:
+        super().__init__(choices, count, kinds)
         self.strike(choices.pick(STARVING), sized=choices.below(SIZES))
 
 

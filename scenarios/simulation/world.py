@@ -17,9 +17,11 @@ from infra.localaws.sqs.moves import MoveTask
 from infra.localaws.sqs.queue import Queue as QueueModel
 from infra.localaws.sqs.queue import ReceiveRequest
 from infra.localaws.sqs.rates import STRICT, DeliveryRates
+from infra.localaws.sqs.standard import StandardQueue
 from scenarios.history import ENDPOINT
 from scenarios.lab import QueueInfo
 from scenarios.simulation.choices import Choices, ChosenRandom
+from scenarios.simulation.lasting_faults import LastingFaults
 from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
@@ -28,14 +30,18 @@ from services.history import Recorder
 from services.operations import (
     AppendToLog,
     ChangeVisibility,
+    CountMessages,
     Delete,
     DescribeQueue,
     EntryFailure,
+    GetItem,
+    LookUpSideEffect,
     Message,
     Operation,
     OperationFailed,
     Part,
     Purge,
+    QueueCounts,
     QueueFacts,
     Receive,
     Send,
@@ -51,8 +57,15 @@ EPOCH = 1_700_000_000.0
 
 MICROSECONDS = 1_000_000
 
+#: Seconds in which the counts of a queue settle.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+COUNTS_SETTLE = 60
+
 #: What an event of the queue adds to the messages that it holds.
-_SETTLES = {"sent": 1, "deleted": -1, "dead-lettered": -1, "expired": -1, "purged": -1}
+_SETTLES = {"sent": 1, "deleted": -1, "dead-lettered": -1, "expired": -1, "purged": -1, "brought-back": 1}
+
+#: The events that tell of an answer that was not up to date: of a table, of the queue's counts.
+STALE_READ, STALE_COUNTS = "stale-read", "stale-counts"
 
 Clock = Callable[[], float]
 
@@ -82,6 +95,9 @@ class Setting:
     purge_seconds: float = 0.0
 
 
+_MAY_BE_STALE = frozenset({GetItem, LookUpSideEffect})
+
+
 class World:
     """Everything outside of the producers and consumers, and who performs their operations on it.
 
@@ -98,6 +114,9 @@ class World:
         assumes: what random faults keep to.
         late_until: when the last late request arrives.
         hidden_lease: for how many seconds a claim that nobody sees may outlast its delivery: a program's own.
+        lasting: what goes on to strike every consumer.
+        attributes_changed: an operator has changed the queue's attributes.
+        staleness: how often an answer that may be stale is stale, in percent.
     """
 
     def __init__(self, setting: Setting, choices: Choices, seed: int) -> None:
@@ -120,6 +139,9 @@ class World:
         self.assumes: frozenset[Assumption] = ALL
         self.late_until = 0.0
         self.hidden_lease = 0.0
+        self.lasting = LastingFaults()
+        self.attributes_changed = False
+        self.staleness = 0
         self._endpoint_index = 0
         self._last_tick = -1
         self._contents: dict[str, tuple[str, bool]] = {}
@@ -196,6 +218,14 @@ class World:
         self._not_indexed.clear()
         return self._by_key[self.key_of(message)]
 
+    def bring_back(self, message_id: str) -> None:
+        """Have a standard queue deliver a deleted message once more."""
+        queue = self.queue
+        assert isinstance(queue, StandardQueue)  # noqa: S101 - a FIFO queue keeps to its deletes
+        message = queue.bring_back(self.held[message_id], self.scheduler.now)
+        self.held[message_id] = message
+        self._not_indexed.append(message)
+
     def is_workable(self, message: HeldMessage) -> bool:
         """Return whether a message is no poison."""
         return self._read(message)[1]
@@ -215,6 +245,8 @@ class World:
         kind = type(operation)
         store = self._store.get(kind)
         if store is not None:
+            if kind in _MAY_BE_STALE and not operation.consistent and self.choices.chance(self.staleness):  # type: ignore[attr-defined]
+                return self._read_stale(operation)  # type: ignore[arg-type]
             return store(operation, wall_clock)
         try:
             return self._queue[kind](operation)
@@ -276,6 +308,29 @@ class World:
                 number = taken.sequence_number
                 sent.append(SentEntry(entry, taken.message_id, _sequence(number)))
         return SendResult(tuple(sent), tuple(failed))
+
+    def _read_stale(self, operation: GetItem | LookUpSideEffect) -> Any:
+        """Answer a read that is not consistent from before the last write."""
+        stale = self.tables.read_stale(operation)
+        if stale != self._store[type(operation)](operation, self.scheduler.time):
+            self._observe(STALE_READ, "", {"key": operation.key})
+        return stale
+
+    def count_messages(self, _operation: CountMessages) -> QueueCounts:
+        """Return how many messages there are, or were within the last minute."""
+        present = self.queue.counts(self.scheduler.now)
+        if not self.choices.chance(self.staleness):
+            return QueueCounts(*present)
+        moment = self.scheduler.now - 1 - self.choices.below(COUNTS_SETTLE)
+        there = 0
+        for record in self.records:
+            if record["time"] > moment:
+                break
+            if record["process"] == ENDPOINT and record["queue"] == self.names.queue:
+                there += 0 if "deduplicated" in record else _SETTLES.get(record["event"], 0) * record.get("count", 1)
+        if there != sum(present):
+            self._observe(STALE_COUNTS, self.names.queue, {"said": there, "are": sum(present)})
+        return QueueCounts(there, 0, 0)
 
     def purge(self, _operation: Purge) -> None:
         """Begin a purge."""

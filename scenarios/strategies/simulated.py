@@ -23,7 +23,7 @@ from hypothesis.errors import InvalidArgument
 from scenarios.checks.json_schema import bodies
 from scenarios.exploration.targets import find
 from scenarios.simulation.choices import Choices, DrawnChoices
-from scenarios.simulation.lab import RandomFaults, Role, consumer_class, producer_class
+from scenarios.simulation.lab import RandomFaults, consumer_class, producer_class
 from scenarios.simulation.message_mixes import MessageMix, draw_messages
 from scenarios.simulation.random_faults import (
     CONSUMER_KINDS,
@@ -31,6 +31,7 @@ from scenarios.simulation.random_faults import (
     SIZES,
     Kind,
     RandomFault,
+    Role,
     draw_random_faults,
 )
 from scenarios.simulation.run import Simulation, SimulationPlan, simulate

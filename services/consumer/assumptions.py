@@ -17,6 +17,9 @@ class Assumption(StrEnum):
     CLOSE_CLOCKS = "close-clocks"
     SPARE_RECEIVES = "spare-receives"
     BOUNDED_DELAY = "bounded-delay"
+    KEPT_RECORDS = "kept-records"
+    FIXED_ATTRIBUTES = "fixed-attributes"
+    LONG_RETENTION = "long-retention"
 
     @property
     def meaning(self) -> str:
@@ -30,6 +33,9 @@ _MEANINGS = {
     Assumption.CLOSE_CLOCKS: "each wall clock is wrong by less than 4 % of the visibility timeout",
     Assumption.SPARE_RECEIVES: "faults cost a message fewer receives than max-receive-count",
     Assumption.BOUNDED_DELAY: "all faults together delay the scenario by no more than it allows for",
+    Assumption.KEPT_RECORDS: "status records and idempotency keys are kept until no copy of their message can come",
+    Assumption.FIXED_ATTRIBUTES: "neither visibility timeout nor max-receive-count is lowered while messages wait",
+    Assumption.LONG_RETENTION: "no message outlasts its retention before it is done",
 }
 
 #: What a claim with a lease and a look into the ledger take for granted.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 
-from services.consumer.assumptions import Assumption
+from services.consumer.assumptions import ALL, Assumption
 from services.consumer.consumer import Consumer, Delivery
 from services.operations import CallApi, Claimed, Note, OperationFailed, Sleep, Task
 from services.payload import sequence_of
@@ -28,7 +28,7 @@ FIRST_BACKOFF = 0.05
 class IdempotencyKeyConsumer(Consumer):
     """Call the API under a key that follows from the message, and repeat the call where no answer came."""
 
-    assumes = frozenset({Assumption.CLOSE_CLOCKS, Assumption.SPARE_RECEIVES, Assumption.BOUNDED_DELAY})
+    assumes = ALL - {Assumption.NO_LATE_REQUESTS, Assumption.SHORT_PAUSES}
 
     def idempotency_key(self, delivery: Delivery, _attempt: int) -> str:
         """Return the idempotency key of a call, the same for each attempt at the same work."""

@@ -6,11 +6,13 @@ from typing import Any
 
 from services.operations import (
     ChangeVisibility,
+    CountMessages,
     Delete,
     DescribeQueue,
     EntryFailure,
     Message,
     Purge,
+    QueueCounts,
     QueueFacts,
     Receive,
     Send,
@@ -40,6 +42,13 @@ class Queue:
         """Ask for the visibility timeout; a queue's name alone says whether it is FIFO."""
         answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["VisibilityTimeout"])
         return QueueFacts(int(answer["Attributes"]["VisibilityTimeout"]), fifo=self.name.endswith(".fifo"))
+
+    def count_messages(self, _operation: CountMessages) -> QueueCounts:
+        """Ask for the counts, which SQS settles within a minute or so."""
+        prefix = "ApproximateNumberOfMessages"
+        names = [prefix, f"{prefix}NotVisible", f"{prefix}Delayed"]
+        answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        return QueueCounts(*(int(answer["Attributes"][name]) for name in names))
 
     def receive(self, operation: Receive) -> tuple[Message, ...]:
         """Receive with a long poll."""

@@ -12,7 +12,8 @@ The status table holds one item a key:
 
 The side-effect table plays an external system's own ledger: one item a key, with the number of ``executions`` and the
 ``attempt_ids`` of the calls that added to it. Where this system honours idempotency keys, it remembers each in an item
-of its own, ``idempotency-key/<key>``, with the ``contents`` of the call that brought it. Where messages are updates it
+of its own, ``idempotency-key/<key>``, with the ``contents`` of the call that brought it. Where it compares fencing
+tokens, an item's ``fence`` is the newest one. Where messages are updates it
 holds the state as well: one item an entity, ``state/<entity>``, with its ``version``.
 """
 
@@ -26,8 +27,10 @@ from botocore.exceptions import ClientError
 
 from services.drivers.attempts import ATTEMPT, ATTEMPTS, NOT_ADDED_YET, holds, is_of, new_attempt_id
 from services.drivers.aws_errors import failed_condition
+from services.drivers.items import Items
 from services.errors import Unusable
 from services.operations import (
+    AddToCounter,
     AlreadyCompleted,
     ApiAnswer,
     CallApi,
@@ -36,20 +39,29 @@ from services.operations import (
     Claimed,
     ClaimResult,
     Complete,
+    DeleteItem,
+    GetItem,
     HeldByAnother,
     LookUpSideEffect,
     Operation,
     PerformSideEffect,
+    PutItem,
     ReleaseClaim,
     RenewClaim,
     StateWritten,
+    Transact,
+    Transacted,
     WriteState,
     key_reused,
+    stale_token,
 )
 
 #: ``status`` and ``owner`` are reserved words in expressions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
 NAMES = {"#status": "status", "#owner": "owner"}
+#: The newest fencing token that the external system has seen of a key, and the condition that none is newer.
+FENCE = "fence"
+NO_NEWER_TOKEN = f"attribute_not_exists({FENCE}) OR {FENCE} <= :token"
 #: The prefix of entities' keys, which tells them from keys of side effects.
 STATE_PREFIX = "state/"
 #: The prefix of the items of idempotency keys.
@@ -81,6 +93,7 @@ class Store:
         self._side_effects = side_effects_table
         self._now = now
         self._new_attempt = new_attempt
+        self._items = Items(client, status_table, new_attempt, self._execution if side_effects_table else None)
 
     def check_tables(self, _operation: CheckTables) -> None:
         """Read a key that nothing has from each table."""
@@ -145,11 +158,34 @@ class Store:
         return self._update_own_claim(operation, "SET #status = :completed, outcome = :outcome", values)
 
     def look_up_side_effect(self, operation: LookUpSideEffect) -> bool:
-        """Ask the ledger by a consistent read: a stale answer would cause the effect twice."""
+        """Ask the ledger by a consistent read: a stale answer would cause the effect twice.
+
+        A fencing token raises the fence in the same write.
+        """
         if not self._side_effects:
             return False
-        answer = self._client.get_item(TableName=self._side_effects, Key=_key(operation.key), ConsistentRead=True)
+        if operation.fencing_token is not None:
+            return self._look_with_token(operation, operation.fencing_token)
+        answer = self._client.get_item(
+            TableName=self._side_effects, Key=_key(operation.key), ConsistentRead=operation.consistent
+        )
         return "executions" in answer.get("Item", {})
+
+    def _look_with_token(self, operation: LookUpSideEffect, token: int) -> bool:
+        try:
+            answer = self._client.update_item(
+                TableName=self._side_effects,
+                Key=_key(operation.key),
+                UpdateExpression=f"SET {FENCE} = :token",
+                ConditionExpression=NO_NEWER_TOKEN,
+                ExpressionAttributeValues={":token": _number(token)},
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if _is_refusal(error):
+                raise stale_token(operation.key) from error
+            raise
+        return "executions" in answer["Attributes"]
 
     def perform_side_effect(self, operation: PerformSideEffect) -> int:
         """Add one execution to the ledger, whatever is there."""
@@ -158,17 +194,25 @@ class Store:
         attempt = self._new_attempt()
         execution = self._execution(operation, attempt)
         execution["ExpressionAttributeValues"][":attempt"] = {"S": attempt}
+        condition = NOT_ADDED_YET
+        token = operation.fencing_token
+        if token is not None:
+            execution["ExpressionAttributeValues"][":token"] = _number(token)
+            execution["UpdateExpression"] = execution["UpdateExpression"].replace("SET ", f"SET {FENCE} = :token, ", 1)
+            condition = f"{condition} AND ({NO_NEWER_TOKEN})"
         try:
             answer = self._client.update_item(
                 **execution,
-                ConditionExpression=NOT_ADDED_YET,
+                ConditionExpression=condition,
                 ReturnValues="UPDATED_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
             item = error.response.get("Item", {})
-            if not (_is_refusal(error) and holds(attempt, item)):
+            if not _is_refusal(error):
                 raise
+            if not holds(attempt, item):
+                raise stale_token(operation.key) from error
             return int(item["executions"]["N"])  # this call added its execution before, and its reply was lost
         return int(answer["Attributes"]["executions"]["N"])
 
@@ -249,6 +293,26 @@ class Store:
                 ":attempts": {"SS": [attempt]},
             },
         }
+
+    def get_item(self, operation: GetItem) -> str | None:
+        """See :class:`services.drivers.items.Items`, as for the others."""
+        return self._items.get(operation)
+
+    def put_item(self, operation: PutItem) -> bool:
+        """Write an item, if its condition holds."""
+        return self._items.put(operation)
+
+    def delete_item(self, operation: DeleteItem) -> bool:
+        """Delete an item, if its condition holds."""
+        return self._items.delete(operation)
+
+    def add_to_counter(self, operation: AddToCounter) -> int:
+        """Add to a counter."""
+        return self._items.add(operation)
+
+    def transact(self, operation: Transact) -> Transacted:
+        """Do several writes and a side effect, all or none."""
+        return self._items.transact(operation)
 
     def _needs_status_table(self, operation: Operation) -> None:
         if not self._status:

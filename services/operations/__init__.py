@@ -4,12 +4,13 @@ A generator yields one of these and is sent its result. Nothing here does anythi
 ``services.drivers``) performs operations, and in doing so records them. This is the seam that lets the same
 consumer run on real AWS, on the embedded endpoint and in simulated time.
 
-    queue       DescribeQueue  Receive  Delete  ChangeVisibility  Send  Purge
+    queue       DescribeQueue  CountMessages  Receive  Delete  ChangeVisibility  Send  Purge
     store       CheckTables  Claim  RenewClaim  ReleaseClaim  Complete
+    items       GetItem  PutItem  DeleteItem  AddToCounter  Transact
     outbox      CommitChange  ReadOutbox  MarkSent
     payloads    PutObject  FetchObject  RemoveObject  ListObjects
     effects     LookUpSideEffect  PerformSideEffect  CallApi  WriteState
-    process     Sleep  ReadClock  ReadWallClock  Note  AppendToLog
+    process     Sleep  ReadClock  ReadWallClock  Note  AppendToLog  Gather
 
 Each class says in one place how it is performed, recorded, drawn in a report and told in a counterexample (see
 ``services.operations.base``).
@@ -35,6 +36,7 @@ from services.operations.base import (
 )
 from services.operations.effects import (
     KEY_REUSED,
+    STALE_TOKEN,
     ApiAnswer,
     CallApi,
     LookUpSideEffect,
@@ -42,18 +44,22 @@ from services.operations.effects import (
     StateWritten,
     WriteState,
     key_reused,
+    stale_token,
 )
+from services.operations.items import AddToCounter, DeleteItem, GetItem, PutItem, Transact, Transacted, Write
 from services.operations.outbox import CommitChange, MarkSent, OutboxEntry, ReadOutbox
 from services.operations.payloads import FetchObject, ListObjects, PutObject, RemoveObject
-from services.operations.process import AppendToLog, Note, ReadClock, ReadWallClock, Sleep
+from services.operations.process import AppendToLog, Gather, Note, ReadClock, ReadWallClock, Sleep
 from services.operations.queue import (
     ChangeVisibility,
+    CountMessages,
     Delete,
     DescribeQueue,
     EntryFailure,
     Message,
     OutgoingMessage,
     Purge,
+    QueueCounts,
     QueueFacts,
     Receive,
     Send,
@@ -75,6 +81,8 @@ from services.operations.store import (
 __all__ = [
     "KEY_REUSED",
     "OPERATIONS",
+    "STALE_TOKEN",
+    "AddToCounter",
     "AlreadyCompleted",
     "ApiAnswer",
     "AppendToLog",
@@ -86,10 +94,14 @@ __all__ = [
     "Claimed",
     "CommitChange",
     "Complete",
+    "CountMessages",
     "Delete",
+    "DeleteItem",
     "DescribeQueue",
     "EntryFailure",
     "FetchObject",
+    "Gather",
+    "GetItem",
     "HeldByAnother",
     "ListObjects",
     "LookUpSideEffect",
@@ -106,7 +118,9 @@ __all__ = [
     "Part",
     "PerformSideEffect",
     "Purge",
+    "PutItem",
     "PutObject",
+    "QueueCounts",
     "QueueFacts",
     "ReadClock",
     "ReadOutbox",
@@ -124,8 +138,12 @@ __all__ = [
     "Tagged",
     "Task",
     "Track",
+    "Transact",
+    "Transacted",
+    "Write",
     "WriteState",
     "key_reused",
     "methods_of",
     "plain",
+    "stale_token",
 ]

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, Type
 Result = TypeVar("Result")
 #: The parts of a driver: the SQS queue, the two tables, the outbox, the bucket, and the process itself.
 #: A ``program``'s own requests are another's affair: no driver performs them, and only a recording proxy sees them.
-Part = Literal["queue", "store", "outbox", "payloads", "process", "program"]
+#: A ``runtime`` steps tasks, and performs nothing itself.
+Part = Literal["queue", "store", "outbox", "payloads", "process", "program", "runtime"]
 #: The track of a report's lane: what an operation speaks to.
 Track = Literal["queue", "store", "world"]
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from services.operations.base import Mark, Names, Operation, OperationFailed, RecordedCall, brief_key
 
 
 @dataclass(frozen=True, slots=True)
 class LookUpSideEffect(Operation, part="store", mark=Mark("look up", "lookup", "world")):
-    """Ask the external system whether it has already done this. Result: bool."""
+    """Ask the external system whether it has already done this. Result: bool.
+
+    Attributes:
+        consistent: the answer knows of each side effect that was answered before.
+        fencing_token: the system refuses from now on what comes with an older token; None for a system that compares
+            no tokens. See ``services.consumer.fencing``.
+    """
 
     key: str
+    consistent: bool = True
+    fencing_token: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the key, and what is not the usual."""
+        unusual: dict[str, Any] = {} if self.consistent else {"consistent": False}
+        return {"key": self.key, **unusual, **_token(self.fencing_token)}
 
     @classmethod
     def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
@@ -28,12 +42,20 @@ class PerformSideEffect(Operation, part="store", mark=Mark("side effect", "perfo
     Attributes:
         sequence: the payload's own ``sequence``, by which order is judged.
         group: the message group, None on a standard queue.
+        fencing_token: the system refuses it for good, with the code ``STALE_TOKEN``, where it has seen a newer token
+            of this key; None for a system that compares no tokens.
     """
 
     key: str
     message_id: str
     sequence: int | None = None
     group: str | None = None
+    fencing_token: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what it is about; no token where there is none."""
+        about = {"key": self.key, "message_id": self.message_id, "sequence": self.sequence, "group": self.group}
+        return {**about, **_token(self.fencing_token)}
 
     @classmethod
     def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
@@ -80,6 +102,19 @@ class WriteState(Operation, part="store", mark=Mark("write of a version", "perfo
 #: How a system refuses a known idempotency key with another call's contents: AWS's own code; Stripe says
 #: ``idempotency_error``. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 KEY_REUSED = "IdempotentParameterMismatch"
+
+
+#: How a system refuses a call whose fencing token is older than one that it has seen.
+STALE_TOKEN = "StaleFencingToken"  # noqa: S105 - a name, no secret
+
+
+def stale_token(key: str) -> OperationFailed:
+    """Return the refusal of a call with an outdated fencing token."""
+    return OperationFailed(STALE_TOKEN, f"a newer fencing token of {key} has been seen", transient=False)
+
+
+def _token(fencing_token: int | None) -> dict[str, Any]:
+    return {} if fencing_token is None else {"fencing_token": fencing_token}
 
 
 def key_reused(idempotency_key: str) -> OperationFailed:

@@ -1,4 +1,4 @@
-"""What a process does by itself: Sleep, ReadClock, ReadWallClock, Note, AppendToLog."""
+"""What a process does by itself: Sleep, ReadClock, ReadWallClock, Note, AppendToLog, Gather."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from services.operations.base import Operation
+from services.operations.base import Operation, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,22 @@ class AppendToLog(Operation, part="process"):
 
     path: str
     line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gather(Operation, part="runtime"):
+    """Run tasks side by side, as a pool of threads or ``Promise.all`` does. Result: what each came to, in their order.
+
+    A task's value stands in its place, and so does the ``OperationFailed`` with which it ended. Any other exception is
+    raised here, at the ``yield``. What strikes the process (a crash, a pause) strikes all of them.
+
+    Attributes:
+        tasks: generators of operations, as the consumer itself is one.
+        at_once: how many run at a time; 0 for all.
+        until_first_failure: raise the first failure at once, as ``Promise.all`` does. The other tasks go on.
+    """
+
+    recorded: ClassVar[bool] = False
+    tasks: tuple[Task[Any], ...]
+    at_once: int = 0
+    until_first_failure: bool = False

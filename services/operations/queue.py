@@ -1,4 +1,4 @@
-"""The operations on the queue: DescribeQueue, Receive, Delete, ChangeVisibility, Send, Purge."""
+"""The operations on the queue: DescribeQueue, CountMessages, Receive, Delete, ChangeVisibility, Send, Purge."""
 
 from __future__ import annotations
 
@@ -39,6 +39,32 @@ class QueueFacts:
 @dataclass(frozen=True, slots=True)
 class DescribeQueue(Operation, part="queue", mark=Mark("describe queue", "other", "queue")):
     """Ask for the queue's visibility timeout and type. Result: :class:`QueueFacts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many messages a queue holds, as ``ApproximateNumberOfMessages`` and its siblings say: of up to a minute ago.
+
+    Attributes:
+        visible: messages that can be received.
+        in_flight: messages that are received and not deleted.
+        delayed: messages that are not visible yet.
+    """
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountMessages(Operation, part="queue", mark=Mark("count messages", "other", "queue")):
+    """Ask how many messages there are, about. Result: :class:`QueueCounts`."""
+
+    @classmethod
+    def told(cls, call: RecordedCall, _names: Names) -> tuple[str, str]:
+        """Say what the queue answered."""
+        result = call.result or {}
+        return "asks for the counts", f"{result.get('visible')} visible, {result.get('in_flight')} in flight"
 
 
 @dataclass(frozen=True, slots=True)

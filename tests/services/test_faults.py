@@ -241,7 +241,7 @@ def test_faults_are_read_from_json():
         ("[" * 100_000, "not JSON"),
         ('{"kind": "crash"}', "must be a JSON list"),
         ('[{"kind": "meteor", "operation": "Claim"}]', "needs a kind: crash, error, delay, reply-lost"),
-        ('[{"kind": "crash", "operation": "Pray"}]', "needs an operation: AppendToLog"),
+        ('[{"kind": "crash", "operation": "Pray"}]', "needs an operation: AddToCounter, AppendToLog"),
         ('[{"kind": "crash", "operation": "Sleep"}]', "needs an operation"),
         ('[{"kind": "crash", "operation": "Claim", "when": 3}]', "knows only"),
         ('[{"kind": "crash", "operation": "Claim", "nth": 1.5}]', "nth"),

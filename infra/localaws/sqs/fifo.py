@@ -295,6 +295,10 @@ class FifoQueue(Queue):
     def _refuse_stale_delete(self, receipt_handle: str) -> None:
         raise InvalidParameterValue.of("ReceiptHandle", receipt_handle, "The receipt handle has expired.")
 
+    def forget_deduplication(self) -> None:
+        """Forget the deduplication ids, as five minutes after the last send."""
+        self._sent.clear()
+
     def _forget_windows(self) -> None:
         self._sent.clear()
         self._attempts.clear()

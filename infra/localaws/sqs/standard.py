@@ -6,6 +6,7 @@ that name a tenant are delivered fairly (see ``tenants``).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from infra.localaws.sqs.content import MessageDraft
@@ -77,10 +78,11 @@ class StandardQueue(Queue):
             timeout = self.attributes.visibility_timeout
         wanted = min(request.max_messages, MAX_IN_FLIGHT - self.in_flight)
         available = self.visible
-        limit = self._underfilled(min(wanted, available), available, request)
+        limit = self._underfilled(min(wanted, available), request)
         deliveries = self._take(wanted if limit is None else limit, timeout, now)
         if limit is not None and (observer := self.surroundings.observer):
-            observer("underfilled", self.name, {"available": available, "returned": len(deliveries)})
+            fields: dict[str, Any] = {"available": available, "returned": len(deliveries)}
+            observer("underfilled", self.name, fields if request.long_poll else {**fields, "short_poll": True})
         if deliveries:
             self._announce()
         return deliveries
@@ -108,16 +110,40 @@ class StandardQueue(Queue):
             self._enter(message)
         self._announce()
 
+    def bring_back(self, gone: Message, now: float) -> Message:
+        """Have a deleted message delivered once more: one of the servers that keep it missed the delete.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html
+
+        Returns:
+            The message as it is in the queue again, until its visibility timeout ends not visible.
+        """
+        self.advance(now)
+        message = replace(gone, state=State.VISIBLE, attempt=None, queued=False, also_visible=False)
+        self._hold(message, 0, now)
+        if message.group is not None:
+            self._tenants.waits(message.group, self.in_flight, now)
+        self._hide(message)
+        message.visible_at = max(now, gone.visible_at)
+        self._start_timer(message)
+        if observer := self.surroundings.observer:
+            observer("brought-back", self.name, {"message_id": message.message_id})
+        self._announce()
+        return message
+
     def _remembered_as(self, message: Message, now: float) -> str | None:
         """Return None: a standard queue remembers no deduplication ids."""
         del message, now
         return None
 
-    def _underfilled(self, could: int, available: int, request: ReceiveRequest) -> int | None:
-        """Return to how many messages this receive is held down, None if it is not."""
+    def _underfilled(self, could: int, request: ReceiveRequest) -> int | None:
+        """Return to how many messages this receive is held down, None if it is not.
+
+        A short poll asks some of the servers: it can miss the only message that there is. A long poll asks all.
+        """
         lowest = 1 if request.long_poll else 0
         rate = self.rates.underfill
-        if rate and available > 1 and could > lowest and self.rng.random() < rate:
+        if rate and could > lowest and self.rng.random() < rate:
             return self.rng.randrange(lowest, could)
         return None
 

@@ -1,5 +1,6 @@
 """Each invariant has a history that it must reject, and one, as near to it as can be, that it must accept."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +142,18 @@ def test_what_was_acknowledged_is_not_recovered():
 
 
 # --- order -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "second", "overtaken"), [("one", "two", []), ("two", "one", [("m-a", "m-b")])])
+def test_a_copy_that_the_queue_took_again_has_the_place_of_its_first(first, second, overtaken):
+    told = Told(fifo=True, business_field="order")
+    told.send("a", group="g", order="one")
+    told.send("b", group="g", order="two")
+    told.send("c", group="g", order="one")
+    named = {"one": "a", "two": "b"}
+    told.effect("x", named[first], key=first)
+    told.effect("x", named[second], key=second)
+    assert message_ids(order_violated(told.history)) == overtaken
 
 
 def test_order_rejects_a_message_that_was_done_after_a_later_one_of_its_group():

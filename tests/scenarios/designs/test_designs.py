@@ -24,6 +24,7 @@ OWN_PATTERN = {
 BEYOND = {
     "KeepsBooksUnderAnotherKey": {
         "duplicates": "its lease is its own, and ends before the work does",
+        "check-race": "likewise",
         "heartbeat": "no heartbeat renews its claims",
         "long-work": "likewise",
         "few-receives": "likewise",

@@ -21,9 +21,10 @@ from scenarios.exploration.targets import find, history_seed, make_target
 from scenarios.runs.index import find_run
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.lab import consumer_class
-from scenarios.simulation.random_faults import Kind
+from scenarios.simulation.random_faults import CONSUMER_KINDS, Kind, kinds_of
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome
+from services.consumer.assumptions import ALL
 
 
 def run_command(capsys, command, *arguments, **options):
@@ -65,7 +66,7 @@ class TestCampaign:
     def test_what_it_keeps_does_not_grow_with_the_histories(self):
         tallies = [explore(Campaign(make_target("duplicates"), count, 1)).tally for count in (50, 200)]
         short, long = (len(tally.faults) + len(tally.outcomes) + len(tally.witnesses) for tally in tallies)
-        assert long <= short + 5
+        assert long <= short + 10
 
 
 class TestShrinking:
@@ -81,8 +82,10 @@ class TestShrinking:
         assert simulation.verdict.violations["duplicated-side-effect"]
         assert shrunk.case.messages <= 2
         assert len(shrunk.case.faults) == 1
-        assert len(simulation.history.faults) == 1
-        assert ": for the second time" in simulation.counterexample()
+        # What a lasting fault goes on to strike is a part of it.
+        assert len([strike for strike in simulation.history.faults if "during" not in strike.fault]) == 1
+        # Each reply of a partition is lost, and so is the one that would have told of the second time.
+        assert simulation.counterexample().count("PERFORMS") > 1
         again = shrink(case)
         assert (again.case, again.histories) == (shrunk.case, shrunk.histories)
         for without in ((), *(shrunk.case.faults[:n] + shrunk.case.faults[n + 1 :] for n in range(1))):
@@ -128,7 +131,7 @@ class TestBounded:
         assert len(set(singles)) == len(singles) > 100
         assert {len(single) for single in singles} == {1}
         kinds = {fault.kind for single in singles for _, fault in single}
-        assert kinds == set(Kind)
+        assert kinds == {*CONSUMER_KINDS, *kinds_of("producer", ALL, fifo=False), Kind.CLOCK_SKEW}
 
     def test_the_pairs_follow_and_none_comes_twice(self):
         space = space_of(make_target("groups"))
@@ -383,6 +386,7 @@ import asyncio
 import os
 import sys
 print("of a module")
+from services.consumer.assumptions import ALL
 from services.consumer.consumer import Consumer
 
 class Leaves(Consumer):

@@ -216,3 +216,12 @@ def test_a_file_is_read_in_the_labs_seconds_and_only_where_a_name_of_interest_st
     tail = TailedFile(path, names=["ours"], speed=2.0)
     assert [record["time"] for record in tail.new_records()] == [20.0, 24.0]
     assert tail.new_records() == []
+
+
+def test_a_note_of_a_consumer_named_like_the_recorders_own_event_is_no_reading_of_the_clock():
+    told = Told()
+    told.event("c", "clock", says=3)
+    assert told.history.clock_change == 0.0
+    told.event("c", "clock", wall_minus_monotonic=1.0)
+    told.event("c", "clock", wall_minus_monotonic=1.5)
+    assert told.history.clock_change == 0.5

@@ -5,12 +5,13 @@ import pytest
 from scenarios.catalog import all_scenarios
 from scenarios.errors import RequestError
 from scenarios.exploration.campaign import violated_by
-from scenarios.exploration.fault_coverage import FAULT_KINDS, STANDARD_ONLY, faults_met
+from scenarios.exploration.fault_coverage import FAULT_KINDS, faults_met, may_meet
 from scenarios.history import History
 from scenarios.lab import checked_settings
 from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.simulation.lab import WAIT_TIME_SECONDS, consumer_class, consumer_options
 from scenarios.verdict import Outcome
+from services.consumer.assumptions import ALL
 from services.consumer.consumer import Consumer
 from services.consumer.options import ConsumerVariables
 from services.consumer.settings import ConsumerSettings
@@ -52,9 +53,9 @@ def test_the_largest_batch_that_a_scenario_takes_is_what_a_consumer_asks_for(sim
     assert most in {call.arguments["max_messages"] for call in received if not call.process.startswith("lab")}
 
 
-@pytest.mark.parametrize(("name", "impossible"), [("orders", set()), ("groups", STANDARD_ONLY)])
-def test_every_kind_of_fault_that_a_queue_knows_is_injected(simulated, name, impossible):
-    injected, wanted = set(), set(FAULT_KINDS) - impossible
+@pytest.mark.parametrize(("name", "fifo"), [("orders", False), ("groups", True)])
+def test_every_kind_of_fault_that_a_queue_knows_is_injected(simulated, name, fifo):
+    injected, wanted = set(), {kind for kind in FAULT_KINDS if may_meet(kind, fifo=fifo, assumes=ALL)}
     for seed in range(400):
         counts = faults_met(simulated(name, seed, with_faults=True).history)
         injected |= {kind for kind, count in counts.items() if count}

@@ -208,3 +208,73 @@ def test_an_api_does_again_what_has_another_idempotency_key_and_still_knows_the_
     assert store.call_api(op.CallApi("k", "m-1", "second")) == op.ApiAnswer(2, recognised=False)
     assert store.call_api(op.CallApi("k", "m-1", "first")) == op.ApiAnswer(2, recognised=True)
     assert store.look_up_side_effect(op.LookUpSideEffect("k")) is True
+
+
+# --- fencing at the external system ----------------------------------------------------------------------------------
+
+
+def effect(key="k", token=None):
+    return op.PerformSideEffect(key, "m", fencing_token=token)
+
+
+def test_a_newer_token_shuts_out_an_older_one_and_the_same_one_passes(store):
+    assert store.perform_side_effect(effect(token=2)) == 1
+    assert store.perform_side_effect(effect(token=2)) == 2
+    with pytest.raises(op.OperationFailed, match="StaleFencingToken") as refused:
+        store.perform_side_effect(effect(token=1))
+    assert not refused.value.transient
+    assert store.perform_side_effect(effect(token=3)) == 3
+    assert store.perform_side_effect(effect("other", token=1)) == 1
+
+
+def test_a_look_with_a_token_raises_the_fence_before_it_answers(store):
+    assert store.look_up_side_effect(op.LookUpSideEffect("k", fencing_token=2)) is False
+    with pytest.raises(op.OperationFailed, match="StaleFencingToken"):
+        store.perform_side_effect(effect(token=1))
+    with pytest.raises(op.OperationFailed, match="StaleFencingToken"):
+        store.look_up_side_effect(op.LookUpSideEffect("k", fencing_token=1))
+    assert store.perform_side_effect(effect(token=2)) == 1
+    assert store.look_up_side_effect(op.LookUpSideEffect("k", fencing_token=3)) is True
+    assert store.look_up_side_effect(op.LookUpSideEffect("k")) is True
+
+
+# --- generic items ---------------------------------------------------------------------------------------------------
+
+
+def test_an_item_is_written_once_if_it_must_be_absent(store):
+    assert store.get_item(op.GetItem("inbox/k")) is None
+    assert store.put_item(op.PutItem("inbox/k", "done", if_absent=True)) is True
+    assert store.put_item(op.PutItem("inbox/k", "again", if_absent=True)) is False
+    assert store.get_item(op.GetItem("inbox/k")) == "done"
+    assert store.put_item(op.PutItem("inbox/k", "anyway")) is True
+    assert store.get_item(op.GetItem("inbox/k", consistent=False)) in ("done", "anyway")
+
+
+def test_an_item_is_written_or_deleted_if_it_has_the_value(store):
+    assert store.put_item(op.PutItem("k", "two", if_equal="one")) is False
+    store.put_item(op.PutItem("k", "one"))
+    assert store.put_item(op.PutItem("k", "two", if_equal="one")) is True
+    assert store.delete_item(op.DeleteItem("k", if_equal="one")) is False
+    assert store.delete_item(op.DeleteItem("k", if_equal="two")) is True
+    assert store.get_item(op.GetItem("k")) is None
+    assert store.delete_item(op.DeleteItem("k")) is True
+
+
+def test_a_counter_begins_at_nothing_and_is_no_claim(store):
+    assert store.add_to_counter(op.AddToCounter("k")) == 1
+    assert store.add_to_counter(op.AddToCounter("k", 5)) == 6
+    assert store.add_to_counter(op.AddToCounter("k", -6)) == 0
+    assert store.get_item(op.GetItem("k")) == "0"
+    assert claim(store) == op.Claimed(1)
+
+
+def test_a_transaction_is_done_as_a_whole_or_not_at_all(store):
+    inbox = op.PutItem("inbox/k", "done", if_absent=True)
+    both = op.Transact((inbox, op.AddToCounter("total", 3)), effect())
+    assert store.transact(both) == op.Transacted(True, 1)
+    assert store.transact(both) == op.Transacted(done=False)
+    assert store.look_up_side_effect(op.LookUpSideEffect("k")) is True
+    assert store.perform_side_effect(effect()) == 2
+    assert store.get_item(op.GetItem("total")) == "3"
+    assert store.transact(op.Transact((op.DeleteItem("inbox/k", if_equal="done"),))) == op.Transacted(True)
+    assert store.get_item(op.GetItem("inbox/k")) is None
