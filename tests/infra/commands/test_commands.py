@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -348,3 +349,8 @@ def test_dotenv_keeps_other_lines_and_clears_only_its_own_values(tmp_path):
     assert path.read_text() == "B=x=y\n"
     clear_dotenv(path, {"B": "x=y"})
     assert not path.exists()
+
+
+def test_the_example_in_git_has_the_variables_that_an_up_writes():
+    example = read_dotenv(Path(__file__).parents[3] / ".env.example")
+    assert example.keys() >= {*commands._OUTPUTS, "AWS_REGION", "AWS_ENDPOINT_URL"}
