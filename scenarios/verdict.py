@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from scenarios.checks.clean_receives import acquitted
+from scenarios.checks.costs import COSTS
 from scenarios.checks.external_program import is_program, unseen
 from scenarios.checks.invariants import DUPLICATED_SIDE_EFFECT, Invariant, Violation, recovered
 from scenarios.checks.witnesses import Evidence, Witness, duplicated_by_queue
@@ -215,7 +216,8 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         reads = {item.name: unseen(item.reads, function=conditions.function) for item in checks}
         not_judged = {name: missing for name, missing in reads.items() if missing}
     undeclared = _undeclared(scenario, history)
-    judged = [item for item in scenario.invariants if item.name not in not_judged and item.name not in undeclared]
+    asked = (*scenario.invariants, *COSTS)
+    judged = [item for item in asked if item.name not in not_judged and item.name not in undeclared]
     found = {item: tuple(item.check(history)) for item in judged}
     excused = _excuse(found, history)
     return Verdict(

@@ -50,6 +50,12 @@ def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
             "invariants": list(_invariants(verdict, teller)),
             "witnesses": list(_witnesses(verdict, teller)),
             "not_judged": {name: ", ".join(operations) for name, operations in verdict.not_judged.items()},
+            "undeclared": verdict.undeclared,
+            "excused": list(verdict.excused.values()),
+            "warnings": [
+                {"name": name, "count": len(found), "example": found[0].summary}
+                for name, found in verdict.warnings.items()
+            ],
             "marks_left_out": marks_left_out,
             "rows_left_out": rows_left_out,
         },

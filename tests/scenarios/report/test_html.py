@@ -1,6 +1,7 @@
 """The report of a run: what it says, where its links lead, and that it stays small."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
@@ -9,6 +10,7 @@ import re
 import pytest
 
 from scenarios.catalog import all_scenarios
+from scenarios.checks.invariants import Violation
 from scenarios.commands import listings
 from scenarios.exploration.targets import make_target
 from scenarios.history.files import write_history
@@ -355,3 +357,21 @@ def test_no_run_is_said_so(project, capsys):
     assert listings.runs() == 0
     assert "There is no run yet" in capsys.readouterr().out
     assert listings.report() == 64
+
+
+def test_what_convicts_nobody_is_on_the_page():
+    told = paid_twice()
+    verdict = dataclasses.replace(
+        judged(told),
+        undeclared={"claim-contention": "claims"},
+        excused={"m-a": "message #0 had no clean receive: a crash."},
+        warnings={"many-receives": (Violation("1 messages took 9 receives."),)},
+    )
+    page = render(verdict, told.history)
+    for text in ("Warnings", "many-receives", "1 times, e.g. 1 messages took 9 receives."):
+        assert text in page
+    assert "message #0 had no clean receive: a crash." in page
+    assert "this consumer does not declare the pattern claims" in page
+    plain = render(judged(told), told.history)
+    assert "Warnings" not in plain
+    assert "does not declare the pattern" not in plain
