@@ -36,7 +36,7 @@ from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration import shrink
 from scenarios.exploration.bounded import space_of
-from scenarios.exploration.campaign import MOST_BOUNDED, Campaign, Explored, Shard, history_of
+from scenarios.exploration.campaign import MOST_BOUNDED, Campaign, Explored, Shard, history_of, is_countable
 from scenarios.exploration.campaign import explore as run_campaign
 from scenarios.exploration.case import case_of
 from scenarios.exploration.corpus import best_of, corpus_path, read_corpus, write_corpus
@@ -188,8 +188,10 @@ def most_of(target: Target) -> int:
     """Return how many histories a campaign has by default: twice the bounded ones, where they are not too many."""
     if target.is_program:
         return PROGRAM_HISTORIES
-    total = space_of(target).total()
-    return max(HISTORIES, 2 * total) if total <= MOST_BOUNDED else HISTORIES
+    space = space_of(target)
+    if not is_countable(space, MOST_BOUNDED) or space.total() > MOST_BOUNDED:
+        return HISTORIES
+    return max(HISTORIES, 2 * space.total())
 
 
 def keep_unusual(explored: Explored, path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scenarios.errors import BrokenProgramError, LabError, ScenarioError
-from scenarios.exploration.bounded import Schedule, ScheduledFaults, space_of
+from scenarios.exploration.bounded import Schedule, ScheduledFaults, Space, space_of
 from scenarios.exploration.corpus import MOST, Entry, MutatedChoices
 from scenarios.exploration.executors import Died, Pool, in_order, pool_of
 from scenarios.exploration.fault_coverage import faults_met
@@ -41,8 +41,10 @@ PROGRAM_BOUNDED_PART = 2
 MOST_BOUNDED = 20_000
 #: Pairs of faults are tried where there is room for so many histories for each single fault.
 ROOM_FOR_PAIRS = 2
-#: All pairs are counted only where there is room for so many histories for each single fault: that takes a while.
+#: All pairs are counted only where there is room for so many histories for each single fault, and for so many of these
+#: at most: counting takes as long as simulating each of them.
 ROOM_FOR_ALL = 4
+MOST_COUNTED = 500
 #: So many chunks may be lost with the processes that simulated them; then a campaign ends.
 MOST_LOST = 3
 #: A campaign passes only if this part of its histories does: each required witness was seen in them.
@@ -170,7 +172,7 @@ class Campaign:
         if half >= MOST_BOUNDED:
             return MOST_BOUNDED
         space = space_of(self.target)
-        if half >= ROOM_FOR_ALL * space.with_one and half >= (total := space.total()):
+        if is_countable(space, half) and half >= (total := space.total()):
             return total
         return self.histories // BOUNDED_PART
 
@@ -178,6 +180,11 @@ class Campaign:
     def tries_pairs(self) -> bool:
         """Whether there is room for pairs of faults; which there are takes a history for each single fault to know."""
         return not self.target.is_program and self.most_bounded >= ROOM_FOR_PAIRS * space_of(self.target).with_one
+
+
+def is_countable(space: Space, room: int) -> bool:
+    """Tell whether all pairs may have room, and can be counted in little time."""
+    return space.with_one <= MOST_COUNTED and room >= ROOM_FOR_ALL * space.with_one
 
 
 class Chunk(NamedTuple):

@@ -51,8 +51,8 @@ class History:
     def __init__(self, records: Iterable[Record]) -> None:
         self.records: Sequence[Record] = sorted(records, key=_order)
         self._calls: dict[str, list[Call]] = defaultdict(list)
-        self._events: dict[str, list[Event]] = defaultdict(list)
-        self._endpoint: dict[str, list[Event]] = defaultdict(list)
+        self._events = _Events()
+        self._endpoint = _Events()
         self._fault_records: list[tuple[Record, Call]] = []
         self._begun: dict[tuple[str, int], Call] = {}
         self._contents: dict[tuple[str, str], tuple[str, int | None, bool]] = {}
@@ -67,7 +67,7 @@ class History:
                 begun[process, record["index"]] = call
                 self._calls[call.operation].append(call)
             elif kind == "event":
-                (self._endpoint if process == ENDPOINT else self._events)[record["event"]].append(Event(record))
+                (self._endpoint if process == ENDPOINT else self._events).add(record)
             else:
                 found = begun.get((process, record["invocation"]))
                 if found is None:
@@ -86,7 +86,7 @@ class History:
     @cached_property
     def facts(self) -> Facts:
         """What the lab said of the run."""
-        said = self._events.get("run")
+        said = self._events.of("run")
         return Facts(**{name: said[0][name] for name in Facts._fields if name in said[0]}) if said else Facts()
 
     def calls(self, operation: str) -> Sequence[Call]:
@@ -95,11 +95,11 @@ class History:
 
     def events(self, event: str) -> Sequence[Event]:
         """Return the events of a name that processes and lab recorded."""
-        return self._events.get(event, ())
+        return self._events.of(event)
 
     def endpoint(self, event: str) -> Sequence[Event]:
         """Return the events of a name that the embedded endpoint recorded."""
-        return self._endpoint.get(event, ())
+        return self._endpoint.of(event)
 
     @property
     def all_calls(self) -> Iterable[Call]:
@@ -574,6 +574,32 @@ class History:
         for message in self.messages.values():
             found.setdefault(message.key, message.message_id)
         return found
+
+
+class _Events:
+    """Events by their names, each wrapped when it is first asked for: most never are."""
+
+    __slots__ = ("_records", "_wrapped")
+
+    def __init__(self) -> None:
+        self._records: dict[str, list[Record]] = defaultdict(list)
+        self._wrapped: dict[str, list[Event]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    def add(self, record: Record) -> None:
+        """Take in the next event."""
+        self._records[record["event"]].append(record)
+
+    def of(self, name: str) -> Sequence[Event]:
+        """Return the events of a name, in their order."""
+        records = self._records.get(name)
+        if records is None:
+            return ()
+        wrapped = self._wrapped.setdefault(name, [])
+        wrapped += map(Event, records[len(wrapped) :])
+        return wrapped
 
 
 def _contents(body: str, message_id: str, business_field: str) -> tuple[str, int | None, bool]:
