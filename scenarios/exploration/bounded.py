@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, get_args
 
 from scenarios.errors import BrokenProgramError, LabError
 from scenarios.exploration.targets import Target, find
-from scenarios.history import ENDPOINT, History
+from scenarios.history import ENDPOINT, HEADER, Event, History
 from scenarios.simulation.choices import ReplayedChoices
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault, Role
 from scenarios.simulation.run import simulate
@@ -283,17 +283,22 @@ def _trace(history: History) -> bytes:
         return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
     digest = blake2b(digest_size=16)
-    for record in history.records:
-        kind = record["type"]
-        if kind != "fault" and record["process"] != ENDPOINT:
-            what = record.get("operation") or record.get("event")
-            said = plain({name: item for name, item in record.items() if name not in _NO_TRACE})
-            digest.update(repr((kind, what, plain(record["process"]), said)).encode())
+    for moment, told in history.moments():
+        if isinstance(told, Event):
+            if told.process == ENDPOINT:
+                continue
+            said: tuple[Any, ...] = (told.name, plain({name: told[name] for name in sorted(told.keys() - HEADER)}))
+        elif moment == "fault":
+            continue
+        elif moment == "invoke":
+            said = (told.operation, plain(told.arguments))
+        else:
+            said = (told.operation, told.may_be_done, plain(told.result))
+        digest.update(repr((moment, plain(told.process), *said)).encode())
     return digest.digest()
 
 
-#: What a record says besides what happened, and what of an operation is a time or a word for people.
-_NO_TRACE = frozenset({"time", "process", "index", "invocation", "type", "operation", "event", "error", "message"})
+#: What is a time, or follows from one.
 _TIMED = frozenset({"lease_seconds", "seconds_left", "owner", "receipt_handle"})
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from scenarios.history import ENDPOINT, LAB, History, Record
+from scenarios.history import ENDPOINT, LAB, Call, Event, History
 from services.operations import OPERATIONS
 
 #: Bits of the map. Two states share a bit now and then, so far fewer states than bits can be told apart.
@@ -156,34 +156,29 @@ class _Walk:
         self._messages: dict[str, _Message] = {}
         self._phases: dict[str, int] = {}
         self._groups: dict[str, list[_Message]] = {}
-        self._subjects: dict[tuple[str, int], str] = {}
         self._key_of = {message_id: message.key for message_id, message in history.messages.items()}
         self._queue = history.facts.queue
         self._has_groups = history.facts.fifo
-        for record in history.records:
-            kind = record["type"]
-            if kind == "event":
-                if record["process"] == ENDPOINT:
-                    self._happened(record)
-                elif record["event"] == "exited":
-                    self._phases[record["exited"]] = _KILLED if record["code"] else _ENDED
-            elif kind == "invoke":
-                if record["operation"] in _KEYED:
-                    self._subjects[record["process"], record["index"]] = record["arguments"]["key"]
-            elif kind != "fault":
-                self._answered(record, failed=kind == "fail")
+        for moment, told in history.moments():
+            if isinstance(told, Event):
+                if told.process == ENDPOINT:
+                    self._happened(told)
+                elif told.name == "exited":
+                    self._phases[told["exited"]] = _KILLED if told["code"] else _ENDED
+            elif moment in ("ok", "fail"):
+                self._answered(told, failed=moment == "fail")
 
-    def _happened(self, record: Record) -> None:
+    def _happened(self, event: Event) -> None:
         """Take in what the endpoint says."""
-        place = _PLACES.get(record["event"])
-        if place is None or record["queue"] != self._queue:
+        place = _PLACES.get(event.name)
+        if place is None or event["queue"] != self._queue:
             return
-        message_id = record["message_id"]
+        message_id = event["message_id"]
         message = self._messages.get(message_id)
         if message is None:
-            message = self._messages[message_id] = self._new(message_id, record.get("group"))
+            message = self._messages[message_id] = self._new(message_id, event.get("group"))
         if place == _IN_FLIGHT:
-            message.receives = min(record["receive_count"], MANY_RECEIVES)
+            message.receives = min(event["receive_count"], MANY_RECEIVES)
         message.place = place
         self._saw(message.key)
         if self._has_groups and place > _IN_FLIGHT:
@@ -211,22 +206,22 @@ class _Walk:
             gone.group[0].head = True
             self._saw(gone.group[0].key)
 
-    def _answered(self, record: Record, *, failed: bool) -> None:
+    def _answered(self, call: Call, *, failed: bool) -> None:
         """Take in how an operation of a process ended."""
-        process, operation = record["process"], record["operation"]
+        process, operation = call.process, call.operation
         if process.startswith(LAB):
             return
         self._phases[process] = _PHASES[operation] + failed
         if operation == "Receive" and not failed:
-            for item in record["result"]:
+            for item in call.result:
                 message = self._messages.get(item["message_id"])
                 if message is not None:
                     message.key.holder = process
         elif operation in _KEYED:
-            key = self._keys.get(self._subjects.pop((process, record["invocation"]), ""))
+            key = self._keys.get(call.arguments["key"])
             if key is not None:
                 if not failed:
-                    _apply(key, operation, record["result"], process)
+                    _apply(key, operation, call.result, process)
                 self._saw(key)
 
     def _saw(self, key: _Key) -> None:

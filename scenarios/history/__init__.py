@@ -3,6 +3,7 @@
 from scenarios.history.history import History
 from scenarios.history.records import (
     ENDPOINT,
+    HEADER,
     LAB,
     Call,
     ClaimAnswer,
@@ -14,6 +15,7 @@ from scenarios.history.records import (
     Exit,
     Facts,
     FaultStrike,
+    Moment,
     Pointer,
     Record,
     SentMessage,
@@ -23,6 +25,7 @@ from scenarios.history.records import (
 
 __all__ = [
     "ENDPOINT",
+    "HEADER",
     "LAB",
     "Call",
     "ClaimAnswer",
@@ -35,6 +38,7 @@ __all__ = [
     "Facts",
     "FaultStrike",
     "History",
+    "Moment",
     "Pointer",
     "Record",
     "SentMessage",

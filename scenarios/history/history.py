@@ -31,6 +31,7 @@ from scenarios.history.records import (
     Exit,
     Facts,
     FaultStrike,
+    Moment,
     Record,
     SentMessage,
 )
@@ -105,6 +106,16 @@ class History:
     def all_calls(self) -> Iterable[Call]:
         """The operations of all kinds, in the order in which they were begun."""
         return self._begun.values()
+
+    def moments(self) -> Iterable[tuple[Moment, Call | Event]]:
+        """Yield what happened, in order: each call when it begins, when a fault strikes it and when it ends; events."""
+        begun = self._begun
+        for record in self.records:
+            kind: Moment = record["type"]
+            if kind == "event":
+                yield kind, Event(record)
+            else:
+                yield kind, begun[record["process"], record.get("invocation", record["index"])]
 
     @property
     def began(self) -> float:

@@ -14,6 +14,8 @@ ENDPOINT = "endpoint"
 LAB = "lab"
 
 Status = Literal["ok", "fail", "unknown"]
+#: What a record tells of.
+Moment = Literal["invoke", "ok", "fail", "fault", "event"]
 
 
 class Facts(NamedTuple):
@@ -55,6 +57,10 @@ def identity_of(record: Record) -> Pointer:
 def pointer_of(record: Record) -> Pointer:
     """Return what names the operation that a record is about; of an event, the event itself."""
     return record["process"], record.get("invocation", record["index"])
+
+
+#: What all events have, besides their details.
+HEADER = frozenset({"time", "process", "index", "type", "event"})
 
 
 class Event(dict[str, Any]):
