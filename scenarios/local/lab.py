@@ -625,6 +625,9 @@ class SubprocessLab:
                 self._functions.stopped(name, requests=self._asked_to_end[name])
             ended += of_functions
         for name, code in ended:
+            if self._programs is not None and name in self._programs:
+                # What it started and what left its session ends with it.
+                self._processes.kill_escaped(*self._programs.mark_of(name))
             if self._programs is not None and name in self._programs and code in ENDED_BY_SIGTERM:
                 self._programs.stopped(name, requests=self._asked_to_end[name])
             self._recorder.event("exited", exited=name, code=code)

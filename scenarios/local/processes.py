@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+
 from infra.files import open_private
 from scenarios.errors import ServiceFailedError
 from scenarios.local.spawner import Spawner
@@ -131,6 +133,18 @@ class Processes:
         process = self._running.get(name)
         if process is not None:
             process.kill_group()
+
+    def kill_escaped(self, name: str, value: str) -> None:
+        """End what has left its session, and so its process group: it has this variable in its environment.
+
+        Args:
+            name: a variable that every process of a program inherits.
+            value: a value that no other program has.
+        """
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get(name) == value:
+                    process.kill()
 
     def kill(self) -> None:
         """End everything that still runs, with whatever it may have started, and wait until it is gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Real seconds for a program to start, and to ask for its first message, where nothing else is said.
 STARTUP_TIMEOUT = 15.0
+#: The address of a program's proxy, which is its own; what it starts inherits it.
+ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL"
 #: What the lab tells its own services, and a program has no use for.
 _OUR_OWN = frozenset({"CONSUMER", "FAULTS", "HISTORY_PATH", "IDLE_TIMEOUT_SECONDS", "PYTHONPATH"})
 
@@ -101,6 +103,9 @@ class Programs:
         self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._taps)
+
     def __contains__(self, name: str) -> bool:
         return name in self._taps
 
@@ -148,6 +153,10 @@ class Programs:
     def _filled(self, text: str, url: str) -> str:
         """Return a word of the configuration with what is known only now."""
         return text.replace("{url}", url).replace(RUN, str(self._run))
+
+    def mark_of(self, name: str) -> tuple[str, str]:
+        """Return a variable of a program's environment, and the value that no other program has."""
+        return ENDPOINT_VARIABLE, self._taps[name].url
 
     def executions(self) -> dict[str, int] | None:
         """Return how often each key's side effect was caused; None where the ledger says it.
@@ -227,7 +236,7 @@ def program_environment(url: str, shared: Mapping[str, str], settings: Mapping[s
         **told,
         **settings,
         "QUEUE_URL": url + urlsplit(told["QUEUE_URL"]).path,
-        "AWS_ENDPOINT_URL": url,
+        ENDPOINT_VARIABLE: url,
         "AWS_DEFAULT_REGION": told["AWS_REGION"],
         "AWS_ACCESS_KEY_ID": "loopback",
         "AWS_SECRET_ACCESS_KEY": "loopback",

@@ -100,6 +100,9 @@ class RecordingProxy:
         Raises:
             GoneError: the client that would take the answer is gone.
         """
+        if not request.path.startswith("/"):
+            self.complaint = self.complaint or f"takes the lab's address for a proxy, and asks for {request.path[:200]}"
+            return plain(421, "This is no proxy to other hosts.")
         if self.watched is None:
             return self._answer(request)
         self.watched.begins(request)

@@ -188,20 +188,54 @@ def test_what_is_no_count_in_the_ledger_is_one_sentence_and_no_verdict(project):
         run_scenario(RunRequest("happy", seed=3, count=2, consumer=consumer))
 
 
+#: It leaves its session, and its parent ends.
+FORKS_AWAY = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+"""
+#: It speaks no HTTP, then nothing.
+NO_HTTP = """
+import os, socket, time
+from urllib.parse import urlsplit
+url = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+socket.create_connection((url.hostname, url.port)).sendall(b"\\x00\\xff garbage \\r\\n\\r\\n")
+time.sleep(600)
+"""
+#: It asks its queue for what is no list.
+GARBAGE = """
+import json, os, urllib.request
+body = json.dumps({"QueueUrl": os.environ["QUEUE_URL"], "Entries": 7}).encode()
+headers = {"X-Amz-Target": "AmazonSQS.DeleteMessageBatch", "Content-Type": "application/x-amz-json-1.0"}
+urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+    urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], body, headers))
+"""
+#: It takes the lab for a proxy to another host.
+OTHER_HOST = """
+import os, urllib.request
+ask = urllib.request.build_opener(urllib.request.ProxyHandler({"http": os.environ["AWS_ENDPOINT_URL"]}))
+ask.open("http://queue.example.com/orders")
+"""
+
+
 @pytest.mark.parametrize(
     ("program", "sentence"),
     [
+        (FORKS_AWAY, r"consumer-1 ended with exit code 0 unasked: it said nothing \(its log: "),
+        (NO_HTTP, r"consumer-1 has run for 0.5 s and never asked for a message; it has to call ReceiveMessage"),
+        (GARBAGE, r"consumer-1 sends a DeleteMessageBatch that the lab cannot read \("),
+        (OTHER_HOST, r"consumer-1 takes the lab's address for a proxy, and asks for http://queue.example.com/orders"),
         ("raise SystemExit('no such order')", r"consumer-1 ended with exit code 1: no such order \(its log: "),
         ("pass", r"consumer-1 ended with exit code 0 unasked: it said nothing \(its log: "),
         ("import time; time.sleep(600)", r"consumer-1 has run for 0.5 s and never asked for a message; it has to call"),
         (PUTS, r"consumer-1 changes the side-effects table by PutItem; .*; see docs/your-own-consumer.md\."),
     ],
-    ids=["fails", "ends", "never-receives", "writes-to-the-ledger"],
+    ids=["forks", "no-http", "garbage", "other-host", "fails", "ends", "never-receives", "writes-to-the-ledger"],
 )
-def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, program, sentence):
+def test_a_program_that_is_no_consumer_is_one_sentence_and_no_verdict(project, monkeypatch, program, sentence):
+    monkeypatch.setenv("INHERITED", str(project))  # by which whatever it leaves behind is found
     consumer = shlex.join([sys.executable, "-c", program])
     # What ends by itself has to do so before the lab gives it up.
-    timeout = 0.5 if "sleep" in program else 60.0
+    timeout = 0.5 if "time.sleep(600)" in program.splitlines()[-1] else 60.0
     with pytest.raises(ServiceFailedError, match=sentence):
         run_scenario(RunRequest("poison", seed=3, consumer=consumer, startup_timeout=timeout))
     (directory,) = (project / "runs").iterdir()
