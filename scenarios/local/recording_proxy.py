@@ -25,7 +25,7 @@ from scenarios.local.http_reader import (
     Surroundings,
 )
 from scenarios.local.interpreter import SIDE_EFFECTS, Interpreter, as_failure, injected, refusal
-from scenarios.local.observed_exchange import GoneError, Request, Response, Server
+from scenarios.local.observed_exchange import GoneError, Request, Response, Server, plain
 from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
@@ -101,7 +101,7 @@ class RecordingProxy:
             GoneError: the client that would take the answer is gone.
         """
         if not request.path.startswith("/"):
-            self.complaint = self.complaint or f"takes the lab's address for a proxy, and asks for {request.path[:200]}"
+            self.interpreter.complain(f"takes the lab's address for a proxy, and asks for {request.path[:200]}")
             return plain(421, "This is no proxy to other hosts.")
         if self.watched is None:
             return self._answer(request)

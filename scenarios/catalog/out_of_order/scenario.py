@@ -26,6 +26,9 @@ from services.faults import Fault
 
 #: Seconds that each write takes.
 MOMENT = 0.05
+#: The part of a visibility timeout that the slow consumer's first write of each of these versions takes.
+SLOW = 0.8
+OVERTAKEN_WRITES = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,14 @@ def run(lab: Lab) -> None:
     takes_a_moment = Fault("delay", "WriteState", nth=0, seconds=MOMENT)
     # Whichever consumer gets it first. Any other message is written by the time that this one is visible again.
     fails_once = Fault("error", "WriteState", where={"entity": "e0", "version": 1})
+    # One consumer's writes take so long that the other writes newer versions meanwhile: what it read before holds no
+    # more, and only a condition in the write itself keeps it from going back.
+    slow = SLOW * lab.queue.visibility_timeout
+    overtaken = [Fault("delay", "WriteState", where={"version": version}, seconds=slow) for version in OVERTAKEN_WRITES]
     faults = [takes_a_moment, fails_once]
-    consumers = [lab.start_consumer(faults=faults, max_messages=parameters.batch_size) for _ in range(2)]
+    consumers = [
+        lab.start_consumer(faults=own, max_messages=parameters.batch_size) for own in ([*faults, *overtaken], faults)
+    ]
     lab.wait_for(has_started(*consumers), deadline=20, what="both consumers to be ready")
     lab.produce(entities=parameters.entities)
 
