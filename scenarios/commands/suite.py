@@ -129,7 +129,9 @@ def applicable(
     if is_program(consumer):
         command_line(consumer)
         watched = config is not None and isinstance(config.effect, SqlEffect | LogEffect)
-        return tuple(each for each in found if each.any_program and (each.any_effect or not watched))
+        return tuple(
+            each for each in found if each.any_program and not each.by_request and (each.any_effect or not watched)
+        )
     # A class takes the place of the consumer itself, and not of one with a pattern of its own.
     return tuple(scenario for scenario in found if not (consumer and (scenario.consumer or scenario.producer)))
 

@@ -118,4 +118,5 @@ SCENARIO = Scenario(
     # In order and once: the victim's message is one whose payload is there.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
     any_program=True,
+    by_request=True,
 )

@@ -85,4 +85,5 @@ SCENARIO = Scenario(
     least=UpdateParameters(count=4, batch_size=1),
     delivery=DeliveryRates(reorder=0.8, duplicate=0.0),
     any_program=True,
+    by_request=True,
 )

@@ -108,3 +108,10 @@ def test_the_console_script_has_the_commands_for_users_and_not_those_that_keep_t
     names = set(program.commands().tasks)
     assert {"scenario", "sweep", "suite", "explore", "up", "down"} <= names
     assert not names & program.OF_THE_PROJECT
+
+
+def test_a_suite_of_programs_asks_for_nothing_that_a_program_does_not_do_by_itself():
+    names = {scenario.name for scenario in suite.applicable("false")}
+    assert {"crash", "happy", "side-effects"} <= names
+    assert not names & {"large-payload", "out-of-order"}
+    assert {"large-payload", "out-of-order"} <= {scenario.name for scenario in suite.applicable("")}
