@@ -97,7 +97,8 @@ class Scenario:
         any_handler: whether a Lambda handler of any make can take it, polled for by an event source mapping.
         function: what is staged of the function and its mapping, where the scenario's consumer is one; None where it
             polls by itself.
-        by_request: a program has to do more than the usual in it, such as to fetch payloads, so no suite of programs has it.
+        by_request: a program has to do more than the usual in it, such as to fetch payloads, so a suite of programs
+            leaves it out.
         any_effect: whether a side effect may also be one that the lab only watches: rows of a table, lines of a log.
             Nothing fails there on purpose, and a delay or a crash before it strikes at the request before it.
         producer: likewise, where it is a producer that has it.
