@@ -192,7 +192,7 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
     ScenarioTopology(
         "lambda-partial-response",
         visibility_timeout=2,
-        why="as for partial-batch: poison has to time out, and a batch of ten has to be worked through within it",
+        why="as for partial-batch: poison has to time out, and a batch has to be worked through within it",
     ),
     ScenarioTopology(
         "lambda-timeout",

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from infra.stack.stacks import ScenarioResources, Stack
 
 #: Real seconds for a function's environment to start. AWS gives an init 10 s, on a machine that it has to itself.
-STARTUP_TIMEOUT = 30.0
+STARTUP_TIMEOUT = 60.0
 #: Environments that start ahead of the first message, so that no message waits for a cold start but after a crash.
 PREPARED = 2
 #: Real seconds to wait for an answer of the endpoint beyond what it waits for itself.

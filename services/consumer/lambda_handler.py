@@ -181,14 +181,12 @@ def _driver(variables: Mapping[str, str]) -> Driver:
     import boto3  # noqa: PLC0415
 
     from services.drivers.aws import AwsDriver  # noqa: PLC0415
-    from services.drivers.queue import Queue  # noqa: PLC0415
     from services.drivers.store import Store  # noqa: PLC0415
 
     status, ledger = variables.get("MESSAGE_STATUS_TABLE", ""), variables.get("MESSAGE_SIDE_EFFECTS_TABLE", "")
     dynamodb = boto3.client("dynamodb") if status or ledger else None
-    url = variables.get("QUEUE_URL", "")
-    queue = Queue(boto3.client("sqs"), url) if url else None
-    return AwsDriver(queue, Store(dynamodb, status, ledger), threading.Event())
+    # The mapping receives and deletes: a handler has no business with the queue.
+    return AwsDriver(None, Store(dynamodb, status, ledger), threading.Event())
 
 
 def _number(variables: Mapping[str, str], name: str) -> float | None:

@@ -48,7 +48,7 @@ SCENARIO = Scenario(
     ),
     consumer="services.consumer.lambda_handler:LambdaConsumer",
     function=FunctionStage(staged={"maximum_concurrency": 2}, pattern={"report_batch_item_failures": True}),
-    defaults=Parameters(count=18, batch_size=10),
+    defaults=Parameters(count=9, batch_size=6),
     # Three of the first group in one batch: one before the failure, the failure, and one for it to hold back.
     least=Parameters(count=3 * GROUPS, batch_size=3),
     judged_on="embedded endpoint",

@@ -40,7 +40,7 @@ SCENARIO = Scenario(
     ),
     consumer="services.consumer.lambda_handler:LambdaConsumer",
     function=FunctionStage(staged={"maximum_concurrency": 2}, pattern={"report_batch_item_failures": True}),
-    defaults=Parameters(count=12, batch_size=10),
+    defaults=Parameters(count=6, batch_size=6),
     least=Parameters(count=2 * POISON_EVERY, batch_size=POISON_EVERY),
     # In order and filled up: each batch holds both kinds.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
