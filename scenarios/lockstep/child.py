@@ -19,6 +19,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from scenarios.errors import BrokenProgramError, ServiceFailedError
 from scenarios.local.logs import last_lines
@@ -26,7 +29,7 @@ from scenarios.local.processes import leash
 from scenarios.lockstep.clock import ProgramClock, vdso_of
 from scenarios.lockstep.orphans import MARK, adopt, descendants_of, end, orphans
 from scenarios.lockstep.server import PendingRequest, ProgramServer
-from scenarios.lockstep.threads import Look, Threads, Wait, end_wait
+from scenarios.lockstep.threads import Look, Threads, Wait, end_wait, have_run
 
 #: Real seconds in which a program must come to rest, or ask for something.
 COMPUTING = 30.0
@@ -34,9 +37,11 @@ COMPUTING = 30.0
 SPINNING = 0.03
 #: Real seconds within which a program takes note of an answer: the system may hand it over a little later. A program
 #: that has not stirred after this does not wait for it.
-STIRRING = 0.05
+STIRRING = 1.0
 #: Real seconds between two looks at a program that computes: the first, and the longest.
 FIRST_LOOK, LAST_LOOK = 0.0001, 0.004
+#: A connection over which something may come.
+_UNDER_WAY = frozenset({psutil.CONN_ESTABLISHED, psutil.CONN_SYN_SENT})
 #: Real seconds for a process that was killed to be gone.
 GONE = 5.0
 
@@ -93,8 +98,8 @@ class Child:
         self._startup_timeout = startup_timeout
         self._server = ProgramServer()
         self._members: dict[int, _Member] = {}
-        #: By process: the threads that listened when an answer was on its way; empty where none is.
-        self._listeners: dict[int, dict[int, str]] = {}
+        #: By process and thread: how often it must have run before the program has heard; empty where nothing is due.
+        self._expected: dict[int, dict[int, int]] = {}
         self._started = time.monotonic()
         environment = {name: value.replace("{url}", self._server.url) for name, value in command.environment}
         try:
@@ -142,11 +147,11 @@ class Child:
         """
         for member in self._members.values():
             member.clock.set(elapsed, wall)
-        self._listeners.clear()
 
     def expect(self) -> None:
-        """Take note that an answer is about to be sent."""
-        self._listeners = {pid: member.threads.listeners() for pid, member in self._members.items()}
+        """Take note that an answer is about to be sent: a thread that listens has to run."""
+        for pid, member in self._members.items():
+            self._expected[pid] = {tid: runs + 1 for tid, runs in member.threads.runs(listening=True).items()}
 
     def settle(self) -> list[PendingRequest]:
         """Let it compute until it is at rest; return what it has asked for by then, in an order that it decides.
@@ -164,6 +169,7 @@ class Child:
             if looks is not None and heard and not self._server.pump():
                 spins = self._note_waits(looks)
                 if not spins or passed > SPINNING:
+                    self._check_company()
                     break
             elif passed > COMPUTING:
                 raise self.failure(
@@ -172,6 +178,7 @@ class Child:
                 )
             self._server.pump(look_again)
             look_again = min(LAST_LOOK, 2 * look_again)
+        self._expected.clear()
         arrived, self._server.arrived = self._server.arrived, []
         return sorted((item for item in arrived if item.is_open), key=_content)
 
@@ -183,13 +190,19 @@ class Child:
 
     def end_waits(self, elapsed: float) -> None:
         """End the waits whose time has come."""
-        for member in self._members.values():
+        for pid, member in self._members.items():
             over = [tid for tid, (_, wait) in member.waits.items() if wait.due - member.clock.began <= elapsed]
+            runs = member.threads.runs() if over else {}
             for tid in over:
-                end_wait(tid, member.waits.pop(tid)[1])
+                if end_wait(tid, member.waits.pop(tid)[1]) and tid in runs:
+                    # Once to be told that it is over, and once to go on.
+                    self._expected.setdefault(pid, {})[tid] = runs[tid] + 2
 
     def terminate(self) -> None:
         """Send SIGTERM to it."""
+        if self.pid in self._members:
+            threads = self._members[self.pid].threads
+            self._expected[self.pid] = {tid: runs + 1 for tid, runs in threads.runs().items()}
         with suppress(ProcessLookupError):
             self._process.terminate()
 
@@ -227,6 +240,25 @@ class Child:
     def _check(self) -> None:
         if self._server.complaint:
             raise self.failure(self._server.complaint)
+
+    def _check_company(self) -> None:
+        """Refuse a program that waits for anybody else: the explorer cannot hold that one still.
+
+        Raises:
+            BrokenProgramError: it has a connection elsewhere.
+        """
+        if self._server.waits:
+            return
+        own = int(self._server.url.rpartition(":")[2])
+        for pid in self._members:
+            with suppress(psutil.Error):
+                for connection in psutil.Process(pid).net_connections("tcp"):
+                    there: Any = connection.raddr
+                    if there and there.port != own and connection.status in _UNDER_WAY:
+                        raise self.failure(
+                            f"waits for {there.ip}:{there.port}, which cannot be held still; have it ask the lab "
+                            "alone, at AWS_ENDPOINT_URL and SIDE_EFFECT_URL"
+                        )
 
     def _find_members(self) -> None:
         for pid in (self.pid, *descendants_of(self.pid)):
@@ -272,11 +304,9 @@ class Child:
         return looks
 
     def _has_heard(self, looks: Mapping[int, Look]) -> bool:
-        """Tell whether an answer that was on its way has reached a thread: the system may take a moment for that."""
-        listened = {pid: before for pid, before in self._listeners.items() if before and pid in self._members}
-        return not listened or any(
-            self._members[pid].threads.stirred(before, looks.get(pid, {})) for pid, before in listened.items()
-        )
+        """Tell whether what was on its way has reached a thread: the system may take a moment for that."""
+        expected = {pid: runs for pid, runs in self._expected.items() if runs and pid in self._members}
+        return not expected or any(have_run(runs, looks.get(pid, {})) for pid, runs in expected.items())
 
     def _note_waits(self, looks: Mapping[int, Look]) -> bool:
         """Keep the waits that have not changed, and take down new ones; return whether a thread only looks for work."""

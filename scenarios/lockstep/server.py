@@ -47,6 +47,7 @@ class PendingRequest:
     def cancel(self) -> None:
         """See :class:`infra.localaws.http.Pending`."""
         self.is_open = False
+        self._link.server.settled(self)
 
     def reply(self, response: Response) -> None:
         """Answer; where the program has hung up, nothing happens."""
@@ -54,11 +55,13 @@ class PendingRequest:
         if self.is_open and respond is not None:
             self.is_open = False
             respond(response)
+        self._link.server.settled(self)
 
     def reset(self) -> None:
         """Close the connection without an answer."""
         self._respond = None
         self._link.reset()
+        self._link.server.settled(self)
 
 
 class ProgramServer:
@@ -78,7 +81,17 @@ class ProgramServer:
         self._poll = select.epoll()
         self._poll.register(self._listener, select.EPOLLIN)
         self._links: dict[int, _Link] = {}
+        self._waiting: set[PendingRequest] = set()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether the program waits for an answer."""
+        return bool(self._waiting)
+
+    def settled(self, pending: PendingRequest) -> None:
+        """Take note that a request waits no more."""
+        self._waiting.discard(pending)
 
     def pump(self, seconds: float = 0.0) -> bool:
         """Take in what has come, or comes within a time; return whether there was anything."""
@@ -119,6 +132,7 @@ class ProgramServer:
         """Take in a request."""
         pending = PendingRequest(request, link)
         self.arrived.append(pending)
+        self._waiting.add(pending)
         return pending
 
 
@@ -128,7 +142,7 @@ class _Link:
     def __init__(self, client: socket.socket, server: ProgramServer) -> None:
         self.socket = client
         self.descriptor = client.fileno()
-        self._server = server
+        self.server = server
         self._closed = False
         self._http = _Http(partial(server.take, self), server)
         self._http.connection_made(cast("asyncio.Transport", self))
@@ -164,7 +178,7 @@ class _Link:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._server.forget(self)
+            self.server.forget(self)
             self._http.connection_lost(None)
             self.socket.close()
 

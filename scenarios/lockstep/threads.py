@@ -90,6 +90,8 @@ _CALLS: Final[Mapping[int, _Timeout]] = {
 _WAITING: Final = frozenset({0, 34, 43, 45, 47, 61, 128, 130, 219, 247, 288, 299, 426, 449, 455, *_CALLS})
 #: Of these, the ones that wait for what comes by a connection: read, poll, select, recvfrom, recvmsg, epoll_wait ...
 _LISTENING: Final = frozenset({0, 7, 23, 45, 47, 232, 270, 271, 281, 299, 426, 441})
+#: The place of a thread's flags in proc's ``stat``, after its name, and the flag of one that is on its way out.
+_FLAGS, _EXITING = 6, 0x4
 #: Of these, read may also be at work, on a file.
 _READ: Final = 0
 _FUTEX, _CLOCK_NANOSLEEP = 202, 230
@@ -173,10 +175,16 @@ class Threads:
                 runs = os.pread(thread.runs, 128, 0).decode("ascii").split()
                 if call == _RUNNING or not self._waits_in(thread, int(call.partition(" ")[0])):
                     return None
+                if tid == self.pid and self._is_ending(thread):
+                    return None
             except OSError:
                 continue  # it has ended
             found[tid] = call, runs[2]
         return found
+
+    def _is_ending(self, thread: _Thread) -> bool:
+        """Tell whether a thread is on its way out; the system shows the call in which a signal found it."""
+        return bool(int(os.pread(thread.state, 512, 0).rpartition(b")")[2].split()[_FLAGS]) & _EXITING)
 
     def _waits_in(self, thread: _Thread, number: int) -> bool:
         if number == _READ:
@@ -205,19 +213,15 @@ class Threads:
         except (OSError, ValueError, IndexError):
             return 0
 
-    def listeners(self) -> dict[int, str]:
-        """Return the threads that wait for what comes by a connection, and how often each has run."""
+    def runs(self, *, listening: bool = False) -> dict[int, int]:
+        """Return how often each thread has run, or each that waits for what comes by a connection."""
         found = {}
         for tid, thread in self._threads.items():
             with suppress(OSError, ValueError):
                 number = int(os.pread(thread.call, 256, 0).decode("ascii").partition(" ")[0])
-                if number in _LISTENING:
-                    found[tid] = os.pread(thread.runs, 128, 0).decode("ascii").split()[2]
+                if number in _LISTENING or not listening:
+                    found[tid] = int(os.pread(thread.runs, 128, 0).decode("ascii").split()[2])
         return found
-
-    def stirred(self, before: Mapping[int, str], look: Look) -> bool:
-        """Tell whether one of the threads that listened has run since."""
-        return any(tid not in look or look[tid][1] != runs for tid, runs in before.items())
 
     def _open(self, tid: int) -> _Thread:
         at = f"/proc/{self.pid}/task/{tid}"
@@ -233,6 +237,11 @@ class Threads:
             raise
         thread = self._threads[tid] = _Thread(name, *descriptors)
         return thread
+
+
+def have_run(expected: Mapping[int, int], look: Look) -> bool:
+    """Tell whether one of the threads has ended, or run so many times by now."""
+    return any(tid not in look or int(look[tid][1]) >= runs for tid, runs in expected.items())
 
 
 def _wait_of(call: str, clock: ProgramClock) -> Wait | None:

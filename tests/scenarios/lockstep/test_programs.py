@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -228,6 +229,14 @@ def test_what_a_program_does_that_cannot_be_explored_is_one_sentence(tmp_path, m
         _run(written(tmp_path, body), startup_timeout=2.0)
     assert said in str(raised.value)
     assert str(raised.value).count("\n") == 0
+
+
+def test_a_program_that_waits_for_another_host_is_one_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        body = f"import socket\nreceive(0)\nsocket.create_connection(('127.0.0.1', {port})).recv(1)"
+        with pytest.raises(BrokenProgramError, match=rf"waits for 127\.0\.0\.1:{port}, which cannot be held still"):
+            _run(written(tmp_path, body))
 
 
 def test_a_program_that_outlives_sigterm_is_killed_and_convicts_nobody(tmp_path):
