@@ -47,6 +47,7 @@ class Rig:
     seconds: float = 0.1
     reserved: int | None = None
     max_receive_count: int | None = None
+    message_limit: int = 0
     delete_faults: list = field(default_factory=list)
 
     def __post_init__(self):
@@ -67,6 +68,7 @@ class Rig:
             clock=lambda: self.lab.time,
             rng=Random(1),
             observer=lambda event, queue, fields: self.events.append((event, fields)),
+            message_limit=self.message_limit,
         )
         self.concurrency = Concurrency()
         if self.reserved is not None:

@@ -83,6 +83,58 @@ def test_a_second_concurrent_invocation_has_an_environment_of_its_own(code):
     asyncio.run(go())
 
 
+def test_a_crash_strikes_the_environment_with_the_access_key_that_it_names(code):
+    code.python("""
+        import os, time
+        def handler(event, context):
+            with open(event["mine"], "w") as file:
+                file.write(os.environ["AWS_ACCESS_KEY_ID"])
+            while not os.path.exists(event["until"]):
+                time.sleep(0.001)
+            return "done"
+    """)
+
+    async def go():
+        mine = [code.directory / name for name in ("one", "two")]
+        until = code.directory / "until"
+        with running(code, timeout=30) as call:
+            calls = [asyncio.ensure_future(call({"mine": str(path), "until": str(until)})) for path in mine]
+            await eventually(lambda: all(path.exists() and path.read_text() for path in mine), "both handlers")
+            first, second = (path.read_text() for path in mine)
+            assert first != second
+            assert call.function.crash(access_key="ASIANOBODY") == 0
+            assert call.function.crash(access_key=first) == 1
+            assert "signal: killed" in error(await calls[0])[1]
+            until.touch()
+            assert value(await calls[1]) == "done"
+
+    asyncio.run(go())
+
+
+def test_an_environment_is_started_ahead_of_its_first_invocation(code):
+    code.python(COUNTER)
+
+    async def go():
+        with running(code) as call:
+            assert await call.function.prepare() is None
+            (prepared,) = call.function.environments
+            assert value(await call())["pid"] == prepared.pid
+
+    asyncio.run(go())
+
+
+def test_an_environment_that_cannot_start_ahead_says_why_and_is_gone(code):
+    code.python("import not_there")
+
+    async def go():
+        with running(code) as call:
+            failed = await call.function.prepare()
+            assert "not_there" in failed.payload.decode()
+            assert call.function.environments == []
+
+    asyncio.run(go())
+
+
 def test_the_function_sees_awss_variables_and_its_own_and_no_others(code, monkeypatch):
     monkeypatch.setenv("SOMETHING_OF_MINE", "secret")
     monkeypatch.setenv("AWS_PROFILE", "mine")

@@ -308,3 +308,14 @@ def test_an_update_holds_for_the_next_batches():
     rig.send(*"abcd")
     rig.run(1)
     assert [i.bodies for i in rig.invocations] == [["a", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 12])
+def test_a_mapping_of_a_lab_receives_no_more_than_its_limit_and_ends(limit):
+    rig = Rig(MappingSettings(batch_size=2), message_limit=limit)
+    rig.send(*"abcdefghijkl")
+    rig.run(60)
+    assert sum(len(invocation.records) for invocation in rig.invocations) == limit
+    assert rig.left() == 12 - limit
+    assert rig.mapping.is_idle
+    assert not rig.mapping.enabled
