@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.loopback import is_loopback_url
+from services.common.loopback import is_loopback_url
 
 LOOPBACK_CONNECT_TIMEOUT = 2
 """Seconds; what listens on loopback answers at once or not at all."""

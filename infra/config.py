@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.numbers import whole_number
 from infra.consumers import LambdaSettings, parse_consumers
 from infra.errors import ConfigError
 from infra.topology import SCENARIO_NAMES, TOPOLOGY, ScenarioTopology
+from services.common.numbers import whole_number
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 # SQS takes 0 as well; a message would then be delivered again while it is worked on, to every consumer.

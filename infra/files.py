@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from common.processes import is_running
+from services.common.processes import is_running
 
 PRIVATE = 0o600
 """The permissions of a new file: only its owner reads it. States, histories and logs may hold what messages say."""

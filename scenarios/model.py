@@ -7,13 +7,13 @@ from dataclasses import Field, dataclass, field, fields, replace
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
-from common.numbers import finite_number, whole_number
 from scenarios.checks.functions import DEFAULT_MAXIMUM_CONCURRENCY, FunctionSettings, FunctionStage, Handler
 from scenarios.checks.invariants import Invariant
 from scenarios.checks.witnesses import Witness
 from scenarios.errors import RequestError
 from scenarios.parameters import COMMON, Parameters
 from services.batches import MAX_ENTRIES
+from services.common.numbers import finite_number, whole_number
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab

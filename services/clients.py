@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from common.loopback import is_loopback_url
+from services.common.loopback import is_loopback_url
 from services.errors import ConfigurationError
 
 #: Seconds. A long poll lasts up to 20 s, and must not count as a dead connection.

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.numbers import finite_number
 from infra.localaws.config import EndpointConfig, EndpointError
 from infra.localaws.lambda_ import standalone
 from infra.localaws.server import LocalAws
 from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.rates import DeliveryRates
+from services.common.numbers import finite_number
 
 SWITCH_SECONDS = 0.0005
 """How long the thread of DynamoDB and S3 keeps the interpreter when SQS has a request. With Python's 5 ms a send took

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.loopback import is_loopback
 from infra.localaws.sqs.eventual_consistency import EventualConsistency
 from infra.localaws.sqs.rates import DeliveryRates
+from services.common.loopback import is_loopback
 
 
 class EndpointError(Exception):

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common.processes import is_running
 from infra.localaws.sqs.errors import QueueDoesNotExist
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.rates import DeliveryRates
+from services.common.processes import is_running
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from common.loopback import is_loopback
+from services.common.loopback import is_loopback
 
 if TYPE_CHECKING:
     from infra.localaws.http import Request

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from common.loopback import is_loopback_url
-from common.processes import is_running
 from infra.errors import EndpointError
 from infra.files import open_private, write_atomically
 from infra.stack.paths import StackPaths
+from services.common.loopback import is_loopback_url
+from services.common.processes import is_running
 
 HEALTH_PATH = "/_localaws/health"
 HEALTH_TIMEOUT = 2.0

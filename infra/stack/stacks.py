@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from common.loopback import is_loopback_url
 from infra.clients import Clients, Login, aws_client, login_variables
 from infra.engines.choice import read_stack_snapshot
 from infra.engines.state import Snapshot
@@ -25,6 +24,7 @@ from infra.stack.paths import StackPaths, stack_paths, state_directory
 from infra.stack.project import read_stack_config
 from infra.stack.target import ENDPOINT_VARIABLE, Options, Target
 from infra.stack.workspace import Place, Workspace, open_workspace
+from services.common.loopback import is_loopback_url
 
 _TEMPORARY_LOCK = "temporary.lock"
 USE_SECONDS = 20.0

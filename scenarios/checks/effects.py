@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from common.loopback import is_loopback_url
 from scenarios.checks.key_paths import KeyPath, parse_key_path
 from scenarios.checks.message_templates import USUAL_KEY
 from scenarios.errors import RequestError
+from services.common.loopback import is_loopback_url
 
 #: A header that holds the key where the body has none.
 #: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/

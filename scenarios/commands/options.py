@@ -24,7 +24,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypedDict
 
-from common.numbers import MAX_DIGITS, finite_number, whole_number
 from infra.errors import InfraError
 from infra.localaws.lambda_.config import RUNTIMES
 from scenarios.checks.external_program import is_program
@@ -33,6 +32,7 @@ from scenarios.checks.message_templates import read_templates
 from scenarios.checks.program_config import ProgramConfig, read_config
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.runs.plan import SEEDS
+from services.common.numbers import MAX_DIGITS, finite_number, whole_number
 
 Parameters = ParamSpec("Parameters")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from common.loopback import is_loopback_url
 from infra.localaws.http import MAX_BODY_BYTES
 from scenarios.local.http_reader import DYNAMODB
+from services.common.loopback import is_loopback_url
 
 #: Seconds for a server's threads to end, once its connections are closed.
 CLOSING = 5.0

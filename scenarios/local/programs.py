@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from common.loopback import is_loopback_url
 from scenarios.checks.effects import RUN, HttpEffect, LogEffect, SqlEffect
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import ServiceFailedError, UnsuitableError
@@ -23,6 +22,7 @@ from scenarios.local.interpreter import SIDE_EFFECTS
 from scenarios.local.logs import last_lines
 from scenarios.local.processes import Command
 from scenarios.local.recording_proxy import Program, RecordingProxy
+from services.common.loopback import is_loopback_url
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from common.loopback import is_loopback
 from infra.localaws import http, server
 from infra.localaws.config import EndpointConfig
 from infra.localaws.http import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_PIPELINED, HttpConnection
 from infra.localaws.server import running_endpoint
+from services.common.loopback import is_loopback
 from tests.localaws.lab import client_of
 
 

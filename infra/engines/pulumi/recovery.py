@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common.processes import is_running
 from infra.engines.state import provider_urn
 from infra.errors import StackBusyError
 from infra.provider.aws import HANDLERS, PROVIDER_TYPE, AwsProvider
 from infra.provider.creations import Creation
 from infra.provider.naming import type_of
 from infra.provider.values import Properties, from_json, reveal
+from services.common.processes import is_running
 
 if TYPE_CHECKING:
     from pulumi.automation import Stack

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from common.numbers import whole_number
 from infra.localaws.sqs.errors import InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue
 from infra.localaws.sqs.limits import (
     DEFAULT_KMS_REUSE_SECONDS,
@@ -26,6 +25,7 @@ from infra.localaws.sqs.limits import (
     MIN_MAXIMUM_MESSAGE_SIZE,
     MIN_RETENTION_SECONDS,
 )
+from services.common.numbers import whole_number
 
 PER_QUEUE: Final = "queue"
 PER_GROUP: Final = "messageGroup"

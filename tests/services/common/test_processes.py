@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from common.processes import is_running
+from services.common.processes import is_running
 
 pytestmark = pytest.mark.processes
 

@@ -1,6 +1,6 @@
 import pytest
 
-from common.numbers import finite_number, whole_number
+from services.common.numbers import finite_number, whole_number
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("9" * 18, 10**18 - 1)])

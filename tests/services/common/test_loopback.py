@@ -1,6 +1,6 @@
 import pytest
 
-from common.loopback import is_loopback, is_loopback_url
+from services.common.loopback import is_loopback, is_loopback_url
 
 
 @pytest.mark.parametrize("host", ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])

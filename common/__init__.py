@@ -1,1 +1,0 @@
-"""What ``infra`` and ``services`` share, which know nothing of each other: the meaning of a name or a number."""
