@@ -31,11 +31,13 @@ BEYOND = {
     },
     "SendsACopyAgain": {"dlq-redrive": "what it sends again is never dead-lettered"},
 }
+#: Scenarios whose consumer is a Lambda function.
+FUNCTIONS = [name for name, scenario in all_scenarios().items() if scenario.function is not None]
 NAMES = [*all_scenarios(), *(workload.scenario.name for workload in WORKLOADS)]
 
 
 #: What a design over an idempotent API shows in full: whatever the scenario is about, it must have met it.
-CONCLUSIVE = [name for name in all_scenarios() if name not in OWN_PATTERN and not name.startswith("lambda-")]
+CONCLUSIVE = [name for name in all_scenarios() if name not in (*OWN_PATTERN, *FUNCTIONS)]
 
 
 def spec(kind):
@@ -43,7 +45,7 @@ def spec(kind):
 
 
 def taken_on(kind):
-    without = {*OWN_PATTERN, *BEYOND.get(kind.__name__, {})}
+    without = {*OWN_PATTERN, *FUNCTIONS, *BEYOND.get(kind.__name__, {})}
     if Assumption.NO_LATE_REQUESTS in kind.assumes:
         without.add("late-request")
     return [name for name in NAMES if name not in without]
