@@ -27,8 +27,8 @@ from scenarios.mutants.workloads import GROUPS, ORDERS
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import format_counterexample
 from scenarios.simulation.choices import LARGEST_BOUND, ReplayedChoices
-from scenarios.simulation.lab import Role, SimulatedLab, Staging
-from scenarios.simulation.random_faults import RandomFault
+from scenarios.simulation.lab import SimulatedLab, Staging
+from scenarios.simulation.random_faults import RandomFault, Role
 from scenarios.simulation.run import TIER
 from scenarios.simulation.world import names_for
 from scenarios.strategies.simulated import random_faults
