@@ -45,6 +45,8 @@ _CLAIM_NOTHING = frozenset(
     {"Receive", "LookUpSideEffect", "PerformSideEffect", "CallApi", "Complete", "ReleaseClaim"}
     | {"Delete", "ChangeVisibility", "Send"}
 )
+#: What makes a wall clock wrong takes no chance: within its assumptions a consumer lives with it.
+_OF_CLOCKS = frozenset({"clock-skew", "clock-jump", "clock-drift"})
 #: Faults that take another article.
 _WORDS = {"error": "an error", "outage": "an outage"}
 #: The exit code of a process that was killed from outside.
@@ -339,7 +341,7 @@ class _Inquiry:
         """What struck each process, whatever it had in hand."""
         found: dict[str, list[Blow]] = defaultdict(list)
         for strike in self._history.faults:
-            if strike.kind != "clock-skew":
+            if strike.kind not in _OF_CLOCKS:
                 found[strike.process].append(self._blow(strike))
         for record in self._history.events(ASKED_TO_END):
             name = record["asked"]
@@ -358,7 +360,7 @@ class _Inquiry:
         until = strike.time + seconds
         if strike.kind == "sigterm":
             until = self._end_of_process(strike.process)
-        late = strike.kind == "pause" or (
+        late = strike.kind in ("pause", "freeze") or (
             strike.kind in ("delay", "late-request") and strike.operation not in _CLAIM_NOTHING
         )
         slowed = seconds if strike.kind == "delay" else 0.0

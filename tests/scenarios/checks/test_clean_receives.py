@@ -53,7 +53,9 @@ def dead_lettered(*receives, **facts):
     return told
 
 
-@pytest.mark.parametrize("fault", ["crash", "error", "reply-lost", "late-request", "pause", "delay", "sigterm"])
+@pytest.mark.parametrize(
+    "fault", ["crash", "error", "reply-lost", "late-request", "pause", "freeze", "delay", "sigterm"]
+)
 def test_faults_alone_convict_no_consumer(fault):
     assert "none of its 4 receives was clean" in dead_lettered(*[fault] * 4).acquitted()
 
@@ -70,8 +72,9 @@ def test_a_fault_on_top_of_those_of_the_scenario_is_one_too_many():
     assert dead_lettered("error staged", "error staged", "crash", "error staged").acquitted()
 
 
-def test_a_wrong_clock_takes_no_chance():
-    assert dead_lettered(*["clock-skew"] * 4).acquitted() == ""
+@pytest.mark.parametrize("fault", ["clock-skew", "clock-jump", "clock-drift"])
+def test_a_wrong_clock_takes_no_chance(fault):
+    assert dead_lettered(*[fault] * 4).acquitted() == ""
 
 
 def test_a_consumer_that_needs_no_spare_receives_is_convicted_all_the_same():
