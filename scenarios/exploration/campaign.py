@@ -44,7 +44,7 @@ ROOM_FOR_PAIRS = 2
 #: All pairs are counted only where there is room for so many histories for each single fault, and for so many of these
 #: at most: counting takes as long as simulating each of them.
 ROOM_FOR_ALL = 4
-MOST_COUNTED = 500
+MOST_COUNTED = 800
 #: So many chunks may be lost with the processes that simulated them; then a campaign ends.
 MOST_LOST = 3
 #: A campaign passes only if this part of its histories does: each required witness was seen in them.
