@@ -8,6 +8,7 @@
 
     ... --batch-delete                 deletes what is done of a receive by one call, and what that refuses by another
     ... --drop-at-sigterm              ends at once, whatever it holds
+    ... --updates                      takes each message for an update of an entity to a version
     ... --last-write-wins              writes each update, however old it is
     ... --read-then-write              reads the version that is there, then writes a newer one without a condition
     ... --removes-first                removes a payload before its message is deleted
@@ -29,6 +30,7 @@ ENV = os.environ
 NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
 LOOKS, MARK_FIRST = "--look" in sys.argv, "--mark-first" in sys.argv
 BATCH_DELETE, DROP = "--batch-delete" in sys.argv, "--drop-at-sigterm" in sys.argv
+UPDATES = bool({"--updates", "--last-write-wins", "--read-then-write"} & set(sys.argv))
 LAST_WRITE, READS = "--last-write-wins" in sys.argv, "--read-then-write" in sys.argv
 REMOVES_FIRST, KEEPS = "--removes-first" in sys.argv, "--keeps-payloads" in sys.argv
 MAX_AGE = float(ENV.get("MAX_AGE_SECONDS") or "inf")
@@ -105,7 +107,7 @@ def handle(message, lease):
         return False
     if time.time() - float(payload.get("created_at") or "inf") > MAX_AGE:
         return True
-    if "version" in payload:
+    if UPDATES:
         return update(payload["entity"], payload["version"])
     if "payload_key" in payload and not status_is_done(payload[KEY_FIELD]):
         s3("GET", payload["payload_key"])

@@ -71,7 +71,7 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
         ("dlq-redrive", "--naive", {"paid-twice"}),
         ("backlog-drain", "--careful", set()),
         ("backpressure", "--careful", set()),
-        ("out-of-order", "--careful", set()),
+        ("out-of-order", "--updates", set()),
         ("out-of-order", "--last-write-wins", {"stale-state"}),
         ("large-payload", "--careful", set()),
         ("large-payload", "--keeps-payloads", {"payload-forgotten"}),
