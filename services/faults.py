@@ -29,7 +29,7 @@ from services.errors import ConfigurationError
 from services.operations import OPERATIONS, Operation, Receive
 from services.variables import MAX_SECONDS
 
-ProcessKind = Literal["crash", "error", "delay", "reply-lost", "late-request", "partial-failure"]
+ProcessKind = Literal["crash", "error", "delay", "reply-lost", "late-request", "partial-failure", "partial-reply-lost"]
 #: What can happen to the function of an event source mapping besides; no process has it injected.
 FunctionKind = Literal["timeout", "throttle", "cold-start"]
 Kind = ProcessKind | FunctionKind
@@ -201,7 +201,7 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
         (isinstance(item.get("code", ""), str), "needs a text as its code"),
         (_indices(item.get("entries", [])), "needs a list of whole numbers from 0 as its entries"),
         (
-            item.get("kind") != "partial-failure" or item.get("operation") in _BATCH_NAMES,
+            item.get("kind") not in ("partial-failure", "partial-reply-lost") or item.get("operation") in _BATCH_NAMES,
             f"fails in part, which only a batch can: {', '.join(sorted(_BATCH_NAMES))}",
         ),
     ]

@@ -39,11 +39,15 @@ SIZES_OF: Mapping[Kind, tuple[int, ...]] = {
     Kind.CLOCK_SKEW: (2 * SIZES - 2, 2 * SIZES - 1),
     Kind.PARTIAL_REPLY_LOST: (0, 1),
     # The longest of those that last for a while; see ``scenarios.simulation.lasting_faults``.
-    Kind.PARTITION: (SIZES - 4, SIZES - 3),
-    Kind.THROTTLING: (SIZES - 4, SIZES - 3),
+    Kind.PARTITION: (SIZES - 3,),
     Kind.EXPIRED_CREDENTIALS: (SIZES - 1,),
-    Kind.MISSING_RESOURCE: (SIZES - 2, SIZES - 1),
+    Kind.MISSING_RESOURCE: (SIZES - 1,),
     Kind.FREEZE: (SIZES - 1,),
+    # The calm choices have no brown-out, and others do here what these do.
+    Kind.BROWN_OUT: (),
+    Kind.THROTTLING: (),
+    Kind.CLOCK_DRIFT: (),
+    Kind.ATTRIBUTE_RAISED: (),
 }
 
 #: The bounded histories of so many targets are remembered: of all scenarios and workloads, which may take turns.

@@ -287,3 +287,37 @@ def test_a_late_request_that_is_refused_says_so():
     recorded.world.answer(op.PerformSideEffect, op.OperationFailed("Throttling", "slow down", transient=True))
     recorded.handler.later_on[0][1]()
     assert recorded.records[-1]["error"] == "Throttling"
+
+
+def test_a_batch_that_fails_in_part_and_is_not_answered_is_a_fault_of_a_batch_alone():
+    text = '[{"kind": "partial-reply-lost", "operation": "Delete", "entries": [1]}]'
+    (fault,) = parse_faults(text)
+    assert (fault.kind, fault.entries) == ("partial-reply-lost", (1,))
+    with pytest.raises(ConfigurationError, match="which only a batch can"):
+        parse_faults(text.replace("Delete", "Claim"))
+
+
+def test_the_entries_that_it_spares_are_done_and_the_caller_hears_of_a_timeout():
+    records, done = [], []
+
+    class Inner:
+        def perform(self, operation):
+            done.extend(item.message_id for item in operation.messages)
+            return ()
+
+    plan = FaultPlan(parse_faults('[{"kind": "partial-reply-lost", "operation": "Delete", "entries": [1]}]'))
+    driver = RecordedDriver(Inner(), Recorder(records.append, "c", lambda: 0.0), plan, None)
+    with pytest.raises(op.OperationFailed, match="ReadTimeoutError"):
+        driver.perform(op.Delete(tuple(op.Message(name, "r", "{}") for name in "abc")))
+    assert done == ["a", "c"]
+    assert [record["type"] for record in records] == ["invoke", "fault", "fail"]
+    assert records[-1]["transient"] is True
+
+
+@pytest.mark.parametrize(("code", "transient"), [("ExpiredTokenException", False), ("ServiceUnavailable", True)])
+def test_an_injected_error_passes_unless_its_code_is_one_that_stays(code, transient):
+    plan = FaultPlan([Fault("error", "Claim", code=code)])
+    driver = RecordedDriver(None, Recorder([].append, "c", lambda: 0.0), plan, None)
+    with pytest.raises(op.OperationFailed) as failed:
+        driver.perform(op.Claim("k", "me", 1.0))
+    assert failed.value.transient is transient

@@ -4,6 +4,7 @@ import pytest
 
 from scenarios.catalog.late_request.checks import find_outrun, has_arrived
 from scenarios.checks.invariants import duplicated_side_effect, endpoint_mismatch
+from scenarios.verdict import Outcome
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer
 from services.consumer.idempotency_key import IdempotencyKeyConsumer
@@ -79,3 +80,9 @@ def test_a_look_into_the_ledger_needs_that_no_request_is_late(simulated, monkeyp
 def test_an_idempotency_key_needs_no_such_thing(simulated, monkeypatch):
     assert Assumption.NO_LATE_REQUESTS not in IdempotencyKeyConsumer.assumes
     assert paid_twice(simulated, monkeypatch, IdempotencyKeyConsumer, ()) == 0
+
+
+def test_a_fence_at_the_external_system_refuses_the_late_request_and_the_story_is_told(simulated):
+    simulation = simulated("late-request", 1, consumer="services.consumer.fencing:FencedConsumer")
+    assert simulation.verdict.outcome is Outcome.PASS, simulation.counterexample()
+    assert "StaleFencingToken" in simulation.counterexample()
