@@ -115,7 +115,7 @@ class CrashesOnly(Consumer):
 class CallsAnIdempotentApi(Consumer):
     """A loop of its own, without our notes, claims or ledger: the API takes effect and key in one write."""
 
-    assumes = frozenset({Assumption.SPARE_RECEIVES, Assumption.BOUNDED_DELAY})
+    assumes = frozenset(Assumption) - {Assumption.NO_LATE_REQUESTS, Assumption.SHORT_PAUSES, Assumption.CLOSE_CLOCKS}
     follows = frozenset()
 
     def poll(self):
