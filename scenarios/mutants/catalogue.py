@@ -9,7 +9,7 @@ from scenarios.catalog.fifo_order.naive import GoesOnAfterFailure
 from scenarios.catalog.graceful_shutdown.naive import DropsWhatItHolds
 from scenarios.catalog.happy.naive import WithoutGuard
 from scenarios.catalog.poison.naive import DeletesRejected
-from scenarios.mutants import consumers, elusive, others, workloads
+from scenarios.mutants import consumers, elusive, keys, others, workloads
 from scenarios.mutants.workloads import Workload
 from scenarios.simulation.run import queue_of
 from scenarios.simulation.tables import TableModel
@@ -42,7 +42,7 @@ _LOST = "lost"
 _TWICE = "duplicated-side-effect"
 _DEAD = "wrongly-dead-lettered"
 _STUCK = "in-flight-at-end"
-_POISON = ("poison-acknowledged",)
+_UNREQUESTED = "unrequested-side-effect"
 
 
 def _consumer(
@@ -65,7 +65,7 @@ def _story(name: str) -> Workload:
     return Workload(scenario, queue_of(scenario))
 
 
-_ORDERS, _KEYS = workloads.ORDERS, workloads.BUSINESS_KEYS
+_ORDERS, _KEYS, _ODD = workloads.ORDERS, workloads.BUSINESS_KEYS, workloads.ODD_KEYS
 _LONG, _GROUPS = workloads.LONG_WORK, workloads.GROUPS
 _ZOMBIES = workloads.ZOMBIES
 
@@ -98,6 +98,14 @@ _OBVIOUS: tuple[Mutant, ...] = (
     _consumer(
         "keyed by id, not business key", consumers.IgnoresTheBusinessKey, _KEYS, "unrequested-side-effect", _LOST
     ),
+    _consumer("key in lower case", keys.LowersTheCase, _ODD, _LOST, _UNREQUESTED),
+    _consumer("key in one unicode form", keys.NormalisesTheKey, _ODD, _LOST, _UNREQUESTED),
+    _consumer("key cut to a prefix", keys.CutsTheKey, _ODD, _LOST, _UNREQUESTED),
+    _consumer("key without white space", keys.StripsTheKey, _ODD, _LOST, _UNREQUESTED),
+    _consumer("key read as a whole number", keys.ReadsTheKeyAsANumber, _ODD, _LOST, _UNREQUESTED),
+    _consumer("key read as a float", keys.ReadsTheKeyAsAFloat, _ODD, _LOST, _UNREQUESTED),
+    _consumer("key 0 taken for no key", keys.TakesZeroForNoKey, _ODD, _DEAD),
+    _consumer("no key taken for a key", keys.TakesWhateverIsThere, _ODD, "poison-acknowledged", also=(_UNREQUESTED,)),
     _consumer("malformed bodies deleted", consumers.DeletesMalformed, _ORDERS, "poison-acknowledged"),
     _consumer("poison worked on", consumers.WorksOnPoison, _ORDERS, "poison-acknowledged"),
     _consumer("processed after SIGTERM", consumers.GoesOnAfterSigterm, _ORDERS, "begun-after-sigterm"),
@@ -163,7 +171,7 @@ HARD: tuple[Mutant, ...] = (
     _consumer(
         "deleted, then sent again", elusive.DeletesBeforeItSendsAgain, _ORDERS, _LOST, also=("deleted-before-done",)
     ),
-    _consumer("keys that collide", elusive.HasKeysThatCollide, _ORDERS, _LOST, "unrequested-side-effect"),
+    _consumer("keys that collide", elusive.HasKeysThatCollide, _ORDERS, _LOST, _UNREQUESTED),
     _consumer(
         "wrong entries deleted again",
         elusive.DeletesTheWrongEntries,

@@ -47,7 +47,11 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What distinguishes one workload from another."""
+    """What distinguishes one workload from another.
+
+    Attributes:
+        draws_count: a history has a number of messages of its own, from half of ``count`` up to all of it.
+    """
 
     name: str
     summary: str
@@ -60,13 +64,17 @@ class _Shape:
     delivery: DeliveryRates = CHAOTIC
     invariants: tuple[Invariant, ...] = STANDARD
     any_program: bool = False
+    draws_count: bool = False
 
 
 def _workload(shape: _Shape) -> Workload:
     def run(lab: Lab) -> None:
         # The messages are drawn, which no lab of real processes can do.
         simulated = cast("SimulatedLab", lab)
-        messages = draw_messages(simulated.choices, shape.mix, lab.parameters.count)
+        count = lab.parameters.count
+        if shape.draws_count:
+            count -= simulated.choices.below((count + 1) // 2)
+        messages = draw_messages(simulated.choices, shape.mix, count)
         settings = {**shape.settings, "max_messages": lab.parameters.batch_size}
         consumers = [lab.start_consumer(faults=shape.faults, **settings) for _ in range(shape.consumers)]
         simulated.send(messages)
@@ -108,6 +116,16 @@ BUSINESS_KEYS = _workload(
         summary="several messages ask for the same business transaction",
         mix=MessageMix(shared_key=40, business_field="order_id"),
         settings={"business_idempotency_field": "order_id"},
+    )
+)
+ODD_KEYS = _workload(
+    _Shape(
+        name="odd-keys",
+        summary="business keys that hardly differ, and keys that are missing, empty or of a wrong type",
+        mix=MessageMix(repeated=10, odd_key=90, no_key=15, business_field="order_id"),
+        settings={"business_idempotency_field": "order_id"},
+        parameters=Parameters(count=18, batch_size=5),
+        draws_count=True,
     )
 )
 LONG_WORK = _workload(
@@ -174,4 +192,4 @@ DELIVERIES = _workload(
     )
 )
 
-ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, LONG_WORK, FEW_RECEIVES, GROUPS, ZOMBIES, DELIVERIES)
+ALL: tuple[Workload, ...] = (ORDERS, BUSINESS_KEYS, ODD_KEYS, LONG_WORK, FEW_RECEIVES, GROUPS, ZOMBIES, DELIVERIES)

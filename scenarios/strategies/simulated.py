@@ -68,13 +68,15 @@ def choices(draw: st.DrawFn) -> Choices:
 
 @st.composite
 def message_mixes(draw: st.DrawFn, *, fifo: bool = False, business_field: str = "") -> MessageMix:
-    """Return which messages there may be; groups for a FIFO queue, shared keys where there is a business field."""
+    """Return which messages there may be; groups for a FIFO queue, shared and odd keys where keys have a field."""
     percent = st.integers(0, 50)
     return MessageMix(
         poison=draw(percent),
         malformed=draw(percent),
         repeated=draw(percent),
         shared_key=draw(percent) if business_field else 0,
+        odd_key=draw(percent) if business_field else 0,
+        no_key=draw(percent) if business_field else 0,
         business_field=business_field,
         groups=draw(st.integers(1, 4)) if fifo else 0,
     )

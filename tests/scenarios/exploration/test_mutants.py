@@ -13,7 +13,7 @@ from scenarios.exploration.campaign import Campaign, explore
 from scenarios.exploration.executors import Workers
 from scenarios.exploration.mutation_testing import kill_mutants
 from scenarios.exploration.targets import find_mutant, make_target
-from scenarios.mutants import consumers, elusive, others
+from scenarios.mutants import consumers, elusive, keys, others
 from scenarios.mutants.catalogue import HARD, MUTANTS, Mutant
 from scenarios.mutants.workloads import ORDERS
 from scenarios.simulation.tables import TableModel
@@ -32,7 +32,7 @@ def test_every_broken_consumer_is_in_the_catalogue_under_a_name_of_its_own():
     listed = {part for mutant in MUTANTS for part in (mutant.consumer, mutant.producer, mutant.tables)}
     written = {
         part
-        for module in (consumers, elusive, others)
+        for module in (consumers, elusive, keys, others)
         for part in vars(module).values()
         if isinstance(part, type) and part.__module__ == module.__name__ and not part.__name__.startswith("_")
     }

@@ -71,7 +71,7 @@ def test_messages_are_of_their_mix(drawn):
     assert {message.group for message in sent} <= {f"g{number}" for number in range(mix.groups)}
     assert len({message.deduplication_id for message in sent}) == len(sent)
     for message in sent:
-        assert message.body in MALFORMED or "order_id" in parse_payload(message.body)
+        assert message.body in MALFORMED or "order_id" in parse_payload(message.body) or mix.no_key
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,8 @@ def test_messages_are_of_their_mix(drawn):
         (MessageMix(malformed=30), lambda sent: any(_is_malformed(message.body) for message in sent)),
         (MessageMix(repeated=30), lambda sent: len({message.body for message in sent}) < len(sent)),
         (MessageMix(), lambda sent: any(len(message.body) > 1000 for message in sent)),
+        (MessageMix(odd_key=30, business_field="order_id"), lambda sent: "01" in _keys(sent)),
+        (MessageMix(no_key=30, business_field="order_id"), lambda sent: None in _keys(sent) and "" in _keys(sent)),
         (
             MessageMix(shared_key=30, business_field="order_id"),
             lambda sent: len({json.loads(message.body)["order_id"] for message in sent}) < len(sent),
@@ -89,6 +91,10 @@ def test_messages_are_of_their_mix(drawn):
 )
 def test_what_a_mix_may_hold_it_can_hold(mix, has):
     assert has(find(messages(mix, min_count=2), has, settings=settings(database=None, derandomize=True)))
+
+
+def _keys(sent):
+    return [parse_payload(message.body).get("order_id") for message in sent]
 
 
 def _is_malformed(body):
