@@ -136,7 +136,9 @@ def test_a_simulation_draws_its_count_and_prints_a_line():
 
 def test_hypothesis_is_told_how_much_went_wrong(monkeypatch):
     told = {}
-    monkeypatch.setattr("scenarios.strategies.target", lambda value, label: told.setdefault(label, []).append(value))
+    monkeypatch.setattr(
+        "scenarios.strategies.simulated.target", lambda value, label: told.setdefault(label, []).append(value)
+    )
 
     @settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(simulations("orders"))
