@@ -14,8 +14,8 @@ consumer only if it had a fair chance: at least one *clean* receive. A receive i
     ├── crash ✗          ├─ may be held       ├─ clean                 ▶ dead-lettered: the consumer had its chance
     └─ it holds the claim for a lease ──▶┘
 
-A scenario's own faults take receives, too, and within them alone it is won by every correct consumer. So they acquit
-only where faults beyond the scenario came on top: a message that none of these touched convicts in any case.
+A scenario's own faults and second deliveries take receives, too, and within them alone it is won by every correct
+consumer. So they acquit only where faults beyond the scenario came on top: a message that none of these touched convicts in any case.
 """
 
 from __future__ import annotations
@@ -236,12 +236,15 @@ class _Inquiry:
         return min(later, default=inf)
 
     def _delivered_twice(self, message: SentMessage, found: Sequence[Handout]) -> None:
-        """Find deliveries that the queue added while the message was in hand; neither consumer can be blamed."""
+        """Find deliveries that the queue added while the message was in hand.
+
+        They take a receive, and one of the two consumers its work. That alone loses nothing: the other has the message.
+        """
         told = self._told.get(message.message_id, {})
         for place, count in enumerate(sorted(told)):
             if "duplicate" in told[count].get("chaos", ()):
                 for item in found[max(place - 1, 0) : place + 1]:
-                    item.spoil(Spoiled.BEYOND, "the queue delivered it twice")
+                    item.spoil(Spoiled.STAGED, "the queue delivered it twice")
 
     # --- one receive among others --------------------------------------------------------------------------------
 

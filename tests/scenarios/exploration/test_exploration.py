@@ -465,10 +465,9 @@ def test_a_consumer_that_dies_of_an_error_is_restarted_and_gets_a_counterexample
     of_a_user, capsys, tmp_path, name, why
 ):
     code, out, _ = run_command(
-        # Its queue delivers nothing twice, which could excuse a dead letter.
         capsys,
         explore_command,
-        "partial-batch",
+        "happy",
         runs=tmp_path,
         consumer=f"of_a_user:{name}",
         histories=3,
