@@ -32,7 +32,7 @@ MAX_QUEUE_NAME = 80
 
 _AUTONAME_SUFFIX = len("-0123456.fifo")
 _DEAD_LETTER_SUFFIX = len("-dlq")
-_LONGEST_SCENARIO = 24
+_LONGEST_SCENARIO = 25
 """Room kept in a queue's name for the scenario, more than the longest of today needs."""
 MAX_PROJECT_AND_STACK = MAX_QUEUE_NAME - _AUTONAME_SUFFIX - _DEAD_LETTER_SUFFIX - _LONGEST_SCENARIO - len("--")
 

@@ -15,7 +15,8 @@ consumer only if it had a fair chance: at least one *clean* receive. A receive i
     └─ it holds the claim for a lease ──▶┘
 
 A scenario's own faults and second deliveries take receives, too, and within them alone it is won by every correct
-consumer. So they acquit only where faults beyond the scenario came on top: a message that none of these touched convicts in any case.
+consumer. So they acquit only where faults beyond the scenario came on top: a message that none of them touched
+convicts in any case.
 """
 
 from __future__ import annotations

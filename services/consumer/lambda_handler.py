@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from services import runtime
 from services.classes import load_class
 from services.consumer.consumer import Consumer, Outcome
+from services.consumer.patterns import Pattern
 from services.errors import ConfigurationError
 from services.operations import Message, QueueFacts, ReadClock, Task
 
@@ -92,7 +93,7 @@ class LambdaConsumer(Consumer):
     """Handle the records of one event, each on its own, and name those that are not settled."""
 
     #: The poller is AWS's, so no promise about the queue's calls is the handler's.
-    follows = frozenset()
+    follows = frozenset({Pattern.CLAIMS, Pattern.LEDGER_LOOK, Pattern.GROUPS_IN_A_BATCH})
 
     def handle_event(self, messages: Sequence[Message], *, remaining: float, fifo: bool) -> Task[Answer]:
         """Handle a batch; return what the handler returns.

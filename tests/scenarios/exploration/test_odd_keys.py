@@ -20,7 +20,7 @@ def test_odd_keys_are_different_keys():
     assert len({effect_key(payload_of(key), "m", "order_id") for key in ODD_KEYS}) == len(ODD_KEYS)
 
 
-@pytest.mark.parametrize("value", NO_KEYS, ids=repr)
+@pytest.mark.parametrize("value", NO_KEYS, ids=lambda value: "missing" if value is MISSING else repr(value))
 def test_what_is_no_key_is_malformed(value):
     with pytest.raises(MalformedPayload, match="no usable 'order_id'"):
         effect_key(payload_of(value), "m", "order_id")
