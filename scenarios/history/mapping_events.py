@@ -110,7 +110,7 @@ class MappingEvents:
         struck = self._failing.pop(consumer, None)
         if struck is None:
             return [invoked, answered]
-        fault = {"kind": "partial-failure", "operation": "Delete", "nth": struck["at"], "entries": struck["entries"]}
+        fault = {"kind": "partial-failure", "operation": "Delete", "entries": struck["entries"], **_scripted(struck)}
         told = FaultRecord(time, consumer, self._next(), invoked["index"], "Delete", fault).as_record()
         return [invoked, told, answered]
 
@@ -122,7 +122,7 @@ class MappingEvents:
         if invocation is None:
             details = {name: value for name, value in record.items() if name not in Event.RESERVED}
             return [Event(time, consumer, self._next(), record["event"], details).as_record()]
-        fault = {**FAULTS[record["kind"]], "operation": "InvokeFunction", "nth": record["at"]}
+        fault = {**FAULTS[record["kind"]], "operation": "InvokeFunction", **_scripted(record)}
         if record["seconds"]:
             fault["seconds"] = record["seconds"]
         return [FaultRecord(time, consumer, self._next(), invocation, "InvokeFunction", fault).as_record()]
@@ -139,3 +139,8 @@ class MappingEvents:
     def _next(self) -> int:
         self._index += 1
         return self._index
+
+
+def _scripted(record: Record) -> dict[str, int]:
+    """Return which operation a scenario's own fault strikes; nothing of a fault by chance."""
+    return {} if record["at"] is None else {"nth": record["at"]}

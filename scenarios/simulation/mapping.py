@@ -44,6 +44,8 @@ WARM_START = 0.001
 OPERATIONS_AN_INVOCATION = 4
 #: Seconds after its event at which a random fault strikes a handler, for each step of its size.
 INTO_THE_HANDLER = 0.005
+#: The place of a fault that no scenario scripted, so that it is told from one that was.
+BY_CHANCE = -1
 #: By which part of the visibility timeout a random throttle lasts at most.
 THROTTLED_PART = 0.5
 
@@ -290,7 +292,7 @@ class SimulatedMapping:
             self.world.lose(timeout)
             throttled = kind is FaultKind.THROTTLE
             seconds = (1 + fault.size) * (THROTTLED_PART * timeout / SIZES if throttled else INTO_THE_HANDLER)
-            return FunctionFault(kind, max(1, number), seconds)
+            return FunctionFault(kind, BY_CHANCE, seconds)
         return None
 
     def _can_spare(self, message_id: str) -> bool:
@@ -344,7 +346,7 @@ class SimulatedMapping:
         self._tell(
             "fault-struck",
             kind=fault.kind.value,
-            at=fault.at,
+            at=None if fault.at == BY_CHANCE else fault.at,
             batch=batch,
             seconds=fault.seconds,
             entries=list(fault.entries),
