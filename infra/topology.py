@@ -74,7 +74,7 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
     ),
     ScenarioTopology(
         "business-idempotency",
-        visibility_timeout=1,
+        visibility_timeout=2,
         max_receive_count=10,
         why="a message whose order is being paid by another is left, and comes again",
     ),

@@ -49,7 +49,10 @@ def test_a_careful_handler_passes_and_one_that_answers_nothing_is_convicted(proj
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, each in all_scenarios().items() if each.any_handler])
 def test_a_careful_handler_passes_every_scenario_that_takes_one(project, name):
-    handler = Handler("handler.careful", code=PLAIN, settings=REPORTS)
+    # Where the mapping's settings are the pattern, the user has set them.
+    function = all_scenarios()[name].function
+    settings = {**REPORTS, **(function.pattern if function else {})}
+    handler = Handler("handler.careful", code=PLAIN, settings=settings)
     result = run_scenario(RunRequest(name, seed=3, handler=handler))
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     assert processes_of(project) == []
