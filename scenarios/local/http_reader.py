@@ -92,6 +92,13 @@ class Reading:
     cut: Callable[[Sequence[Document]], Reading] | None = None
     refused: Callable[[int, bytes], tuple[Any, bytes] | None] | None = None
 
+    def part(self, operation: Operation) -> Reading:
+        """Return the reading of an operation of which a fault has perhaps left out a part; itself for the whole."""
+        if operation is self.operation or not isinstance(operation, Delete | ChangeVisibility) or not self.cut:
+            return self
+        kept = {message.receipt_handle for message in operation.messages}
+        return self.cut([entry for entry in self.entries if entry["ReceiptHandle"] in kept])
+
     def without(self, failures: Collection[EntryFailure]) -> bytes:
         """Return the answer to a batch of which some entries have failed."""
         failed = {failure.entry: failure for failure in failures}

@@ -29,6 +29,8 @@ from services.operations import LookUpSideEffect, OperationFailed
 
 #: Below this path a program without a DynamoDB client causes its side effects.
 SIDE_EFFECTS = "/side-effects/"
+#: A sum over a body, which no longer fits one that was changed.
+_SUM = "x-amz-crc32"
 
 
 class Interpreter:
@@ -124,6 +126,31 @@ def as_failure(response: Response) -> OperationFailed:
     return OperationFailed(code, message, transient=response.status >= http.client.INTERNAL_SERVER_ERROR)
 
 
+def concluded(answer: Response, reading: Reading) -> tuple[Any, Response]:
+    """Return the result that an answer of AWS's tells, and the answer that the program gets.
+
+    Raises:
+        OperationFailed: it is an error.
+        BreaksContractError: the program has broken its contract.
+    """
+    failed = answer.status >= http.client.BAD_REQUEST
+    refused = reading.refused(answer.status, answer.body) if failed and reading.refused else None
+    if failed and refused is None:
+        raise as_failure(answer)
+    result, body = refused or reading.answer(answer.body)
+    headers = answer.headers
+    if body != answer.body:
+        headers = {name: value for name, value in headers.items() if name.lower() != _SUM}
+    return result, Response(answer.status, headers, body)
+
+
+def left_out(request: Request, reading: Reading, result: Any) -> Response:
+    """Return the answer to a request of which a fault has left out a part, or all."""
+    if not reading.entries:
+        return refusal(request, "ServiceUnavailable", "an injected fault", 503)
+    return json_answer(reading.without(result))
+
+
 def injected(request: Request, error: OperationFailed) -> Response:
     """Return the answer to an operation that a fault forbade.
 
@@ -138,4 +165,9 @@ def refusal(request: Request, code: str, message: str, status: int) -> Response:
     """Return an error in AWS's form."""
     prefix = "com.amazonaws.sqs" if request.headers.get("x-amz-target", "").startswith(SQS) else "com.amazonaws"
     body = json.dumps({"__type": f"{prefix}#{code}", "message": message}).encode()
+    return json_answer(body, status)
+
+
+def json_answer(body: bytes, status: int = http.client.OK) -> Response:
+    """Return an answer in AWS's JSON protocol."""
     return Response(status, {"Content-Type": "application/x-amz-json-1.0"}, body)

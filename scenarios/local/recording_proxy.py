@@ -24,22 +24,19 @@ from scenarios.local.http_reader import (
     Reading,
     Surroundings,
 )
-from scenarios.local.interpreter import SIDE_EFFECTS, Interpreter, as_failure, injected, refusal
+from scenarios.local.interpreter import SIDE_EFFECTS, Interpreter, as_failure, concluded, injected, left_out, refusal
 from scenarios.local.observed_exchange import GoneError, Request, Response, Server, plain
 from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
 from services.injection import TIMEOUT
-from services.operations import ChangeVisibility, Delete, Operation, OperationFailed, PerformSideEffect, Receive
+from services.operations import Delete, Operation, OperationFailed, PerformSideEffect, Receive
 
 #: Seconds for which a receive waits that a program makes after it is done.
 AFTERWARDS = 0.2
 
 #: What concerns one connection alone. https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 _HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"})
-_ERROR = http.client.BAD_REQUEST
-#: A sum over a body, which no longer fits one that was changed.
-_SUM = "x-amz-crc32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +151,7 @@ class RecordingProxy:
             return step.response or injected(request, error)
         if step.response is not None and not step.is_cut:
             return step.response
-        if not reading.entries:
-            return refusal(request, "ServiceUnavailable", "an injected fault", 503)
-        return Response(http.client.OK, {"Content-Type": "application/x-amz-json-1.0"}, reading.without(result))
+        return left_out(request, reading, result)
 
     def forward(self, request: Request, body: bytes, *, late: bool = False) -> Response:
         """Have the endpoint answer, as long as the program waits for it; or all the same, where it is late.
@@ -194,11 +189,8 @@ class _Step:
 
     def perform(self, operation: Operation) -> Any:
         """Send the request on, or what is left of it; see :class:`services.drivers.base.Driver`."""
-        reading = self.reading
-        if operation is not reading.operation and isinstance(operation, Delete | ChangeVisibility) and reading.cut:
-            self.is_cut = True
-            kept = {message.receipt_handle for message in operation.messages}
-            reading = reading.cut([entry for entry in reading.entries if entry["ReceiptHandle"] in kept])
+        reading = self.reading.part(operation)
+        self.is_cut |= reading is not self.reading
         if self.answered:
             late = self.tap.forward(self.request, reading.body, late=True)
             if late.status >= http.client.BAD_REQUEST:
@@ -207,14 +199,7 @@ class _Step:
         told = self.response = self.tap.forward(self.request, reading.body)
         # A client that has gone has not seen the answer: as after a crash, the operation's outcome is unknown.
         self.request.check()
-        refused = reading.refused(told.status, told.body) if reading.refused and told.status >= _ERROR else None
-        if told.status >= _ERROR and refused is None:
-            raise as_failure(told)
-        result, body = refused or reading.answer(told.body)
-        headers = told.headers
-        if body != told.body:
-            headers = {name: value for name, value in headers.items() if name.lower() != _SUM}
-        self.response = Response(told.status, headers, body)
+        result, self.response = concluded(told, reading)
         return result
 
 

@@ -7,7 +7,6 @@ rest; what it asks for by then are new strands, at this very moment of virtual t
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from infra.localaws.sqs.context import LongPoll
 from infra.localaws.sqs.message import State
 from scenarios.errors import BrokenProgramError
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, Reading
-from scenarios.local.interpreter import Interpreter, as_failure, injected, refusal
+from scenarios.local.interpreter import Interpreter, concluded, injected, json_answer, left_out
 from scenarios.local.observed_exchange import Request, Response
 from scenarios.lockstep.child import Child
 from scenarios.lockstep.endpoint import Endpoint
@@ -48,8 +47,6 @@ AFTERWARDS: Final = 0.2
 #: For this part of the visibility timeout a program may be held up between a receive and a side effect. Its claim is
 #: not seen, and may have been made at once; whatever it holds, it holds for longer.
 UNSEEN_LEASE: Final = 0.5
-
-_JSON: Final = {"Content-Type": "application/x-amz-json-1.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +187,7 @@ class ProgramProcess(SimulatedProcess):
             self._reply(pending, understood)
         elif isinstance(understood[1].operation, Receive) and self._is_done():
             yield self.world.scheduler.now + AFTERWARDS
-            self._reply(pending, Response(200, _JSON, b"{}"))
+            self._reply(pending, json_answer(b"{}"))
         else:
             inner, reading = understood
             step = self._steps[sleeper] = _Step(self._hired.endpoint, inner, reading)
@@ -231,10 +228,7 @@ class ProgramProcess(SimulatedProcess):
             return
         response = step.response
         if response is None or step.is_cut:
-            if reading.entries:
-                response = Response(http.client.OK, _JSON, reading.without(result))
-            else:
-                response = refusal(step.request, "ServiceUnavailable", "an injected fault", 503)
+            response = left_out(step.request, reading, result)
         self._reply(pending, response)
 
     def _reply(self, pending: PendingRequest, response: Response) -> None:
@@ -252,7 +246,8 @@ class ProgramProcess(SimulatedProcess):
         """Let a request take effect, or what is left of it."""
         step = self._steps[sleeper]
         world = self.world
-        reading = step.reading_for(operation)
+        reading = step.reading.part(operation)
+        step.is_cut |= reading is not step.reading
         answer = step.endpoint.answer(step.request, reading.body)
         if isinstance(answer, LongPoll):
             poll, deadline = answer, world.scheduler.now + answer.seconds
@@ -340,15 +335,6 @@ class _Step:
     is_cut: bool = False
     given_up: bool = False
 
-    def reading_for(self, operation: Operation) -> Reading:
-        """Return the reading of an operation, which may be a part of what was asked."""
-        reading = self.reading
-        if operation is not reading.operation and isinstance(operation, Delete | ChangeVisibility) and reading.cut:
-            self.is_cut = True
-            kept = {message.receipt_handle for message in operation.messages}
-            return reading.cut([entry for entry in reading.entries if entry["ReceiptHandle"] in kept])
-        return reading
-
     def conclude(self, answer: Response, reading: Reading) -> Any:
         """Take an answer; return what it says.
 
@@ -356,16 +342,10 @@ class _Step:
             OperationFailed: it is an error.
         """
         self.response = answer
-        failed = answer.status >= http.client.BAD_REQUEST
-        refused = reading.refused(answer.status, answer.body) if failed and reading.refused else None
-        if failed and refused is None:
-            raise as_failure(answer)
         try:
-            result, body = refused or reading.answer(answer.body)
+            result, self.response = concluded(answer, reading)
         except BreaksContractError as error:
             raise BrokenProgramError(f"The program {error}; see {CONTRACT}.") from None
-        headers = {name: value for name, value in answer.headers.items() if name.lower() != "x-amz-crc32"}
-        self.response = Response(answer.status, headers, body)
         return result
 
 
