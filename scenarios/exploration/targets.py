@@ -16,7 +16,6 @@ from scenarios.checks.external_program import command_line, is_program
 from scenarios.checks.program_config import read_config
 from scenarios.errors import RequestError
 from scenarios.lab import QueueInfo
-from scenarios.local.programs import STARTUP_TIMEOUT
 from scenarios.lockstep.clock import why_not
 from scenarios.model import Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
@@ -99,7 +98,9 @@ class Target:
     def _programs(self) -> Callable[[], Programs] | None:
         if not self.is_program:
             return None
-        from scenarios.lockstep.crew import ProgramSpec, crew_of  # noqa: PLC0415 - it loads moto
+        # They load servers, clients and moto, which no simulation of a class needs.
+        from scenarios.local.programs import STARTUP_TIMEOUT  # noqa: PLC0415
+        from scenarios.lockstep.crew import ProgramSpec, crew_of  # noqa: PLC0415
 
         config = read_config(Path.cwd())
         timeout = self.startup_timeout or config.startup_timeout

@@ -23,7 +23,7 @@ from scenarios.simulation.run import simulate
 
 ROOT = Path(__file__).parents[3]
 #: What the simulation and this module import beside the standard library.
-PACKAGES = ("boto3", "httptools", "jsonpath-ng", "msgspec", "psutil", "pydantic-settings", "pytest")
+PACKAGES = ("jsonpath-ng", "msgspec", "pydantic-settings", "pytest")
 NAMES = ("crash", "fifo-order", "orders", "long-work")
 PROGRAM = """
 import sys
