@@ -160,6 +160,8 @@ DEFAULT_MAXIMUM_CONCURRENCY = 2
 #: How much longer a scenario's timeouts last on the wall with a handler: AWS wants a visibility timeout of several
 #: function timeouts, and a function takes a second to start.
 STRETCH = 2.5
+#: The speed of a scenario of functions: they start and end on the wall clock of a machine that may be busy.
+FUNCTION_SPEED = 0.5
 #: The operations that the mapping performs; a handler performs the others.
 OF_MAPPING = frozenset({"Receive", "InvokeFunction", "Delete"})
 

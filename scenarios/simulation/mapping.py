@@ -20,8 +20,8 @@ from infra.localaws.lambda_ import source
 from infra.localaws.lambda_.actions import Action, Delete, Failure, Invoke, Receive, Result, StopReceiving
 from infra.localaws.lambda_.concurrency import Concurrency
 from infra.localaws.lambda_.errors import LambdaError
+from infra.localaws.lambda_.faults import OF_INVOCATIONS, FaultKind, FaultPlan, parse_faults
 from infra.localaws.lambda_.faults import Fault as FunctionFault
-from infra.localaws.lambda_.faults import FaultKind, FaultPlan, parse_faults
 from infra.localaws.lambda_.mapping import EventSourceMapping
 from infra.localaws.lambda_.settings import MappingSettings
 from scenarios.checks.functions import FunctionSettings, split_faults
@@ -127,7 +127,6 @@ class SimulatedMapping:
         self._receives: dict[int, Sleeper] = {}
         self._processes: list[SimulatedProcess] = []
         self._reuses: dict[LambdaConsumer, int] = {}
-        self._is_stepping = False
         self._alarm = Sleeper()
         events.add(self.name, self.name)
         self.mapping = EventSourceMapping(
@@ -179,15 +178,8 @@ class SimulatedMapping:
 
     def step(self) -> None:
         """Perform all that there is to do now, and set the alarm to what comes next."""
-        if self._is_stepping or not self.runs:
+        if not self.runs or not self.mapping.perform_all(self._perform):
             return
-        self._is_stepping = True
-        try:
-            while actions := self.mapping.actions():
-                for action in actions:
-                    self._perform(action)
-        finally:
-            self._is_stepping = False
         due = self.mapping.next_at()
         if due is not None:
             self._alarm.strand = self._ring()
@@ -255,7 +247,7 @@ class SimulatedMapping:
             self._later(lambda: self.mapping.throttled(action.batch))
             return
         self._invocations += 1
-        fault = self._faults.take_any(_OF_INVOCATIONS, self._invocations) or self._chance_of_invocation(action)
+        fault = self._faults.take_any(OF_INVOCATIONS, self._invocations) or self._chance_of_invocation(action)
         if fault is not None:
             self._strike(fault, action.batch)
             if fault.kind is FaultKind.COLD_START:
@@ -273,7 +265,7 @@ class SimulatedMapping:
         return self._setup.make(self._made)
 
     def _chance_of_invocation(self, action: Invoke) -> FunctionFault | None:
-        for kind in _OF_INVOCATIONS:
+        for kind in OF_INVOCATIONS:
             fault = self._chance(kind, action.message_ids)
             if fault is not None:
                 return fault
@@ -468,13 +460,3 @@ def _never_asked() -> None:
 
 def _no_more(_process: SimulatedProcess) -> None:
     """Do nothing: the mapping has ended."""
-
-
-_OF_INVOCATIONS = (
-    FaultKind.CRASH_BEFORE,
-    FaultKind.CRASH_DURING,
-    FaultKind.CRASH_AFTER,
-    FaultKind.HANG,
-    FaultKind.ANSWER_LOST,
-    FaultKind.COLD_START,
-)

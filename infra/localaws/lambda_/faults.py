@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 
 class FaultKind(Enum):
@@ -31,6 +31,17 @@ class FaultKind(Enum):
     """The idle environments are gone, so that this invocation begins with an init."""
     DELETE_FAILED = "delete-failed"
     """The entries at these positions of a DeleteMessageBatch fail."""
+
+
+#: What strikes an invocation that has begun; a throttle keeps it from beginning.
+OF_INVOCATIONS: Final = (
+    FaultKind.CRASH_BEFORE,
+    FaultKind.CRASH_DURING,
+    FaultKind.CRASH_AFTER,
+    FaultKind.HANG,
+    FaultKind.ANSWER_LOST,
+    FaultKind.COLD_START,
+)
 
 
 @dataclass(frozen=True, slots=True)

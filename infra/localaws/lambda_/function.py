@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 from infra.localaws.lambda_.actions import Result
 from infra.localaws.lambda_.concurrency import Concurrency
 from infra.localaws.lambda_.config import FunctionConfig
 from infra.localaws.lambda_.environment import Call, ExecutionEnvironment, Surroundings
-from infra.localaws.lambda_.faults import Fault, FaultKind, FaultPlan
+from infra.localaws.lambda_.faults import OF_INVOCATIONS, Fault, FaultKind, FaultPlan
 from infra.localaws.lambda_.limits import INIT_SECONDS
 from infra.localaws.sqs.queue import Observer
 
@@ -119,7 +119,7 @@ class Function:
             InvalidParameterValue: its runtime cannot be run here.
         """
         self.invocations += 1
-        fault = self.faults.take_any(_STRIKE_INVOCATIONS, self.invocations)
+        fault = self.faults.take_any(OF_INVOCATIONS, self.invocations)
         call = Call(self._uuid(), payload, self._trace_id(), client_context, fault, batch)
         if fault is not None:
             self._strike(fault, call.request_id, batch)
@@ -259,13 +259,3 @@ class Function:
     def _observe(self, event: str, **fields: Any) -> None:
         if self._observer is not None:
             self._observer(event, "", {"function": self.config.name, **fields})
-
-
-_STRIKE_INVOCATIONS: Final = (
-    FaultKind.CRASH_BEFORE,
-    FaultKind.CRASH_DURING,
-    FaultKind.CRASH_AFTER,
-    FaultKind.HANG,
-    FaultKind.ANSWER_LOST,
-    FaultKind.COLD_START,
-)

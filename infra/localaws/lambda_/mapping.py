@@ -86,6 +86,7 @@ class EventSourceMapping:
         self._numbers = 0
         self._grows_at: float | None = None
         self._stop_receiving: list[int] = []
+        self._is_performing = False
         self._configure(settings)
         self._level = self._scaling.first
 
@@ -148,6 +149,22 @@ class EventSourceMapping:
         if self.enabled:
             self._poll(now, actions)
         return actions
+
+    def perform_all(self, perform: Callable[[Action], None]) -> bool:
+        """Have a driver perform all that there is to do now; False where it is at it already.
+
+        What an action reports may bring new ones, and a driver that steps again within its report changes nothing.
+        """
+        if self._is_performing:
+            return False
+        self._is_performing = True
+        try:
+            while actions := self.actions():
+                for action in actions:
+                    perform(action)
+        finally:
+            self._is_performing = False
+        return True
 
     def next_at(self) -> float | None:
         """Return when ``actions`` has something to do without a report before, in the clock's seconds; None: never."""

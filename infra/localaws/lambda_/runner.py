@@ -79,20 +79,12 @@ class MappingRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Result]] = set()
         self._deletes = 0
-        self._is_stepping = False
         self._is_closed = False
 
     def step(self) -> None:
         """Perform all that there is to do now, and set the timer to what comes next."""
-        if self._is_stepping or self._is_closed:
+        if self._is_closed or not self.mapping.perform_all(self._perform):
             return
-        self._is_stepping = True
-        try:
-            while actions := self.mapping.actions():
-                for action in actions:
-                    self._perform(action)
-        finally:
-            self._is_stepping = False
         self._after()
         self._arm()
         if not self.mapping.enabled and self.mapping.is_idle:

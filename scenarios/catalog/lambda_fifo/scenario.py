@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from scenarios.catalog.fifo_order.checks import GROUP_STOPPED_AND_RESUMED, OTHER_GROUPS_RAN_ON
 from scenarios.catalog.fifo_order.scenario import GROUPS
-from scenarios.checks.functions import FunctionStage
+from scenarios.checks.functions import FUNCTION_SPEED, FunctionStage
 from scenarios.checks.invariants import FIFO
 from scenarios.lab import Lab
 from scenarios.model import NaiveTwin, Scenario
@@ -39,8 +39,7 @@ SCENARIO = Scenario(
     theme="Lambda",
     pattern="stop the group, return the rest",
     pace="fast",
-    # Functions start and end on the wall clock of a machine that may be busy.
-    speed=0.5,
+    speed=FUNCTION_SPEED,
     seconds=5,
     run=run,
     invariants=FIFO,

@@ -10,7 +10,7 @@ them as well: there is no invocation, no error, no dead letter.
 from __future__ import annotations
 
 from scenarios.catalog.lambda_filter.checks import FIELD, NOISE, NOISE_FILTERED, WORK_FILTERED
-from scenarios.checks.functions import FunctionStage
+from scenarios.checks.functions import FUNCTION_SPEED, FunctionStage
 from scenarios.checks.invariants import (
     DUPLICATED_SIDE_EFFECT,
     ENDPOINT_MISMATCH,
@@ -45,8 +45,7 @@ SCENARIO = Scenario(
     theme="Lambda",
     pattern="a filter that names what it keeps away",
     pace="fast",
-    # Functions start and end on the wall clock of a machine that may be busy.
-    speed=0.5,
+    speed=FUNCTION_SPEED,
     seconds=4,
     run=run,
     invariants=(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from scenarios.catalog.lambda_partial_response.checks import NAMED_IN_THE_ANSWER
 from scenarios.catalog.lambda_partial_response.scenario import run
 from scenarios.catalog.poison.scenario import POISON_EVERY
-from scenarios.checks.functions import FunctionStage
+from scenarios.checks.functions import FUNCTION_SPEED, FunctionStage
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.witnesses import DEAD_LETTERED_EXACTLY
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
@@ -29,8 +29,7 @@ SCENARIO = Scenario(
     theme="Lambda",
     pattern="an answer of messageIds alone",
     pace="fast",
-    # Functions start and end on the wall clock of a machine that may be busy.
-    speed=0.5,
+    speed=FUNCTION_SPEED,
     seconds=5,
     run=run,
     invariants=STANDARD,

@@ -12,7 +12,7 @@ vain lose a receive with each visibility timeout, and the queue dead-letters mes
 from __future__ import annotations
 
 from scenarios.catalog.lambda_throttled.checks import THROTTLED_AND_DONE
-from scenarios.checks.functions import FunctionStage
+from scenarios.checks.functions import FUNCTION_SPEED, FunctionStage
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
@@ -44,8 +44,7 @@ SCENARIO = Scenario(
     theme="Lambda",
     pattern="MaximumConcurrency within the reserved concurrency",
     pace="fast",
-    # Functions start and end on the wall clock of a machine that may be busy.
-    speed=0.5,
+    speed=FUNCTION_SPEED,
     seconds=5,
     run=run,
     invariants=STANDARD,

@@ -13,7 +13,7 @@ The naive twin takes the expired record for work that was not done, and pays twi
 from __future__ import annotations
 
 from scenarios.catalog.lambda_timeout.checks import KILLED_AFTER_EFFECT
-from scenarios.checks.functions import FunctionStage
+from scenarios.checks.functions import FUNCTION_SPEED, FunctionStage
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
@@ -42,8 +42,7 @@ SCENARIO = Scenario(
     theme="Lambda",
     pattern="a claim that ends with the deadline, and a look into the ledger",
     pace="fast",
-    # Functions start and end on the wall clock of a machine that may be busy.
-    speed=0.5,
+    speed=FUNCTION_SPEED,
     seconds=5,
     run=run,
     invariants=STANDARD,
