@@ -296,9 +296,7 @@ def _reason(verdict: Verdict) -> str:
             )
             partly = "" if absent or excused or not verdict.conditions.strict else "What could be judged holds."
             naive = verdict.conditions.naive and not (late or absent or excused)
-            spared = (
-                "The naive twin violated nothing: the failure that it does not survive did not occur." if naive else ""
-            )
+            spared = _SPARED if naive else ""
             return " ".join(filter(None, (_not_judged(verdict), late, absent, excused, other, partly, spared)))
     if verdict.not_judged:
         return f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."

@@ -1,7 +1,5 @@
 """STS's GetCallerIdentity, which deployment tools ask first: every caller is the dummy account's root user."""
 
-from xml.sax.saxutils import escape
-
 from infra.localaws.http import Response
 
 _VERSION = "2011-06-15"
@@ -20,12 +18,3 @@ def caller_identity(account: str, request_id: str) -> Response:
         "</GetCallerIdentityResponse>"
     )
     return Response(200, body.encode(), "text/xml")
-
-
-def query_error(code: str, message: str, request_id: str, status: int = 400) -> Response:
-    """Return an error in the Query protocol's form."""
-    body = (
-        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-        f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    )
-    return Response(status, body.encode(), "text/xml")

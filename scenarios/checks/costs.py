@@ -43,14 +43,14 @@ def idle_loops(history: History) -> list[Violation]:
     for process, calls in history.receives_of.items():
         row: list[Call] = []
         for call in (*calls, None):
-            quick = not row or (call is not None and call.started - row[-1].started < IDLE_SECONDS)
-            if call is not None and call.status == "ok" and not call.result and quick:
-                row.append(call)
+            empty = call if call is not None and call.status == "ok" and not call.result else None
+            if empty is not None and (not row or empty.started - row[-1].started < IDLE_SECONDS):
+                row.append(empty)
                 continue
             if len(row) >= IDLE_RECEIVES and not process.startswith(LAB):
                 found.append(_idle(process, row))
                 break
-            row = [call] if call is not None and call.status == "ok" and not call.result else []
+            row = [] if empty is None else [empty]
     return found
 
 

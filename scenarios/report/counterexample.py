@@ -290,9 +290,5 @@ def _of(message_id: str) -> frozenset[str]:
     return frozenset({message_id})
 
 
-def _ordinal(number: int) -> str:
-    return {2: "second", 3: "third"}.get(number, f"{number}th")
-
-
 def _short(value: Any) -> str:
     return value[:8] if isinstance(value, str) and len(value) > len("00000000-0000") else str(value)
