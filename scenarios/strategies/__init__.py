@@ -7,6 +7,7 @@ machine      a state machine whose rules send, start, strike, wait and stop
 from scenarios.strategies.machine import ConsumerMachine
 from scenarios.strategies.simulated import (
     FaultSchedule,
+    bodies,
     choices,
     fault_schedules,
     message_mixes,
@@ -19,6 +20,7 @@ from scenarios.strategies.simulated import (
 __all__ = [
     "ConsumerMachine",
     "FaultSchedule",
+    "bodies",
     "choices",
     "fault_schedules",
     "message_mixes",

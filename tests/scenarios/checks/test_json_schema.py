@@ -5,8 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scenarios.checks.json_schema import bodies, draw_bodies
+from scenarios.checks.json_schema import draw_bodies
 from scenarios.errors import RequestError
+from scenarios.strategies import bodies
 
 SCHEMAS = [
     {"type": "integer", "minimum": 3, "exclusiveMaximum": 9, "multipleOf": 2},
