@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +20,7 @@ from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, check_distance, run_on, run_scenario
 from scenarios.verdict import Outcome
 from tests.scenarios.local.far import delayed
+from tests.scenarios.local.others import another_consumer
 
 FAST = sorted(name for name, scenario in all_scenarios().items() if scenario.pace == "fast")
 
@@ -141,26 +141,12 @@ def test_an_endpoint_without_move_tasks_ends_a_redrive_with_a_sentence(project, 
 @pytest.mark.thorough
 def test_a_consumer_that_deletes_a_runs_messages_elsewhere_ends_the_run_without_a_verdict(project):
     with temporary_stack(["crash"]) as stack:
-        over = threading.Event()
-
-        def take_one():
-            sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
-            url = stack.scenario("crash").queue_url
-            while not over.is_set():
-                for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", ()):
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                    over.set()
-            sqs.close()
-
-        other = threading.Thread(target=take_one)
-        other.start()
         elsewhere = RunEnvironment(replace(stack, endpoint_history=None), fresh=True)
-        try:
-            with pytest.raises(UnsuitableError, match=r"outside this run has deleted .* the endpoint lost them \(1, "):
-                run_on(elsewhere, plan_run(RunRequest("crash", seed=4)), NoObserver())
-        finally:
-            over.set()
-            other.join()
+        with (
+            another_consumer(stack, "crash"),
+            pytest.raises(UnsuitableError, match=r"outside this run has deleted .* the endpoint lost them \(1, "),
+        ):
+            run_on(elsewhere, plan_run(RunRequest("crash", seed=4)), NoObserver())
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from scenarios.runs.run import run_scenario
 from scenarios.verdict import Outcome
 from services.errors import MachineError
 from tests.localaws.lab import get, post
+from tests.scenarios.local.others import another_consumer
 
 pytestmark = pytest.mark.processes
 
@@ -112,25 +113,13 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
 
 
 def test_a_run_whose_messages_another_consumer_takes_by_short_polls_is_no_conviction(project):
-    with stack_with("crash") as stack:
-        url = stack.scenario("crash").queue_url
-        over = threading.Event()
-
-        def take_one():
-            sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
-            while not over.is_set():
-                for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", ()):
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                    over.set()
-            sqs.close()
-
-        stranger = threading.Thread(target=take_one)
-        stranger.start()
-        # The scenario sends all of its messages before anybody consumes.
-        with pytest.raises(UnsuitableError, match=r"outside this run .* \(1, message #\d+ among them\)"):
-            run_scenario(RunRequest("crash", stack="dev", seed=4))
-        over.set()
-        stranger.join()
+    # The scenario sends all of its messages before anybody consumes.
+    with (
+        stack_with("crash") as stack,
+        another_consumer(stack, "crash"),
+        pytest.raises(UnsuitableError, match=r"outside this run .* \(1, message #\d+ among them\)"),
+    ):
+        run_scenario(RunRequest("crash", stack="dev", seed=4))
     (directory,) = (project / "runs").iterdir()
     assert read_history(directory / "history.jsonl").endpoint("deleted")
     assert not (directory / "verdict.json").exists()
