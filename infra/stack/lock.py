@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,23 @@ def hold_lock(path: Path, what: str, *, wait: float = 0.0) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def remove_locked(path: Path) -> None:
+    """Remove the directory of a lock that this process holds, the lock itself last.
+
+    Who waits for the lock gets it only when nothing else is left in the directory. Then the directory may stay behind
+    with a waiter's own lock in it, and it is the waiter's to remove.
+    """
+    with suppress(OSError):
+        for entry in list(path.parent.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry != path:
+                with suppress(OSError):
+                    entry.unlink()
+        path.unlink()
+        path.parent.rmdir()
 
 
 @contextmanager

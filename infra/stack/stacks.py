@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from infra.provider.values import reveal
 from infra.stack.check import check_target
 from infra.stack.discovery import find_target
 from infra.stack.endpoint import find_endpoint
-from infra.stack.lock import hold_lock, is_locked, wait_for_lock
+from infra.stack.lock import hold_lock, is_locked, remove_locked, wait_for_lock
 from infra.stack.names import TEMPORARY_PREFIX, choose_stack
 from infra.stack.paths import StackPaths, stack_paths, state_directory
 from infra.stack.project import read_stack_config
@@ -191,15 +190,14 @@ def use_stack(name: str | None = None) -> Iterator[Stack | None]:
                 if found is not None:
                     cleanup.callback(lock.unlink, missing_ok=True)
                     cleanup.enter_context(hold_lock(lock, "the stack's use"))
-            if found is None:
-                _remove_if_only_locked(paths)
+                elif _is_only_locked(paths):
+                    remove_locked(paths.lock)
         yield found
 
 
-def _remove_if_only_locked(paths: StackPaths) -> None:
-    """Remove the directory that a lock has made after a ``down`` had removed it."""
-    if [path.name for path in paths.directory.iterdir()] == [paths.lock.name]:
-        shutil.rmtree(paths.directory, ignore_errors=True)
+def _is_only_locked(paths: StackPaths) -> bool:
+    """Whether a lock has made the directory after a ``down`` had removed it."""
+    return [path.name for path in paths.directory.iterdir()] == [paths.lock.name]
 
 
 def _living_place(stack: str, target: Target, snapshot: Snapshot) -> Place:

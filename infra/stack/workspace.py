@@ -1,6 +1,5 @@
 """One process at work on one stack: its lock, its target, its endpoint, its engine."""
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from infra.stack.endpoint import (
     stop_endpoint,
     stop_unnoted_endpoints,
 )
-from infra.stack.lock import hold_lock
+from infra.stack.lock import hold_lock, remove_locked
 from infra.stack.names import short_name
 from infra.stack.paths import StackPaths, stack_config_path, stack_paths
 from infra.stack.project import StackConfig, read_stack_config
@@ -144,7 +143,7 @@ class Workspace:
         endpoint = read_endpoint(self.paths)
         if endpoint is not None and not stop_endpoint(endpoint):
             stop_unnoted_endpoints(self.paths)  # the note is about a process that is not there, or not an endpoint
-        shutil.rmtree(self.paths.directory, ignore_errors=True)
+        remove_locked(self.paths.lock)
 
     def _start_endpoint(self) -> Place:
         starting = StartingEndpoint(self.paths, self.config.region, self.speed)
