@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/AP
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -145,6 +146,11 @@ class QueueAttributes:
         return texts
 
 
+def is_arn(text: str) -> bool:
+    """Return whether a text has the form of an ARN."""
+    return _ARN(text) is not None
+
+
 def _compact(document: dict[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"))
 
@@ -220,7 +226,10 @@ def _redrive_policy(name: str, text: str) -> RedrivePolicy | None:
             f"Invalid value for maxReceiveCount: {given}, "
             f"valid values are from 1 to {MAX_RECEIVE_COUNT_LIMIT} both inclusive.",
         )
-    return RedrivePolicy(str(document["deadLetterTargetArn"]), count)
+    target = document["deadLetterTargetArn"]
+    if not (isinstance(target, str) and is_arn(target)):
+        raise InvalidParameterValue.of(name, text, "Invalid value for deadLetterTargetArn.")
+    return RedrivePolicy(target, count)
 
 
 def _redrive_allow_policy(name: str, text: str) -> RedriveAllowPolicy | None:
@@ -248,6 +257,7 @@ def _redrive_allow_policy(name: str, text: str) -> RedriveAllowPolicy | None:
     return RedriveAllowPolicy(permission, tuple(sources))
 
 
+_ARN: Final = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:[^:]+").fullmatch
 _SETTABLE: Final[dict[str, tuple[str, Callable[[str, str], Any]]]] = {
     "VisibilityTimeout": ("visibility_timeout", _integer(0, MAX_VISIBILITY_SECONDS)),
     "DelaySeconds": ("delay", _integer(0, MAX_DELAY_SECONDS)),

@@ -117,7 +117,7 @@ _ALLOWED: Final = (
 )
 _ATTRIBUTE_NAME: Final = re.compile(r"[\w-]+(\.[\w-]+)*").fullmatch
 _RESERVED_PREFIXES: Final = ("aws.", "amazon.")
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?").fullmatch
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?").fullmatch
 
 
 def _bytes(value: str | bytes) -> bytes:

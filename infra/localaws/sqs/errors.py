@@ -42,9 +42,8 @@ class SqsError(Exception):
 
     @property
     def batch_code(self) -> str:
-        """The error's name for the common errors, its code in the Query protocol for SQS's own."""
-        name = self.json_type.removeprefix(_COMMON)
-        return self.query_code if name == self.json_type else name
+        """The error's name: an entry tells neither protocol's prefix."""
+        return self.json_type.partition("#")[2]
 
 
 class InvalidParameterValue(SqsError):  # noqa: N818 - the errors bear AWS's names, which have no suffix

@@ -18,6 +18,7 @@ MAX_GROUP_ID_LENGTH: Final = 128
 MAX_QUEUE_NAME_LENGTH: Final = 80
 MAX_IN_FLIGHT: Final = 120_000
 MAX_RECEIVE_WAIT_SECONDS: Final = 20
+MAX_TAGS: Final = 50
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
 MAX_SEARCHED: Final = 120_000

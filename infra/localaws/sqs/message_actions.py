@@ -153,7 +153,7 @@ def _size_draft(entry: Shape) -> MessageDraft:
 def _attribute(name: str, shape: Shape) -> MessageAttribute:
     text, blob = shape.get("StringValue"), shape.get("BinaryValue")
     if shape.get("StringListValues") or shape.get("BinaryListValues"):
-        raise UnsupportedOperation("Message attribute lists in SendMessage operations are not supported.")
+        raise UnsupportedOperation("Message attribute list values in SendMessage operation are not supported.")
     if text is not None and blob is not None:
         raise InvalidParameterValue(f"Message attribute '{name}' has multiple values.")
     value = blob if text is None else text

@@ -21,7 +21,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from infra.localaws.sqs.attributes import QueueAttributes
+from infra.localaws.sqs.attributes import QueueAttributes, is_arn
 from infra.localaws.sqs.content import MessageDraft, check_content
 from infra.localaws.sqs.errors import (
     InvalidAttributeName,
@@ -142,7 +142,7 @@ class SqsModel:
         now = self._clock()
         existing = self._queues.get(name)
         if existing is not None:
-            _check_same_attributes(existing, existing.attributes.changed(texts))
+            _check_same_attributes(existing, texts)
             return existing
         if self._deleted.get(name, now):
             raise QueueDeletedRecently(
@@ -151,7 +151,7 @@ class SqsModel:
             )
         wanted = QueueAttributes(fifo=fifo).changed(texts)
         identity = QueueIdentity(name, self.arn(name), self._created + 1, now)
-        self._check_redrive(wanted, identity.arn)
+        self._check_redrive(wanted, identity.arn, texts.get("RedrivePolicy", ""))
         self._created += 1
         kind = FifoQueue if fifo else StandardQueue
         queue = kind(identity, wanted, self._surroundings, self._random_for(name), self._rates, dict(tags or {}))
@@ -219,8 +219,8 @@ class SqsModel:
         _check_same_type(queue, texts.pop("FifoQueue", None))
         now = self._clock()
         changed = queue.attributes.changed(texts)
-        if "RedrivePolicy" in attributes:
-            self._check_redrive(changed, queue.identity.arn)
+        if "RedrivePolicy" in texts:
+            self._check_redrive(changed, queue.identity.arn, texts["RedrivePolicy"])
         queue.set_attributes(changed, now)
         if on_available := self._surroundings.on_available:
             on_available(queue)
@@ -419,7 +419,7 @@ class SqsModel:
         return queue if allowed is None or allowed.allows(source_arn) else None
 
     def _resource(self, arn: str, parameter: str) -> Queue:
-        if not _ARN(arn):
+        if not is_arn(arn):
             raise InvalidParameterValue(
                 f"You must use this format to specify the {parameter}: "
                 "arn:<partition>:<service>:<region>:<account-id>:<resource-id>"
@@ -436,19 +436,19 @@ class SqsModel:
         queue = self._queues.get(arn.rpartition(":")[2])
         return queue if queue is not None and queue.identity.arn == arn else None
 
-    def _check_redrive(self, source: QueueAttributes, source_arn: str) -> None:
+    def _check_redrive(self, source: QueueAttributes, source_arn: str, text: str) -> None:
         policy = source.redrive_policy
         if policy is None:
             return
         target = self._by_arn(policy.dead_letter_target_arn)
         if target is None:
-            raise _invalid_redrive(source, "Dead letter target does not exist.")
+            raise _invalid_redrive(text, "Dead letter target does not exist.")
         if target.attributes.fifo is not source.fifo:
-            raise _invalid_redrive(source, "Dead-letter queue must be same type of queue as the source.")
+            raise _invalid_redrive(text, "Dead-letter queue must be same type of queue as the source.")
         allowed = target.attributes.redrive_allow_policy
         if allowed is not None and not allowed.allows(source_arn):
             raise _invalid_redrive(
-                source, "The redrive allow policy of the dead-letter queue does not allow this source queue."
+                text, "The redrive allow policy of the dead-letter queue does not allow this source queue."
             )
 
 
@@ -487,21 +487,20 @@ def _check_same_type(queue: Queue, fifo_text: str | None) -> None:
         )
 
 
-def _check_same_attributes(existing: Queue, wanted: QueueAttributes) -> None:
-    have, want = existing.attributes.texts(), wanted.texts()
-    for attribute in sorted(have.keys() | want.keys()):
+def _check_same_attributes(existing: Queue, asked: Mapping[str, str]) -> None:
+    have, want = existing.attributes.texts(), existing.attributes.changed(asked).texts()
+    # The error names the first attribute that differs, in the order of the request.
+    for attribute in dict.fromkeys((*asked, *have, *want)):
         if have.get(attribute) != want.get(attribute):
             raise QueueNameExists(
                 "A queue already exists with the same name and a different value for attribute " + attribute
             )
 
 
-def _invalid_redrive(source: QueueAttributes, reason: str) -> InvalidParameterValue:
-    policy = source.redrive_policy
-    return InvalidParameterValue.of("RedrivePolicy", policy.to_json() if policy else "", reason)
+def _invalid_redrive(text: str, reason: str) -> InvalidParameterValue:
+    return InvalidParameterValue.of("RedrivePolicy", text, reason)
 
 
 _NO_FIFO: Final = "Unknown Attribute FifoQueue."
-_ARN: Final = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:[^:]+").fullmatch
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _VARIANT: Final = {f"{digit:x}": "89ab"[digit % 4] for digit in range(16)}

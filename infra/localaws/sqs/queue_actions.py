@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.localaws.sqs.context import Shape, Wire
-from infra.localaws.sqs.errors import InvalidAttributeName, InvalidParameterValue, QueueDoesNotExist
-from infra.localaws.sqs.limits import MAX_LIST_RESULTS
+from infra.localaws.sqs.errors import InvalidAttributeName, InvalidParameterValue, MissingParameter, QueueDoesNotExist
+from infra.localaws.sqs.limits import MAX_LIST_RESULTS, MAX_TAGS
 
 
 def create_queue(wire: Wire, parameters: Shape) -> Shape:
     """CreateQueue."""
-    queue = wire.model.create_queue(
-        parameters["QueueName"], parameters.get("Attributes"), _tags(parameters.get("tags") or {})
-    )
+    tags = _tags(parameters.get("tags") or {})
+    _check_tags(tags, parameters["QueueName"])
+    queue = wire.model.create_queue(parameters["QueueName"], parameters.get("Attributes"), tags)
     return {"QueueUrl": wire.url(queue.name)}
 
 
@@ -70,13 +70,20 @@ def set_queue_attributes(wire: Wire, parameters: Shape) -> Shape:
 
 def tag_queue(wire: Wire, parameters: Shape) -> Shape:
     """TagQueue."""
-    wire.model.queue(wire.queue_name(parameters)).tags.update(_tags(parameters["Tags"]))
+    queue = wire.model.queue(wire.queue_name(parameters))
+    tags = _tags(parameters["Tags"])
+    if not tags:
+        raise MissingParameter.named("Tags")
+    _check_tags(queue.tags | tags, queue.name)
+    queue.tags.update(tags)
     return {}
 
 
 def untag_queue(wire: Wire, parameters: Shape) -> Shape:
     """UntagQueue."""
     tags = wire.model.queue(wire.queue_name(parameters)).tags
+    if not parameters["TagKeys"]:
+        raise MissingParameter.named("TagKeys")
     for key in parameters["TagKeys"]:
         tags.pop(key, None)
     return {}
@@ -104,6 +111,11 @@ def remove_permission(wire: Wire, parameters: Shape) -> Shape:
 
 def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if value is not None}
+
+
+def _check_tags(tags: Mapping[str, str], queue_name: str) -> None:
+    if len(tags) > MAX_TAGS:
+        raise InvalidParameterValue(f"Too many tags added for queue {queue_name}.")
 
 
 def _page(names: list[str], parameters: Shape) -> tuple[list[str], str | None]:
