@@ -322,23 +322,33 @@ def _ledger_disagrees(history: History) -> Iterable[Violation]:
 
 
 def _deliveries_disagree(history: History) -> Iterable[Violation]:
-    handed_out = {(record["message_id"], record["receive_count"]): record for record in history.endpoint("delivered")}
-    taken = {
-        (item["message_id"], item["receive_count"]): call
-        for call in history.calls("Receive")
-        for item in call.result or ()
-    }
-    for act, call in taken.items():
+    handed_out = {(record["message_id"], record["receive_count"]) for record in history.endpoint("delivered")}
+    for act, call in _brought(history).items():
         if act not in handed_out:
             message_id, count = act
             summary = f"{call.process} received {history.name(message_id)} (receive {count}), which was not handed out."
             yield _disagreement(summary, (), (message_id,), (call,))
+    for record in unclaimed_deliveries(history):
+        message_id, count = record["message_id"], record["receive_count"]
+        summary = f"{history.name(message_id)} was handed out (receive {count}), and no consumer received it."
+        yield _disagreement(summary, (), (message_id,), (), (record,))
+
+
+def unclaimed_deliveries(history: History) -> list[Event]:
+    """Return what the endpoint handed out and no consumer of the run received, nor may have without our knowledge."""
+    latest = {(record["message_id"], record["receive_count"]): record for record in history.endpoint("delivered")}
+    brought = _brought(history)
     unclear = [call for call in history.calls("Receive") if call.status == "unknown"]
-    for act, record in handed_out.items():
-        if act not in taken and not _explains(unclear, record):
-            message_id, count = act
-            summary = f"{history.name(message_id)} was handed out (receive {count}), and no consumer received it."
-            yield _disagreement(summary, (), (message_id,), (), (record,))
+    return [record for act, record in latest.items() if act not in brought and not _explains(unclear, record)]
+
+
+def _brought(history: History) -> dict[tuple[str, int], Call]:
+    """Return the receives of the run, by message and receive count."""
+    return {
+        (item["message_id"], item["receive_count"]): call
+        for call in history.calls("Receive")
+        for item in call.result or ()
+    }
 
 
 def _sends_disagree(history: History) -> Iterable[Violation]:

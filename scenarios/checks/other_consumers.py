@@ -1,6 +1,7 @@
 """Other consumers on the queue: processes outside the run that took its messages, so that nothing can be judged.
 
-An endpoint that records its own side tells of each delivery and delete. Elsewhere the run's own history has to tell:
+An endpoint that records its own side tells of each delivery and delete. What it handed out and no receive of the run
+can have got, not even one that was cut short, another consumer has. Elsewhere the run's own history has to tell:
 
     a message is gone, and no process of the run asked for its delete      another consumer deleted it
     a receive count is higher than the run's receives can have made it     another consumer received it
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scenarios.checks.invariants import unclaimed_deliveries
 from scenarios.history import History, SentMessage
 from services.producer.producer import PURGE_SECONDS
 
@@ -31,7 +33,10 @@ class Taken:
 def taken_by_others(history: History) -> Taken:
     """Return the messages that another consumer took."""
     if history.has_endpoint:
-        return Taken(_deleted_by_others(history), "received messages of the queue {queue} and deleted them")
+        if deleted := _deleted_by_others(history):
+            return Taken(deleted, "received messages of the queue {queue} and deleted them")
+        unclaimed = dict.fromkeys(record["message_id"] for record in unclaimed_deliveries(history))
+        return Taken(list(unclaimed), "received messages of the queue {queue}, which no consumer of this run got")
     if gone := _gone_without_delete(history):
         return Taken(gone, "deleted messages of the queue {queue}, or the endpoint lost them")
     return Taken(_received_by_others(history), "received messages of the queue {queue}, by their receive counts")
@@ -40,8 +45,8 @@ def taken_by_others(history: History) -> Taken:
 def _deleted_by_others(history: History) -> list[str]:
     """Return the messages that another consumer received and deleted, by the endpoint's own account.
 
-    A delivery that no consumer recorded is no sign: a process that died in the middle of its receive had no time to.
-    But the dead delete nothing. So another consumer deleted a message where no delete of the run's asked for it, after
+    A delivery that no consumer recorded may have gone to a process that died in the middle of its receive. But the dead
+    delete nothing. So another consumer deleted a message where no delete of the run's asked for it, after
     a delivery that no receive of the run's has brought.
     """
     asked = _asked_to_delete(history)

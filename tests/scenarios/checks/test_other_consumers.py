@@ -27,6 +27,7 @@ def test_another_consumer_may_receive_what_a_consumer_has_received_before(told):
 
 
 def test_a_delivery_alone_shows_no_other_consumer_since_its_receiver_may_have_died(told):
+    told.receive("b", "a")
     told.begin("c", "Receive", max_messages=1, wait_seconds=1)
     told.endpoint("delivered", "a", receive_count=2)
     told.receive("d", "a", count=3)
@@ -36,6 +37,7 @@ def test_a_delivery_alone_shows_no_other_consumer_since_its_receiver_may_have_di
 
 
 def test_a_consumer_that_died_in_a_delete_has_asked_for_it(told):
+    told.receive("c", "a")
     told.begin("c", "Delete", messages=["m-a"])
     told.endpoint("deleted", "a")
     assert taken_by_others(told.history).message_ids == []
@@ -47,11 +49,22 @@ def test_a_consumer_that_deletes_without_a_record_is_not_taken_for_one_of_anothe
     assert taken_by_others(told.history).message_ids == []
 
 
-def test_a_delivery_after_the_delete_explains_nothing(told):
+def test_a_delivery_after_the_delete_does_not_explain_it(told):
     told.receive("c", "a")
     told.endpoint("deleted", "a")
+    told.begin("d", "Receive", max_messages=1, wait_seconds=1)
     told.endpoint("delivered", "a", receive_count=2)
     assert taken_by_others(told.history).message_ids == []
+
+
+def test_another_consumer_that_only_receives_shows_by_a_delivery_that_no_receive_can_have_got(told):
+    told.receive("c", "a")
+    told.endpoint("delivered", "a", receive_count=2)
+    told.begin("d", "Receive", max_messages=1, wait_seconds=1)
+    told.handle("e", "a", count=3)
+    taken = taken_by_others(told.history)
+    assert taken.message_ids == ["m-a"]
+    assert "which no consumer of this run got" in taken.what
 
 
 # --- where no endpoint tells of its side ---------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from infra.clients import aws_client
 
 
 @contextmanager
-def another_consumer(stack, name):
-    """Have somebody else take one receive's messages of a scenario's queue by short polls, and delete them."""
+def another_consumer(stack, name, *, deletes=True):
+    """Have another consumer take one receive's messages of a scenario's queue by short polls, and maybe delete them."""
     url = stack.scenario(name).queue_url
     over = threading.Event()
 
@@ -16,7 +16,8 @@ def another_consumer(stack, name):
         sqs = aws_client("sqs", endpoint_url=stack.endpoint_url, region=stack.region)
         while not over.is_set():
             for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", ()):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                if deletes:
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 over.set()
         sqs.close()
 

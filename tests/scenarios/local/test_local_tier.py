@@ -112,16 +112,19 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
     assert processes_of(project) == []
 
 
-def test_a_run_whose_messages_another_consumer_takes_by_short_polls_is_no_conviction(project):
-    # The scenario sends all of its messages before anybody consumes.
+@pytest.mark.parametrize(
+    ("deletes", "what"), [(True, "and deleted them"), (False, "which no consumer of this run got")]
+)
+def test_a_run_whose_messages_another_consumer_takes_by_short_polls_is_no_conviction(project, deletes, what):
+    # The scenario sends all of its messages before its consumers start.
     with (
         stack_with("crash") as stack,
-        another_consumer(stack, "crash"),
-        pytest.raises(UnsuitableError, match=r"outside this run .* \(1, message #\d+ among them\)"),
+        another_consumer(stack, "crash", deletes=deletes),
+        pytest.raises(UnsuitableError, match=rf"outside this run .* {what} \(1, message #\d+ among them\)"),
     ):
         run_scenario(RunRequest("crash", stack="dev", seed=4))
     (directory,) = (project / "runs").iterdir()
-    assert read_history(directory / "history.jsonl").endpoint("deleted")
+    assert read_history(directory / "history.jsonl").endpoint("delivered")
     assert not (directory / "verdict.json").exists()
     assert processes_of(project) == []
 
