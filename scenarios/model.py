@@ -14,6 +14,7 @@ from scenarios.errors import RequestError
 from scenarios.parameters import COMMON, Parameters
 from services.batches import MAX_ENTRIES
 from services.common.numbers import finite_number, whole_number
+from services.consumer.patterns import Pattern
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
@@ -110,6 +111,8 @@ class Scenario:
         topology: the row of the topology whose queue and tables it uses; empty for the one of its own name.
         tolerates_exits: a program that ends by itself does not end the run: another one takes over, as where a
             supervisor restarts it.
+        relies_on: by invariant, the pattern without which what the scenario stages may violate it. That convicts no
+            consumer that does not declare the pattern.
         gives_back: it asks a consumer to end that holds messages. They go back, which costs each a receive; the
             simulated tier sets it aside until then.
     """
@@ -143,6 +146,7 @@ class Scenario:
     pattern: str = ""
     topology: str = ""
     tolerates_exits: bool = False
+    relies_on: Mapping[str, Pattern] = field(default_factory=dict)
 
     @property
     def resources(self) -> str:

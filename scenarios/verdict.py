@@ -6,6 +6,7 @@
     none is, but something was waited for in vain   inconclusive   exit 2
     none is, but a check was not judged, strictly   inconclusive   exit 2
     none is, but faults alone cost a good message   inconclusive   exit 2
+    only what takes a pattern that is not declared  inconclusive   exit 2
     otherwise                                       pass           exit 0
 
 Pure: it reads a history, not a file, and no clock. The simulated tier judges hundreds of histories a second with it.
@@ -88,6 +89,7 @@ class Verdict:
         not_judged: by invariant or witness, the operations without which there is no telling: those of a program of
             somebody else's that cannot be seen from outside.
         undeclared: by invariant or witness, the pattern that it is about and which the consumer does not declare.
+        unprotected: by invariant, how often it was violated by what the scenario stages and only that pattern survives.
         warnings: by invariant that is a matter of cost, what was wasted.
         excused: by message, why its way to the dead-letter queue convicts no consumer.
         recovered: how many messages came out although no producer knew of their send.
@@ -108,6 +110,7 @@ class Verdict:
     undeclared: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
+    unprotected: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
@@ -129,8 +132,19 @@ class Verdict:
             return Outcome.FAIL
         unjudged = self.conditions.strict and self.not_judged
         # A naive twin that violates nothing did not meet the failure that it does not survive.
-        unproved = self.missing or self.conditions.missed or unjudged or self.excused or self.is_about_another_pattern
+        unproved = self.missing or self.conditions.missed or unjudged or self.excused or self._asks_another_pattern
         return Outcome.INCONCLUSIVE if unproved or self.conditions.naive else Outcome.PASS
+
+    @property
+    def is_undeclared(self) -> bool:
+        """Whether it is inconclusive for this alone: what the scenario shows is a pattern that is not declared."""
+        other = self.clock_step or self.missing or self.conditions.missed or self.excused or self.conditions.naive
+        unjudged = self.conditions.strict and self.not_judged
+        return self.outcome is Outcome.INCONCLUSIVE and self._asks_another_pattern and not (other or unjudged)
+
+    @property
+    def _asks_another_pattern(self) -> bool:
+        return bool(self.unprotected) or self.is_about_another_pattern
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -193,6 +207,7 @@ class Verdict:
             ],
             "not_judged": [{"name": name, "unseen": list(names)} for name, names in self.not_judged.items()],
             "undeclared": [{"name": name, "pattern": pattern} for name, pattern in self.undeclared.items()],
+            "unprotected": dict(self.unprotected),
             "warnings": [
                 {"name": name, "violations": [_violation_as_json(item) for item in found]}
                 for name, found in self.warnings.items()
@@ -215,11 +230,13 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         checks: tuple[Invariant | Witness, ...] = (*scenario.invariants, *scenario.witnesses)
         reads = {item.name: unseen(item.reads, function=conditions.function) for item in checks}
         not_judged = {name: missing for name, missing in reads.items() if missing}
-    undeclared = _undeclared(scenario, history)
+    undeclared = {name: pattern for name, pattern in _undeclared(scenario, history).items() if name not in not_judged}
     asked = (*scenario.invariants, *COSTS)
     judged = [item for item in asked if item.name not in not_judged and item.name not in undeclared]
     found = {item: tuple(item.check(history)) for item in judged}
     excused = _excuse(found, history)
+    unprotected = _unprotected(scenario, found, history)
+    undeclared |= {name: str(scenario.relies_on[name]) for name in unprotected}
     return Verdict(
         scenario,
         conditions,
@@ -232,7 +249,18 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         undeclared,
         {item.name: violations for item, violations in found.items() if item.is_cost and violations},
         excused,
+        unprotected,
     )
+
+
+def _unprotected(scenario: Scenario, found: dict[Invariant, tuple[Violation, ...]], history: History) -> dict[str, int]:
+    """Take back what a consumer violates for want of a pattern that it does not declare; return how often, by name."""
+    follows = history.facts.follows
+    if follows is None:
+        return {}
+    named = {name for name, pattern in scenario.relies_on.items() if pattern not in follows}
+    accused = [item for item, violations in found.items() if item.name in named and violations]
+    return {item.name: len(found.pop(item)) for item in accused}
 
 
 def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History) -> dict[str, str]:
@@ -288,7 +316,7 @@ def _reason(verdict: Verdict) -> str:
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
             excused = next(iter(verdict.excused.values()), "")
-            other = _ANOTHER_PATTERN if verdict.is_about_another_pattern else ""
+            other = _ANOTHER_PATTERN if verdict.is_about_another_pattern else _want_of_a_pattern(verdict)
             absent = (
                 f"No invariant is violated, but a witness is missing: {', '.join(verdict.missing)}."
                 if verdict.missing
@@ -298,13 +326,28 @@ def _reason(verdict: Verdict) -> str:
             naive = verdict.conditions.naive and not (late or absent or excused)
             spared = _SPARED if naive else ""
             return " ".join(filter(None, (_not_judged(verdict), late, absent, excused, other, partly, spared)))
-    if verdict.not_judged:
-        return f"{_not_judged(verdict)} Every invariant that was judged holds, and the failure under study occurred."
+    if verdict.not_judged or verdict.undeclared:
+        holds = "Every invariant that was judged holds, and the failure under study occurred."
+        return " ".join(filter(None, (_not_judged(verdict), _not_declared(verdict), holds)))
     return "Every invariant holds, and the failure under study occurred."
 
 
 def _not_judged(verdict: Verdict) -> str:
     return f"Not judged: {', '.join(verdict.not_judged)}." if verdict.not_judged else ""
+
+
+def _not_declared(verdict: Verdict) -> str:
+    patterns = dict.fromkeys(verdict.undeclared.values())
+    return f"Not declared: {', '.join(patterns)}." if patterns else ""
+
+
+def _want_of_a_pattern(verdict: Verdict) -> str:
+    """Say what only a pattern would have survived that the consumer does not declare; empty where it declares it."""
+    if not verdict.unprotected:
+        return ""
+    patterns = ", ".join(dict.fromkeys(verdict.undeclared[name] for name in verdict.unprotected))
+    listed = ", ".join(f"{name} ({count})" for name, count in verdict.unprotected.items())
+    return f"What this scenario stages takes the pattern {patterns}, which this consumer does not declare: {listed}."
 
 
 def _of_the_queue(verdict: Verdict) -> str:

@@ -6,6 +6,7 @@
     receives = 5
     work = 2.5
     strict = true
+    follows = ["heartbeat", "backoff"]
 
     [env]
     PAYMENTS_URL = "{url}/v1/charges"
@@ -25,7 +26,7 @@ HTTP call, which the lab answers; rows of an SQL table; or lines of a log file (
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -35,10 +36,14 @@ from scenarios.checks.effects import Effect, check_names, read_effect, text_of
 from scenarios.checks.key_paths import parse_key_path
 from scenarios.checks.message_templates import MessageTemplates, read_templates
 from scenarios.errors import RequestError
+from services.consumer.patterns import Pattern
 
 #: The file's name, in the directory where the commands are typed.
 CONFIG = "queue-fundamentals.toml"
-_KNOWN = ("command", "startup-timeout", "visibility", "receives", "work", "strict", "env", "messages", "effect")
+_KNOWN = (
+    *("command", "startup-timeout", "visibility", "receives", "work", "strict", "follows"),
+    *("env", "messages", "effect"),
+)
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 MAX_VISIBILITY, MAX_RECEIVES = 43_200, 1_000
 #: Seconds. Work that takes longer than this suits no scenario.
@@ -60,6 +65,7 @@ class ProgramConfig:
         visibility: seconds that its queue's visibility timeout lasts at least; 0 for each scenario's own.
         receives: receives that a message has at least before it is dead-lettered; 0 for each scenario's own.
         work: seconds that it works for a message at most.
+        follows: the patterns that it declares; what no pattern promises is asked of every program.
     """
 
     command: str = ""
@@ -72,6 +78,7 @@ class ProgramConfig:
     visibility: int = 0
     receives: int = 0
     work: float = 0.0
+    follows: tuple[Pattern, ...] = ()
 
 
 def read_config(directory: Path) -> ProgramConfig:
@@ -103,7 +110,27 @@ def read_config(directory: Path) -> ProgramConfig:
         visibility=_whole(document, "visibility", MAX_VISIBILITY),
         receives=_whole(document, "receives", MAX_RECEIVES),
         work=_number(document, "work", MAX_WORK),
+        follows=_follows(document.get("follows", [])),
     )
+
+
+def patterns_of(names: Sequence[str], where: str) -> tuple[Pattern, ...]:
+    """Return the patterns of these names, each once.
+
+    Raises:
+        RequestError: there is none of a name.
+    """
+    known = [str(pattern) for pattern in Pattern]
+    for name in names:
+        if name not in known:
+            raise RequestError(f"{where} knows no pattern {name!r}; it takes {', '.join(known)}.")
+    return tuple(Pattern(name) for name in dict.fromkeys(names))
+
+
+def _follows(names: Any) -> tuple[Pattern, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f"{CONFIG}: follows must be a list of patterns, such as ['heartbeat'], and is {names!r}.")
+    return patterns_of(names, f"{CONFIG}: follows")
 
 
 def _number(document: Mapping[str, Any], name: str, most: float) -> float:

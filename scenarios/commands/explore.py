@@ -23,6 +23,7 @@ from scenarios.commands.options import (
     Number,
     check_consumer,
     chosen_jobs,
+    chosen_patterns,
     chosen_seed,
     chosen_startup_timeout,
     command,
@@ -87,6 +88,7 @@ def explore(
     corpus: bool = False,
     shrink_seconds: Number = None,
     startup_timeout: float | str | None = None,
+    follows: str | None = None,
     json: bool = False,
     runs: Path | None = None,
 ) -> int:
@@ -115,10 +117,12 @@ def explore(
         corpus: mutate the unusual histories that earlier campaigns left, and leave this one's.
         shrink_seconds: a violation is shrunk for so many at most.
         startup_timeout: real seconds for a program to start, and to ask for something.
+        follows: the patterns that a program declares, separated by commas, or ``none``.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
     """
     name, consumer = _what(name, consumer, named=bool(mutant or naive), ours=bool(cluster or beyond or corpus))
+    patterns = chosen_patterns(follows, consumer)
     limit = whole("--seconds", seconds, 1, MOST_SECONDS)
     part = chosen_shard(shard)
     quiet = whole("--saturated", saturated, 1, MOST_HISTORIES)
@@ -156,6 +160,7 @@ def explore(
         mutant=mutant or "",
         consumer=consumer,
         startup_timeout=chosen_startup_timeout(startup_timeout),
+        follows=patterns,
     )
     target.plan(0)  # the consumer must load before a pool of processes asks for it
     asked = whole("--histories", histories, 1, MOST_HISTORIES)

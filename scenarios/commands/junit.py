@@ -27,7 +27,8 @@ class Case:
 
     Attributes:
         name: what was run.
-        outcome: ``pass``, ``fail``, ``inconclusive``, or ``none`` where there is no verdict.
+        outcome: ``pass``, ``fail``, ``inconclusive``, ``skipped`` where it is about a pattern that is not declared, or
+            ``none`` where there is no verdict.
         reason: why, a sentence.
         seconds: how long it took.
         kind: in a word or two, what is wrong, such as the names of what is violated.
@@ -51,8 +52,10 @@ def write_junit(path: Path, suite: str, cases: Sequence[Case], seconds: float) -
         RequestError: the file cannot be written.
     """
     failures = sum(case.outcome == "fail" for case in cases)
-    errors = sum(case.outcome not in ("fail", "pass") for case in cases)
-    counts = {"tests": str(len(cases)), "failures": str(failures), "errors": str(errors), "time": f"{seconds:.3f}"}
+    skipped = sum(case.outcome == "skipped" for case in cases)
+    errors = sum(case.outcome not in ("fail", "pass", "skipped") for case in cases)
+    counts = {"tests": str(len(cases)), "failures": str(failures), "errors": str(errors), "skipped": str(skipped)}
+    counts["time"] = f"{seconds:.3f}"
     root = ET.Element("testsuites", counts)
     top = ET.SubElement(root, "testsuite", {"name": _plain(suite), **counts})
     for case in cases:
@@ -60,7 +63,7 @@ def write_junit(path: Path, suite: str, cases: Sequence[Case], seconds: float) -
             top, "testcase", {"classname": _plain(suite), "name": _plain(case.name), "time": f"{case.seconds:.3f}"}
         )
         if case.outcome != "pass":
-            tag = "failure" if case.outcome == "fail" else "error"
+            tag = {"fail": "failure", "skipped": "skipped"}.get(case.outcome, "error")
             said = {"type": _plain(case.kind or case.outcome), "message": _plain(case.reason)}
             ET.SubElement(test, tag, said).text = _plain(f"{case.reason}\n\nreproduce: {case.command}".rstrip())
         for name, lines in case.logs.items():
@@ -78,7 +81,7 @@ def github_annotations(cases: Sequence[Case]) -> Iterator[str]:
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
     for case in cases:
-        if case.outcome != "pass":
+        if case.outcome not in ("pass", "skipped"):
             level = "error" if case.outcome == "fail" else "warning"
             title = _escaped(case.name).replace(":", "%3A").replace(",", "%2C")
             yield f"::{level} title={title}::{_escaped(f'{case.reason} Reproduce: {case.command}')}"

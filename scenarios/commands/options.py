@@ -29,10 +29,11 @@ from infra.localaws.lambda_.config import RUNTIMES
 from scenarios.checks.external_program import is_program
 from scenarios.checks.functions import Handler, check_handler
 from scenarios.checks.message_templates import read_templates
-from scenarios.checks.program_config import ProgramConfig, read_config
+from scenarios.checks.program_config import ProgramConfig, patterns_of, read_config
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
 from scenarios.runs.plan import SEEDS
 from services.common.numbers import MAX_DIGITS, finite_number, whole_number
+from services.consumer.patterns import Pattern
 
 Parameters = ParamSpec("Parameters")
 
@@ -112,7 +113,7 @@ def check_consumer(consumer: str | None) -> str:
 
 
 def configured_consumer(
-    consumer: str | None, messages: str | None = None, key: str | None = None
+    consumer: str | None, messages: str | None = None, key: str | None = None, follows: str | None = None
 ) -> tuple[str, ProgramConfig]:
     """Return the consumer that ``--consumer`` names, else the configuration file's command, and what that file says.
 
@@ -120,6 +121,7 @@ def configured_consumer(
         consumer: a class, or a program; None where the option is not given.
         messages: the file that ``--messages`` names, in the place of the configuration's.
         key: the JSON path that ``--message-key`` gives, likewise.
+        follows: the patterns that ``--follows`` names, likewise.
 
     Raises:
         RequestError: the option is given and empty, or a file cannot be used.
@@ -131,9 +133,27 @@ def configured_consumer(
     elif key:
         raise RequestError("--message-key says where the key stands in the messages of --messages; give both.")
     chosen = check_consumer(consumer) or config.command
+    patterns = chosen_patterns(follows, chosen)
+    if patterns is not None:
+        given = (*config.given, "--follows", ",".join(patterns) or "none")
+        config = replace(config, follows=patterns, given=given)
     if messages and not is_program(chosen):
         raise RequestError("--messages is for a program, such as --consumer 'node my.js'; a class reads the lab's own.")
     return chosen, config
+
+
+def chosen_patterns(follows: str | None, consumer: str) -> tuple[Pattern, ...] | None:
+    """Return the patterns that ``--follows`` names, separated by commas, or ``none``; None where it is not given.
+
+    Raises:
+        RequestError: there is no pattern of a name, or the consumer is no program.
+    """
+    if not follows:
+        return None
+    if not is_program(consumer):
+        raise RequestError("--follows is for a program, such as --consumer 'node my.js'; a class says what it follows.")
+    names = [name.strip() for name in follows.split(",") if name.strip()]
+    return patterns_of([] if names == ["none"] else names, "--follows")
 
 
 class HandlerOptions(TypedDict, total=False):

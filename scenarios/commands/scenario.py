@@ -59,6 +59,7 @@ def scenario(
     startup_timeout: float | str | None = None,
     messages: str | None = None,
     message_key: str | None = None,
+    follows: str | None = None,
     runs: Path | None = None,
     handler: str | None = None,
     **function: Unpack[HandlerOptions],
@@ -86,6 +87,7 @@ def scenario(
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         messages: a file of messages for a program, in the place of the lab's own.
         message_key: the JSON path to the key in each of them.
+        follows: the patterns that a program declares, separated by commas, or ``none``.
         runs: where runs leave their directories; None for ``runs/`` in the project.
         handler: a Lambda handler of your own in the place of our consumer: ``module.function``, or a program.
         function: the options of the handler's function and event source mapping.
@@ -100,14 +102,19 @@ def scenario(
     if naive and given:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     config = ProgramConfig()
-    if (simulated or naive) and messages:
-        raise RequestError("--messages is for a program, and neither the simulated tier nor a naive twin runs one.")
-    if own is not None and messages:
-        raise RequestError("--messages is for a program that polls, and --handler for a function; give one of them.")
+    program_option = "--messages" if messages else "--follows" if follows else ""
+    if (simulated or naive) and program_option:
+        raise RequestError(
+            f"{program_option} is for a program, and neither the simulated tier nor a naive twin runs one."
+        )
+    if own is not None and program_option:
+        raise RequestError(
+            f"{program_option} is for a program that polls, and --handler for a function; give one of them."
+        )
     if simulated and own is not None:
         raise RequestError("A handler runs in real processes; leave out --tier sim, or --handler.")
     if not simulated and not naive and own is None:
-        given, config = configured_consumer(consumer, messages, message_key)
+        given, config = configured_consumer(consumer, messages, message_key, follows)
     wanted, size = whole("--count", count), whole("--batch-size", batch_size) if own is None else None
     if simulated:
         check_class(given)

@@ -48,6 +48,7 @@ def suite(
     startup_timeout: float | str | None = None,
     messages: str | None = None,
     message_key: str | None = None,
+    follows: str | None = None,
     junit: str | None = None,
     configured: bool = False,
     json: bool = False,
@@ -68,6 +69,7 @@ def suite(
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         messages: a file of messages for a program, in the place of the lab's own.
         message_key: the JSON path to the key in each of them.
+        follows: the patterns that a program declares, separated by commas, or ``none``.
         junit: write JUnit XML into this file.
         configured: take the consumer from the configuration file where none is given.
         json: print nothing but the table as JSON; progress goes to standard error.
@@ -76,11 +78,11 @@ def suite(
     """
     began = time.monotonic()
     own = chosen_handler(handler, function)
-    if own is not None and (consumer is not None or messages):
-        other = "--consumer" if consumer is not None else "--messages"
+    if own is not None and (consumer is not None or messages or follows):
+        other = "--consumer" if consumer is not None else "--messages" if messages else "--follows"
         raise RequestError(f"{other} is for a consumer that polls, and --handler for a function; give one of them.")
     given, config = (
-        configured_consumer(consumer, messages, message_key)
+        configured_consumer(consumer, messages, message_key, follows)
         if configured and own is None
         else (check_consumer(consumer), ProgramConfig())
     )
@@ -148,7 +150,7 @@ def case_of(entry: Entry) -> Case:
         kind = "broken" if entry.broken else "no verdict"
         return Case(name, "none", entry.error, kind=kind, logs={"consumer": entry.log} if entry.log else {})
     verdict = entry.result.verdict
-    outcome = {0: "pass", 1: "fail"}.get(entry.exit_code, "inconclusive")
+    outcome = "skipped" if entry.is_undeclared else {0: "pass", 1: "fail"}.get(entry.exit_code, "inconclusive")
     violated = ", ".join(each for each, found in verdict.violations.items() if found)
     command = verdict.conditions.command
     return Case(name, outcome, verdict.reason, entry.result.seconds, violated, command, entry.result.logs)

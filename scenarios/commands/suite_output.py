@@ -12,6 +12,7 @@ from scenarios.commands.output import short
 from scenarios.commands.status_line import StatusLine
 from scenarios.runs.suite import Entry
 
+_UNDECLARED = Text("undeclared", style="yellow")
 _MARKS = {
     0: Text("ok", style="green"),
     1: Text("UNEXPECTED", style="bold red"),
@@ -68,7 +69,7 @@ def print_suite(console: Console, entries: Sequence[Entry], seconds: float) -> N
         table.add_row(
             _name(entry),
             str(verdict.outcome),
-            _MARKS[entry.exit_code],
+            _UNDECLARED if entry.is_undeclared else _MARKS[entry.exit_code],
             f"{result.seconds:.1f} s",
             str(verdict.conditions.seed),
             short(result.directory),
@@ -76,15 +77,17 @@ def print_suite(console: Console, entries: Sequence[Entry], seconds: float) -> N
     console.print()
     console.print(table)
     for entry in entries:
-        if entry.exit_code:
+        if entry.exit_code or entry.is_undeclared:
             why = entry.result.verdict.reason if entry.result else entry.error
             console.print()
             console.print(Text(f"{_name(entry)}: {why}"), soft_wrap=True)
             if entry.result:
                 console.print(Text(f"reproduce: {entry.result.verdict.conditions.command}"), soft_wrap=True)
-    good = sum(not entry.exit_code for entry in entries)
+    undeclared = sum(entry.is_undeclared for entry in entries)
+    good = sum(not entry.exit_code for entry in entries) - undeclared
+    others = f", {undeclared} about patterns that are not declared" if undeclared else ""
     console.print()
-    console.print(Text(f"{good} of {len(entries)} ok, in {seconds:.1f} s"))
+    console.print(Text(f"{good} of {len(entries)} ok{others}, in {seconds:.1f} s"))
 
 
 def _name(entry: Entry) -> str:

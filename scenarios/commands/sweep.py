@@ -55,6 +55,7 @@ def sweep(
     startup_timeout: float | str | None = None,
     messages: str | None = None,
     message_key: str | None = None,
+    follows: str | None = None,
     json: bool = False,
     handler: str | None = None,
     **function: Unpack[HandlerOptions],
@@ -71,14 +72,17 @@ def sweep(
         startup_timeout: real seconds for a program to start, and to ask for its first message.
         messages: a file of messages for a program, in the place of the lab's own.
         message_key: the JSON path to the key in each of them.
+        follows: the patterns that a program declares, separated by commas, or ``none``.
         json: print nothing but the table as JSON; progress goes to standard error.
         handler: a Lambda handler in the place of a program: ``module.function``, or a program.
         function: the options of the handler's function and event source mapping.
     """
     own = chosen_handler(handler, function)
-    if own is not None and (consumer is not None or messages):
-        raise RequestError("--consumer and --messages are for a program, and --handler for a function; give one.")
-    program, config = ("", ProgramConfig()) if own else configured_consumer(consumer, messages, message_key)
+    if own is not None and (consumer is not None or messages or follows):
+        raise RequestError(
+            "--consumer, --messages and --follows are for a program, and --handler for a function; give one."
+        )
+    program, config = ("", ProgramConfig()) if own else configured_consumer(consumer, messages, message_key, follows)
     if not program and own is None:
         raise RequestError("Which program? Give --consumer, such as --consumer 'node my.js', or --handler app.handler.")
     request = SweepRequest(

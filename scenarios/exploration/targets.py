@@ -13,7 +13,7 @@ from typing import Any
 from scenarios.catalog import all_scenarios
 from scenarios.checks.effects import HttpEffect
 from scenarios.checks.external_program import command_line, is_program
-from scenarios.checks.program_config import read_config
+from scenarios.checks.program_config import patterns_of, read_config
 from scenarios.errors import RequestError
 from scenarios.lab import QueueInfo
 from scenarios.lockstep.clock import why_not
@@ -46,6 +46,7 @@ class Target:
         settings: parameters of the scenario's own that differ from its defaults.
         dropped: the consumer's assumptions that the faults need not keep to.
         startup_timeout: of a program, real seconds until it must have asked for something; None for the usual.
+        follows: of a program, the patterns that it declares; None for what the configuration file says.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Target:
     settings: tuple[tuple[str, float], ...] = ()
     dropped: tuple[str, ...] = ()
     startup_timeout: float | None = None
+    follows: tuple[str, ...] | None = None
 
     @property
     def is_program(self) -> bool:
@@ -103,6 +105,8 @@ class Target:
         from scenarios.lockstep.crew import ProgramSpec, crew_of  # noqa: PLC0415
 
         config = read_config(Path.cwd())
+        if self.follows is not None:
+            config = replace(config, follows=patterns_of(self.follows, "follows"))
         timeout = self.startup_timeout or config.startup_timeout
         return crew_of(ProgramSpec(command_line(self.consumer), timeout or STARTUP_TIMEOUT, config))
 
@@ -123,7 +127,8 @@ class Target:
         """
         said = {item.name: content[item.name] for item in fields(cls) if item.name in {*content, *_NEEDED}}
         settings = tuple((name, value) for name, value in said["settings"])
-        return cls(**{**said, "settings": settings, "dropped": tuple(said["dropped"])})
+        follows = None if said.get("follows") is None else tuple(said["follows"])
+        return cls(**{**said, "settings": settings, "dropped": tuple(said["dropped"]), "follows": follows})
 
 
 def make_target(

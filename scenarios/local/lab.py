@@ -55,6 +55,7 @@ from scenarios.model import Scenario
 from scenarios.parameters import Parameters
 from services.classes import load_class
 from services.consumer.consumer import Consumer
+from services.consumer.patterns import Pattern
 from services.errors import ConfigurationError, MachineError
 from services.faults import Fault
 from services.history import Recorder, append_to
@@ -691,8 +692,10 @@ def _declared(setup: Setup) -> dict[str, list[str]]:
     """Return what the run's event says of the patterns that the consumer declares (see ``scenarios.lab.declared``)."""
     if setup.function is not None:
         # The poller is AWS's: what it makes of a batch of deletes is no promise of the handler's.
-        return {"follows": []}
-    if setup.program or not setup.consumer:
+        return {"follows": [Pattern.BUSINESS_KEY]}
+    if setup.program:
+        return {"follows": sorted(setup.config.follows)}
+    if not setup.consumer:
         return {}
     try:
         return declared(load_class(setup.consumer, Consumer, "The consumer"))

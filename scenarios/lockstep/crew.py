@@ -92,6 +92,7 @@ class Crew:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.follows = pool.spec.config.follows
         self._endpoint: Endpoint | None = None
         self._processes: list[ProgramProcess] = []
         self._used: Counter[Command] = Counter()

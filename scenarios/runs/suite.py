@@ -90,7 +90,8 @@ class Entry:
     def exit_code(self) -> int:
         """0 for what was to be shown, 1 for something else, 2 for nothing either way, 3 for a broken consumer.
 
-        A naive twin shows what it is to show by failing with the violation that its scenario names.
+        A naive twin shows what it is to show by failing with the violation that its scenario names. A scenario about a
+        pattern that the consumer does not declare asks nothing of it, and says so.
         """
         if self.result is None and self.broken:
             return BROKEN
@@ -98,8 +99,13 @@ class Entry:
             return Outcome.INCONCLUSIVE.exit_code
         verdict = self.result.verdict
         if not self.naive:
-            return verdict.outcome.exit_code
+            return 0 if verdict.is_undeclared else verdict.outcome.exit_code
         return 0 if verdict.twin_met else 1
+
+    @property
+    def is_undeclared(self) -> bool:
+        """Whether the scenario is about a pattern that the consumer does not declare."""
+        return self.result is not None and self.result.verdict.is_undeclared
 
     @property
     def has_shown_nothing(self) -> bool:
@@ -115,6 +121,7 @@ class Entry:
         return {
             **own,
             "verdict": str(verdict.outcome),
+            "undeclared": sorted({*verdict.undeclared.values()}),
             "reason": verdict.reason,
             "seed": verdict.conditions.seed,
             "seconds": round(self.result.seconds, 3),

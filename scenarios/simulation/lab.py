@@ -107,6 +107,10 @@ class NoFaults:
 class Programs(Protocol):
     """The consumers of one history that are programs of any make."""
 
+    @property
+    def follows(self) -> Sequence[str]:
+        """The patterns that they declare."""
+
     def consumer(self, world: World, name: str, faults: Sequence[Fault], settings: Settings) -> SimulatedProcess:
         """Return a consumer that is about to start."""
 
@@ -257,7 +261,7 @@ class SimulatedLab:
             max_receive_count=staging.queue.max_receive_count,
             business_field=staging.business_field,
             parameters=asdict(staging.parameters),
-            **({"program": True} if staging.programs else declared(staging.consumer, staging.assumes)),
+            **(_declared_by(staging.programs) or declared(staging.consumer, staging.assumes)),
         )
 
     def finish(self) -> History:
@@ -631,6 +635,11 @@ def _receives(fault: Fault, timeout: float) -> int:
 
 def _producer_exit_code(report: SendReport) -> int:
     return 0 if report.unsent == 0 else 1
+
+
+def _declared_by(programs: Programs | None) -> dict[str, Any]:
+    """Return what a run's event says of consumers that are programs; nothing where they are none."""
+    return {} if programs is None else {"program": True, "follows": sorted(programs.follows)}
 
 
 def _idle() -> Task[int]:

@@ -20,6 +20,8 @@ class Pattern(StrEnum):
     BACKOFF = "backoff"
     GROUPS_IN_A_BATCH = "groups-in-a-batch"
     IDEMPOTENCY_KEY = "idempotency-key"
+    BUSINESS_KEY = "business-key"
+    FRESHNESS = "freshness"
 
     @property
     def meaning(self) -> str:
@@ -36,4 +38,6 @@ _MEANINGS = {
     Pattern.BACKOFF: "put off what failed, for longer each time",
     Pattern.GROUPS_IN_A_BATCH: "receive several messages of a group at once, and stop the group alone at a failure",
     Pattern.IDEMPOTENCY_KEY: "call the external system with a key by which it knows a call that was made before",
+    Pattern.BUSINESS_KEY: "know a side effect by the payload field that names the business's own key",
+    Pattern.FRESHNESS: "let a message expire that is too old to be worth anything",
 }

@@ -40,7 +40,7 @@ _PLACEHOLDERS = {
 
 
 class Told:
-    def __init__(self, *, fifo=False, max_receive_count=2, visibility_timeout=1.0, business_field="", program=False):
+    def __init__(self, *, fifo=False, max_receive_count=2, visibility_timeout=1.0, business_field="", **declared):
         self.records = []
         self.now = 0.0
         self._recorders = {}
@@ -55,7 +55,7 @@ class Told:
             max_receive_count=max_receive_count,
             visibility_timeout=visibility_timeout,
             business_field=business_field,
-            **({"program": True} if program else {}),
+            **declared,
         )
 
     @property

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from scenarios.errors import RequestError
 from scenarios.model import NaiveTwin, Scenario
 from scenarios.parameters import Parameters
 from scenarios.verdict import SCHEMA, Conditions, Outcome, judge
+from services.consumer.patterns import Pattern
 from tests.scenarios.recorded import Told
 
 SEEN = Witness("seen", "something is seen", lambda _: Evidence("there", 1))
@@ -26,16 +28,16 @@ def conditions(**changes):
     return Conditions(**{"seed": 7, "parameters": Parameters(10, 5), "tier": "local"} | changes)
 
 
-def good():
-    told = Told()
+def good(**facts):
+    told = Told(**facts)
     told.send("a")
     told.handle("c", "a")
     told.ledger(a=1)
     return told
 
 
-def paid_twice():
-    told = good()
+def paid_twice(**facts):
+    told = good(**facts)
     told.effect("d", "a", executions=2)
     told.ledger(a=2)
     return told
@@ -86,6 +88,39 @@ def test_the_verdict_follows_from_violations_then_witnesses_then_deadlines(told,
     verdict = judge(scenario(*witnesses), told().history, conditions(missed=missed))
     assert verdict.outcome is outcome
     assert verdict.outcome.exit_code == code
+
+
+def relying_on_heartbeats(*witnesses):
+    return replace(scenario(*witnesses), relies_on={"duplicated-side-effect": Pattern.HEARTBEAT})
+
+
+def test_what_only_a_pattern_survives_convicts_who_declares_it_and_nobody_else():
+    declares = paid_twice(follows=["heartbeat"])
+    assert judge(relying_on_heartbeats(SEEN), declares.history, conditions()).outcome is Outcome.FAIL
+    verdict = judge(relying_on_heartbeats(SEEN), paid_twice(follows=[]).history, conditions())
+    assert (verdict.outcome, verdict.is_undeclared) == (Outcome.INCONCLUSIVE, True)
+    assert verdict.reason == (
+        "What this scenario stages takes the pattern heartbeat, which this consumer does not declare: "
+        "duplicated-side-effect (1)."
+    )
+    assert verdict.as_json()["unprotected"] == {"duplicated-side-effect": 1}
+    # Where it was not needed the promise was kept, and is judged.
+    assert judge(relying_on_heartbeats(SEEN), good(follows=[]).history, conditions()).outcome is Outcome.PASS
+    # What else it violates is its own affair.
+    lost = paid_twice(follows=[])
+    lost.send("b")
+    lost.delete("c", "b")
+    assert judge(relying_on_heartbeats(SEEN), lost.history, conditions()).outcome is Outcome.FAIL
+    # And what was not seen, or was late, is not for want of a pattern.
+    assert not judge(relying_on_heartbeats(UNSEEN), paid_twice(follows=[]).history, conditions()).is_undeclared
+    assert not judge(relying_on_heartbeats(SEEN), paid_twice(follows=[]).history, conditions(missed="x")).is_undeclared
+
+
+def test_a_pass_names_the_patterns_that_it_did_not_judge():
+    beats = Witness("beats", "it beats", lambda _: None, pattern=Pattern.HEARTBEAT)
+    reason = judge(scenario(SEEN, beats), good(follows=[]).history, conditions()).reason
+    assert reason.startswith("Not declared: heartbeat. Every invariant that was judged holds")
+    assert judge(scenario(SEEN, beats), good(follows=["heartbeat"]).history, conditions()).missing == ("beats",)
 
 
 def test_the_reason_of_a_failure_names_each_invariant_with_an_example():

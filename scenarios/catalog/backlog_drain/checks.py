@@ -13,6 +13,7 @@ from math import inf
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Delivery, Effect, Event, History
+from services.consumer.patterns import Pattern
 
 #: By this part of the visibility timeout the wall clocks of two machines may differ, with what lies between two steps.
 TOLERANCE = 0.1
@@ -190,12 +191,19 @@ def _delivery_of(history: History, effect: Effect) -> Delivery | None:
     return received[-1] if received else None
 
 
-STALE_WORK = Invariant("stale-work", "no message that is stale when it is received has a side effect", stale_work)
+STALE_WORK = Invariant(
+    "stale-work",
+    "no message that is stale when it is received has a side effect",
+    stale_work,
+    pattern=Pattern.FRESHNESS,
+)
 EXPIRED_TOO_EARLY = Invariant("expired-too-early", "no fresh message is let expire", expired_too_early)
 NEITHER_DONE_NOR_EXPIRED = Invariant(
     "neither-done-nor-expired", "each message is done or known to have expired", neither_done_nor_expired
 )
 PILED_UP = Witness("piled-up", "messages pile up until the first of them are stale", find_piled_up)
 DRAINED_TOGETHER = Witness("drained-together", "several consumers drain at once", find_drained_together)
-EXPIRED = Witness("expired", "stale messages are acknowledged, noted, and not done", find_expired)
-FRESH_DONE = Witness("fresh-done", "fresh messages are done in time", find_fresh_done)
+EXPIRED = Witness(
+    "expired", "stale messages are acknowledged, noted, and not done", find_expired, pattern=Pattern.FRESHNESS
+)
+FRESH_DONE = Witness("fresh-done", "fresh messages are done in time", find_fresh_done, pattern=Pattern.FRESHNESS)

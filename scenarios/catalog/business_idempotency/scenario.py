@@ -17,6 +17,7 @@ from scenarios.checks.witnesses import CLAIM_CONTENTION
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters
+from services.consumer.patterns import Pattern
 from services.faults import Fault
 
 #: The payload field that names the order.
@@ -69,5 +70,6 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever is paid twice here, is paid because it was ordered twice.
     delivery=DeliveryRates(duplicate=0.0, underfill=0.0),
     any_program=True,
+    relies_on={"paid-twice": Pattern.BUSINESS_KEY},
     any_handler=True,
 )

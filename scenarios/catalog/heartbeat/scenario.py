@@ -19,10 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scenarios.catalog.heartbeat.checks import LOST_LEASE, WORK_EXCEEDED_TIMEOUT, WORK_OUTLASTED_TIMEOUT
-from scenarios.checks.invariants import STANDARD
+from scenarios.checks.invariants import DUPLICATED_SIDE_EFFECT, STANDARD, WRONGLY_DEAD_LETTERED
 from scenarios.lab import Lab, has_started
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters, parameter
+from services.consumer.patterns import Pattern
 from services.faults import Fault
 
 #: Heartbeats in a visibility timeout: two may come late, and nothing is lost.
@@ -98,4 +99,5 @@ SCENARIO = Scenario(
     # No duplicates of the queue's own: whatever comes twice here, comes because the work took too long.
     delivery=DeliveryRates(duplicate=0.0),
     any_program=True,
+    relies_on=dict.fromkeys((DUPLICATED_SIDE_EFFECT.name, WRONGLY_DEAD_LETTERED.name), Pattern.HEARTBEAT),
 )

@@ -185,19 +185,30 @@ func main() {
 	most, _ := strconv.Atoi(os.Getenv("MAX_MESSAGES"))
 	wait, _ := strconv.Atoi(os.Getenv("WAIT_TIME_SECONDS"))
 	for !stopping.Load() {
-		batch, err := sqs("ReceiveMessage", document{"MaxNumberOfMessages": most, "WaitTimeSeconds": wait})
+		batch, err := sqs("ReceiveMessage", document{
+			"MaxNumberOfMessages": most, "WaitTimeSeconds": wait,
+			"MessageSystemAttributeNames": []string{"MessageGroupId"},
+		})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
 		messages, _ := batch["Messages"].([]any)
+		// On a FIFO queue nothing may overtake what failed in its message group.
+		stopped := map[any]bool{}
 		for _, each := range messages {
 			message, _ := each.(document)
+			attributes, _ := message["Attributes"].(document)
+			group := attributes["MessageGroupId"]
+			if group != nil && stopped[group] {
+				continue
+			}
 			done, err := handle(message, time.Duration(seconds*float64(time.Second)))
 			if err == nil && done {
 				err = remove(message)
 			}
+			stopped[group] = err != nil || !done
 			if err != nil {
 				fmt.Fprintln(os.Stderr, "error:", err)
 			}

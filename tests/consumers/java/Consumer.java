@@ -9,6 +9,8 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -116,16 +118,26 @@ public class Consumer {
         while (!stopping) {
             try {
                 String told = sqs("ReceiveMessage", ",\"MaxNumberOfMessages\":" + env("MAX_MESSAGES", "1")
-                    + ",\"WaitTimeSeconds\":" + env("WAIT_TIME_SECONDS", "0"));
+                    + ",\"WaitTimeSeconds\":" + env("WAIT_TIME_SECONDS", "0")
+                    + ",\"MessageSystemAttributeNames\":[\"MessageGroupId\"]");
+                // On a FIFO queue nothing may overtake what failed in its message group.
+                Set<String> stopped = new HashSet<>();
                 for (String each : told.split("(?=\"MessageId\")")) {
                     String handle = first("\"ReceiptHandle\"\\s*:\\s*\"([^\"]+)", each);
                     if (handle.isEmpty()) continue;
                     String body = first("\"Body\"\\s*:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"", each).replace("\\\"", "\"");
+                    String group = first("\"MessageGroupId\"\\s*:\\s*\"([^\"]+)", each);
+                    if (stopped.contains(group)) continue;
+                    boolean done = false;
                     try {
-                        if (handle(body, handle, lease)) remove(handle);
+                        if (handle(body, handle, lease)) {
+                            remove(handle);
+                            done = true;
+                        }
                     } catch (IllegalStateException error) {
                         System.err.println("error: " + error.getMessage());
                     }
+                    if (!done && !group.isEmpty()) stopped.add(group);
                 }
             } catch (IllegalStateException error) {
                 System.err.println("error: " + error.getMessage());

@@ -91,13 +91,22 @@ while (!stopping) {
     const { Messages = [] } = await sqs("ReceiveMessage", {
       MaxNumberOfMessages: Number(env.MAX_MESSAGES),
       WaitTimeSeconds: Number(env.WAIT_TIME_SECONDS),
+      MessageSystemAttributeNames: ["MessageGroupId"],
     });
+    // On a FIFO queue nothing may overtake what failed in its message group.
+    const stopped = new Set();
     for (const message of Messages) {
+      const group = message.Attributes?.MessageGroupId;
+      if (stopped.has(group)) continue;
+      let done = false;
       try {
-        if (await handle(message, lease)) await sqs("DeleteMessage", { ReceiptHandle: message.ReceiptHandle });
+        done = await handle(message, lease);
+        if (done) await sqs("DeleteMessage", { ReceiptHandle: message.ReceiptHandle });
       } catch (error) {
+        done = false;
         console.error(`${error.name}: ${error.message}`);
       }
+      if (!done && group !== undefined) stopped.add(group);
     }
   } catch (error) {
     console.error(`${error.name}: ${error.message}`);

@@ -2,14 +2,18 @@
 //
 //     node consumer.mjs          causes the side effect of what it receives
 //     node consumer.mjs --look   asks the external system's ledger first
+//     node consumer.mjs --claim  claims the message in a table for a time, asks, acts, and marks it as done
 import { DynamoDBClient, GetItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { Consumer } from "sqs-consumer";
 
-const looks = process.argv.includes("--look");
+const claims = process.argv.includes("--claim");
+const looks = claims || process.argv.includes("--look");
 const env = process.env;
 const batchSize = Number(env.MAX_MESSAGES);
 const dynamodb = new DynamoDBClient({});
+// The SDK would repeat a call whose answer is lost, and with it the side effect.
+const ledger = claims ? new DynamoDBClient({ maxAttempts: 1 }) : dynamodb;
 const sqs = new SQSClient({});
 
 async function wasDone(key) {
@@ -25,7 +29,7 @@ async function wasDone(key) {
 
 // The side effect: an external system that counts how often it was asked.
 async function perform(key) {
-  await dynamodb.send(
+  await ledger.send(
     new UpdateItemCommand({
       TableName: env.MESSAGE_SIDE_EFFECTS_TABLE,
       Key: { message_id: { S: key } },
@@ -35,11 +39,55 @@ async function perform(key) {
   );
 }
 
+async function setStatus(key, update) {
+  await dynamodb.send(
+    new UpdateItemCommand({
+      TableName: env.MESSAGE_STATUS_TABLE,
+      Key: { message_id: { S: key } },
+      ExpressionAttributeNames: { "#s": "status" },
+      ...update,
+    }),
+  );
+}
+
+// One conditional write; refused where another consumer's claim is alive, or the work is done.
+async function claim(key, until) {
+  await setStatus(key, {
+    ConditionExpression: "attribute_not_exists(message_id) OR (#s = :started AND lease <= :now)",
+    UpdateExpression: "SET #s = :started, lease = :until",
+    ExpressionAttributeValues: {
+      ":started": { S: "STARTED" },
+      ":now": { N: `${Date.now()}` },
+      ":until": { N: `${until}` },
+    },
+  });
+}
+
+async function handleOnce(message, key) {
+  const until = Date.now() + lease;
+  try {
+    await claim(key, until);
+  } catch (error) {
+    if (error.name !== "ConditionalCheckFailedException" || !(await wasDone(key))) throw error;
+    return message;
+  }
+  if (!(await wasDone(key))) {
+    if (until - Date.now() < lease / 2) throw new Error("too little of the lease is left to begin anything");
+    await perform(key);
+  }
+  await setStatus(key, {
+    UpdateExpression: "SET #s = :done",
+    ExpressionAttributeValues: { ":done": { S: "COMPLETED" } },
+  });
+  return message;
+}
+
 async function handle(message) {
   const marker = env.REJECT_PAYLOAD_MARKER;
   if (marker && message.Body.includes(marker)) throw new Error(`message ${message.MessageId} is poison`);
   const payload = JSON.parse(message.Body);
   const key = String(payload[env.BUSINESS_IDEMPOTENCY_FIELD || "id"]);
+  if (claims) return handleOnce(message, key);
   if (looks && (await wasDone(key))) return message;
   await perform(key);
   return message;
@@ -62,13 +110,18 @@ async function handleInOrder(messages) {
   return done;
 }
 
-// What it extends a message's visibility to, while it is at work on it.
+async function visibilityTimeout() {
+  const asked = new GetQueueAttributesCommand({ QueueUrl: env.QUEUE_URL, AttributeNames: ["VisibilityTimeout"] });
+  return Number((await sqs.send(asked)).Attributes.VisibilityTimeout);
+}
+
+// What it extends a message's visibility to, while it is at work on it; a claim is not extended.
 async function heartbeat() {
   if (!env.HEARTBEAT_SECONDS) return {};
-  const asked = new GetQueueAttributesCommand({ QueueUrl: env.QUEUE_URL, AttributeNames: ["VisibilityTimeout"] });
-  const { Attributes } = await sqs.send(asked);
-  return { heartbeatInterval: Number(env.HEARTBEAT_SECONDS), visibilityTimeout: Number(Attributes.VisibilityTimeout) };
+  return { heartbeatInterval: Number(env.HEARTBEAT_SECONDS), visibilityTimeout: await visibilityTimeout() };
 }
+
+const lease = claims ? 1000 * Number(env.CLAIM_LEASE_SECONDS || 0.9 * (await visibilityTimeout())) : 0;
 
 const fifo = env.QUEUE_URL.endsWith(".fifo");
 const consumer = Consumer.create({

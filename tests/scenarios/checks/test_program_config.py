@@ -6,6 +6,7 @@ from scenarios.checks.effects import HttpEffect, LogEffect, SqlEffect
 from scenarios.checks.key_paths import parse_key_path
 from scenarios.checks.program_config import CONFIG, ProgramConfig, read_config
 from scenarios.errors import RequestError
+from services.consumer.patterns import Pattern
 
 WHOLE = """
 command = "node my.js"
@@ -14,6 +15,7 @@ visibility = 30
 receives = 5
 work = 2.5
 strict = true
+follows = ["heartbeat", "backoff", "heartbeat"]
 [env]
 PAYMENTS_URL = "{url}/v1/charges"
 [effect]
@@ -35,6 +37,7 @@ def test_the_file_says_all_of_a_program(tmp_path):
         visibility=30,
         receives=5,
         work=2.5,
+        follows=(Pattern.HEARTBEAT, Pattern.BACKOFF),
     )
 
 
@@ -42,7 +45,12 @@ def test_the_file_says_all_of_a_program(tmp_path):
     ("text", "sentence"),
     [
         ("command = 7", "command must be a text, and is 7"),
-        ("comand = 'x'", "knows no comand; it takes command, startup-timeout, visibility, receives, work, strict, env"),
+        ("comand = 'x'", "knows no comand; it takes command, startup-timeout, visibility, receives, work, strict, "),
+        ("follows = 'heartbeat'", "follows must be a list of patterns, such as ['heartbeat'], and is 'heartbeat'"),
+        (
+            "follows = ['hartbeat']",
+            "follows knows no pattern 'hartbeat'; it takes graceful-shutdown, ",
+        ),
         ("visibility = 0", "visibility must be a whole number from 1 to 43200, and is 0"),
         ("visibility = 1.5", "visibility must be a whole number from 1 to 43200, and is 1.5"),
         ("receives = 'x'", "receives must be a whole number from 1 to 1000, and is 'x'"),

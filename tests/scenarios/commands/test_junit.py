@@ -20,6 +20,7 @@ CASES = [
     ),
     Case("poison", "inconclusive", "Not seen.", command="invoke poison"),
     Case("duplicates", "none", "consumer-1 ended.", kind="broken"),
+    Case("heartbeat", "skipped", "Not declared."),
 ]
 
 
@@ -27,18 +28,20 @@ def test_the_xml_counts_and_names_what_did_not_pass(tmp_path):
     path = tmp_path / "new" / "junit.xml"
     write_junit(path, "node my.js", CASES, 9.0)
     root = ET.fromstring(path.read_text())  # noqa: S314 - written by this very test
-    assert {name: root.get(name) for name in ("tests", "failures", "errors")} == {
-        "tests": "4",
+    assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "5",
         "failures": "1",
         "errors": "2",
+        "skipped": "1",
     }
-    happy, crash, poison, broken = root.iter("testcase")
+    happy, crash, poison, broken, heartbeat = root.iter("testcase")
     assert (happy.get("name"), happy.get("classname"), list(happy)) == ("happy", "node my.js", [])
     assert crash.find("failure").get("type") == "lost"
     assert crash.find("failure").get("message") == "Violated: lost (1) & <more>."
     assert "reproduce: invoke again" in crash.find("failure").text
     assert crash.find("system-out").text == "the end of c-1's log:\n\ufffd[31mred\nlast"
     assert (poison.find("error").get("type"), broken.find("error").get("type")) == ("inconclusive", "broken")
+    assert heartbeat.find("skipped").get("message") == "Not declared."
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
@@ -51,7 +54,7 @@ def test_annotations_are_for_githubs_workflows_alone(monkeypatch):
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     assert list(github_annotations(CASES)) == []
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    lines = list(github_annotations([*CASES[:2], Case("a:b,c", "none", "50%\nof it")]))
+    lines = list(github_annotations([*CASES[:2], CASES[-1], Case("a:b,c", "none", "50%\nof it")]))
     assert lines == [
         "::error title=crash::Violated: lost (1) & <more>. Reproduce: invoke again",
         "::warning title=a%3Ab%2Cc::50%25%0Aof it Reproduce: ",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack.stacks import temporary_stack
-from scenarios.checks.program_config import CONFIG, read_config
+from scenarios.checks.program_config import CONFIG, ProgramConfig, read_config
 from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
 from scenarios.local import lab as lab_module
 from scenarios.local.lab import SubprocessLab
@@ -18,6 +18,7 @@ from scenarios.local.observer import NoObserver
 from scenarios.runs.plan import RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
+from services.consumer.patterns import Pattern
 from tests.scenarios.local.test_local_tier import processes_of
 
 pytestmark = [pytest.mark.processes, pytest.mark.thorough]
@@ -61,6 +62,10 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
     }
 
 
+#: What the plain consumer declares.
+FOLLOWS = (Pattern.GRACEFUL_SHUTDOWN, Pattern.RETRIED_ENTRIES, Pattern.FRESHNESS)
+
+
 @pytest.mark.parametrize(
     ("name", "option", "violated"),
     [
@@ -78,7 +83,8 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
     ],
 )
 def test_what_can_be_seen_at_the_proxy_is_judged(project, name, option, violated):
-    verdict = run_scenario(RunRequest(name, seed=7, consumer=f"{PLAIN} {option}")).verdict
+    request = RunRequest(name, seed=7, consumer=f"{PLAIN} {option}", program=ProgramConfig(follows=FOLLOWS))
+    verdict = run_scenario(request).verdict
     assert {each for each, found in verdict.violations.items() if found} == violated, verdict.reason
     if not violated:
         assert verdict.outcome is Outcome.PASS, verdict.reason

@@ -185,7 +185,7 @@ def test_a_thread_beats_in_virtual_time_while_the_work_takes_long(tmp_path):
         """,
     )
     simulation = _run(command, "heartbeat", count=4)
-    assert _violated(simulation) == set(), simulation.verdict.reason
+    assert (_violated(simulation), simulation.verdict.unprotected) == (set(), {}), simulation.verdict.reason
     assert len(simulation.history.calls("ChangeVisibility")) >= 4
 
 

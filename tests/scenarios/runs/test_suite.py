@@ -23,10 +23,10 @@ from scenarios.verdict import Outcome
 from tests.scenarios.local.test_local_tier import SCENARIOS, processes_of
 
 
-def entry(outcome, *, naive=False, twin_met=None, error=""):
+def entry(outcome, *, naive=False, twin_met=None, error="", undeclared=False):
     if error:
         return Entry(find_scenario("happy"), naive, None, error)
-    verdict = SimpleNamespace(outcome=outcome, twin_met=twin_met)
+    verdict = SimpleNamespace(outcome=outcome, twin_met=twin_met, is_undeclared=undeclared)
     return Entry(find_scenario("happy"), naive, SimpleNamespace(verdict=verdict))
 
 
@@ -42,6 +42,8 @@ TWIN, TWIN_ELSEWHERE = (entry(Outcome.FAIL, naive=True, twin_met=met) for met in
         ([UNCLEAR, FAIL, PASS], 1),
         ([PASS, TWIN_ELSEWHERE], 1),
         ([PASS, entry(None, error="no queue")], 2),
+        ([PASS, entry(Outcome.INCONCLUSIVE, undeclared=True)], 0),
+        ([UNCLEAR, entry(Outcome.INCONCLUSIVE, undeclared=True)], 2),
     ],
 )
 def test_the_exit_code_of_a_set_is_that_of_its_worst_run(entries, code):
