@@ -1,6 +1,7 @@
 """Bodies from a JSON Schema: what is drawn is valid by another validator, and what is not understood is named."""
 
-import jsonschema
+import importlib
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,13 @@ from hypothesis import strategies as st
 from scenarios.checks.json_schema import draw_bodies
 from scenarios.errors import RequestError
 from scenarios.strategies import bodies
+
+
+@pytest.fixture(scope="module")
+def jsonschema():
+    """The other validator: imported where it is used, since that takes seconds and every worker collects this file."""
+    return importlib.import_module("jsonschema")
+
 
 SCHEMAS = [
     {"type": "integer", "minimum": 3, "exclusiveMaximum": 9, "multipleOf": 2},
@@ -22,15 +30,15 @@ SCHEMAS = [
 ]
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data())
-def test_whatever_is_drawn_is_valid(data):
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_whatever_is_drawn_is_valid(jsonschema, data):
     schema = data.draw(st.sampled_from(SCHEMAS))
     jsonschema.validate(data.draw(bodies(schema)), schema)
 
 
 @pytest.mark.parametrize("format_", ["date-time", "date", "uuid", "email", "ipv4", "ipv6", "uri"])
-def test_each_format_is_of_its_format(format_):
+def test_each_format_is_of_its_format(jsonschema, format_):
     schema = {"type": "string", "format": format_}
     checker = jsonschema.FormatChecker()
     for text in draw_bodies(schema, 20, 3, "x"):
