@@ -677,6 +677,7 @@ def imports(c: Context) -> None:
 
 
 LOCK = ".ci/requirements.txt"
+SBOM = "dist/sbom.json"
 
 
 @task
@@ -694,6 +695,8 @@ def audit(c: Context) -> None:
     try:
         listed = json_module.loads(found.stdout)["dependencies"]
     except ValueError:
+        if "requests.exceptions." not in found.stderr:
+            raise Exit(f"pip-audit failed: {(found.stderr.strip() or 'it says nothing').splitlines()[-1]}") from None
         listed = []
     audited = [entry for entry in listed if "vulns" in entry]
     if not audited:
@@ -707,10 +710,11 @@ def audit(c: Context) -> None:
 
 @task
 def sbom(c: Context) -> None:
-    """Write a software bill of materials of this environment, in CycloneDX, to dist/sbom.json."""
+    """Write a software bill of materials of what the lock file names, with hashes, in CycloneDX, to dist/sbom.json."""
     Path("dist").mkdir(exist_ok=True)
-    _python(c, "cyclonedx_py", "environment", "--output-file", "dist/sbom.json")
-    print("dist/sbom.json")
+    options = ("--pyproject", "pyproject.toml", "--output-reproducible", "--output-file", SBOM)
+    _python(c, "cyclonedx_py", "requirements", LOCK, *options)
+    print(SBOM)
 
 
 @task(pre=[lint, types, imports, test])
