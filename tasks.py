@@ -1,15 +1,18 @@
-"""The commands: ``invoke --list`` shows them, ``invoke --help NAME`` explains one. A thin face, no logic.
+"""The commands: ``invoke --list`` shows them, ``invoke --help NAME`` explains one. No logic stands here.
 
 Nothing heavy is imported before a command needs it, so that the menu comes at once.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import json as json_module
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +23,14 @@ from invoke.tasks import task
 INTERRUPTED = 130
 USAGE = 2
 
-STACK = "the stack's name (default: PULUMI_STACK, else the login name)"
-AS_JSON = "print JSON and nothing else on standard output"
-YES = "do not ask before work on the aws tier"
-#: Where to, and by which engine. A stack remembers all three.
+STACK = "the stack's name (default: PULUMI_STACK, else your login name)"
+AS_JSON = "print only JSON on standard output"
+YES = "do not ask for confirmation on the aws tier"
+#: Where a stack is, and the engine that deploys it. A stack remembers all three.
 TARGET = {
-    "engine": "who deploys: embedded (default) or pulumi, the real engine",
-    "tier": "where: local (default) or aws",
-    "endpoint": "the URL of another AWS endpoint, in the embedded one's place",
+    "engine": "the engine that deploys: embedded (default) or pulumi, the real one",
+    "tier": "local (default) or aws",
+    "endpoint": "the URL of another AWS endpoint, instead of the embedded one",
 }
 
 
@@ -63,10 +66,34 @@ def call(module: str, function: str, **options: Any) -> None:
         raise Exit(code=code)
 
 
+#: What a command's function calls the options whose own names are words of Python, or name one value of several.
+NAMES = {"set_": "settings", "filter_": "filters", "open_": "browse"}
+
+
+def command(module: str, **settings: Any) -> Callable[[Callable[..., None]], Any]:
+    """Make a task of a signature and its docstring: a module's function of the same name gets the options."""
+    several = settings.get("iterable", ())
+
+    def make(declared: Callable[..., None]) -> Any:
+        signature = inspect.signature(declared)
+
+        @functools.wraps(declared)
+        def body(*given: Any, **options: Any) -> None:
+            bound = signature.bind(*given, **options)
+            bound.apply_defaults()
+            named = dict(list(bound.arguments.items())[1:])  # all but Invoke's context
+            values = {NAMES.get(key, key): tuple(one or ()) if key in several else one for key, one in named.items()}
+            call(module, declared.__name__, **values)
+
+        return task(body, auto_shortflags=False, **settings)
+
+    return make
+
+
 # --- what exists ---------------------------------------------------------------------------------------------------
 
 
-@task(help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
+@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
 def up(
     _: Context,
     stack: str = "",
@@ -77,42 +104,37 @@ def up(
     json: bool = False,
 ) -> None:
     """Create or update a stack: queues, dead-letter queues, tables; starts the embedded endpoint and writes .env."""
-    call("infra.commands.stacks", "up", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
 def preview(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
-    """Show what `up` would do, and do nothing."""
-    call("infra.commands.stacks", "preview", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    """Show what `up` would change, and change nothing."""
 
 
-@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
 def status(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
     """Show a stack: its endpoint, and what it holds for each scenario."""
-    call("infra.commands.stacks", "status", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
 def outputs(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
-    """Show what the program exports: queue URLs, ARNs, tables."""
-    call("infra.commands.stacks", "outputs", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    """Show the outputs of a stack: queue URLs, ARNs, tables."""
 
 
-@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
 def refresh(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
-    """Compare a stack with what is really there; what is gone is created again by the next `up`."""
-    call("infra.commands.stacks", "refresh", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    """Compare a stack's state with what exists; the next `up` creates what is missing."""
 
 
-@task(help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
+@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
 def down(
     _: Context,
     stack: str = "",
@@ -123,62 +145,71 @@ def down(
     json: bool = False,
 ) -> None:
     """Delete everything that a stack holds, and stop its endpoint."""
-    call("infra.commands.stacks", "down", stack=stack, engine=engine, tier=tier, endpoint=endpoint, yes=yes, json=json)
 
 
-@task(help={"stack": STACK, "json": AS_JSON, **TARGET})
+@command("infra.commands.preflight", help={"stack": STACK, "json": AS_JSON, **TARGET})
 def preflight(
     _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
 ) -> None:
-    """Check what a stack needs before it is made: Python, packages, the Pulumi CLI, credentials, region, endpoint."""
-    call("infra.commands.preflight", "preflight", stack=stack, engine=engine, tier=tier, endpoint=endpoint, json=json)
+    """Check what a new stack needs: Python, packages, the Pulumi CLI, credentials, region, endpoint."""
 
 
-@task(help={"stack": STACK, "json": AS_JSON})
+@command("infra.commands.validate", help={"stack": STACK, "json": AS_JSON})
 def validate(_: Context, stack: str = "", json: bool = False) -> None:
-    """Check that what a stack promises is really there and configured so: attributes, redrive, key schemas."""
-    call("infra.commands.validate", "validate", stack=stack, json=json)
+    """Check that a stack's resources exist as configured: attributes, redrive policies, key schemas."""
 
 
-#: A Lambda handler in our consumer's place, by AWS's names and with AWS's defaults.
-HANDLER = {
-    "handler": "a Lambda handler of your own: module.function, or a program that speaks the Runtime API (./bootstrap)",
-    "runtime": "what runs the handler: python, node or provided (default: by the handler's form)",
-    "code": "where the handler's code lies (default: the current directory)",
-    "batch-window": "seconds for which a batch is gathered (default 0)",
-    "report-batch-item-failures": "the handler's answer names the messages that failed",
-    "maximum-concurrency": "batches at once of the event source mapping, 2 to 1000 (default 2)",
-    "reserved-concurrency": "invocations at once of the function; above it AWS throttles",
-    "filter": "an event filter as JSON; once for each",
-    "function-timeout": "seconds (default 3, or the visibility timeout where that is shorter)",
-    "memory": "MB, told to the function only (default 128)",
+#: A consumer of your own in the place of this project's.
+CONSUMER = {"consumer": "your own consumer: module:Class, or a program such as 'node my.js'"}
+#: What a program may need.
+PROGRAM = {
+    "startup-timeout": "seconds until a program must have sent its first receive (default 15)",
+    "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
+    "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
+    "follows": "the patterns that a program follows, such as heartbeat,backoff; or none (docs/your-own-consumer.md)",
 }
+#: A Lambda handler of your own, with AWS's names and AWS's defaults.
+HANDLER = {
+    "handler": "your own Lambda handler: module.function, or a program that calls the Runtime API (./bootstrap)",
+    "runtime": "the handler's runtime: python, node or provided (default: follows from the handler)",
+    "code": "the directory of the handler's code (default: the current directory)",
+    "batch-window": "the batching window in seconds (default 0)",
+    "report-batch-item-failures": "the mapping reads from the handler's response which messages failed",
+    "maximum-concurrency": "concurrent batches of the event source mapping, 2 to 1000 (default 2)",
+    "reserved-concurrency": "concurrent invocations of the function; Lambda throttles more",
+    "filter": "an event filter as JSON; give the option again for another",
+    "function-timeout": "seconds (default 3, or the visibility timeout if that is shorter)",
+    "memory": "MB; the function can read the figure, and no limit is enforced (default 128)",
+}
+COUNT = "messages to send (default: the scenario's own)"
+SETTING = "a parameter of the scenario as key=value; give the option again for another (see docs/scenarios)"
+SPEED = "run the queues' clock this many times as fast as real time"
+STRICT = "make a pass inconclusive if a check could not be judged"
+USED_STACK = "run on this stack (default: yours if it is up, else a temporary one)"
 
 # --- what is demonstrated ------------------------------------------------------------------------------------------
 
 
-@task(
+@command(
+    "scenarios.commands.scenario",
     help={
-        "name": "which one; `invoke scenarios` lists them",
+        "name": "the scenario; `invoke scenarios` lists them",
         "seed": "repeat a run: the same seed sends the same messages (default: a new one)",
-        "naive": "run the naive twin: the protecting pattern is off, and the verdict must be fail",
-        "count": "messages to send (default: the scenario's own)",
-        "batch-size": "messages a call, 1 to 10 (default: the scenario's own)",
-        "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
-        "stack": "run on this stack (default: yours if it is up, else a temporary one)",
+        "naive": "run the naive twin: the scenario without the pattern, whose verdict must be fail",
+        "count": COUNT,
+        "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
+        **CONSUMER,
+        "stack": USED_STACK,
         "keep": "leave the temporary stack up afterwards",
-        "tier": "where: local (default, real processes) or sim (simulated time)",
-        "engine": "who deploys the temporary stack: embedded (default) or pulumi, the real engine",
+        "tier": "local (default, real processes) or sim (virtual time)",
+        "engine": "the engine that deploys the temporary stack: embedded (default) or pulumi, the real one",
         "endpoint": "the URL of another AWS endpoint for the temporary stack",
-        "region": "the region of the temporary stack (default: AWS_REGION, else the program's own)",
+        "region": "the region of the temporary stack (default: AWS_REGION, else the one in Pulumi.yaml)",
         "latency": "the round trip to the endpoint in milliseconds (default: measured)",
-        "set": "a parameter of the scenario as key=value; once for each (see its page in docs/scenarios)",
-        "speed": "let the queues' clock run so many times faster than the wall's",
-        "strict": "make a pass inconclusive if a check could not be judged",
-        "startup-timeout": "seconds for a program to ask for its first message (default 15)",
-        "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
-        "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
-        "follows": "the patterns that a program declares, such as heartbeat,backoff; or none (see its docs)",
+        "set": SETTING,
+        "speed": SPEED,
+        "strict": STRICT,
+        **PROGRAM,
         **HANDLER,
         "json": AS_JSON,
     },
@@ -222,60 +253,24 @@ def scenario(
 
     Exit code: 0 pass, 1 fail, 2 inconclusive, 3 a consumer ended by itself, 64 bad usage.
     """
-    call(
-        "scenarios.commands.scenario",
-        "scenario",
-        name=name,
-        seed=seed,
-        naive=naive,
-        count=count,
-        batch_size=batch_size,
-        consumer=consumer,
-        stack=stack,
-        keep=keep,
-        tier=tier,
-        engine=engine,
-        endpoint=endpoint,
-        region=region,
-        settings=tuple(set_ or ()),
-        speed=speed,
-        strict=strict,
-        latency=latency,
-        startup_timeout=startup_timeout,
-        messages=messages,
-        message_key=message_key,
-        follows=follows,
-        handler=handler,
-        runtime=runtime,
-        code=code,
-        batch_window=batch_window,
-        report_batch_item_failures=report_batch_item_failures,
-        maximum_concurrency=maximum_concurrency,
-        reserved_concurrency=reserved_concurrency,
-        filters=tuple(filter_ or ()),
-        function_timeout=function_timeout,
-        memory=memory,
-        json=json,
-    )
 
 
-@task(help={"json": AS_JSON})
+@command("scenarios.commands.listings", help={"json": AS_JSON})
 def scenarios(_: Context, json: bool = False) -> None:
-    """List the scenarios: what each breaks, and what its naive twin shows."""
-    call("scenarios.commands.listings", "scenarios", json=json)
+    """List the scenarios, each with its failure and the violation of its naive twin."""
 
 
-SET = {
+SUITE = {
     "twins": "run the naive twins as well: each must fail with the violation that its scenario names",
-    "seed": "repeat a set: the same seed sends the same messages (default: a new one for each run)",
-    "jobs": "runs at a time (default: as many as suit this machine)",
-    "speed": "let the queues' clock run so many times faster than the wall's",
-    "stack": "run on this stack (default: yours if it is up, else a temporary one)",
+    "seed": "repeat a suite: the same seed sends the same messages (default: a new one for each run)",
+    "jobs": "concurrent runs (default: as many as suit this machine)",
+    "speed": SPEED,
+    "stack": USED_STACK,
     "json": AS_JSON,
 }
 
 
-def set_task(name: str, pace: str | None, says: str) -> Any:
+def suite_task(name: str, pace: str | None, says: str) -> Any:
     """Make the task that runs all scenarios of a pace, or of any."""
 
     def run(
@@ -288,31 +283,29 @@ def set_task(name: str, pace: str | None, says: str) -> Any:
         json: bool = False,
     ) -> None:
         options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
-        call("scenarios.commands.suite", "suite", pace=pace, **options)
+        call("scenarios.commands.suite", "suite", pace=pace, configured=False, **options)
 
     run.__doc__ = says
-    return task(run, name=name, help=SET)
+    return task(run, name=name, help=SUITE, auto_shortflags=False)
 
 
-scenarios_fast = set_task(
+scenarios_fast = suite_task(
     "scenarios-fast",
     "fast",
-    "Run all scenarios that take seconds, several at a time; one table, and the exit code of the worst.",
+    "Run all scenarios that take seconds, several at once; exit with the code of the worst verdict.",
 )
-scenarios_slow = set_task("scenarios-slow", "slow", "Run all scenarios that take longer; --speed shortens that.")
-scenarios_all = set_task("scenarios-all", None, "Run every scenario, the fast ones and the slow ones.")
+scenarios_slow = suite_task("scenarios-slow", "slow", "Run all scenarios that take longer; --speed makes them faster.")
+scenarios_all = suite_task("scenarios-all", None, "Run every scenario, fast and slow.")
 
 
-@task(
+@command(
+    "scenarios.commands.suite",
     help={
-        **SET,
+        **SUITE,
         "pace": "fast or slow (default: both)",
-        "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
-        "strict": "make a pass inconclusive if a check could not be judged",
-        "startup-timeout": "seconds for a program to ask for its first message (default 15)",
-        "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
-        "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
-        "follows": "the patterns that a program declares, such as heartbeat,backoff; or none (see its docs)",
+        **CONSUMER,
+        "strict": STRICT,
+        **PROGRAM,
         "junit": "write JUnit XML into this file",
         **HANDLER,
     },
@@ -345,77 +338,48 @@ def suite(
     memory: str = "",
     json: bool = False,
 ) -> None:
-    """Run every scenario that a consumer can be put through, several at a time; one table, and JUnit XML.
+    """Run every scenario that fits a consumer, several at once; print one table, and write JUnit XML.
 
-    Exit code: that of the worst run; see `invoke --help scenario`.
+    Exit code: that of the worst verdict; see `invoke --help scenario`.
     """
-    call(
-        "scenarios.commands.suite",
-        "suite",
-        pace=pace,
-        twins=twins,
-        seed=seed,
-        jobs=jobs,
-        speed=speed,
-        stack=stack,
-        consumer=consumer,
-        strict=strict,
-        startup_timeout=startup_timeout,
-        messages=messages,
-        message_key=message_key,
-        follows=follows,
-        junit=junit,
-        configured=True,
-        handler=handler,
-        runtime=runtime,
-        code=code,
-        batch_window=batch_window,
-        report_batch_item_failures=report_batch_item_failures,
-        maximum_concurrency=maximum_concurrency,
-        reserved_concurrency=reserved_concurrency,
-        filters=tuple(filter_ or ()),
-        function_timeout=function_timeout,
-        memory=memory,
-        json=json,
-    )
 
 
-@task(
-    help={"run": "the run's directory or its name (default: the latest)", "open": "open it in the browser"},
+@command(
+    "scenarios.commands.listings",
+    help={"run": "the run's directory or its name (default: the latest)", "open": "open it in a browser"},
     positional=["run"],
 )
 def report(_: Context, run: str = "", open_: bool = False) -> None:
-    """Say where the report of a run is, a page that needs no network."""
-    call("scenarios.commands.listings", "report", run=run, browse=open_)
+    """Print the path of a run's report, an HTML page that works offline."""
 
 
-@task(help={"json": AS_JSON})
+@command("scenarios.commands.listings", help={"json": AS_JSON})
 def runs(_: Context, json: bool = False) -> None:
     """List the runs on disk, newest first."""
-    call("scenarios.commands.listings", "runs", json=json)
 
 
-@task(
+@command(
+    "scenarios.commands.explore",
     help={
         "name": "the scenario, `all` of them in turn, or a workload: orders, business-keys, long-work, groups, ...",
-        "histories": "how many at most (default 10000)",
-        "jobs": "processes that share the work (default: all cores)",
-        "seed": "what all histories follow from (default: a new one)",
-        "naive": "explore the naive twin, until it is found out",
+        "histories": "maximum number of histories (default 10000)",
+        "jobs": "worker processes (default: one for each core)",
+        "seed": "the seed of all histories (default: a new one)",
+        "naive": "explore the naive twin, until a history shows its violation",
         "mutant": "explore a mutant; `invoke mutants` names them",
-        "consumer": "a consumer of your own in ours' place: module:Class, or a program such as 'node my.js'",
-        "count": "messages to send (default: the scenario's own)",
+        **CONSUMER,
+        "count": COUNT,
         "batch-size": "messages a receive, 1 to 10 (default: the scenario's own)",
-        "set": "a parameter of the scenario as key=value; once for each",
-        "beyond": "drop the consumer's assumptions one by one, and report which it needs",
-        "seconds": "end after so many with what there is by then",
+        "set": SETTING,
+        "beyond": "drop the consumer's assumptions one by one, and report which of them it needs",
+        "seconds": "stop after this time, and report what was found",
         "cluster": "share the work among the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
-        "shard": "I/N: explore the I-th of N parts alone; `invoke merge` adds them up",
-        "saturated": "end when so many histories in a row have seen no new state",
-        "corpus": "mutate the unusual histories that earlier campaigns left in runs/corpus, and leave this one's",
-        "shrink-seconds": "how long a violation is shrunk at most (default 30)",
-        "startup-timeout": "seconds for a program to ask for something (default 15)",
-        "follows": "the patterns that a program declares, such as heartbeat,backoff; or none (see its docs)",
+        "shard": "I/N: explore only the I-th of N shards; `invoke merge` merges them",
+        "saturated": "stop after this many histories in a row without a new state",
+        "corpus": "mutate the unusual histories of earlier campaigns in runs/corpus, and add this campaign's",
+        "shrink-seconds": "seconds to shrink a violation, at most (default 30)",
+        "startup-timeout": "seconds until a program must have sent a first request (default 15)",
+        "follows": PROGRAM["follows"],
         "json": AS_JSON,
     },
     iterable=["set_"],
@@ -443,54 +407,31 @@ def explore(
     follows: str = "",
     json: bool = False,
 ) -> None:
-    """Simulate many histories with faults anywhere; shrink the first that violates anything to a readable story.
+    """Simulate many histories with random faults; shrink the first violation to a short counterexample.
 
-    Exits 0 where none violates anything and half pass, 1 where one violates something, 2 where fewer pass.
+    Exit code: 0 no violation, and at least half of the histories pass; 1 a violation; 2 no violation, but fewer pass.
     """
-    call(
-        "scenarios.commands.explore",
-        "explore",
-        name=name,
-        histories=histories,
-        jobs=jobs,
-        seed=seed,
-        naive=naive,
-        mutant=mutant,
-        consumer=consumer,
-        count=count,
-        batch_size=batch_size,
-        settings=tuple(set_ or ()),
-        beyond=beyond,
-        seconds=seconds,
-        cluster=cluster,
-        shard=shard,
-        saturated=saturated,
-        corpus=corpus,
-        shrink_seconds=shrink_seconds,
-        startup_timeout=startup_timeout,
-        follows=follows,
-        json=json,
-    )
 
 
-@task(help={"shards": "the directories of all shards, one after the other", "json": AS_JSON}, iterable=["shards"])
+@command(
+    "scenarios.commands.explore",
+    help={"shards": "the directory of a shard; give the option again for each of the others", "json": AS_JSON},
+    iterable=["shards"],
+)
 def merge(_: Context, shards: list[str] | None = None, json: bool = False) -> None:
-    """Add up the shards of a campaign: what one machine would have found, and its exit code."""
-    call("scenarios.commands.explore", "merge", shards=tuple(shards or ()), json=json)
+    """Merge the shards of a campaign into the result and exit code that one machine would have."""
 
 
-@task(
+@command(
+    "scenarios.commands.sweep",
     help={
         "consumer": "the program, such as 'node my.js'",
-        "count": "messages of each run (default 2)",
+        "count": "messages in each run (default 2)",
         "seed": "repeat a sweep (default: a new one)",
-        "jobs": "runs at a time (default: three for each core)",
-        "faults": "of kill-before, kill-after, reply-lost, throttled, late-reply; separated by commas (default: all)",
-        "only": "strike only requests whose name holds this text, such as Delete#1",
-        "startup-timeout": "seconds for a program to ask for its first message (default 15)",
-        "messages": "a program's own messages: a file of one JSON object a line, or a JSON Schema (*.schema.json)",
-        "message-key": "the JSON path to the key in each of them, such as $.order.id (default: id)",
-        "follows": "the patterns that a program declares, such as heartbeat,backoff; or none (see its docs)",
+        "jobs": "concurrent runs (default: three for each core)",
+        "faults": "some of kill-before, kill-after, reply-lost, throttled, late-reply, with commas (default: all)",
+        "only": "only requests whose name contains this text, such as Delete#1",
+        **PROGRAM,
         **HANDLER,
         "json": AS_JSON,
     },
@@ -520,45 +461,21 @@ def sweep(
     memory: str = "",
     json: bool = False,
 ) -> None:
-    """Strike each request of a program with each fault, each in a run of its own; one table of verdicts.
+    """Inject each fault at each request of a program, each in a run of its own; print one table of verdicts.
 
-    Exit code: 0 where all pass, 1 where one fails, 2 where none does and one shows nothing.
+    Exit code: 0 all pass; 1 one fails; 2 none fails, and one is inconclusive.
     """
-    call(
-        "scenarios.commands.sweep",
-        "sweep",
-        consumer=consumer,
-        count=count,
-        seed=seed,
-        jobs=jobs,
-        faults=faults,
-        only=only,
-        startup_timeout=startup_timeout,
-        messages=messages,
-        message_key=message_key,
-        follows=follows,
-        handler=handler,
-        runtime=runtime,
-        code=code,
-        batch_window=batch_window,
-        report_batch_item_failures=report_batch_item_failures,
-        maximum_concurrency=maximum_concurrency,
-        reserved_concurrency=reserved_concurrency,
-        filters=tuple(filter_ or ()),
-        function_timeout=function_timeout,
-        memory=memory,
-        json=json,
-    )
 
 
-@task(
+@command(
+    "scenarios.commands.soak",
     help={
-        "minutes": "end then at the latest (default 10)",
-        "kills": "end after so many (default 1000); they fall the closer the fewer the minutes",
-        "seed": "of all choices (default: a new one); the moments are the machine's own",
-        "consumer": "a consumer of your own in ours' place, as module:Class",
+        "minutes": "stop after this many minutes (default 10)",
+        "kills": "stop after this many kills (default 1000); fewer minutes bring them closer together",
+        "seed": "the seed of all choices (default: a new one); the times of kills also depend on the machine",
+        "consumer": "your own consumer, as module:Class",
         "json": AS_JSON,
-    }
+    },
 )
 def soak(
     _: Context,
@@ -568,29 +485,28 @@ def soak(
     consumer: str | None = None,
     json: bool = False,
 ) -> None:
-    """Kill consumers, producers and the endpoint at random moments while traffic flows; report every message.
+    """Kill consumers, producers and the endpoint at random moments under traffic; account for every message.
 
-    Exit code: 0 nothing lost or done twice, 1 something, 2 nothing shown, 3 a process ended by itself, 64 bad usage.
+    Exit code: 0 nothing lost or done twice, 1 something was, 2 inconclusive, 3 a process ended by itself, 64 bad usage.
     """
-    call("scenarios.commands.soak", "soak", minutes=minutes, kills=kills, seed=seed, consumer=consumer, json=json)
 
 
-@task(help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
+@command("scenarios.commands.replay", help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
 def replay(_: Context, run: str, json: bool = False) -> None:
-    """Let a simulated run happen again, and compare it byte for byte."""
-    call("scenarios.commands.replay", "replay", run=run, json=json)
+    """Repeat a simulated run, and compare its history byte for byte."""
 
 
-@task(
+@command(
+    "scenarios.commands.mutants",
     help={
-        "name": "one mutant alone",
-        "histories": "in how many each must be found out (default 10000)",
-        "jobs": "processes that share the work (default: all cores)",
-        "seed": "what all histories follow from (default: the same each time)",
+        "name": "only this mutant",
+        "histories": "histories in which each mutant must be killed (default 10000)",
+        "jobs": "worker processes (default: one for each core)",
+        "seed": "the seed of all histories (default: always the same)",
         "cluster": "share the mutants among the workers of a Dask scheduler, such as tcp://127.0.0.1:8786",
-        "shard": "I/N: hunt each N-th mutant alone, from the I-th on",
+        "shard": "I/N: only each N-th mutant, from the I-th on",
         "json": AS_JSON,
-    }
+    },
 )
 def mutants(
     _: Context,
@@ -602,31 +518,20 @@ def mutants(
     shard: str = "",
     json: bool = False,
 ) -> None:
-    """Hunt every broken consumer of the catalogue; a judge that lets one survive proves nothing."""
-    call(
-        "scenarios.commands.mutants",
-        "mutants",
-        name=name,
-        histories=histories,
-        jobs=jobs,
-        seed=seed,
-        cluster=cluster,
-        shard=shard,
-        json=json,
-    )
+    """Test the judge: simulate every broken consumer of the catalogue until a history convicts it."""
 
 
-@task(
+@command(
+    "scenarios.commands.bench",
     help={
         "json": AS_JSON,
-        "runs": "how often each figure is measured (default 5); the median is shown",
-        "peers": "measure the endpoint beside others of its kind instead, which are installed into a cache",
-        "search": "measure instead what campaigns take to kill the hard mutants, with two seeds for each run",
-    }
+        "runs": "measurements of each figure (default 5); the command prints the median",
+        "peers": "compare the endpoint with others of its kind, which the command installs into a cache",
+        "search": "measure how long campaigns take to kill the hard mutants, with two seeds for each run",
+    },
 )
 def bench(_: Context, runs: str = "5", peers: bool = False, search: bool = False, json: bool = False) -> None:
-    """Measure on this machine: up, a scenario from keypress to verdict, the endpoint's throughput and memory."""
-    call("scenarios.commands.bench", "bench", runs=runs, peers=peers, search=search, json=json)
+    """Measure on this machine: up, a scenario from command to verdict, the endpoint's throughput and memory."""
 
 
 # --- how the project is kept ---------------------------------------------------------------------------------------
@@ -635,12 +540,13 @@ def bench(_: Context, runs: str = "5", peers: bool = False, search: bool = False
 @task(
     help={
         "only": "a pytest expression, as for -k",
-        "quick": "leave out what starts processes",
-        "thorough": "run the rest: fuzzers, real clients and browsers, the Pulumi CLI, every command of the docs",
-    }
+        "quick": "leave out tests that start processes",
+        "thorough": "run the other tests: fuzzers, real clients and browsers, the Pulumi CLI, the commands of the docs",
+    },
+    auto_shortflags=False,
 )
 def test(c: Context, only: str = "", quick: bool = False, thorough: bool = False) -> None:
-    """Run the tests, several at a time; --thorough runs the rest of them, which takes longer."""
+    """Run the tests, several at once; --thorough runs the others, which take longer."""
     # Most of those that take long wait for queues, so there may be more of them at work than there are cores.
     options = ["-n", str((os.cpu_count() or 1) * 3 // 2), "--dist", "worksteal"]
     if only:
@@ -648,7 +554,8 @@ def test(c: Context, only: str = "", quick: bool = False, thorough: bool = False
     rest = "(thorough or pulumi_cli)"
     wanted = ["not processes"] * quick + [rest if thorough else f"not {rest}"]
     options += ["-m", " and ".join(wanted)]
-    _python(c, "pytest", *options)
+    # Tests start hundreds of Python processes. Without compiled files each of them compiles all that it imports.
+    _python(c, "pytest", *options, environment={"PYTHONDONTWRITEBYTECODE": ""})
 
 
 @task
@@ -682,14 +589,14 @@ SBOM = "dist/sbom.json"
 
 @task
 def lock(c: Context) -> None:
-    """Write the versions and hashes of all that development installs into the lock file, .ci/requirements.txt."""
+    """Write the versions and hashes of all packages for development into the lock file, .ci/requirements.txt."""
     options = ("--extra", "dev", "--generate-hashes", "--universal", "--no-header", "--quiet", "--output-file", LOCK)
     _python(c, "uv", "pip", "compile", "pyproject.toml", *options)
 
 
 @task
 def audit(c: Context) -> None:
-    """Look up known vulnerabilities of what the lock file names; skipped where their database cannot be reached."""
+    """Look up known vulnerabilities of the locked packages; skip it if their database cannot be reached."""
     asked = [sys.executable, "-m", "pip_audit", "--requirement", LOCK, "--disable-pip", "--format", "json"]
     found = c.run(shlex.join([*asked, "--progress-spinner", "off"]), hide=True, warn=True)
     try:
@@ -710,7 +617,7 @@ def audit(c: Context) -> None:
 
 @task
 def sbom(c: Context) -> None:
-    """Write a software bill of materials of what the lock file names, with hashes, in CycloneDX, to dist/sbom.json."""
+    """Write a software bill of materials of the locked packages, in CycloneDX, to dist/sbom.json."""
     Path("dist").mkdir(exist_ok=True)
     options = ("--pyproject", "pyproject.toml", "--output-reproducible", "--output-file", SBOM)
     _python(c, "cyclonedx_py", "requirements", LOCK, *options)
@@ -723,9 +630,9 @@ def check(c: Context) -> None:
     test(c, thorough=True)
 
 
-def _python(c: Context, module: str, *arguments: str) -> None:
+def _python(c: Context, module: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
     """Run a module; a path or an expression with spaces stays one argument."""
-    command = shlex.join([sys.executable, "-m", module, *arguments])
-    result = c.run(command, pty=sys.stdout.isatty(), warn=True)
+    line = shlex.join([sys.executable, "-m", module, *arguments])
+    result = c.run(line, pty=sys.stdout.isatty(), warn=True, env=environment or {})
     if result.exited:
         raise Exit(code=result.exited)

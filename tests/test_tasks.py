@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from invoke.exceptions import Exit
+from invoke.tasks import Task
 
 import tasks
 
@@ -45,3 +46,20 @@ def test_a_check_that_fails_ends_with_its_exit_code():
     with pytest.raises(Exit) as ended:
         tasks._python(Ran(exited=5), "pytest")
     assert ended.value.code == 5
+
+
+def test_a_task_hands_on_its_options_by_the_names_of_its_command(monkeypatch):
+    calls = []
+    monkeypatch.setattr(tasks, "call", lambda *where, **options: calls.append((where, options)))
+    tasks.explore.body(None, name="crash", set_=["work=1", "count=2"])
+    tasks.report.body(None, run="runs/latest")
+    (explore, explored), (report, reported) = calls
+    assert explore == ("scenarios.commands.explore", "explore")
+    assert explored["settings"] == ("work=1", "count=2")
+    assert (explored["name"], explored["json"], explored["mutant"]) == ("crash", False, "")
+    assert (report, reported) == (("scenarios.commands.listings", "report"), {"run": "runs/latest", "browse": False})
+
+
+@pytest.mark.parametrize("task", [value for value in vars(tasks).values() if isinstance(value, Task)], ids=str)
+def test_every_flag_is_a_word(task):
+    assert all(len(flag) > 1 and flag[0].isalnum() for option in task.get_arguments() for flag in option.names)

@@ -11,7 +11,7 @@ from invoke.program import Program
 from scenarios.commands.options import BAD_REQUEST
 
 #: The commands by which this project itself is kept; they need its checkout.
-OF_THE_PROJECT = frozenset({"check", "docs", "imports", "lint", "test", "types"})
+OF_THE_PROJECT = frozenset({"audit", "check", "docs", "imports", "lint", "lock", "sbom", "test", "types"})
 
 
 class Commands(Program):

@@ -50,7 +50,7 @@ def suite(
     message_key: str | None = None,
     follows: str | None = None,
     junit: str | None = None,
-    configured: bool = False,
+    configured: bool = True,
     json: bool = False,
     handler: str | None = None,
     **function: Unpack[HandlerOptions],
