@@ -491,8 +491,12 @@ def soak(
     """
 
 
-@command("scenarios.commands.replay", help={"run": "the run's directory, for example runs/latest", "json": AS_JSON})
-def replay(_: Context, run: str, json: bool = False) -> None:
+@command(
+    "scenarios.commands.replay",
+    help={"run": "the run's directory (default: runs/latest)", "json": AS_JSON},
+    positional=["run"],
+)
+def replay(_: Context, run: str = "runs/latest", json: bool = False) -> None:
     """Repeat a simulated run, and compare its history byte for byte."""
 
 

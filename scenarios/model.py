@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scenarios.checks.functions import DEFAULT_MAXIMUM_CONCURRENCY, FunctionSettings, FunctionStage, Handler
 from scenarios.checks.invariants import Invariant
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_COUNT = 100_000
 
 Pace = Literal["fast", "slow"]
+PACES: tuple[str, ...] = get_args(Pace)
 #: Where a scenario can be judged: some need what no other endpoint than ours, or AWS itself, does.
 JudgedOn = Literal["embedded endpoint", "embedded endpoint or AWS", "any endpoint"]
 #: The groups of scenarios, in the order of the tables.

@@ -126,7 +126,7 @@ def choose_target(
     """
     said_engine = _parse(EngineName, "engine", options.engine)
     said_tier = _parse(TierName, "tier", options.tier)
-    said_endpoint = None if options.endpoint is None else _check_url("--endpoint", options.endpoint)
+    said_endpoint = None if options.endpoint is None else check_url("--endpoint", options.endpoint)
     noted = read_target(paths) or known
     if noted is not None:
         _refuse_change("engine", noted.engine, said_engine, paths)
@@ -139,7 +139,7 @@ def choose_target(
         raise ConfigError("The aws tier is deployed by the real Pulumi engine: leave out --engine embedded.")
     endpoint = said_endpoint
     if endpoint is None and environment.get(ENDPOINT_VARIABLE):
-        endpoint = _check_url(ENDPOINT_VARIABLE, environment[ENDPOINT_VARIABLE])
+        endpoint = check_url(ENDPOINT_VARIABLE, environment[ENDPOINT_VARIABLE])
     region = next((environment[name] for name in REGION_VARIABLES if environment.get(name)), None)
     if options.region is not None:
         region = _check_region(options.region)
@@ -178,7 +178,7 @@ def _from_document(document: dict[str, Any]) -> Target:
     return Target(
         EngineName(document["engine"]),
         TierName(document["tier"]),
-        None if url is None else _check_url("its endpoint_url", url),
+        None if url is None else check_url("its endpoint_url", url),
         _text(document, "region", required=True),
         _text(document, "instance", required=True),
         complete,
@@ -203,7 +203,12 @@ def _parse(kind: type[_Name], option: str, value: str | None) -> _Name | None:
         raise ConfigError(f"--{option} is {' or '.join(kind)}, not {value!r}.") from None
 
 
-def _check_url(source: str, url: str) -> str:
+def check_url(source: str, url: str) -> str:
+    """Return the URL of an endpoint without its last slash; ``source`` is the option or variable it comes from.
+
+    Raises:
+        ConfigError: it is no URL of an endpoint.
+    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

@@ -435,9 +435,7 @@ POISON_ACKNOWLEDGED = Invariant(
     "poison-acknowledged", "no poison message is done, or deleted by a consumer", poison_acknowledged
 )
 IN_FLIGHT_AT_THE_END = Invariant("in-flight-at-end", "no message waits in the queue at the end", in_flight_at_the_end)
-ENDPOINT_MISMATCH = Invariant(
-    "endpoint-mismatch", "endpoint, ledger and clients tell the same story", endpoint_mismatch
-)
+ENDPOINT_MISMATCH = Invariant("endpoint-mismatch", "endpoint, ledger and clients agree", endpoint_mismatch)
 
 #: What must hold of any run on a standard queue.
 STANDARD: tuple[Invariant, ...] = (

@@ -240,7 +240,8 @@ def _nothing_shown(explored: Explored) -> str:
 def _summary(explored: Explored) -> tuple[str, str, str]:
     tally = explored.tally
     counts = ", ".join(f"{tally.outcomes[outcome]:,} {outcome}" for outcome in Outcome if tally.outcomes[outcome])
-    took = f"{tally.histories:,} histories ({counts}) in {explored.seconds:.1f} s, {explored.rate:,.0f} a second"
+    word = "history" if tally.histories == 1 else "histories"
+    took = f"{tally.histories:,} {word} ({counts}) in {explored.seconds:.1f} s, {explored.rate:,.0f} a second"
     if explored.outcome is Outcome.INCONCLUSIVE:
         why = "a part is lost" if explored.lost else "none passed"
         return "INCONCLUSIVE", "bold yellow", f"  0 violations, and {why}; {took}"

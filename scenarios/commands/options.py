@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypedDict
 
-from infra.errors import InfraError
+from infra.errors import ConfigError, InfraError
 from infra.localaws.lambda_.config import RUNTIMES
 from scenarios.checks.external_program import is_program
 from scenarios.checks.functions import Handler, check_handler
@@ -93,7 +93,7 @@ def refuse(error: Exception) -> int:
     print(f"error: {error}", file=sys.stderr)
     if isinstance(error, ServiceFailedError):
         return BROKEN
-    return BAD_REQUEST if isinstance(error, RequestError) else NO_VERDICT
+    return BAD_REQUEST if isinstance(error, RequestError | ConfigError) else NO_VERDICT
 
 
 def print_json(document: Any) -> None:

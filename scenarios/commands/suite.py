@@ -30,7 +30,7 @@ from scenarios.commands.options import (
 from scenarios.commands.status_line import make_console
 from scenarios.commands.suite_output import SuiteProgress, print_suite
 from scenarios.errors import RequestError
-from scenarios.model import Scenario
+from scenarios.model import PACES, Scenario
 from scenarios.runs.suite import Entry, SuiteRequest, run_suite, worst
 
 
@@ -86,9 +86,11 @@ def suite(
         if configured and own is None
         else (check_consumer(consumer), ProgramConfig())
     )
+    if pace and pace not in PACES:
+        raise RequestError(f"--pace is {' or '.join(PACES)}, not {pace!r}.")
     chosen = tuple(found for found in applicable(given, own, config) if pace in (None, "", found.pace))
     if not chosen:
-        raise RequestError(f"There is no scenario of the pace {pace!r}; `invoke scenarios` lists what there is.")
+        raise RequestError(f"No scenario of the pace {pace!r} fits this consumer; leave out --pace.")
     request = SuiteRequest(
         chosen,
         twins=twins,

@@ -228,6 +228,8 @@ def cluster(address: str) -> Iterator[Workers]:
         from distributed import Client  # noqa: PLC0415 - an optional extra
     except ImportError:
         raise RequestError("--cluster needs Dask: pip install 'queue-fundamentals[cluster]'.") from None
+    if "://" not in address:
+        raise RequestError(f"--cluster is a scheduler's address, such as tcp://127.0.0.1:8786, not {address!r}.")
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -164,6 +165,8 @@ def _run(module: str, arguments: Sequence[str]) -> int:
     ahead = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [str(Path.cwd()), *ahead, *sys.path]
     sys.argv = [module, *arguments]
+    # What a module's own package has imported already is what the fork server has loaded for it.
+    warnings.filterwarnings("ignore", message=".* found in sys.modules after import", category=RuntimeWarning)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:

@@ -25,7 +25,7 @@ from infra.localaws.lambda_.config import runtime_of
 from scenarios.checks.effects import HttpEffect
 from scenarios.checks.functions import FunctionSettings, Handler, split_faults
 from scenarios.checks.program_config import ProgramConfig
-from scenarios.errors import LabError, ServiceFailedError, UnsuitableError
+from scenarios.errors import LabError, RequestError, ServiceFailedError, UnsuitableError
 from scenarios.history import History, Record
 from scenarios.history.files import TailedFile
 from scenarios.history.mapping_events import MappingEvents
@@ -141,7 +141,8 @@ class Functions:
             shared: the environment that all services of the run have.
 
         Raises:
-            ServiceFailedError: the handler cannot be started, or Lambda refuses the settings.
+            ServiceFailedError: the handler cannot be started.
+            RequestError: Lambda refuses the settings.
         """
         function = f"{self._prefix}-{start.name}"
         of_mapping, of_handler = split_faults(start.faults)
@@ -184,7 +185,7 @@ class Functions:
         try:
             answer = self._call("PUT", function, document, timeout=2 * self._startup_timeout + ROUTE_TIMEOUT)
         except _RefusedError as refusal:
-            raise UnsuitableError(
+            raise RequestError(
                 f"Lambda refuses the function or its event source mapping: {refusal} (InvalidParameterValueException)."
             ) from None
         if answer["error"] is not None:

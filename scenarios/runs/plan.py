@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from infra.stack.paths import project_root
+from infra.stack.target import check_url
 from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.checks.effects import LogEffect, SqlEffect
 from scenarios.checks.external_program import command_line, is_program
@@ -140,6 +141,7 @@ def plan_run(request: RunRequest) -> RunPlan:
 
     Raises:
         RequestError: there is no such scenario or program, a value is out of range, or two options exclude each other.
+        ConfigError: the endpoint is no URL.
     """
     scenario = find_scenario(request.scenario)
     parameters = parameters_of(request, scenario)
@@ -164,6 +166,8 @@ def plan_run(request: RunRequest) -> RunPlan:
             )
     elif scenario.function is not None and is_program(request.consumer):
         raise RequestError(f"The consumer of {scenario.name} is a Lambda function; name yours by --handler.")
+    if request.endpoint:
+        check_url("--endpoint", request.endpoint)
     if request.speed is not None and request.endpoint:
         raise RequestError("--speed is for the embedded endpoint, and --endpoint names another; leave one of them out.")
     program = command_line(request.consumer) if is_program(request.consumer) else ()

@@ -71,6 +71,10 @@ def staged(monkeypatch, tmp_path):
                 "and without --stack a temporary one is made."
             ),
         ),
+        (
+            {"name": "crash", "endpoint": "here"},
+            "error: --endpoint must be the URL of an endpoint such as http://127.0.0.1:5000, and is 'here'.",
+        ),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_sentence_and_exit_64(project, capsys, options, sentence):

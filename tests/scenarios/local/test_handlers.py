@@ -10,7 +10,7 @@ from infra.topology import topology_of
 from scenarios.catalog import all_scenarios
 from scenarios.checks.functions import FunctionSettings, Handler, check_handler, split_faults
 from scenarios.commands.options import chosen_handler
-from scenarios.errors import LabError, RequestError, ServiceFailedError, UnsuitableError
+from scenarios.errors import LabError, RequestError, ServiceFailedError
 from scenarios.history import History
 from scenarios.history.mapping_events import MappingEvents
 from scenarios.local.functions import access_key_of
@@ -81,7 +81,7 @@ def test_what_cannot_be_run_is_refused_by_a_sentence_and_leaves_nothing(project,
         (bootstrap(tmp_path), ServiceFailedError, r"did not ask for its first event within 0\.3 s"),
         # AWS's own refusals, with its texts.
         *(
-            (Handler("handler.careful", code=PLAIN, settings=settings), UnsuitableError, text)
+            (Handler("handler.careful", code=PLAIN, settings=settings), RequestError, text)
             for settings, text in (
                 ({"function_timeout": 31}, "Queue visibility timeout: 10 seconds is less than Function timeout: 31"),
                 ({"batch_size": 11}, "Maximum batch window in seconds must be greater than 0"),

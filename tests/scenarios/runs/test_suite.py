@@ -106,7 +106,7 @@ def test_a_set_begins_with_what_takes_longest_and_tells_in_the_order_of_the_requ
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"pace": "swift"}, "error: There is no scenario of the pace 'swift'; `invoke scenarios` lists what there is."),
+        ({"pace": "swift"}, "error: --pace is fast or slow, not 'swift'."),
         ({"jobs": "0"}, "error: --jobs must be a whole number, from 1 to 256, and is 0."),
         ({"speed": "warp"}, "error: --speed must be a number from 0.1 to 100, and is 'warp'."),
         ({"speed": "nan"}, "error: --speed must be a number from 0.1 to 100, and is 'nan'."),
