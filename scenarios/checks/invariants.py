@@ -173,6 +173,11 @@ def deleted_before_done(history: History) -> list[Violation]:
     such word, a message is lost if its consumer dies, or another one that holds it does; that none died this time makes
     it no better. One that was never done is lost.
     """
+    return deleted_on_no_word(history, lambda _: True)
+
+
+def deleted_on_no_word(history: History, counts: Callable[[Deletion], bool]) -> list[Violation]:
+    """Find what :func:`deleted_before_done` finds, among the deletions that count."""
     return [
         Violation(
             f"{deletion.process} deleted {history.name(message.message_id)} when nothing said that it was done.",
@@ -183,7 +188,7 @@ def deleted_before_done(history: History) -> list[Violation]:
         for message in history.messages.values()
         if not message.poison and history.executions.get(message.key)
         for deletion in history.deletions_of.get(message.message_id, ())
-        if deletion.status != "fail" and not _was_known_to_be_done(history, message.key, deletion)
+        if deletion.status != "fail" and counts(deletion) and not _was_known_to_be_done(history, message.key, deletion)
     ]
 
 

@@ -33,7 +33,7 @@ def _message(plan: MessagePlan, sequence: int, poison: bool, rng: random.Random)
     identity = _uuid4(rng.getrandbits(128))
     payload = {"id": identity, "work": rng.randint(*WORK), "sequence": sequence, **plan.fields}
     if plan.entities:
-        payload |= {"entity": f"e{sequence % plan.entities}", "version": 1 + sequence // plan.entities}
+        payload |= {"entity": f"e{sequence % plan.entities}", "version": plan.first_version + sequence // plan.entities}
     if poison:
         payload["poison"] = True
     return OutgoingMessage(

@@ -65,6 +65,7 @@ class MessagePlan(BaseModel):
     entities: Count = variable(
         0, "entities `e0`, `e1` ... that the messages update in turn: payload fields `entity` and `version`", "none"
     )
+    first_version: Annotated[int, Field(ge=1)] = variable(1, "the version of each entity's first message")
     deduplication: Literal["id", "content"] | None = variable(
         None, "FIFO only: by the payload's `id`, or `content` (SQS hashes the body)", "`id`"
     )

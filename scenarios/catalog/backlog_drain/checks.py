@@ -8,11 +8,12 @@ limit may go either way.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 
-from scenarios.checks.invariants import Invariant, Violation
+from scenarios.checks.invariants import DELETED_BEFORE_DONE, Invariant, Violation, deleted_on_no_word
 from scenarios.checks.witnesses import Evidence, Witness, times
-from scenarios.history import Delivery, Effect, Event, History
+from scenarios.history import Deletion, Delivery, Effect, Event, History
 from services.consumer.patterns import Pattern
 
 #: By this part of the visibility timeout the wall clocks of two machines may differ, with what lies between two steps.
@@ -75,6 +76,20 @@ def neither_done_nor_expired(history: History) -> list[Violation]:
         and not history.in_flight(latest := history.latest(message.message_id))
         and latest not in history.dead_letters
     ]
+
+
+def deleted_fresh(history: History) -> list[Violation]:
+    """Find messages that were deleted while they were fresh, and when nothing said that they were done.
+
+    A stale message may go although another consumer, which found it fresh a moment before, is still at work on it.
+    """
+    created = _created(history)
+    limit = _max_age(history) - _tolerance(history)
+
+    def was_fresh(deletion: Deletion) -> bool:
+        return deletion.call.started - created.get(deletion.message_id, inf) < limit
+
+    return deleted_on_no_word(history, was_fresh)
 
 
 def find_piled_up(history: History) -> Evidence | None:
@@ -201,6 +216,7 @@ EXPIRED_TOO_EARLY = Invariant("expired-too-early", "no fresh message is let expi
 NEITHER_DONE_NOR_EXPIRED = Invariant(
     "neither-done-nor-expired", "each message is done or known to have expired", neither_done_nor_expired
 )
+DELETED_FRESH = replace(DELETED_BEFORE_DONE, check=deleted_fresh)
 PILED_UP = Witness("piled-up", "messages pile up until the first of them are stale", find_piled_up)
 DRAINED_TOGETHER = Witness("drained-together", "several consumers drain at once", find_drained_together)
 EXPIRED = Witness(

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from scenarios.catalog.backlog_drain.checks import (
+    DELETED_FRESH,
     DRAINED_TOGETHER,
     EXPIRED,
     EXPIRED_TOO_EARLY,
@@ -22,7 +23,6 @@ from scenarios.catalog.backlog_drain.checks import (
     STALE_WORK,
 )
 from scenarios.checks.invariants import (
-    DELETED_BEFORE_DONE,
     DUPLICATED_SIDE_EFFECT,
     ENDPOINT_MISMATCH,
     IN_FLIGHT_AT_THE_END,
@@ -94,7 +94,7 @@ SCENARIO = Scenario(
         NEITHER_DONE_NOR_EXPIRED,
         DUPLICATED_SIDE_EFFECT,
         UNREQUESTED_SIDE_EFFECT,
-        DELETED_BEFORE_DONE,
+        DELETED_FRESH,
         WRONGLY_DEAD_LETTERED,
         IN_FLIGHT_AT_THE_END,
         ENDPOINT_MISMATCH,

@@ -150,6 +150,35 @@ def find_raced(history: History) -> Evidence | None:
     return Evidence(summary, len(found), (*one.records, *other.records))
 
 
+def find_overtaken_write(history: History) -> Evidence | None:
+    """Find a write that was under way while another consumer wrote the newest version of its entity.
+
+    Only a condition in the write itself keeps the older version from staying.
+    """
+    newest: dict[str, int] = defaultdict(int)
+    for update in updates(history).values():
+        newest[update.entity] = max(newest[update.entity], update.version)
+    found = [
+        (older, newer)
+        for entity, calls in _writes(history).items()
+        for newer in calls
+        for older in calls
+        if newer.arguments["version"] == newest[entity] > older.arguments["version"]
+        and older.process != newer.process
+        and newer.status == older.status == "ok"
+        and older.started < newer.started
+        and newer.ended < older.ended
+    ]
+    if not found:
+        return None
+    older, newer = found[0]
+    summary = (
+        f"{times(len(found))}, e.g. {older.arguments['entity']}: version {newer.arguments['version']} by "
+        f"{newer.process} during the write of version {older.arguments['version']} by {older.process}"
+    )
+    return Evidence(summary, len(found), (*older.records, *newer.records))
+
+
 def _known(history: History, message_id: str, writes: Iterable[Call], version: int) -> Iterator[Call]:
     """Yield the calls that were answered with this version or a newer one before any consumer deleted a message."""
     deletions = [item for item in history.deletions_of.get(message_id, ()) if item.status != "fail"]
@@ -191,5 +220,10 @@ UPDATE_DROPPED = Invariant(
 )
 OVERTAKEN = Witness("overtaken", "an update is received after a newer one of its entity", find_overtaken)
 SUPERSEDED = Witness("superseded", "an older update finds a newer version there, and leaves it", find_superseded)
+OVERTAKEN_WRITE = Witness(
+    "overtaken-write",
+    "an older update is being written while another consumer writes the newest one of its entity",
+    find_overtaken_write,
+)
 #: By luck: two consumers meet in most runs, and not in each.
 RACED = Witness("raced", "two consumers write versions of one entity at the same time", find_raced, required=False)

@@ -205,7 +205,11 @@ def handle_batch(batch, lease, stopping):
         elif group is not None:
             stopped.add(group)
     if BATCH_DELETE:
-        delete(finished)
+        try:
+            delete(finished)
+        except urllib.error.HTTPError as error:
+            # What could not be deleted comes again, and is known to be done.
+            error.close()
     return len(finished)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from scenarios.catalog.backlog_drain.checks import (
+    deleted_fresh,
     expired_too_early,
     find_drained_together,
     find_expired,
@@ -50,6 +51,18 @@ def test_stale_work_says_how_old_it_was(told):
     told.effect("c", "a")
     (found,) = stale_work(told.history)
     assert found.summary == "message #0 was 5.0 s old when c received it, and was done; 2 s are the limit."
+
+
+@pytest.mark.parametrize(("age", "convicts"), [(1.5, True), (5.0, False)], ids=["fresh", "stale"])
+def test_a_stale_message_may_go_while_another_consumer_that_found_it_fresh_is_at_work_on_it(told, age, convicts):
+    told.receive("c", "a")
+    told.receive("d", "a", count=2)
+    begun = told.begin("c", "PerformSideEffect", key="a", message_id="m-a", sequence=0, group=None)
+    after(told, age)
+    told.delete("d", "a")
+    told.end("c", begun, "PerformSideEffect", 1)
+    told.ledger(a=1)
+    assert bool(deleted_fresh(told.history)) is convicts
 
 
 def test_a_fresh_delivery_does_not_excuse_a_stale_one_in_another_process(told):

@@ -4,6 +4,7 @@ import pytest
 
 from scenarios.catalog.out_of_order.checks import (
     find_overtaken,
+    find_overtaken_write,
     find_raced,
     find_superseded,
     stale_state,
@@ -160,6 +161,24 @@ def test_two_consumers_race_if_they_write_an_entity_at_the_same_time(by, version
     assert (said is not None) is found
     if found:
         assert said.summary == "once, e.g. e0: version 2 by c and version 1 by d"
+
+
+@pytest.mark.parametrize(
+    ("newer", "by", "ended", "found"),
+    [(3, "d", True, True), (2, "d", True, False), (3, "c", True, False), (3, "d", False, False)],
+    ids=["the newest", "a newer one", "one consumer", "one after the other"],
+)
+def test_a_write_is_overtaken_where_another_consumer_writes_the_newest_version_meanwhile(newer, by, ended, found):
+    told = Told()
+    for version in (1, 2, 3):
+        told.send(f"v{version}", entity="e0", version=version)
+    about = {"entity": "e0", "message_id": "m", "only_if_newer": True}
+    older = told.begin("c", "WriteState", version=1, key="v1", **about)
+    second = told.begin(by, "WriteState", version=newer, key=f"v{newer}", **about)
+    first, last = ((by, second), ("c", older)) if ended else (("c", older), (by, second))
+    for process, call in (first, last):
+        told.end(process, call, "WriteState", {"took": True, "version": newer})
+    assert (find_overtaken_write(told.history) is not None) is found
 
 
 @pytest.mark.parametrize(("there", "dropped", "superseded"), [(2, 0, True), (1, 0, False), (None, 1, False)])
