@@ -1,8 +1,8 @@
 """The Pulumi program: one isolated set of resources a scenario, the same for every engine."""
 
 import pulumi
-import pulumi_aws as aws
 
+from infra.aws_classes import aws
 from infra.components import LambdaConsumer, LambdaConsumerArgs, ScenarioResources, ScenarioResourcesArgs
 from infra.config import check_names, read_config
 from infra.consumers import LambdaSettings

@@ -20,7 +20,7 @@ from infra.stack.target import EngineName, Options, Target, TierName
 
 OLDEST_PYTHON = (3, 11)
 NEWEST_PYTHON = (3, 13)
-PACKAGES = ("boto3", "moto", "pulumi", "pulumi-aws", "pydantic-settings", "rich", "invoke")
+PACKAGES = ("boto3", "moto", "pulumi", "pydantic-settings", "rich", "invoke")
 
 
 class State(StrEnum):
@@ -84,6 +84,7 @@ def run_checks(stack: str, target: Target, config: StackConfig) -> Iterator[Chec
     real_engine = target.engine is EngineName.PULUMI
     yield _python()
     yield from map(_package, PACKAGES)
+    yield _package("pulumi-aws", needed=target.is_aws, extra="aws")
     yield _check("Pulumi CLI", _cli, needed=real_engine)
     yield _check("Pulumi passphrase", lambda: _passphrase(backend, stack), needed=real_engine)
     if real_engine:
@@ -106,11 +107,12 @@ def _python() -> Check:
     return Check("Python", State.OK if fits else State.MISSING, detail)
 
 
-def _package(name: str) -> Check:
+def _package(name: str, *, needed: bool = True, extra: str = "dev") -> Check:
     try:
         return Check(name, State.OK, version(name))
     except PackageNotFoundError:
-        return Check(name, State.MISSING, "not installed: pip install -e '.[dev]'")
+        missing = State.MISSING if needed else State.NOT_NEEDED
+        return Check(name, missing, f"not installed: pip install 'queue-fundamentals[{extra}]'")
 
 
 def _check(name: str, look: Callable[[], str], *, needed: bool) -> Check:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
+
+from infra.aws_classes import aws
 
 
 @dataclass(frozen=True, kw_only=True)

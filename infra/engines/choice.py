@@ -53,13 +53,19 @@ def make_engine(
         stack: The stack's name, with its organization if it has one.
         instance: What identifies the endpoint.
         tell: Where warnings go.
+
+    Raises:
+        ConfigError: The target is AWS, and pulumi-aws is not installed.
     """
     if target.engine is EngineName.EMBEDDED:
         from infra.engines.embedded.engine import EmbeddedEngine  # noqa: PLC0415 - heavy
 
         return EmbeddedEngine(deployment, paths.state, endpoint_identity=instance, warn=tell)
+    from infra.aws_classes import require_pulumi_aws  # noqa: PLC0415 - heavy
     from infra.engines.pulumi.engine import PulumiEngine, PulumiSettings  # noqa: PLC0415 - heavy
 
+    if target.is_aws:
+        require_pulumi_aws()
     directory = project_root()
     settings = PulumiSettings(
         directory,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -113,12 +113,12 @@ class AwsServicer(provider_pb2_grpc.ResourceProviderServicer):
     def GetPluginInfo(self, request: Any, context: _Context) -> Any:  # noqa: N802
         """Tell the version: that of the classes whose provider this stands in for."""
         del request, context
-        return plugin_pb2.PluginInfo(version=version("pulumi-aws"))
+        return plugin_pb2.PluginInfo(version=_version())
 
     def GetSchema(self, request: Any, context: _Context) -> Any:  # noqa: N802
         """Tell the package's name; the engine wants no more of it."""
         del request, context
-        return provider_pb2.GetSchemaResponse(schema=json.dumps({"name": "aws", "version": version("pulumi-aws")}))
+        return provider_pb2.GetSchemaResponse(schema=json.dumps({"name": "aws", "version": _version()}))
 
     @_answering_with_sentences
     def CheckConfig(self, request: Any, context: _Context) -> Any:  # noqa: N802
@@ -256,3 +256,11 @@ def _kind_of_change(key: str, result: DiffResult, olds: Properties, news: Proper
     if key not in news:
         return _Kind.DELETE_REPLACE if replaces else _Kind.DELETE
     return _Kind.UPDATE_REPLACE if replaces else _Kind.UPDATE
+
+
+def _version() -> str:
+    """Return the version of pulumi-aws, or the first of the major one whose properties the schemas have."""
+    try:
+        return version("pulumi-aws")
+    except PackageNotFoundError:
+        return "7.0.0"

@@ -133,7 +133,7 @@ def test_a_fresh_clone_is_deployed_by_pulumi_alone_and_every_command_knows_its_s
 
 
 def test_pulumi_install_installs_the_project():
-    assert "-e ." in (CHECKOUT / "requirements.txt").read_text().splitlines()
+    assert "-e .[aws]" in (CHECKOUT / "requirements.txt").read_text().splitlines()
     options = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
     assert "backend" not in options  # the login of whoever calls `pulumi` holds
     assert options["runtime"]["options"] == {"toolchain": "pip", "virtualenv": ".venv"}
