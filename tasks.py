@@ -380,9 +380,10 @@ def runs(_: Context, json: bool = False) -> None:
         "shrink-seconds": "seconds to shrink a violation, at most (default 30)",
         "startup-timeout": "seconds until a program must have sent a first request (default 15)",
         "follows": PROGRAM["follows"],
+        **HANDLER,
         "json": AS_JSON,
     },
-    iterable=["set_"],
+    iterable=["set_", "filter_"],
 )
 def explore(
     _: Context,
@@ -405,6 +406,16 @@ def explore(
     shrink_seconds: str = "",
     startup_timeout: str = "",
     follows: str = "",
+    handler: str | None = None,
+    runtime: str = "",
+    code: str = "",
+    batch_window: str = "",
+    report_batch_item_failures: bool = False,
+    maximum_concurrency: str = "",
+    reserved_concurrency: str = "",
+    filter_: list[str] | None = None,
+    function_timeout: str = "",
+    memory: str = "",
     json: bool = False,
 ) -> None:
     """Simulate many histories with random faults; shrink the first violation to a short counterexample.

@@ -44,7 +44,11 @@ _GIVEN: Final = {
 
 
 class DynamoDb:
-    """The tables of one account in one region."""
+    """The tables of one account in one region.
+
+    Attributes:
+        backend: moto's own.
+    """
 
     def __init__(self, account: str, region: str) -> None:
         patch()
@@ -54,6 +58,7 @@ class DynamoDb:
         # Tables of this endpoint's own, where moto has one set a process.
         tables = DynamoDBBackend(region, account)
         self._handler: Any = type("Handler", (DynamoHandler,), {"dynamodb_backend": tables})
+        self.backend = tables
 
     def answer(self, request: Request) -> Response:
         """Answer a request of the DynamoDB JSON protocol."""

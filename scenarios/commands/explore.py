@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from scenarios.checks.external_program import is_program
+from scenarios.checks.functions import Handler
 from scenarios.commands.beyond import HISTORIES_EACH
 from scenarios.commands.beyond import beyond as explore_beyond
 from scenarios.commands.exploration_output import (
@@ -20,8 +21,10 @@ from scenarios.commands.exploration_output import (
     states_as_json,
 )
 from scenarios.commands.options import (
+    HandlerOptions,
     Number,
     check_consumer,
+    chosen_handler,
     chosen_jobs,
     chosen_patterns,
     chosen_seed,
@@ -91,6 +94,8 @@ def explore(
     follows: str | None = None,
     json: bool = False,
     runs: Path | None = None,
+    handler: str | None = None,
+    **function: Unpack[HandlerOptions],
 ) -> int:
     """Simulate many histories with faults anywhere; return the exit code of their common verdict.
 
@@ -120,7 +125,10 @@ def explore(
         follows: the patterns that a program declares, separated by commas, or ``none``.
         json: print nothing but JSON; progress goes to standard error.
         runs: where runs leave their directories.
+        handler: a Python Lambda handler of your own in the place of our consumer, as ``module.function``.
+        function: the options of the handler's function and event source mapping.
     """
+    own = _own_handler(name, handler, function, batch_size)
     name, consumer = _what(name, consumer, named=bool(mutant or naive), ours=bool(cluster or beyond or corpus))
     patterns = chosen_patterns(follows, consumer)
     limit = whole("--seconds", seconds, 1, MOST_SECONDS)
@@ -134,7 +142,7 @@ def explore(
     if part.of > 1 and (seed in (None, "") or limit is not None or histories in (None, "")):
         raise RequestError("--shard needs --seed and --histories, the same for all shards, and takes no --seconds.")
     if name == EVERYTHING:
-        if any((mutant, consumer, count, batch_size, settings, shard, naive, quiet, corpus)):
+        if any((mutant, consumer, count, batch_size, settings, shard, naive, quiet, corpus, own)):
             raise RequestError(
                 "--name all explores our own consumers; it takes --seconds, --histories, --jobs, --seed, "
                 "--cluster and --shrink-seconds."
@@ -149,20 +157,21 @@ def explore(
             json=json,
             runs=runs,
         )
-    if sum(map(bool, (naive, mutant, consumer))) > 1:
-        raise RequestError("--naive, --mutant and --consumer all name who consumes; give one of them.")
+    if sum(map(bool, (naive, mutant, consumer, own))) > 1:
+        raise RequestError("--naive, --mutant, --consumer and --handler all name who consumes; give one of them.")
     target = make_target(
         name,
         count=whole("--count", count),
-        batch_size=whole("--batch-size", batch_size),
+        batch_size=whole("--batch-size", batch_size) if own is None else None,
         settings=settings,
+        handler=own,
         naive=naive,
         mutant=mutant or "",
         consumer=consumer,
         startup_timeout=chosen_startup_timeout(startup_timeout),
         follows=patterns,
     )
-    target.plan(0)  # the consumer must load before a pool of processes asks for it
+    _check_that_it_loads(target)
     asked = whole("--histories", histories, 1, MOST_HISTORIES)
     path = corpus_path(runs or files.runs_directory(), target)
     campaign = Campaign(
@@ -183,10 +192,32 @@ def explore(
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
         explored = run_campaign(campaign, progress.tell, chosen_pool(cluster))
         shrunk = shrink_found(explored, progress, budget) if part.of == 1 else None
+        agreed = _agreed(shrunk)
         if corpus:
             progress.say("choosing the histories of the corpus")
             keep_unusual(explored, path)
-    return conclude(explored, shrunk, json=json, runs=runs)
+    return conclude(explored, shrunk, json=json, runs=runs, agreed=agreed)
+
+
+def _own_handler(name: str | None, handler: str | None, options: HandlerOptions, batch_size: Number) -> Handler | None:
+    """Return the handler that is to be explored; None for none."""
+    own = chosen_handler(handler, options, batch_size)
+    if own is not None and not name:
+        raise RequestError("What to explore with the handler? Give --name, such as lambda-timeout.")
+    return own
+
+
+def _check_that_it_loads(target: Target) -> None:
+    """Load the consumer before a pool of processes asks for it; of a handler see what cannot be explored."""
+    if target.handler:
+        rehearse(target)
+    else:
+        target.plan(0)
+
+
+def _agreed(shrunk: Shrunk | None) -> Agreement | None:
+    """Return how the replays of a handler's counterexample come out; None where there is no such thing."""
+    return agreement(shrunk.case) if shrunk is not None and shrunk.case.target.handler else None
 
 
 def most_of(target: Target) -> int:

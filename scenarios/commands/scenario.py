@@ -111,8 +111,10 @@ def scenario(
         raise RequestError(
             f"{program_option} is for a program that polls, and --handler for a function; give one of them."
         )
-    if simulated and own is not None:
-        raise RequestError("A handler runs in real processes; leave out --tier sim, or --handler.")
+    if own is not None and (naive or given):
+        raise RequestError(
+            f"{'--naive' if naive else '--consumer'} and --handler both name a consumer; give one of them."
+        )
     if not simulated and not naive and own is None:
         given, config = configured_consumer(consumer, messages, message_key, follows)
     wanted, size = whole("--count", count), whole("--batch-size", batch_size) if own is None else None
@@ -126,6 +128,7 @@ def scenario(
             naive=naive,
             consumer=given,
             with_faults=False,
+            handler=own,
         )
         return simulate_once(target, chosen_seed(seed), json=json, runs=runs)
     request = RunRequest(
@@ -180,7 +183,8 @@ def simulate_once(target: Target, seed: int, *, json: bool = False, runs: Path |
 def _command_of(target: Target, seed: int) -> str:
     found = find_scenario(target.name)
     words = [f"{invoked()} scenario", f"--name {target.name}", "--tier sim", f"--seed {seed}"]
-    return " ".join([*words, *words_of(found, target.parameters(found), naive=target.naive, consumer=target.consumer)])
+    words += words_of(found, target.parameters(found), naive=target.naive, consumer=target.consumer)
+    return " ".join([*words, *(target.own_handler.words() if target.own_handler is not None else ())])
 
 
 def _is_simulated(tier: str | None, stack: str | None, engine: str | None, endpoint: str | None, *, keep: bool) -> bool:

@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from scenarios.catalog import all_scenarios
 from scenarios.checks.effects import HttpEffect
 from scenarios.checks.external_program import command_line, is_program
+from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import patterns_of, read_config
 from scenarios.errors import RequestError
 from scenarios.lab import QueueInfo
@@ -21,14 +23,16 @@ from scenarios.model import Scenario
 from scenarios.mutants.catalogue import MUTANTS, Mutant
 from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.parameters import COMMON, Parameters
-from scenarios.runs.plan import chosen_parameters, consumer_of, producer_of
-from scenarios.simulation.lab import Programs, consumer_class, producer_class
+from scenarios.runs.plan import check_own_handler, chosen_parameters, consumer_of, producer_of
+from scenarios.simulation.lab import Handlers, Programs, consumer_class, producer_class
 from scenarios.simulation.run import SimulationPlan, queue_of
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer
 
 #: Scenarios that a program can be put through in real time alone: the explorer has no bucket, and reads no state.
 STATEFUL = frozenset({"large-payload", "out-of-order"})
+#: Scenarios that take a handler in real time alone, each with the reason.
+NOT_SIMULATED_WITH_A_HANDLER: Mapping[str, str] = {}
 #: What a file must say of a target.
 _NEEDED = ("name", "count", "batch_size", "settings", "dropped")
 #: Seeds of histories are below this.
@@ -47,6 +51,9 @@ class Target:
         dropped: the consumer's assumptions that the faults need not keep to.
         startup_timeout: of a program, real seconds until it must have asked for something; None for the usual.
         follows: of a program, the patterns that it declares; None for what the configuration file says.
+        handler: a Lambda handler in the place of ours, ``module.function``; empty for ours.
+        code: where the handler's code lies.
+        function: what its options set of ``FunctionSettings``, by name.
     """
 
     name: str
@@ -60,6 +67,19 @@ class Target:
     dropped: tuple[str, ...] = ()
     startup_timeout: float | None = None
     follows: tuple[str, ...] | None = None
+    handler: str = ""
+    code: str = ""
+    function: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def own_handler(self) -> Handler | None:
+        """The user's own Lambda handler; None for none."""
+        return Handler(self.handler, None, Path(self.code), dict(self.function)) if self.handler else None
+
+    @property
+    def is_of_the_users(self) -> bool:
+        """Whether the consumer's code asks for what it needs by itself: a program, or a handler."""
+        return self.is_program or bool(self.handler)
 
     @property
     def is_program(self) -> bool:
@@ -85,6 +105,9 @@ class Target:
             command=command,
             consumer_name=_class_name(mutant.consumer) if mutant else self.consumer,
             programs=self._programs(),
+            handlers=self._handlers(),
+            function=scenario.function_settings(self.own_handler) if self.handler else None,
+            handler=self.handler,
         )
         if mutant is None:
             return plan
@@ -110,6 +133,15 @@ class Target:
         timeout = self.startup_timeout or config.startup_timeout
         return crew_of(ProgramSpec(command_line(self.consumer), timeout or STARTUP_TIMEOUT, config))
 
+    def _handlers(self) -> Callable[[], Handlers] | None:
+        handler = self.own_handler
+        if handler is None:
+            return None
+        # They load an AWS SDK, moto and Lambda's own client of its runtime.
+        from scenarios.lockstep.invocations import handlers_of  # noqa: PLC0415
+
+        return handlers_of(handler, read_config(Path.cwd()))
+
     def parameters(self, scenario: Scenario) -> Parameters:
         """Return the scenario's parameters as this target has them."""
         return replace(scenario.defaults, count=self.count, batch_size=self.batch_size, **dict(self.settings))
@@ -128,7 +160,13 @@ class Target:
         said = {item.name: content[item.name] for item in fields(cls) if item.name in {*content, *_NEEDED}}
         settings = tuple((name, value) for name, value in said["settings"])
         follows = None if said.get("follows") is None else tuple(said["follows"])
-        return cls(**{**said, "settings": settings, "dropped": tuple(said["dropped"]), "follows": follows})
+        function = tuple((name, _frozen(value)) for name, value in said.get("function", ()))
+        rest = {"settings": settings, "dropped": tuple(said["dropped"]), "follows": follows, "function": function}
+        return cls(**{**said, **rest})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def make_target(
@@ -137,6 +175,7 @@ def make_target(
     count: int | None = None,
     batch_size: int | None = None,
     settings: Sequence[str] = (),
+    handler: Handler | None = None,
     **rest: Any,
 ) -> Target:
     """Return a target with the scenario's own parameters, or with those that are given.
@@ -146,6 +185,7 @@ def make_target(
         count: messages to send.
         batch_size: messages that a consumer receives at once.
         settings: parameters of the scenario's own, each as ``key=value``.
+        handler: a Lambda handler in the place of our consumer; None for none.
         rest: see :class:`Target`.
 
     Raises:
@@ -155,12 +195,38 @@ def make_target(
     consumer = rest.get("consumer", "")
     if is_program(consumer):
         _check_program(consumer, scenario)
+    if handler is not None:
+        check_simulated(handler, scenario)
+        of_function = tuple(sorted((key, _frozen(value)) for key, value in handler.settings.items()))
+        rest |= {"handler": handler.handler, "code": str(handler.code.resolve()), "function": of_function}
     chosen = chosen_parameters(scenario, count, batch_size, settings)
     naive = bool(rest.get("naive"))
     parameters = scenario.parameters(chosen, naive=naive)
     given = {**chosen, **(scenario.naive_twin.settings if naive else {})}
     own = tuple(sorted((key, value) for key, value in given.items() if key not in COMMON and value is not None))
     return Target(scenario.name, parameters.count, parameters.batch_size, settings=own, **rest)
+
+
+def check_simulated(handler: Handler, scenario: Scenario) -> None:
+    """Refuse a handler that cannot be called in this process, or with this scenario.
+
+    Raises:
+        RequestError: it is no Python function, it is not there, the scenario cannot be judged with it, or a package
+            that calling it takes is missing.
+    """
+    check_own_handler(handler, scenario)
+    if handler.runtime not in (None, "python") or "/" in handler.handler:
+        raise RequestError(
+            f"The simulated tier calls Python handlers, and --handler {handler.handler} is none; `--tier local`, "
+            "`invoke suite` and `invoke sweep` run it."
+        )
+    missing = [name for name in ("awslambdaric", "greenlet", "time_machine") if find_spec(name) is None]
+    if missing:
+        raise RequestError(
+            f"A handler in the simulated tier needs {', '.join(missing)}: pip install 'queue-fundamentals[lambda]'."
+        )
+    if scenario.name in NOT_SIMULATED_WITH_A_HANDLER:
+        raise RequestError(f"{scenario.name} {NOT_SIMULATED_WITH_A_HANDLER[scenario.name]}; leave out --tier sim.")
 
 
 def _check_program(consumer: str, scenario: Scenario) -> None:

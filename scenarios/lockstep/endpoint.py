@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from infra.localaws.dynamodb import DynamoDb
-from infra.localaws.http import Request as WireRequest
 from infra.localaws.http import Response as WireResponse
 from infra.localaws.sqs.context import LongPoll
 from infra.localaws.sqs.errors import SerializationError, SqsError
@@ -19,6 +16,7 @@ from infra.localaws.sts import caller_identity
 from scenarios.local.http_reader import DYNAMODB, SQS, counted
 from scenarios.local.interpreter import refusal
 from scenarios.local.observed_exchange import Request, Response
+from scenarios.lockstep.tables import Tables
 from scenarios.simulation.world import World
 
 REGION: Final = "us-west-1"
@@ -40,17 +38,9 @@ class Endpoint:
     def __init__(self, world: World) -> None:
         self._world = world
         self._wire = SqsWire(cast("SqsModel", _Watched(world)), "http://127.0.0.1")
-        self._dynamodb = DynamoDb(ACCOUNT, REGION)
         self.status_table = f"{world.names.queue.removesuffix('.fifo')}-{STATUS_TABLE}"
         self.ledger = f"{world.names.queue.removesuffix('.fifo')}-{LEDGER}"
-        for table in (self.status_table, self.ledger):
-            self._ask_table(
-                "CreateTable",
-                TableName=table,
-                KeySchema=[{"AttributeName": "message_id", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "message_id", "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        self._tables = Tables(REGION, self.status_table, self.ledger)
 
     @property
     def queue_path(self) -> str:
@@ -63,8 +53,7 @@ class Endpoint:
         if target.startswith(SQS):
             return self._answer_sqs(target.removeprefix(SQS), body)
         if target.startswith(DYNAMODB):
-            answer = self._dynamodb.answer(WireRequest("POST", "/", request.headers, body))
-            return _of_wire(answer)
+            return _of_wire(self._tables.answer(request.headers, body))
         if b"Action=GetCallerIdentity" in body:
             return _of_wire(caller_identity(ACCOUNT, _REQUEST_ID))
         return refusal(
@@ -86,9 +75,7 @@ class Endpoint:
         Raises:
             BreaksContractError: what stands there is no count.
         """
-        item: Mapping[str, Any] = self._ask_table(
-            "GetItem", TableName=self.ledger, Key={"message_id": {"S": key}}, ConsistentRead=True
-        ).get("Item", {})
+        item = self._tables.item(self.ledger, key)
         if "executions" in item:
             self._world.tables.executions[key] = counted(item["executions"])
 
@@ -99,12 +86,6 @@ class Endpoint:
             told = json.dumps({"__type": error.json_type, "message": str(error)}).encode()
             return Response(error.status, {**_JSON, "x-amzn-query-error": f"{error.query_code};Sender"}, told)
         return answer if isinstance(answer, LongPoll) else _json(answer)
-
-    def _ask_table(self, action: str, **document: Any) -> dict[str, Any]:
-        headers = {"x-amz-target": f"{DYNAMODB}{action}", "host": "127.0.0.1"}
-        answer = self._dynamodb.answer(WireRequest("POST", "/", headers, json.dumps(document).encode()))
-        told: dict[str, Any] = json.loads(answer.body)
-        return told
 
 
 class _Watched:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from signal import SIGTERM
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from infra.localaws.http import Request as WireRequest
 from infra.localaws.http import Response as WireResponse
 from infra.localaws.sqs.context import LongPoll
 from infra.localaws.sqs.message import State
@@ -20,15 +21,13 @@ from scenarios.errors import BrokenProgramError
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, Reading
 from scenarios.local.interpreter import Interpreter, concluded, injected, json_answer, left_out
 from scenarios.local.observed_exchange import Request, Response
-from scenarios.lockstep.child import Child
 from scenarios.lockstep.endpoint import Endpoint
-from scenarios.lockstep.server import PendingRequest
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.process import Program, SimulatedProcess, Steps
 from scenarios.simulation.scheduler import Sleeper, Strand
-from scenarios.simulation.world import EPOCH, World
+from scenarios.simulation.world import EPOCH, World, WorldRecorder
 from services.consumer.assumptions import Assumption
-from services.faults import Fault
+from services.faults import Fault, FaultPlan
 from services.injection import TIMEOUT, LateRequest, record_arrival
 from services.operations import (
     ChangeVisibility,
@@ -49,6 +48,64 @@ AFTERWARDS: Final = 0.2
 UNSEEN_LEASE: Final = 0.5
 
 
+class Asking(Protocol):
+    """A request that waits for its answer; see :class:`scenarios.lockstep.server.PendingRequest`."""
+
+    @property
+    def request(self) -> WireRequest:
+        """What was asked."""
+
+    @property
+    def client(self) -> Any:
+        """The connection's socket."""
+
+    def reply(self, response: WireResponse) -> None:
+        """Answer."""
+
+    def reset(self) -> None:
+        """Close the connection without an answer."""
+
+
+class Computing(Protocol):
+    """Code of any make that computes only while the explorer waits for it; see :class:`scenarios.lockstep.child.Child`.
+
+    Attributes:
+        exit_code: how it ended, or minus the signal; None while it runs.
+        forked_away: it ended, and what it had started went on.
+    """
+
+    exit_code: int | None
+    forked_away: bool
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next of its waits is over; None for never."""
+
+    def begin(self) -> None:
+        """Wait until it has begun."""
+
+    def show(self, elapsed: float, wall: float) -> None:
+        """Set its clocks."""
+
+    def expect(self) -> None:
+        """Take note that an answer is about to be sent."""
+
+    def settle(self) -> Sequence[Asking]:
+        """Let it compute until it is at rest; return what it has asked for by then."""
+
+    def end_waits(self, elapsed: float) -> None:
+        """End the waits whose time has come."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+    def failure(self, what: str) -> BrokenProgramError:
+        """Return the error that it does something which cannot be explored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hired:
     """What a program process stands on.
@@ -61,17 +118,27 @@ class Hired:
 
     endpoint: Endpoint
     interpreter: Interpreter
-    start: Callable[[], Child]
+    start: Callable[[], Computing]
 
 
 class ProgramProcess(SimulatedProcess):
     """One program of a simulation."""
 
-    def __init__(self, world: World, name: str, hired: Hired, faults: Sequence[Fault] = ()) -> None:
-        super().__init__(world, name, is_consumer=True, faults=faults)
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        hired: Hired,
+        faults: Sequence[Fault] = (),
+        *,
+        is_consumer: bool = True,
+        recorder: WorldRecorder | None = None,
+        plan: FaultPlan | None = None,
+    ) -> None:
+        super().__init__(world, name, is_consumer=is_consumer, faults=faults, recorder=recorder, plan=plan)
         self.respawns = True
         self._hired = hired
-        self._child: Child | None = None
+        self._child: Computing | None = None
         self._watch = Sleeper(self)
         self._asked = False
         #: By the strand that serves it: the request that is under way.
@@ -163,7 +230,7 @@ class ProgramProcess(SimulatedProcess):
         else:
             scheduler.wake(self._watch, max(due, scheduler.now))
 
-    def _note_end(self, child: Child) -> None:
+    def _note_end(self, child: Computing) -> None:
         code = child.exit_code or 0
         if child.forked_away and not self._signalled:
             raise child.failure(
@@ -178,7 +245,7 @@ class ProgramProcess(SimulatedProcess):
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    def _serve(self, pending: PendingRequest, sleeper: Sleeper) -> Strand:
+    def _serve(self, pending: Asking, sleeper: Sleeper) -> Strand:
         """See a request through: from its arrival to its answer, and to what the program makes of that."""
         request = _as_observed(pending)
         understood = self._hired.interpreter.understand(request)
@@ -212,7 +279,7 @@ class ProgramProcess(SimulatedProcess):
         if complaint and self._child is not None:
             raise self._child.failure(f"{complaint}; see {CONTRACT}")
 
-    def _perform_for(self, pending: PendingRequest, step: _Step, sleeper: Sleeper) -> Steps:
+    def _perform_for(self, pending: Asking, step: _Step, sleeper: Sleeper) -> Steps:
         reading = step.reading
         self.operations += 1
         try:
@@ -231,7 +298,7 @@ class ProgramProcess(SimulatedProcess):
             response = left_out(step.request, reading, result)
         self._reply(pending, response)
 
-    def _reply(self, pending: PendingRequest, response: Response) -> None:
+    def _reply(self, pending: Asking, response: Response) -> None:
         self._show_time()
         self._expect()
         pending.reply(_on_the_wire(response))
@@ -349,7 +416,7 @@ class _Step:
         return result
 
 
-def _as_observed(pending: PendingRequest) -> Request:
+def _as_observed(pending: Asking) -> Request:
     request = pending.request
     return Request(request.method, request.target, request.headers, request.body, pending.client)
 

@@ -39,8 +39,8 @@ from scenarios.parameters import Parameters
 from scenarios.simulation.choices import Choices
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.incremental import IncrementalHistory
+from scenarios.simulation.mapping import ConsumerEnvironment, Environment, SimulatedMapping
 from scenarios.simulation.mapping import Setup as MappingSetup
-from scenarios.simulation.mapping import SimulatedMapping
 from scenarios.simulation.process import Program, SimulatedProcess
 from scenarios.simulation.random_faults import RandomFault, Role
 from scenarios.simulation.scheduler import Strand
@@ -52,6 +52,7 @@ from services.consumer.assumptions import ALL, Assumption
 from services.consumer.consumer import Consumer
 from services.consumer.lambda_handler import HandlerOptions, LambdaConsumer, make_consumer
 from services.consumer.options import ConsumerOptions
+from services.consumer.patterns import Pattern
 from services.errors import ConfigurationError
 from services.faults import Fault
 from services.operations import (
@@ -118,6 +119,27 @@ class Programs(Protocol):
         """Leave no process behind."""
 
 
+class Handlers(Protocol):
+    """The consumers of one history that are Lambda handlers of a user's own."""
+
+    def environments(
+        self, world: World, name: str, settings: Settings, *, timeout: int, memory: int, seed: int
+    ) -> Callable[[int], Environment]:
+        """Return what makes the execution environments of a function, each by its number.
+
+        Args:
+            world: what is outside.
+            name: the consumer's name in the history.
+            settings: its own options.
+            timeout: of the function, in seconds.
+            memory: of the function, in MB.
+            seed: where its chance comes from.
+        """
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """What is left out of a story, to see whether a violation needs it.
@@ -153,6 +175,7 @@ class Staging:
         cut: what is left out of the scenario.
         function: how a consumer that is a Lambda function is set up; None for one that polls.
         programs: the consumers, where they are programs; None for ``consumer``.
+        handlers: the functions' environments, where their handler is a user's own; None for ``consumer``.
         staleness: how often an answer that may be stale is stale, in percent.
     """
 
@@ -175,6 +198,7 @@ class Staging:
     cut: Cut = NOTHING
     function: FunctionSettings | None = None
     programs: Programs | None = None
+    handlers: Handlers | None = None
     staleness: int = 0
 
 
@@ -261,8 +285,16 @@ class SimulatedLab:
             max_receive_count=staging.queue.max_receive_count,
             business_field=staging.business_field,
             parameters=asdict(staging.parameters),
-            **(_declared_by(staging.programs) or declared(staging.consumer, staging.assumes)),
+            **self._declared(),
         )
+
+    def _declared(self) -> Mapping[str, Any]:
+        """Return what the run's event says of the consumer."""
+        staging = self._staging
+        if staging.handlers:
+            # The poller is AWS's: what it makes of a batch of deletes is no promise of the handler's.
+            return {"program": True, "follows": [Pattern.BUSINESS_KEY]}
+        return _declared_by(staging.programs) or declared(staging.consumer, staging.assumes)
 
     def finish(self) -> History:
         """End what still runs, read what is left in the dead-letter queue and the ledger, and return the history."""
@@ -518,30 +550,56 @@ class SimulatedLab:
 
     def _start_mapping(self, name: str, faults: Sequence[Fault], settings: Settings) -> None:
         """Start a consumer that is a function at an event source mapping."""
-        kind, function = self._staging.consumer, self._staging.function
-        if function is None or not issubclass(kind, LambdaConsumer):
+        function = self._staging.function
+        assert function is not None  # noqa: S101 - as its caller has seen
+        limit = settings.get("message_limit", 0)
+        if self._staging.handlers is not None:
+            # A consumer that is to die receives no more than its death needs: its mapping survives the function.
+            deaths = [fault.nth for fault in faults if fault.kind == "crash" and not fault.where]
+            limit = limit or max(deaths, default=0)
+        setup = MappingSetup(
+            name,
+            function,
+            settings.get("max_messages", 1),
+            limit,
+            self._environments(name, function, settings),
+            faults,
+            self._staging.random_faults.of("consumer", name),
+            self._seed_of(name),
+        )
+        mapping = self._mappings[name] = SimulatedMapping(self.world, setup, self._mapping_events)
+        mapping.on_end = self._note_mapping_end
+        mapping.start(self._scheduler.now + self.choices.pick(START_UP))
+
+    def _note_mapping_end(self, mapping: SimulatedMapping) -> None:
+        """Say how a mapping has ended: where a crash of the scenario's own struck its function, as SIGKILL would."""
+        crashed = any(
+            fault.process == mapping.name for fault in self.history.faults if fault.kind == "crash" and fault.planned
+        )
+        killed = crashed and self._staging.handlers is not None and mapping.name not in self._dismissed
+        self._recorder.event("exited", exited=mapping.name, code=-SIGKILL if killed else mapping.exit_code)
+
+    def _environments(self, name: str, function: FunctionSettings, settings: Settings) -> Callable[[int], Environment]:
+        """Return what makes a function's environments."""
+        kind = self._staging.consumer
+        if self._staging.handlers is not None:
+            own = {option: value for option, value in settings.items() if option not in _OF_MAPPING}
+            timeout = function.timeout_at(self.queue.visibility_timeout)
+            return self._staging.handlers.environments(
+                self.world, name, own, timeout=timeout, memory=function.memory, seed=self._seed_of(name)
+            )
+        if not issubclass(kind, LambdaConsumer):
             raise RequestError(
                 f"The consumer of {self._staging.scenario} is a Lambda function; {kind.__module__}:{kind.__qualname__} "
                 "is no services.consumer.lambda_handler:LambdaConsumer."
             )
         options = {option: value for option, value in settings.items() if option in _HANDLER_OPTIONS}
 
-        def make(number: int) -> LambdaConsumer:
-            return make_consumer(HandlerOptions(f"{name}-{number}-{self.seed:x}", **options), kind)
+        def make(number: int) -> Environment:
+            made = HandlerOptions(f"{name}-{number}-{self.seed:x}", **options)
+            return ConsumerEnvironment(make_consumer(made, kind))
 
-        setup = MappingSetup(
-            name,
-            function,
-            settings.get("max_messages", 1),
-            settings.get("message_limit", 0),
-            make,
-            faults,
-            self._staging.random_faults.of("consumer", name),
-            self._seed_of(name),
-        )
-        mapping = self._mappings[name] = SimulatedMapping(self.world, setup, self._mapping_events)
-        mapping.on_end = lambda ended: self._recorder.event("exited", exited=ended.name, code=ended.exit_code)
-        mapping.start(self._scheduler.now + self.choices.pick(START_UP))
+        return make
 
     def _start_program(self, known_as: str, name: str, faults: Sequence[Fault], settings: Settings) -> None:
         """Start a program, for the first time or again."""
@@ -692,6 +750,8 @@ def _class(spec: str, base: type[Service], what: str) -> type[Service]:
 
 #: The consumer's options that a handler has as well.
 _HANDLER_OPTIONS = frozenset(item.name for item in fields(HandlerOptions)) - {"owner"}
+#: Those that are its mapping's, or the lab's.
+_OF_MAPPING = frozenset({"max_messages", "message_limit", "side_effect_delay_seconds"})
 
 
 def _do_nothing() -> None:

@@ -3,18 +3,19 @@
     the mapping ── asks ──▶ receive, invoke, delete   each takes effect on the simulation's world
                 ◀── reports ──
 
-An execution environment is a consumer with its memory; an invocation is a simulated process that steps one of its
-tasks. It ends by its answer, by a fault, or at the function's timeout. What happens is told as the endpoint tells it,
-and translated as the endpoint's events are, so that both tiers leave the same history.
+An execution environment is a consumer with its memory, or a handler of a user's own. An invocation is a simulated
+process that steps one of its tasks, or the handler. It ends by its answer, by a fault, or at the function's timeout.
+What happens is told as the endpoint tells it, and translated as the endpoint's events are, so that both tiers leave the
+same history.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from infra.localaws.lambda_ import source
 from infra.localaws.lambda_.actions import Action, Delete, Failure, Invoke, Receive, Result, StopReceiving
@@ -33,16 +34,15 @@ from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import World, WorldRecorder
 from services.consumer.lambda_handler import FIFO_SUFFIX, LambdaConsumer, message_of
-from services.faults import Fault
-from services.faults import FaultPlan as HandlerFaults
+from services.faults import Fault, Point
+from services.faults import FaultPlan as FaultPlanOfCalls
+from services.operations import Operation
 
 #: Seconds that a cold start takes, as the source of choices picks.
 COLD_STARTS = (0.2, 0.3, 0.5, 0.8)
 #: Seconds from the invocation of an environment that is warm to its handler.
 WARM_START = 0.001
-#: A random fault is placed by operations; a batch takes about so many.
-OPERATIONS_AN_INVOCATION = 4
-#: Seconds after its event at which a random fault strikes a handler, for each step of its size.
+#: Seconds after its event at which a random fault stops a handler, for each step of its size.
 INTO_THE_HANDLER = 0.005
 #: The place of a fault that no scenario scripted, so that it is told from one that was.
 BY_CHANCE = -1
@@ -52,7 +52,6 @@ THROTTLED_PART = 0.5
 #: What a random fault of a consumer comes to where the consumer is a function.
 RANDOM_KINDS = {
     Kind.CRASH_BEFORE: FaultKind.CRASH_BEFORE,
-    Kind.CRASH_DURING: FaultKind.CRASH_DURING,
     Kind.CRASH_AFTER: FaultKind.CRASH_AFTER,
     Kind.PAUSE: FaultKind.HANG,
     Kind.REPLY_LOST: FaultKind.ANSWER_LOST,
@@ -60,10 +59,58 @@ RANDOM_KINDS = {
     Kind.OUTAGE: FaultKind.COLD_START,
     Kind.PARTIAL_FAILURE: FaultKind.DELETE_FAILED,
 }
+#: What it comes to at one of the handler's own calls; a crash there by the point that its size picks.
+OF_CALLS = frozenset({Kind.CRASH_DURING, Kind.SERVER_ERROR, Kind.PARTIAL_REPLY_LOST})
+POINTS: tuple[Point, ...] = ("during", "before", "after")
 #: Those after which a batch is not deleted, and waits out its visibility timeout.
 COSTLY = frozenset(
     {FaultKind.CRASH_BEFORE, FaultKind.CRASH_DURING, FaultKind.CRASH_AFTER, FaultKind.HANG, FaultKind.ANSWER_LOST}
 )
+
+
+#: Takes what a handler answers as the runtime sends it, and why that is no answer.
+Taken: TypeAlias = Callable[[bytes, Failure | None], None]
+
+
+class Environment(Protocol):
+    """An execution environment: it handles one invocation at a time, and keeps its memory."""
+
+    def begin(self, mapping: SimulatedMapping, action: Invoke, take: Taken) -> tuple[SimulatedProcess, Program]:
+        """Return the process by which an invocation is stepped, and what it runs.
+
+        Args:
+            mapping: what invokes.
+            action: the invocation.
+            take: is handed the answer.
+        """
+
+
+class ConsumerEnvironment(Environment):
+    """The environment of a handler of ours, whose consumer is stepped.
+
+    Args:
+        consumer: with its memory.
+    """
+
+    def __init__(self, consumer: LambdaConsumer) -> None:
+        self._consumer = consumer
+
+    def begin(self, mapping: SimulatedMapping, action: Invoke, take: Taken) -> tuple[SimulatedProcess, Program]:
+        """See :class:`Environment`."""
+        records = json.loads(action.payload)["Records"]
+        fifo = records[0]["eventSourceARN"].endswith(FIFO_SUFFIX)
+        messages = [message_of(record) for record in records]
+        task = self._consumer.handle_event(messages, remaining=mapping.timeout, fifo=fifo)
+        process = SimulatedProcess(
+            mapping.world, mapping.name, is_consumer=False, recorder=mapping.recorder, plan=mapping.handler_faults
+        )
+        process.in_hand = tuple(messages)
+
+        def answered(answer: Any) -> int:
+            take(encode(answer), None)
+            return 0
+
+        return process, Program(task, (), _never_asked, answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +122,7 @@ class Setup:
         settings: of the function and its mapping.
         batch_size: messages in a batch.
         message_limit: the mapping stops after so many messages; 0 for never.
-        make: makes the consumer of a new environment, by the environment's number.
+        make: makes a new environment, by its number.
         faults: the scenario's own.
         random_faults: what goes wrong beyond them.
         seed: where the jitter of backoffs comes from.
@@ -85,7 +132,7 @@ class Setup:
     settings: FunctionSettings
     batch_size: int
     message_limit: int
-    make: Callable[[int], LambdaConsumer]
+    make: Callable[[int], Environment]
     faults: Sequence[Fault]
     random_faults: Sequence[RandomFault]
     seed: int
@@ -115,18 +162,23 @@ class SimulatedMapping:
         self._faults = FaultPlan(parse_faults(of_mapping))
         self._scripted_costs = len(setup.faults)
         self._random = [fault for fault in setup.random_faults if fault.kind in RANDOM_KINDS]
-        self._handler_faults = HandlerFaults(of_handler)
+        self._of_calls = [fault for fault in setup.random_faults if fault.kind in OF_CALLS]
+        self._handler_faults = CallFaults(of_handler, self)
+        #: By batch, the messages of an invocation that goes on.
+        self._in_hand: dict[int, tuple[str, ...]] = {}
+        #: How many operations its consumer has begun: receives, invocations, the handler's own calls, deletes.
+        self._begun = 0
         self._concurrency = Concurrency()
         if setup.settings.reserved_concurrency is not None:
             self._concurrency.reserve(self.name, setup.settings.reserved_concurrency)
-        self._idle: list[LambdaConsumer] = []
+        self._idle: list[Environment] = []
         self._made = 0
         self._invocations = 0
         self._deletes = 0
         self._throttled_until = 0.0
         self._receives: dict[int, Sleeper] = {}
         self._processes: list[SimulatedProcess] = []
-        self._reuses: dict[LambdaConsumer, int] = {}
+        self._reuses: dict[Environment, int] = {}
         self._alarm = Sleeper()
         events.add(self.name, self.name)
         self.mapping = EventSourceMapping(
@@ -256,11 +308,12 @@ class SimulatedMapping:
         environment = self._environment() if is_cold else self._idle.pop()
         reuse = self._reuses.get(environment, 0)
         self._reuses[environment] = reuse + 1
+        self._in_hand[action.batch] = action.message_ids
         self._tell("function-invoked", batch=action.batch, cold=not reuse, reuse=reuse)
         delay = self.world.choices.pick(COLD_STARTS) if is_cold else WARM_START
         _Invocation(self, action, environment, fault).start(self.world.scheduler.now + delay)
 
-    def _environment(self) -> LambdaConsumer:
+    def _environment(self) -> Environment:
         self._made += 1
         return self._setup.make(self._made)
 
@@ -273,9 +326,10 @@ class SimulatedMapping:
 
     def _chance(self, kind: FaultKind, message_ids: Sequence[str]) -> FunctionFault | None:
         """Return the random fault of a kind that is due, where each of the messages has a receive to spare for it."""
-        number = self._deletes if kind is FaultKind.DELETE_FAILED else self._invocations
+        # A delete is told when it is done.
+        number = self._begun + (kind is FaultKind.DELETE_FAILED)
         for fault in self._random:
-            if RANDOM_KINDS[fault.kind] is not kind or number < 1 + fault.at // OPERATIONS_AN_INVOCATION:
+            if RANDOM_KINDS[fault.kind] is not kind or number < fault.at:
                 continue
             if kind in COSTLY and not all(self._can_spare(message_id) for message_id in message_ids):
                 return None
@@ -287,6 +341,27 @@ class SimulatedMapping:
             return FunctionFault(kind, BY_CHANCE, seconds)
         return None
 
+    @property
+    def awaits_call(self) -> bool:
+        """Whether a random fault waits for one of the handler's own calls."""
+        return bool(self._of_calls)
+
+    def chance_at_call(self, operation: Operation) -> CallFault | None:
+        """Count one of the handler's own calls; return the random fault that strikes it."""
+        self._begun += 1
+        for fault in self._of_calls:
+            if self._begun < fault.at:
+                continue
+            if not all(self._can_spare(message_id) for batch in self._in_hand.values() for message_id in batch):
+                return None
+            self._of_calls.remove(fault)
+            self.world.lose(self.world.info.visibility_timeout)
+            name = type(operation).__name__
+            if fault.kind is Kind.CRASH_DURING:
+                return CallFault("crash", name, POINTS[fault.size % len(POINTS)])
+            return CallFault("error" if fault.kind is Kind.SERVER_ERROR else "reply-lost", name)
+        return None
+
     def _can_spare(self, message_id: str) -> bool:
         held = self.world.held.get(message_id)
         received = 0 if held is None else held.receive_count
@@ -294,6 +369,7 @@ class SimulatedMapping:
 
     def answered(self, invocation: _Invocation, result: Result) -> None:
         """Hear how an invocation has ended."""
+        del self._in_hand[invocation.action.batch]
         self._concurrency.release(self.name)
         if invocation.survives:
             self._idle.append(invocation.environment)
@@ -303,12 +379,17 @@ class SimulatedMapping:
     # --- within ------------------------------------------------------------------------------------------------------
 
     @property
+    def invocations(self) -> int:
+        """How often the function was invoked."""
+        return self._invocations
+
+    @property
     def timeout(self) -> float:
         """The function's timeout in seconds."""
         return self._timeout
 
     @property
-    def handler_faults(self) -> HandlerFaults:
+    def handler_faults(self) -> CallFaults:
         """What strikes the handler's own operations; it counts over all invocations."""
         return self._handler_faults
 
@@ -346,6 +427,7 @@ class SimulatedMapping:
 
     def _tell(self, event: str, **fields: Any) -> None:
         """Take an event down as the endpoint does, and translate it."""
+        self._begun += event in _BEGINS
         told = {"time": self.world.tick(), "process": ENDPOINT, "event": event, "function": self.name, **fields}
         self.world.records.extend(self._events.translate(told))
 
@@ -364,6 +446,61 @@ class SimulatedMapping:
         self.world.scheduler.start(go(), self.world.scheduler.now)
 
 
+class CallFault(Fault):
+    """A random fault at one of the handler's own calls."""
+
+    __slots__ = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fault as a history holds it: it says not which call it was scripted for."""
+        return {name: value for name, value in super().as_json().items() if name != "nth"}
+
+
+class CallFaults(FaultPlanOfCalls):
+    """What strikes the handler's own calls: the scenario's faults, then a random one.
+
+    Args:
+        faults: the scenario's.
+        mapping: knows when a random one is due.
+    """
+
+    def __init__(self, faults: Sequence[Fault], mapping: SimulatedMapping) -> None:
+        super().__init__(faults)
+        self._mapping = mapping
+        self._striking: CallFault | None = None
+
+    def may_strike(self, operation: Operation) -> bool:
+        """See :class:`services.faults.FaultPlan`."""
+        return self._mapping.awaits_call or super().may_strike(operation)
+
+    def before(self, operation: Operation) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        yield from super().before(operation)
+        self._striking = chance = self._mapping.chance_at_call(operation)
+        if chance is not None and (chance.kind == "error" or chance.point == "before"):
+            self._striking = None
+            yield chance
+
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        yield from super().on_reply(operation, result)
+        chance = self._striking
+        if chance is not None and (chance.kind == "reply-lost" or chance.point == "during"):
+            self._striking = None
+            yield chance
+
+    def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
+        """See :class:`services.faults.FaultPlan`."""
+        yield from super().after(operation, result)
+        chance, self._striking = self._striking, None
+        if chance is not None:
+            yield chance
+
+
+#: The events with which an operation begins in the history.
+_BEGINS = frozenset({"mapping-received", "batch-sent", "mapping-deleted"})
+
+
 class _Invocation:
     """One invocation of an environment.
 
@@ -372,29 +509,23 @@ class _Invocation:
     """
 
     def __init__(
-        self, function: SimulatedMapping, action: Invoke, environment: LambdaConsumer, fault: FunctionFault | None
+        self, function: SimulatedMapping, action: Invoke, environment: Environment, fault: FunctionFault | None
     ) -> None:
         self.action = action
         self.environment = environment
         self.survives = True
         self._function = function
         self._fault = fault
-        self._answer: Any = None
+        self._answer = b"null"
         self._failure: Failure | None = None
+        self._refused: Failure | None = None
         self._is_over = False
 
     def start(self, at: float) -> None:
         """Hand the event to the handler at a time."""
         function = self._function
         world = function.world
-        records = json.loads(self.action.payload)["Records"]
-        fifo = records[0]["eventSourceARN"].endswith(FIFO_SUFFIX)
-        messages = [message_of(record) for record in records]
-        task = self.environment.handle_event(messages, remaining=function.timeout, fifo=fifo)
-        process = SimulatedProcess(
-            world, function.name, is_consumer=False, recorder=function.recorder, plan=function.handler_faults
-        )
-        process.in_hand = tuple(messages)
+        process, program = self.environment.begin(function, self.action, self._take)
         process.on_end = self._ended
         function.add(process)
         self._process = process
@@ -402,7 +533,7 @@ class _Invocation:
         if kind is FaultKind.CRASH_BEFORE:
             world.scheduler.start(self._kill(Failure.EXIT), at)
             return
-        process.start(Program(task, (), _never_asked, self._take), at)
+        process.start(program, at)
         seconds = self._fault.seconds if self._fault is not None else 0.0
         if kind is FaultKind.CRASH_DURING:
             world.scheduler.start(self._kill(Failure.EXIT), at + seconds)
@@ -410,9 +541,9 @@ class _Invocation:
             world.scheduler.start(self._stand_still(), at + seconds)
         world.scheduler.start(self._kill(Failure.TIMEOUT), at + function.timeout)
 
-    def _take(self, answer: Any) -> int:
+    def _take(self, answer: bytes, failure: Failure | None) -> None:
         self._answer = answer
-        return 0
+        self._refused = failure
 
     def _kill(self, failure: Failure) -> Strand:
         if not self._is_over:
@@ -435,8 +566,8 @@ class _Invocation:
         if process.exit_code == 0 and kind is FaultKind.CRASH_AFTER:
             self._failure = Failure.EXIT
         if process.exit_code == 0 and self._failure is None:
-            failure = Failure.LOST if kind is FaultKind.ANSWER_LOST else None
-            result = Result(encode(self._answer), failure)
+            failure = Failure.LOST if kind is FaultKind.ANSWER_LOST else self._refused
+            result = Result(self._answer, failure)
         else:
             self.survives = False
             killed = process.exit_code == 0 or (process.exit_code or 0) < 0

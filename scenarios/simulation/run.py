@@ -10,6 +10,7 @@ from typing import get_args
 
 from infra.config import ProgramConfig
 from infra.topology import topology_of
+from scenarios.checks.functions import FunctionSettings
 from scenarios.errors import DeadlineMissed, RequestError
 from scenarios.history import History
 from scenarios.lab import QueueInfo
@@ -17,7 +18,16 @@ from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import format_counterexample
 from scenarios.simulation.choices import Choices
-from scenarios.simulation.lab import NOTHING, Cut, NoFaults, Programs, RandomFaults, SimulatedLab, Staging
+from scenarios.simulation.lab import (
+    NOTHING,
+    Cut,
+    Handlers,
+    NoFaults,
+    Programs,
+    RandomFaults,
+    SimulatedLab,
+    Staging,
+)
 from scenarios.simulation.random_faults import Kind, Role, kinds_of
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.tactics import ROTATION, Tactic, tactical_faults
@@ -50,6 +60,9 @@ class SimulationPlan:
         dropped: the consumer's assumptions that the random faults need not keep to.
         command: the command that does the same again.
         programs: makes the consumers of one history, where they are programs; None for ``consumer``.
+        handlers: makes the functions of one history, where their handler is a user's own; None for ``consumer``.
+        function: how the consumers are set up as functions; None for consumers that poll.
+        handler: the user's own handler, as its option has it; empty for none.
     """
 
     scenario: Scenario
@@ -67,6 +80,9 @@ class SimulationPlan:
     command: str = ""
     consumer_name: str = ""
     programs: Callable[[], Programs] | None = None
+    handlers: Callable[[], Handlers] | None = None
+    function: FunctionSettings | None = None
+    handler: str = ""
 
     @property
     def assumes(self) -> frozenset[Assumption]:
@@ -124,6 +140,10 @@ def simulate(
         delivery = replace(delivery, reorder=CHAOTIC.reorder, underfill=CHAOTIC.underfill)
     queue = plan.queue_info
     programs = plan.programs() if plan.programs is not None else None
+    handlers = plan.handlers() if plan.handlers is not None else None
+    function = plan.function
+    if function is None and scenario.function is not None:
+        function = scenario.function_settings(naive=plan.naive)
     lab = SimulatedLab(
         Staging(
             scenario=scenario.name,
@@ -144,8 +164,9 @@ def simulate(
             assumes=plan.assumes,
             staleness=STALENESS if plan.with_faults else 0,
             cut=cut,
-            function=scenario.function_settings(naive=plan.naive) if scenario.function is not None else None,
+            function=function,
             programs=programs,
+            handlers=handlers,
         ),
         choices,
     )
@@ -165,8 +186,9 @@ def simulate(
             "simulation; a consumer ends by returning."
         ) from None
     finally:
-        if programs is not None:
-            programs.close()
+        for own in (programs, handlers):
+            if own is not None:
+                own.close()
     conditions = Conditions(
         seed=plan.seed,
         parameters=plan.parameters,
@@ -175,6 +197,8 @@ def simulate(
         consumer=plan.consumer_name,
         missed=missed,
         command=plan.command,
+        function=handlers is not None,
+        handler=plan.handler,
     )
     return Simulation(judge(scenario, history, conditions), history)
 

@@ -1,0 +1,418 @@
+"""Execution environments whose handler is a plain Python function, called in this very process.
+
+    the mapping ── event ──▶ handler(event, context) ── its requests ──▶ operations of a simulated process
+                ◀── answer, as Lambda's own client of the runtime encodes it
+
+An environment is what its handler's modules leave in memory. A cold start loads them anew. What is installed, and what
+Python brings, is loaded once: nothing of a user's is kept there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any, Final
+
+from awslambdaric.bootstrap import LambdaContext
+from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
+
+from infra.localaws.http import Request as WireRequest
+from infra.localaws.http import Response
+from infra.localaws.lambda_.actions import Failure, Invoke
+from infra.localaws.lambda_.config import RUNTIMES, FunctionConfig, environment_of
+from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
+from infra.localaws.sqs.model import ACCOUNT
+from scenarios.checks.effects import HttpEffect
+from scenarios.checks.functions import Handler
+from scenarios.checks.program_config import ProgramConfig
+from scenarios.errors import BrokenProgramError
+from scenarios.local.environment import as_variables, shared_environment
+from scenarios.local.http_reader import Surroundings as Around
+from scenarios.local.interpreter import Interpreter
+from scenarios.local.programs import program_environment
+from scenarios.lockstep.endpoint import REGION, Endpoint
+from scenarios.lockstep.process import Hired, ProgramProcess
+from scenarios.lockstep.turns import (
+    HOST,
+    PORT,
+    URL,
+    Asked,
+    ExitedError,
+    Killed,
+    Surroundings,
+    Turns,
+    begin_history,
+    encoded,
+    end_history,
+)
+from scenarios.simulation.mapping import Environment, SimulatedMapping, Taken
+from scenarios.simulation.process import UNHANDLED, Program
+from scenarios.simulation.world import EPOCH, World
+from services.consumer.lambda_handler import message_of
+from services.operations import Message, Sleep, Task
+
+#: The laboratory's own packages: a handler of ours shares them, and another's of the same name are loaded apart.
+_OURS: Final = frozenset({"infra", "scenarios", "services", "tasks", "tests"})
+#: How an invocation ends whose handler ended the process.
+LEFT: Final = -SIGKILL
+
+
+class HandlerEnvironment(Environment):
+    """One execution environment.
+
+    Args:
+        function: what it belongs to.
+        number: which environment of its function it is, from 1 on.
+    """
+
+    def __init__(self, function: HandlerFunction, number: int) -> None:
+        self.function = function
+        self.number = number
+        self.is_over = False
+        self._handler: Callable[[Any, Any], Any] | None = None
+        variables = function.variables(number)
+        self.around = Surroundings(
+            encoded(variables),
+            str(function.directory),
+            function.owns,
+            {},
+        )
+
+    def begin(self, mapping: SimulatedMapping, action: Invoke, take: Taken) -> tuple[ProgramProcess, Program]:
+        """See :class:`scenarios.simulation.mapping.Environment`."""
+        messages = tuple(message_of(record) for record in json.loads(action.payload)["Records"])
+        self.function.received.extend(messages)
+        hired = Hired(
+            self.function.endpoint, self.function.interpreter, lambda: Invocation(self, mapping, action, take)
+        )
+        process = InvocationProcess(mapping, hired)
+        process.in_hand = messages
+        return process, Program(_idle(), (), _do_nothing)
+
+    def call(self, payload: bytes, deadline: float, request_id: str) -> bytes:
+        """Load the handler, where this is a cold start, and call it; return its answer, encoded.
+
+        Args:
+            payload: the event.
+            deadline: when the function is killed, in seconds since the epoch.
+            request_id: of the invocation.
+        """
+        handler = self._handler
+        if handler is None:
+            handler = self._handler = _loaded(self.function.handler.handler)
+        context = LambdaContext(request_id, None, None, int(deadline * 1000), self.function.config.arn)
+        marshaller = LambdaMarshaller()
+        answer = marshaller.marshal_response(handler(marshaller.unmarshal_request(payload), context))[0]
+        return answer if isinstance(answer, bytes) else str(answer).encode()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its handler is loaded."""
+        return self._handler is not None
+
+
+class Invocation:
+    """One invocation, to its process what a program is (see :class:`scenarios.lockstep.child.Child`).
+
+    Attributes:
+        exit_code: how it ended; None while it goes on.
+        forked_away: never.
+    """
+
+    forked_away = False
+
+    def __init__(self, environment: HandlerEnvironment, mapping: SimulatedMapping, action: Invoke, take: Taken) -> None:
+        self.exit_code: int | None = None
+        self._environment = environment
+        self._mapping, self._batch = mapping, action.batch
+        self._take = take
+        now = mapping.world.scheduler.now
+        request_id = f"00000000-0000-4000-8000-{mapping.invocations:012d}"
+        deadline = EPOCH + now + mapping.timeout
+        self._turns = Turns(lambda: environment.call(action.payload, deadline, request_id), environment.around)
+        self._answer: Response | Exception | None = None
+        self._is_due = True
+
+    def begin(self) -> None:
+        """Do nothing: a call begins at once."""
+
+    def expect(self) -> None:
+        """Do nothing: an answer is handed over by hand."""
+
+    def show(self, elapsed: float, wall: float) -> None:
+        """Set its clocks."""
+        self._turns.monotonic, self._turns.wall = elapsed, wall
+
+    def settle(self) -> Sequence[PendingAnswer]:
+        """Let it compute, where what it waited for is there; return what it then asks.
+
+        Raises:
+            BrokenProgramError: it does what cannot be simulated, or cannot be loaded.
+        """
+        turns = self._turns
+        if not self._is_due or self.exit_code is not None:
+            return []
+        self._is_due = False
+        answer, self._answer = self._answer, None
+        turns.resume(answer)
+        if turns.complaint:
+            raise self.failure(turns.complaint)
+        if turns.outcome is not None:
+            self._conclude(*turns.outcome)
+            return []
+        asked = turns.waits_for
+        return [] if asked is None or asked.request is None else [PendingAnswer(self, asked)]
+
+    @property
+    def next_due(self) -> float | None:
+        """When it has waited long enough; None for never."""
+        return None if self._turns.waits_for is None else self._turns.waits_for.until
+
+    def end_waits(self, elapsed: float) -> None:
+        """End a wait whose time has come."""
+        asked = self._turns.waits_for
+        if asked is not None and asked.is_open and asked.until <= elapsed:
+            self.answer(asked, TimeoutError("timed out") if asked.request is not None else None)
+
+    def answer(self, asked: Asked, answer: Response | Exception | None) -> None:
+        """Hand it what it waited for; where it waits no more, nothing happens."""
+        if asked.is_open and self.exit_code is None:
+            asked.is_open = False
+            self._answer, self._is_due = answer, True
+
+    def terminate(self) -> None:
+        """Do nothing: a function hears of no end."""
+
+    def kill(self) -> None:
+        """End it where it stands."""
+        self._turns.kill()
+
+    def failure(self, what: str) -> BrokenProgramError:
+        """Return the error that the handler does something which cannot be simulated."""
+        return BrokenProgramError(f"The handler {what}.", self._environment.around.log.last())
+
+    def _conclude(self, answer: bytes | None, error: BaseException | None) -> None:
+        environment = self._environment
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        if error is not None and not environment.has_begun:
+            said = _last_line(error)
+            name = environment.function.handler.handler
+            raise BrokenProgramError(f"The handler {name} cannot be started: {said}", environment.around.log.last())
+        if isinstance(error, SystemExit | ExitedError | Killed):
+            self.exit_code = LEFT
+        elif error is not None:
+            environment.around.log.write("".join(traceback.format_exception(error)))
+            self._mapping.tell("handler-raised", batch=self._batch, error=_last_line(error))
+            self.exit_code = UNHANDLED
+        elif answer is not None and len(answer) > MAX_PAYLOAD_BYTES:
+            self._take(b"{}", Failure.TOO_LARGE)
+            self.exit_code = 0
+        else:
+            self._take(answer or b"null", None)
+            self.exit_code = 0
+
+
+class InvocationProcess(ProgramProcess):
+    """An invocation as a process of a simulation: it ends when its handler does."""
+
+    def __init__(self, mapping: SimulatedMapping, hired: Hired) -> None:
+        super().__init__(
+            mapping.world,
+            mapping.name,
+            hired,
+            recorder=mapping.recorder,
+            plan=mapping.handler_faults,
+            is_consumer=False,
+        )
+        self.respawns = False
+
+    def _note_end(self, child: Any) -> None:
+        self._end(child.exit_code or 0)
+
+
+@dataclass(slots=True, eq=False)
+class PendingAnswer:
+    """A request of a handler's that waits for its answer (see :class:`scenarios.lockstep.server.PendingRequest`)."""
+
+    invocation: Invocation
+    asked: Asked
+
+    @property
+    def client(self) -> Any:
+        """Nothing: it asks over no connection."""
+        return None
+
+    @property
+    def request(self) -> WireRequest:
+        """What was asked."""
+        assert self.asked.request is not None  # noqa: S101 - it is no wait for a time
+        return self.asked.request
+
+    def reply(self, response: Response) -> None:
+        """Hand the answer over."""
+        self.invocation.answer(self.asked, response)
+
+    def reset(self) -> None:
+        """Close the connection without an answer."""
+        self.invocation.answer(self.asked, ConnectionResetError(104, "Connection reset by peer"))
+
+
+@dataclass(slots=True, eq=False)
+class HandlerFunction:
+    """A function of one history, as its environments know it.
+
+    Attributes:
+        handler: whose code it runs.
+        config: its settings.
+        told: its environment variables, but for those that AWS adds.
+        endpoint: answers what it asks.
+        interpreter: understands it.
+        owns: tells which modules each environment loads for itself.
+        received: what its mapping has handed to it and the interpreter has not yet taken in.
+    """
+
+    handler: Handler
+    config: FunctionConfig
+    endpoint: Endpoint
+    owns: Callable[[str], bool]
+    received: list[Message] = field(default_factory=list)
+    interpreter: Interpreter = field(init=False)
+
+    @property
+    def directory(self) -> Path:
+        """Where its code lies."""
+        return self.config.directory
+
+    def variables(self, number: int) -> Mapping[str, str]:
+        """Return the environment variables of one environment."""
+        stream = f"2026/01/01/[$LATEST]{number:032x}"
+        return environment_of(self.config, f"{HOST}:{PORT}", URL, stream, Path(tempfile.gettempdir()))
+
+    def take_received(self) -> Sequence[Message]:
+        """Return what its mapping has handed to it since the last call."""
+        taken, self.received[:] = tuple(self.received), ()
+        return taken
+
+
+class Handlers:
+    """The functions of one history (see :class:`scenarios.simulation.lab.Handlers`)."""
+
+    def __init__(self, handler: Handler, config: ProgramConfig) -> None:
+        self._handler = handler
+        self._config = config
+        self._endpoint: Endpoint | None = None
+
+    def environments(
+        self, world: World, name: str, settings: Mapping[str, Any], *, timeout: int, memory: int, seed: int
+    ) -> Callable[[int], Environment]:
+        """See :class:`scenarios.simulation.lab.Handlers`."""
+        if self._endpoint is None:
+            self._endpoint = Endpoint(world)
+            begin_history(seed)
+        endpoint = self._endpoint
+        shared = shared_environment(
+            {
+                "QUEUE_URL": endpoint.queue_path,
+                "AWS_REGION": REGION,
+                "MESSAGE_STATUS_TABLE": endpoint.status_table,
+                "MESSAGE_SIDE_EFFECTS_TABLE": endpoint.ledger,
+            }
+        )
+        told = program_environment(URL, shared, as_variables(settings))
+        told |= {key: value.replace("{url}", URL) for key, value in self._config.env.items()}
+        code = self._handler.code.resolve()
+        function = f"{world.names.queue.removesuffix('.fifo')}-{name}"
+        config = FunctionConfig(
+            function,
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}",
+            RUNTIMES["python"],
+            self._handler.handler,
+            code,
+            timeout,
+            memory,
+            told,
+        )
+        made = HandlerFunction(self._handler, config, endpoint, _owner(code, _module_of(self._handler.handler)))
+        effect = self._config.effect
+        made.interpreter = Interpreter(
+            Around(
+                world.names.queue,
+                endpoint.ledger,
+                business_field=str(settings.get("business_idempotency_field", "")),
+                roles={
+                    world.names.queue: "queue",
+                    world.names.dead_letter_queue: "dead-letter-queue",
+                    endpoint.status_table: "status-table",
+                    endpoint.ledger: "side-effects-table",
+                },
+                effect=effect if isinstance(effect, HttpEffect) else None,
+                received=made.take_received,
+            )
+        )
+        return lambda number: HandlerEnvironment(made, number)
+
+    def close(self) -> None:
+        """See :class:`scenarios.simulation.lab.Handlers`."""
+        end_history()
+
+
+def handlers_of(handler: Handler, config: ProgramConfig) -> Callable[[], Handlers]:
+    """Return what makes the functions of a history."""
+    return lambda: Handlers(handler, config)
+
+
+@cache
+def _owner(code: Path, module: str) -> Callable[[str], bool]:
+    """Return what tells the modules that each environment loads for itself: the handler's, and those beside it."""
+    beside = {entry.stem for entry in code.iterdir() if entry.suffix == ".py"}
+    beside |= {entry.name for entry in code.iterdir() if (entry / "__init__.py").is_file()}
+    ours = {name for name in _OURS & beside if _lies_in(name, code)}
+    tops = frozenset(beside - ours - sys.stdlib_module_names)
+    return lambda name: name == module or name.partition(".")[0] in tops
+
+
+def _lies_in(name: str, code: Path) -> bool:
+    """Tell whether a package of this process is the one in a directory."""
+    found = sys.modules.get(name)
+    return found is not None and any(Path(path).parent == code for path in getattr(found, "__path__", ()))
+
+
+def _module_of(handler: str) -> str:
+    return handler.rpartition(".")[0].replace("/", ".")
+
+
+def _loaded(handler: str) -> Callable[[Any, Any], Any]:
+    """Import a handler's module, and return the handler.
+
+    Raises:
+        Exception: whatever the module raises; or it has no such function.
+    """
+    module = importlib.import_module(_module_of(handler))
+    name = handler.rpartition(".")[2]
+    found = getattr(module, name, None)
+    if found is None:
+        raise AttributeError(f"the module {module.__name__} has no {name}")
+    called: Callable[[Any, Any], Any] = found
+    return called
+
+
+def _last_line(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+
+
+def _idle() -> Task[int]:
+    yield Sleep(float("inf"))
+    return 0
+
+
+def _do_nothing() -> None:
+    """Do nothing: a function hears of no end."""
