@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from unittest import mock
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -297,4 +298,9 @@ class Queues(RuleBasedStateMachine):
 
 
 TestQueues = Queues.TestCase
-TestQueues.settings = settings(max_examples=250, stateful_step_count=40)
+TestQueues.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+@pytest.mark.thorough
+class TestQueuesForLonger(Queues.TestCase):
+    settings = settings(max_examples=1_000, stateful_step_count=40)

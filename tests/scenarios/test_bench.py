@@ -43,6 +43,7 @@ def test_json_is_all_that_stands_on_standard_output(monkeypatch, capsys):
     assert asked == [3, 2]
 
 
+@pytest.mark.thorough
 def test_the_search_is_measured_in_histories_that_depend_on_seeds_alone(monkeypatch, capsys):
     few = [mutant for mutant in HARD if mutant.name in ("has-a-short-lease", "skips-by-receive-count")]
     first, again = (list(measure_search(few, seeds=3, bound=400)) for _ in range(2))

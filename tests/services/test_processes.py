@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.services.conftest import DEADLINE
+from tests.speeds import first_then_thorough
 
 pytestmark = pytest.mark.processes
 
@@ -96,27 +97,33 @@ class TestProducer:
 
     @pytest.mark.parametrize(
         ("arguments", "complaint"),
-        [
-            (["--n", "many"], "argument --n: 'many' is given, but it must be a valid integer"),
-            (["--n", "99999999999999999999"], "is given, but it must be less than or equal to 1000000"),
-            (["--region", "a b"], "The region is 'a b', but it must be a region's name"),
-            (["--batch-size", "11"], "argument --batch-size: '11' is given, but it must be less than or equal to 10"),
-            (["--rate", "-1"], "argument --rate"),
-            (["--rate", "1e-300"], "'1e-300' is given, but it must be 0, or 1/43200 or more"),
-            (["--purge-wait", "1e300"], "'1e300' is given, but it must be less than or equal to 43200"),
-            (["--seed", "-1"], "argument --seed: '-1' is given, but it must be greater than or equal to 0"),
-            (["--n", "2", "--poison-count", "3"], "--poison-count is 3, but only 2 messages are sent."),
-            (["--fields", "[]"], "is given, but it must be a JSON object"),
-            (["--fields", '{"a": NaN}'], "is given, but it must be a JSON object"),
-            (["--fields", '{"id": "x"}'], "The payload field 'id' is the producer's own; give yours another name."),
-            (["--timestamp-field", "poison"], "The payload field 'poison' is the producer's own"),
-            (["--queue-url", "q"], "but it must be a queue URL"),
-            (["--deduplication", "id"], "--deduplication is for FIFO queues"),
-            (["--purge-wait", "soon"], "argument --purge-wait: 'soon' is given, but it must be a valid number"),
-            (["--group-by", "tenant"], "--group-by names the field 'tenant', which no payload has"),
-            (["--group-by", "id", "--groups", "2"], "--groups and --group-by both say whose each message is"),
-            (["--profile", "nobody"], "The AWS profile 'nobody' does not exist"),
-        ],
+        first_then_thorough(
+            2,
+            [
+                (["--n", "many"], "argument --n: 'many' is given, but it must be a valid integer"),
+                (["--n", "99999999999999999999"], "is given, but it must be less than or equal to 1000000"),
+                (["--region", "a b"], "The region is 'a b', but it must be a region's name"),
+                (
+                    ["--batch-size", "11"],
+                    "argument --batch-size: '11' is given, but it must be less than or equal to 10",
+                ),
+                (["--rate", "-1"], "argument --rate"),
+                (["--rate", "1e-300"], "'1e-300' is given, but it must be 0, or 1/43200 or more"),
+                (["--purge-wait", "1e300"], "'1e300' is given, but it must be less than or equal to 43200"),
+                (["--seed", "-1"], "argument --seed: '-1' is given, but it must be greater than or equal to 0"),
+                (["--n", "2", "--poison-count", "3"], "--poison-count is 3, but only 2 messages are sent."),
+                (["--fields", "[]"], "is given, but it must be a JSON object"),
+                (["--fields", '{"a": NaN}'], "is given, but it must be a JSON object"),
+                (["--fields", '{"id": "x"}'], "The payload field 'id' is the producer's own; give yours another name."),
+                (["--timestamp-field", "poison"], "The payload field 'poison' is the producer's own"),
+                (["--queue-url", "q"], "but it must be a queue URL"),
+                (["--deduplication", "id"], "--deduplication is for FIFO queues"),
+                (["--purge-wait", "soon"], "argument --purge-wait: 'soon' is given, but it must be a valid number"),
+                (["--group-by", "tenant"], "--group-by names the field 'tenant', which no payload has"),
+                (["--group-by", "id", "--groups", "2"], "--groups and --group-by both say whose each message is"),
+                (["--profile", "nobody"], "The AWS profile 'nobody' does not exist"),
+            ],
+        ),
     )
     def test_bad_usage_is_a_sentence_and_exit_2(self, account, arguments, complaint):
         code, _, err = account.run("producer", *arguments, QUEUE_URL=account.url + "/000000000000/q")
@@ -234,9 +241,10 @@ class TestConsumer:
         )
         assert world.executions() == [2]
 
-    @pytest.mark.parametrize("tables", [(), ("MESSAGE_STATUS_TABLE",), ("MESSAGE_SIDE_EFFECTS_TABLE",)])
+    @pytest.mark.parametrize("tables", [[], ["MESSAGE_STATUS_TABLE"], ["MESSAGE_SIDE_EFFECTS_TABLE"]], ids=str)
     @pytest.mark.parametrize(
-        "consumer", ["consumer:Consumer", "idempotency_key:IdempotencyKeyConsumer", "saga:SagaConsumer"]
+        "consumer",
+        first_then_thorough(1, ["consumer:Consumer", "idempotency_key:IdempotencyKeyConsumer", "saga:SagaConsumer"]),
     )
     def test_it_works_without_a_table(self, world, tables, consumer):
         send(world, *({"id": f"k{number}"} for number in range(3)))
@@ -271,26 +279,29 @@ class TestConsumer:
 
     @pytest.mark.parametrize(
         ("variables", "complaint"),
-        [
-            ({"QUEUE_URL": ""}, "QUEUE_URL is not set"),
-            ({"QUEUE_URL": "{url}/000000000000/absent"}, "There is no queue {url}/000000000000/absent"),
-            ({"MESSAGE_STATUS_TABLE": "absent"}, "A table is missing"),
-            ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "Nothing answers at http://127.0.0.1:1"),
-            ({"AWS_REGION": ""}, "No region is configured"),
-            ({"AWS_REGION": "a b"}, "The region is 'a b'"),
-            ({"AWS_ENDPOINT_URL": "foo"}, "AWS_ENDPOINT_URL is 'foo', but it must be a URL"),
-            ({"AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "AWS_ENDPOINT_URL is"),
-            ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is"),
-            ({"QUEUE_URL": "foo", "AWS_REGION": ""}, "QUEUE_URL is 'foo', but it must be a queue URL"),
-            (
-                {"MESSAGE_STATUS_TABLE": "ledger"},
-                "MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE are both",
-            ),
-            ({"MAX_MESSAGES": "11"}, "MAX_MESSAGES is '11'"),
-            ({"CONSUMER": "nowhere:Nothing"}, "CONSUMER is 'nowhere:Nothing'"),
-            ({"HISTORY_PATH": "/no/such/directory/h.jsonl"}, "HISTORY_PATH cannot be written"),
-            ({"SIDE_EFFECT_LOG_PATH": "/no/such/directory/done"}, "SIDE_EFFECT_LOG_PATH cannot be written"),
-        ],
+        first_then_thorough(
+            3,
+            [
+                ({"QUEUE_URL": ""}, "QUEUE_URL is not set"),
+                ({"QUEUE_URL": "{url}/000000000000/absent"}, "There is no queue {url}/000000000000/absent"),
+                ({"MESSAGE_STATUS_TABLE": "absent"}, "A table is missing"),
+                ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "Nothing answers at http://127.0.0.1:1"),
+                ({"AWS_REGION": ""}, "No region is configured"),
+                ({"AWS_REGION": "a b"}, "The region is 'a b'"),
+                ({"AWS_ENDPOINT_URL": "foo"}, "AWS_ENDPOINT_URL is 'foo', but it must be a URL"),
+                ({"AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "AWS_ENDPOINT_URL is"),
+                ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is"),
+                ({"QUEUE_URL": "foo", "AWS_REGION": ""}, "QUEUE_URL is 'foo', but it must be a queue URL"),
+                (
+                    {"MESSAGE_STATUS_TABLE": "ledger"},
+                    "MESSAGE_STATUS_TABLE and MESSAGE_SIDE_EFFECTS_TABLE are both",
+                ),
+                ({"MAX_MESSAGES": "11"}, "MAX_MESSAGES is '11'"),
+                ({"CONSUMER": "nowhere:Nothing"}, "CONSUMER is 'nowhere:Nothing'"),
+                ({"HISTORY_PATH": "/no/such/directory/h.jsonl"}, "HISTORY_PATH cannot be written"),
+                ({"SIDE_EFFECT_LOG_PATH": "/no/such/directory/done"}, "SIDE_EFFECT_LOG_PATH cannot be written"),
+            ],
+        ),
         ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
     )
     def test_what_it_cannot_begin_with_is_one_sentence_and_exit_2(self, world, variables, complaint):

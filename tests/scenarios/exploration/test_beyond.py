@@ -18,6 +18,7 @@ def needed(name, histories, **options):
     return found[0].violated, {item.dropped: item.violated for item in found[1:]}
 
 
+@pytest.mark.thorough
 def test_our_consumer_needs_that_no_request_is_late_and_a_key_does_not():
     within, ours = needed("orders", 100)
     assert within == ()

@@ -25,6 +25,7 @@ from scenarios.simulation.random_faults import CONSUMER_KINDS, Kind, kinds_of
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome
 from services.consumer.assumptions import ALL
+from tests.speeds import first_then_thorough
 
 
 def run_command(capsys, command, *arguments, **options):
@@ -142,7 +143,8 @@ class TestBounded:
         assert space.schedule(space.total()) is None
 
     @pytest.mark.parametrize(
-        ("mutant", "faults"), [("fails-open", 1), ("does-it-again-after-a-failed-complete", 2), ("without-guard", 1)]
+        ("mutant", "faults"),
+        first_then_thorough(1, [("fails-open", 1), ("does-it-again-after-a-failed-complete", 2), ("without-guard", 1)]),
     )
     def test_it_finds_a_bug_of_few_faults_and_the_history_is_small_from_the_start(self, mutant, faults):
         target = make_target("orders", mutant=mutant)
@@ -154,7 +156,7 @@ class TestBounded:
         assert case.target.count == 2
         assert case.violated() == found.invariants
 
-    @pytest.mark.parametrize("name", ["orders", "groups", "happy"])
+    @pytest.mark.parametrize("name", first_then_thorough(1, ["happy", "orders", "groups"]))
     def test_our_consumer_violates_nothing_with_one_fault(self, name):
         space = space_of(make_target(name))
         for number in range(space.with_one):
@@ -168,6 +170,7 @@ class TestBounded:
             case = Case(space.target, 0, (), frozenset(), space.schedule(number))
             assert not case.violated(), space.schedule(number)
 
+    @pytest.mark.thorough
     def test_faults_that_come_to_the_same_are_tried_once_as_the_second_of_a_pair(self):
         ours, mutant = (
             Counter(
@@ -194,7 +197,7 @@ class TestBounded:
         total = space_of(target).total()
         assert Campaign(target, 2 * total, 1).most_bounded == total
         assert Campaign(target, 2 * total - 1, 1).most_bounded < total
-        explored = explore(Campaign(target, 300, 1))
+        explored = explore(Campaign(target, 20, 1))
         assert bounded_as_json(explored)["faults"] is None
         cut_short = replace(explored, campaign=Campaign(target, 10**8, 1, seconds=1.0))
         cut_short.tally.bounded = space_of(target).with_one + 1
@@ -203,9 +206,9 @@ class TestBounded:
         assert bounded_as_json(cut_short)["faults"] == 2
 
     def test_it_never_dominates_and_the_rest_is_as_without_it(self):
-        tally = explore(Campaign(make_target("happy"), 200, 1)).tally
-        assert (tally.bounded, tally.histories) == (50, 200)
-        assert explore(Campaign(make_target("happy"), 200, 1, bounded=False)).tally.bounded == 0
+        tally = explore(Campaign(make_target("happy"), 80, 1)).tally
+        assert (tally.bounded, tally.histories) == (20, 80)
+        assert explore(Campaign(make_target("happy"), 20, 1, bounded=False)).tally.bounded == 0
 
     @pytest.mark.thorough
     def test_the_campaign_says_what_is_ruled_out(self, capsys, tmp_path, monkeypatch):

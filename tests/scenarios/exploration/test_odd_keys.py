@@ -38,11 +38,13 @@ def test_campaigns_meet_every_odd_key_and_many_counts(simulated):
     assert any(message.poison for history in histories for message in history.sends)
 
 
-def test_our_consumer_keeps_odd_keys_apart_in_many_histories():
-    tally = explore(Campaign(make_target("odd-keys"), 300, seed=0, bounded=False)).tally
+@pytest.mark.parametrize("histories", [60, pytest.param(1_000, marks=pytest.mark.thorough)])
+def test_our_consumer_keeps_odd_keys_apart_in_many_histories(histories):
+    tally = explore(Campaign(make_target("odd-keys"), histories, seed=0, bounded=False)).tally
     assert tally.found is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mutant", MISREADERS, ids=lambda mutant: mutant.name)
 def test_tidy_keys_do_not_find_what_misreads_a_key(mutant):
     tally = explore(Campaign(make_target("business-keys", mutant=mutant.name), 100, seed=0, bounded=False)).tally

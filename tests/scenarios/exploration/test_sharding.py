@@ -11,6 +11,7 @@ from collections import Counter
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -149,14 +150,17 @@ def _dies_at(of, first, times, end=None):
     return Dying()
 
 
+@cache
+def shard_of_two(number):
+    return explore(Campaign(make_target("poison"), 220, 4, shard=Shard(number, 2)))
+
+
 class TestMerging:
     @pytest.fixture
     def shards(self, tmp_path):
         for number in (1, 2):
             (tmp_path / str(number)).mkdir()
-            write_shard(
-                tmp_path / str(number), explore(Campaign(make_target("poison"), 220, 4, shard=Shard(number, 2)))
-            )
+            write_shard(tmp_path / str(number), shard_of_two(number))
         return tmp_path
 
     def test_a_missing_shard_is_named(self, shards):

@@ -30,6 +30,7 @@ from scenarios.verdict import Outcome
 from services.errors import MachineError
 from tests.localaws.lab import get, post
 from tests.scenarios.local.others import another_consumer
+from tests.speeds import first_then_thorough
 
 pytestmark = pytest.mark.processes
 
@@ -326,7 +327,7 @@ def test_a_consumer_that_cannot_start_is_one_sentence_and_what_was_there_is_kept
     assert processes_of(project) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), first_then_thorough(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
 def test_an_interrupted_run_leaves_no_process_and_no_half_written_file(project, number, code):
     program = "import sys; from scenarios.commands.scenario import scenario; sys.exit(scenario('crash', seed=5))"
     with (project / "said").open("wb") as said:

@@ -21,6 +21,7 @@ from scenarios.simulation.run import simulate
 from tests.consumers.small import small_consumer
 from tests.scenarios.conftest import project
 from tests.scenarios.lockstep.small_programs import LOOKS, written
+from tests.speeds import first_then_thorough
 
 __all__ = ["project", "small_consumer"]
 
@@ -92,7 +93,7 @@ def test_a_lease_ends_by_virtual_time(small_consumer):
     assert time.monotonic() - began < 60
 
 
-@pytest.mark.parametrize("language", ["node", "go"])
+@pytest.mark.parametrize("language", first_then_thorough(1, ["node", "go"]))
 def test_a_program_of_another_language_is_held_still_as_well(small_consumer, language):
     dies = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 4)))
     assert _violated(_run(small_consumer(language, "--mark-first"), faults=dies, count=2)) == {"lost"}

@@ -20,24 +20,33 @@ SCENARIOS = sorted(all_scenarios())
 NAMES = [workload.scenario.name for workload in WORKLOADS]
 
 
+def seeds(few, many):
+    """A few seeds for each scenario, and the others in the thorough tier."""
+    rest = pytest.param(range(few, many), id="many", marks=pytest.mark.thorough)
+    return pytest.mark.parametrize("seeds", [pytest.param(range(few), id="few"), rest])
+
+
+@seeds(5, 30)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_scenario_passes_with_each_seed(simulated, name):
-    for seed in range(15):
+def test_a_scenario_passes_with_each_seed(simulated, name, seeds):
+    for seed in seeds:
         verdict = simulated(name, seed).verdict
         assert verdict.outcome is Outcome.PASS, (seed, verdict.reason)
 
 
+@seeds(5, 30)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_naive_twin_fails_with_each_seed_as_its_scenario_says(simulated, name):
-    for seed in range(15):
+def test_a_naive_twin_fails_with_each_seed_as_its_scenario_says(simulated, name, seeds):
+    for seed in seeds:
         verdict = simulated(name, seed, naive=True).verdict
         assert (verdict.outcome, verdict.twin_met) == (Outcome.FAIL, True), (seed, verdict.reason)
 
 
+@seeds(15, 75)
 @pytest.mark.parametrize("name", SCENARIOS + NAMES)
-def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, name):
+def test_nothing_is_violated_whatever_goes_wrong_within_the_budget(simulated, name, seeds):
     missed = []
-    for seed in range(60):
+    for seed in seeds:
         simulation = simulated(name, seed, with_faults=True)
         assert not violated_by(simulation.verdict), (seed, simulation.counterexample())
         if simulation.verdict.conditions.missed:
@@ -67,7 +76,7 @@ def test_every_kind_of_fault_that_a_queue_knows_is_injected(simulated, name, fif
 def test_the_fault_kinds_are_those_that_are_counted(simulated):
     counted = set()
     for name in ("orders", "long-work"):
-        for seed in range(60):
+        for seed in range(25):
             counted |= faults_met(simulated(name, seed, with_faults=True).history).keys()
     assert counted <= set(FAULT_KINDS)
 

@@ -91,10 +91,11 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("seeds", [range(15), pytest.param(range(15, 100), marks=pytest.mark.thorough)], ids=str)
 @pytest.mark.parametrize("kind", CORRECT, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("name", ["orders", "zombies", "crash"])
-def test_a_correct_design_is_not_convicted(simulated, kind, name):
-    for seed in range(60):
+def test_a_correct_design_is_not_convicted(simulated, kind, name, seeds):
+    for seed in seeds:
         simulation = simulated(name, seed, with_faults=True, consumer=f"{__name__}:{kind.__name__}")
         assert not violated_by(simulation.verdict), simulation.counterexample()
 
@@ -113,6 +114,7 @@ class LooksWithoutItsToken(FencedConsumer):
         return False if claim.first_attempt else (yield LookUpSideEffect(delivery.key))
 
 
+@pytest.mark.thorough
 def test_a_fence_needs_no_request_in_time_if_the_look_raises_it(simulated):
     late = 0
     for seed in range(300):

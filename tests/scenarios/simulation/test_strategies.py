@@ -27,9 +27,10 @@ NAMES = [*all_scenarios(), *(workload.scenario.name for workload in WORKLOADS)]
 FEW = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 
 
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pattern_holds_whatever_hypothesis_chooses(name):
-    @FEW
+def test_a_pattern_holds_whatever_hypothesis_chooses(name, examples):
+    @settings(FEW, max_examples=examples)
     @given(simulations(name))
     def holds(simulation):
         assert not violated_by(simulation.verdict), simulation.counterexample()

@@ -1,6 +1,7 @@
 """Faults of the world around a process: each finds a consumer that it breaks, and convicts no correct one."""
 
 from contextlib import suppress
+from itertools import islice
 
 import pytest
 
@@ -183,14 +184,15 @@ def test_a_fault_of_the_world_finds_a_consumer_that_it_breaks(histories, kind, w
     assert any(of in violated and met for violated, met, _ in histories(kind, workload, consumer))
 
 
+@pytest.mark.parametrize(("most", "least"), [(30, 1), pytest.param(HISTORIES, 5, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(("kind", "workload"), list(dict.fromkeys((kind, where) for kind, where, _, _ in CONVICTED)))
-def test_it_convicts_no_correct_consumer(histories, kind, workload):
+def test_it_convicts_no_correct_consumer(histories, kind, workload, most, least):
     for consumer in (Consumer, CallsWithTheKeyOfTheMessage):
         times = 0
-        for violated, met, simulation in histories(kind, workload, consumer):
+        for violated, met, simulation in islice(histories(kind, workload, consumer), most):
             assert not violated, simulation.counterexample()
             times += met
-        assert times >= 5, consumer
+        assert times >= least, consumer
 
 
 BROKEN_BEYOND = [
@@ -204,13 +206,13 @@ BROKEN_BEYOND = [
 def test_what_breaks_an_assumption_strikes_beyond_it_alone(histories, kind, workload, of):
     beyond = histories(kind, workload, Consumer, dropped=(BEYOND[kind].value,))
     assert any(of in violated for violated, _, _ in beyond)
-    within = list(histories(kind, workload, Consumer))
+    within = list(islice(histories(kind, workload, Consumer), 50))
     assert not any(violated or met for violated, met, _ in within)
 
 
 def test_a_raised_attribute_is_met_once_and_harms_nobody(histories):
     times = []
-    for violated, met, simulation in histories(Kind.ATTRIBUTE_RAISED, "orders", Consumer):
+    for violated, met, simulation in islice(histories(Kind.ATTRIBUTE_RAISED, "orders", Consumer), 50):
         assert not violated, simulation.counterexample()
         times.append(met)
     assert set(times) == {0, 1}
@@ -218,7 +220,7 @@ def test_a_raised_attribute_is_met_once_and_harms_nobody(histories):
 
 def test_a_lasting_fault_is_counted_once_and_strikes_many_operations(histories):
     most = 0
-    for _, met, simulation in histories(Kind.THROTTLING, "orders", Consumer):
+    for _, met, simulation in islice(histories(Kind.THROTTLING, "orders", Consumer), 50):
         struck = [strike for strike in simulation.history.faults if strike.record["fault"].get("during")]
         counted = faults_met(simulation.history)
         assert counted["throttling that lasts"] == met

@@ -9,6 +9,7 @@ from infra.timings import time_engines
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_each_command_is_timed_and_an_engine_that_is_not_installed_has_no_times(monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
