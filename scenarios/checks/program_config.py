@@ -28,7 +28,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ _KNOWN = (
 MAX_VISIBILITY, MAX_RECEIVES = 43_200, 1_000
 #: Seconds. Work that takes longer than this suits no scenario.
 MAX_WORK = 3_600.0
+#: How many times the work of one message fits into the visibility timeout: some receives hold several messages.
+WORK_FITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,17 @@ class ProgramConfig:
     receives: int = 0
     work: float = 0.0
     follows: tuple[Pattern, ...] = ()
+
+    def suited(self, visibility_timeout: float, receives: int, scale: float = 1.0) -> tuple[int, int]:
+        """Return a queue's visibility timeout in seconds and its receives, raised to what the program asks for.
+
+        Args:
+            visibility_timeout: what the scenario's queue has.
+            receives: likewise.
+            scale: how many of the queue's seconds one of the file's is.
+        """
+        asked = max(scale * self.visibility, scale * WORK_FITS * self.work)
+        return ceil(max(visibility_timeout, asked)), max(receives, self.receives)
 
 
 def read_config(directory: Path) -> ProgramConfig:

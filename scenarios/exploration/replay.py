@@ -71,7 +71,9 @@ def write_run(case: Case, simulation: Simulation, directory: Path) -> None:
     write_atomically(directory / STORY, story.encode(), durable=False)
     write_document(directory / VERDICT, document)
     write_atomically(directory / CHOICES, _choices_bytes(case, history), durable=False)
-    write_atomically(directory / REPORT, render(simulation.verdict, simulation.history).encode(), durable=False)
+    write_atomically(
+        directory / REPORT, render(simulation.verdict, simulation.history, simulation.logs).encode(), durable=False
+    )
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from scenarios.catalog import all_scenarios
 from scenarios.checks.effects import HttpEffect
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.checks.functions import Handler
-from scenarios.checks.program_config import patterns_of, read_config
+from scenarios.checks.program_config import ProgramConfig, patterns_of, read_config
 from scenarios.errors import RequestError
 from scenarios.lab import QueueInfo
 from scenarios.lockstep.clock import why_not
@@ -89,6 +89,10 @@ class Target:
     def plan(self, seed: int, command: str = "") -> SimulationPlan:
         """Return the plan of one history."""
         scenario, queue, business_field = find(self.name)
+        config = self._config()
+        if config is not None:
+            visibility, receives = config.suited(queue.visibility_timeout, queue.max_receive_count)
+            queue = replace(queue, visibility_timeout=visibility, max_receive_count=receives)
         mutant = find_mutant(self.mutant) if self.mutant else None
         spec = consumer_of(scenario, naive=self.naive, given="" if self.is_program else self.consumer)
         plan = SimulationPlan(
@@ -104,10 +108,10 @@ class Target:
             dropped=frozenset(map(Assumption, self.dropped)),
             command=command,
             consumer_name=_class_name(mutant.consumer) if mutant else self.consumer,
-            programs=self._programs(),
             handlers=self._handlers(),
             function=scenario.function_settings(self.own_handler) if self.handler else None,
             handler=self.handler,
+            programs=None if config is None else self._programs(config),
         )
         if mutant is None:
             return plan
@@ -120,16 +124,18 @@ class Target:
             }
         )
 
-    def _programs(self) -> Callable[[], Programs] | None:
+    def _config(self) -> ProgramConfig | None:
+        """Return what the configuration file says of the program, and the options; None for a consumer of ours."""
         if not self.is_program:
             return None
+        config = read_config(Path.cwd())
+        return config if self.follows is None else replace(config, follows=patterns_of(self.follows, "follows"))
+
+    def _programs(self, config: ProgramConfig) -> Callable[[], Programs]:
         # They load servers, clients and moto, which no simulation of a class needs.
         from scenarios.local.programs import STARTUP_TIMEOUT  # noqa: PLC0415
         from scenarios.lockstep.crew import ProgramSpec, crew_of  # noqa: PLC0415
 
-        config = read_config(Path.cwd())
-        if self.follows is not None:
-            config = replace(config, follows=patterns_of(self.follows, "follows"))
         timeout = self.startup_timeout or config.startup_timeout
         return crew_of(ProgramSpec(command_line(self.consumer), timeout or STARTUP_TIMEOUT, config))
 

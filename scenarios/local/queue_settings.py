@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from math import ceil
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,9 +19,6 @@ from scenarios.errors import RequestError, UnsuitableError
 if TYPE_CHECKING:
     from infra.stack.stacks import ScenarioResources, Stack
 
-#: How many times the work of one message fits into the visibility timeout: some receives hold several messages.
-WORK_FITS = 4
-
 
 def configured_resources(stack: Stack, scenario: str, config: ProgramConfig) -> ScenarioResources:
     """Return a scenario's resources, with its queue set as the configuration asks.
@@ -33,9 +29,7 @@ def configured_resources(stack: Stack, scenario: str, config: ProgramConfig) -> 
     """
     own = stack.scenario(scenario)
     # A stack that is stretched for its distance stretches what the configuration asks for as well.
-    scale = stack.timeout_scale
-    visibility = max(own.visibility_timeout, scale * config.visibility, ceil(scale * WORK_FITS * config.work))
-    receives = max(own.max_receive_count, config.receives)
+    visibility, receives = config.suited(own.visibility_timeout, own.max_receive_count, stack.timeout_scale)
     wanted = replace(own, visibility_timeout=visibility, max_receive_count=receives)
     if wanted == own:
         return own

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,12 +73,55 @@ class _Member:
         self.clock.close()
 
 
+class Forked:
+    """A process that another one has forked, and that was given to this one: what ``Popen`` is for those it starts."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return how it ended, or minus the signal; None while it runs."""
+        if self.returncode is None:
+            try:
+                ended, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                ended, status = self.pid, 0
+            if ended:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait until it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended in time.
+        """
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(FIRST_LOOK)
+        return code
+
+    def terminate(self) -> None:
+        """Send SIGTERM to it."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+
+#: Forks a program: from the port, the mark and the log of the fork.
+Fork = Callable[[int, str, int], Forked]
+
+
 class Child:
     """A program, with whatever it has started.
 
     Args:
         command: what to start.
         startup_timeout: real seconds until it must have asked for something.
+        inherited: descriptors that it is given; ``{port}`` in a variable is then its own port.
+        fork: forks one that was started with the command; None to start it.
 
     Attributes:
         exit_code: how it ended, or minus the signal; None while it runs.
@@ -88,7 +131,9 @@ class Child:
         ServiceFailedError: the system cannot run it.
     """
 
-    def __init__(self, command: Command, startup_timeout: float) -> None:
+    def __init__(
+        self, command: Command, startup_timeout: float, *, inherited: Sequence[int] = (), fork: Fork | None = None
+    ) -> None:
         adopt()
         self.exit_code: int | None = None
         self.forked_away = False
@@ -102,8 +147,18 @@ class Child:
         self._expected: dict[int, dict[int, int]] = {}
         self._started = time.monotonic()
         environment = {name: value.replace("{url}", self._server.url) for name, value in command.environment}
+        if inherited:
+            environment = {name: value.replace("{port}", str(self._server.port)) for name, value in environment.items()}
+        self._process: subprocess.Popen[bytes] | Forked
         try:
-            self._process = _started(command.arguments, {**environment, MARK: self._mark}, self._log.fileno())
+            if fork is not None:
+                self._process = fork(self._server.port, self._mark, self._log.fileno())
+            else:
+                told = {**environment, MARK: self._mark}
+                self._process = _started(command.arguments, told, self._log.fileno(), inherited)
+        except ServiceFailedError:
+            self.release()
+            raise
         except OSError as error:
             self.release()
             raise ServiceFailedError(f"{command.arguments[0]} cannot be run: {error.strerror}.") from None
@@ -116,6 +171,12 @@ class Child:
     def is_fresh(self, seconds: float) -> bool:
         """Tell whether it was started within so many real seconds, and still runs."""
         return time.monotonic() - self._started < seconds and self._runs()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it runs, and has asked for nothing yet."""
+        self._server.pump()
+        return not self._server.arrived and not self._server.complaint and self._runs()
 
     # --- what sets it going ------------------------------------------------------------------------------------------
 
@@ -225,7 +286,11 @@ class Child:
 
     def failure(self, what: str) -> BrokenProgramError:
         """Return the error that it does something which cannot be explored."""
-        return BrokenProgramError(f"The program {what}.", last_lines(Path(f"/proc/self/fd/{self._log.fileno()}")))
+        return BrokenProgramError(f"The program {what}.", self.last_lines())
+
+    def last_lines(self) -> tuple[str, ...]:
+        """Return the last lines that it has printed."""
+        return last_lines(Path(f"/proc/self/fd/{self._log.fileno()}"))
 
     # --- within ------------------------------------------------------------------------------------------------------
 
@@ -249,7 +314,7 @@ class Child:
         """
         if self._server.waits:
             return
-        own = int(self._server.url.rpartition(":")[2])
+        own = self._server.port
         for pid in self._members:
             with suppress(psutil.Error):
                 for connection in psutil.Process(pid).net_connections("tcp"):
@@ -322,7 +387,9 @@ class Child:
         return spins
 
 
-def _started(arguments: Sequence[str], environment: Mapping[str, str], output: int) -> subprocess.Popen[bytes]:
+def _started(
+    arguments: Sequence[str], environment: Mapping[str, str], output: int, inherited: Sequence[int]
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*leash(), *arguments],
         env=dict(environment),
@@ -331,6 +398,7 @@ def _started(arguments: Sequence[str], environment: Mapping[str, str], output: i
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=inherited,
     )
 
 

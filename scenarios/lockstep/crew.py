@@ -16,6 +16,7 @@ from scenarios.local.interpreter import Interpreter
 from scenarios.local.programs import STARTUP_TIMEOUT, program_environment
 from scenarios.lockstep.child import Child, Command
 from scenarios.lockstep.endpoint import REGION, Endpoint
+from scenarios.lockstep.fork_server import ForkServer, is_python
 from scenarios.lockstep.process import Hired, ProgramProcess
 from scenarios.simulation.process import SimulatedProcess
 from scenarios.simulation.world import World
@@ -54,6 +55,7 @@ class Pool:
     def __init__(self, spec: ProgramSpec) -> None:
         self.spec = spec
         self._ready: dict[Command, deque[Child]] = {}
+        self._forked: dict[Command, ForkServer] = {}
         atexit.register(self.close)
 
     def take(self, command: Command) -> Child:
@@ -82,9 +84,16 @@ class Pool:
             for child in waiting:
                 child.kill()
         self._ready.clear()
+        for server in self._forked.values():
+            server.close()
+        self._forked.clear()
 
     def _start(self, command: Command) -> Child:
-        return Child(command, self.spec.startup_timeout)
+        if not is_python(command):
+            return Child(command, self.spec.startup_timeout)
+        if command not in self._forked:
+            self._forked[command] = ForkServer(command, self.spec.startup_timeout)
+        return self._forked[command].start()
 
 
 class Crew:
@@ -114,6 +123,11 @@ class Crew:
         process = ProgramProcess(world, name, hired, (*faults, *delays))
         self._processes.append(process)
         return process
+
+    @property
+    def logs(self) -> dict[str, tuple[str, ...]]:
+        """See :class:`scenarios.simulation.lab.Programs`."""
+        return {process.name: process.log for process in self._processes if process.log}
 
     def close(self) -> None:
         """See :class:`scenarios.simulation.lab.Programs`."""

@@ -197,7 +197,11 @@ class Invocation:
 
     def failure(self, what: str) -> BrokenProgramError:
         """Return the error that the handler does something which cannot be simulated."""
-        return BrokenProgramError(f"The handler {what}.", self._environment.around.log.last())
+        return BrokenProgramError(f"The handler {what}.", self.last_lines())
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines that it has printed."""
+        return self._environment.around.log.last()
 
     def _conclude(self, answer: bytes | None, error: BaseException | None) -> None:
         environment = self._environment

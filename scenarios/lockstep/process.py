@@ -102,6 +102,9 @@ class Computing(Protocol):
     def kill(self) -> None:
         """End it."""
 
+    def last_lines(self) -> Sequence[str]:
+        """Return the last lines that it has printed."""
+
     def failure(self, what: str) -> BrokenProgramError:
         """Return the error that it does something which cannot be explored."""
 
@@ -141,6 +144,8 @@ class ProgramProcess(SimulatedProcess):
         self._child: Computing | None = None
         self._watch = Sleeper(self)
         self._asked = False
+        #: The last lines that it printed, once it has ended.
+        self.log: tuple[str, ...] = ()
         #: By the strand that serves it: the request that is under way.
         self._steps: dict[Sleeper, _Step] = {}
 
@@ -185,6 +190,7 @@ class ProgramProcess(SimulatedProcess):
     def _release(self) -> None:
         child, self._child = self._child, None
         if child is not None:
+            self.log = tuple(child.last_lines())
             child.kill()
 
     # --- computing ---------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class ProgramServer:
     """Listens on loopback for one program.
 
     Attributes:
-        url: where.
+        url: where; ``port`` is its port.
         arrived: requests that nobody has taken yet, in the order in which they came.
         complaint: what it sent that is no request, a clause; empty for nothing.
     """
@@ -82,7 +82,8 @@ class ProgramServer:
         self._poll.register(self._listener, select.EPOLLIN)
         self._links: dict[int, _Link] = {}
         self._waiting: set[PendingRequest] = set()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     @property
     def waits(self) -> bool:

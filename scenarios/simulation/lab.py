@@ -115,6 +115,10 @@ class Programs(Protocol):
     def consumer(self, world: World, name: str, faults: Sequence[Fault], settings: Settings) -> SimulatedProcess:
         """Return a consumer that is about to start."""
 
+    @property
+    def logs(self) -> Mapping[str, Sequence[str]]:
+        """The last lines that they printed, by process."""
+
     def close(self) -> None:
         """Leave no process behind."""
 

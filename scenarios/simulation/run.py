@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from infra.config import ProgramConfig
@@ -101,10 +101,15 @@ class SimulationPlan:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Simulation:
-    """What came of it."""
+    """What came of it.
+
+    Attributes:
+        logs: of consumers that are programs, the last lines that they printed, by process.
+    """
 
     verdict: Verdict
     history: History
+    logs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return a line: a failing test prints it, and the history has thousands."""
@@ -200,7 +205,7 @@ def simulate(
         function=handlers is not None,
         handler=plan.handler,
     )
-    return Simulation(judge(scenario, history, conditions), history)
+    return Simulation(judge(scenario, history, conditions), history, {} if programs is None else programs.logs)
 
 
 def draw_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:

@@ -42,6 +42,20 @@ def test_the_file_says_all_of_a_program(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("config", "scale", "suited"),
+    [
+        (ProgramConfig(), 1.0, (2, 3)),
+        (ProgramConfig(visibility=1, receives=2, work=0.5), 1.0, (2, 3)),
+        (ProgramConfig(visibility=30, receives=5), 1.0, (30, 5)),
+        (ProgramConfig(visibility=30, work=10.0), 1.0, (40, 3)),
+        (ProgramConfig(work=0.6), 2.0, (5, 3)),
+    ],
+)
+def test_a_queue_is_given_more_where_a_program_asks_for_it_and_never_less(config, scale, suited):
+    assert config.suited(2, 3, scale) == suited
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("command = 7", "command must be a text, and is 7"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.checks.program_config import CONFIG
 from scenarios.errors import BrokenProgramError, RequestError
 from scenarios.exploration.bounded import ScheduledFaults
 from scenarios.exploration.targets import make_target
@@ -200,6 +201,16 @@ def test_a_program_that_a_fault_ends_is_started_again(tmp_path):
     assert simulation.history.exits["consumer-1"].code == 1
     assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
     assert simulation.history.receives_of["consumer-1-2"]
+
+
+def test_the_configuration_raises_what_its_queue_has_and_what_it_prints_is_kept(tmp_path, project):
+    (project / CONFIG).write_text("visibility = 30\nreceives = 9\nwork = 10\n")
+    says = 'sqs("GetQueueAttributes", AttributeNames=["All"])\nprint("begins", flush=True)\n'
+    simulation = _run(written(tmp_path, says + LOOKS), count=1)
+    assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
+    facts = simulation.history.facts
+    assert (facts.visibility_timeout, facts.max_receive_count) == (40, 9)
+    assert simulation.logs == {"consumer-1": ("begins",), "consumer-2": ("begins",)}
 
 
 # --- what cannot be explored ----------------------------------------------------------------------------------------
