@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from infra.localaws.sqs.batch import check_batch_size, check_entry_ids
 from infra.localaws.sqs.content import MessageDraft
 from infra.localaws.sqs.errors import OverLimit, SqsError
+from infra.localaws.sqs.limits import MAX_BATCH_ENTRIES
 from infra.localaws.sqs.message import Delivery
 from infra.localaws.sqs.message import Message as HeldMessage
 from infra.localaws.sqs.model import SqsModel
 from infra.localaws.sqs.moves import MoveTask
 from infra.localaws.sqs.queue import Queue as QueueModel
-from infra.localaws.sqs.queue import ReceiveRequest
+from infra.localaws.sqs.queue import ReceiveRequest, check_wait
 from infra.localaws.sqs.rates import STRICT, DeliveryRates
 from infra.localaws.sqs.standard import StandardQueue
 from scenarios.history import ENDPOINT
@@ -251,12 +253,21 @@ class World:
         try:
             return self._queue[kind](operation)
         except SqsError as error:
-            raise OperationFailed(error.query_code, str(error), transient=isinstance(error, OverLimit)) from None
+            raise _refused(error) from None
 
     def receive(self, operation: Receive) -> tuple[Message, ...]:
-        """Take what is there now."""
-        request = ReceiveRequest(operation.max_messages, long_poll=operation.wait_seconds > 0)
-        return tuple([_message(item) for item in self.take(request)])
+        """Take what is there now.
+
+        Raises:
+            OperationFailed: the queue refuses.
+        """
+        _check_integers(MaxNumberOfMessages=operation.max_messages, WaitTimeSeconds=operation.wait_seconds)
+        try:
+            check_wait(operation.wait_seconds)
+            request = ReceiveRequest(operation.max_messages, long_poll=operation.wait_seconds > 0)
+            return tuple([_message(item) for item in self.take(request)])
+        except SqsError as error:
+            raise _refused(error) from None
 
     def take(self, request: ReceiveRequest) -> list[Delivery]:
         """Take what is there now, and remember what it is that was taken."""
@@ -290,6 +301,7 @@ class World:
 
     def send(self, operation: Send) -> SendResult:
         """Send message by message; one that the queue refuses fails alone, or fails a FIFO batch as a whole."""
+        _check_entries(operation.messages, "SendMessageBatchRequestEntry")
         sent: list[SentEntry] = []
         failed: list[EntryFailure] = []
         drafts = [
@@ -298,6 +310,7 @@ class World:
             )
             for message in operation.messages
         ]
+        check_batch_size(drafts)
         self.queue.check_batch(drafts)
         for entry, draft in enumerate(drafts):
             try:
@@ -338,6 +351,7 @@ class World:
 
     def delete(self, operation: Delete) -> tuple[EntryFailure, ...]:
         """Delete message by message."""
+        _check_entries(operation.messages, "DeleteMessageBatchRequestEntry")
         return self._each(operation.messages, self._delete_one)
 
     def _delete_one(self, message: Message) -> None:
@@ -345,6 +359,8 @@ class World:
 
     def change_visibility(self, operation: ChangeVisibility) -> tuple[EntryFailure, ...]:
         """Change the visibility timeouts message by message."""
+        _check_entries(operation.messages, "ChangeMessageVisibilityBatchRequestEntry")
+        _check_integers(**{"Entries[0].VisibilityTimeout": operation.timeout})
 
         def change(message: Message) -> None:
             self.model.change_visibility(self.names.queue, message.receipt_handle, operation.timeout)
@@ -439,6 +455,24 @@ def _message(delivery: Delivery) -> Message:
 def _sequence(number: int | None) -> str | None:
     """Return a sequence number in SQS's form; a message of a standard queue has none."""
     return f"{number:020d}" if number else None
+
+
+def _refused(error: SqsError) -> OperationFailed:
+    return OperationFailed(error.query_code, str(error), transient=isinstance(error, OverLimit))
+
+
+def _check_entries(messages: Sequence[Any], entry_name: str) -> None:
+    """Raise the error of a batch that SQS refuses as a whole for the number of its entries."""
+    if not 1 <= len(messages) <= MAX_BATCH_ENTRIES:
+        check_entry_ids([str(entry) for entry in range(len(messages))], entry_name)
+
+
+def _check_integers(**parameters: Any) -> None:
+    """Raise the error of a number that the SDK does not send: it takes whole ones alone."""
+    for name, value in parameters.items():
+        if not isinstance(value, int):
+            why = f"Invalid type for parameter {name}, value: {value}, type: {type(value)}, valid types: {int}"
+            raise OperationFailed("ParamValidationError", f"Parameter validation failed:\n{why}", transient=False)
 
 
 def _entry_failure(entry: int, error: SqsError) -> EntryFailure:

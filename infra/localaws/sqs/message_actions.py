@@ -14,9 +14,8 @@ from infra.localaws.sqs.errors import (
     SqsError,
     UnsupportedOperation,
 )
-from infra.localaws.sqs.limits import MAX_RECEIVE_WAIT_SECONDS
 from infra.localaws.sqs.message import Delivery
-from infra.localaws.sqs.queue import ReceiveRequest, Sent, check_visibility
+from infra.localaws.sqs.queue import ReceiveRequest, Sent, check_visibility, check_wait
 from infra.localaws.sqs.queue_actions import QUEUE_ATTRIBUTES
 
 _EVERYTHING: Final = ("All",)
@@ -55,10 +54,8 @@ def receive_message(wire: Wire, parameters: Shape) -> Shape | LongPoll:
     wait = parameters.get("WaitTimeSeconds")
     if wait is None:
         wait = wire.model.queue(name).attributes.receive_wait
-    elif not 0 <= wait <= MAX_RECEIVE_WAIT_SECONDS:
-        raise InvalidParameterValue.of(
-            "WaitTimeSeconds", wait, f"Must be >= 0 and <= {MAX_RECEIVE_WAIT_SECONDS}, if provided."
-        )
+    else:
+        check_wait(wait)
     most = parameters.get("MaxNumberOfMessages")
     request = ReceiveRequest(
         1 if most is None else most,

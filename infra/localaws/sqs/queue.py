@@ -26,7 +26,12 @@ from infra.localaws.sqs.errors import (
     ReceiptHandleIsInvalid,
 )
 from infra.localaws.sqs.eventual_consistency import Counts, EventualConsistency, PastCounts
-from infra.localaws.sqs.limits import MAX_IN_FLIGHT, MAX_RECEIVE_MESSAGES, MAX_VISIBILITY_SECONDS
+from infra.localaws.sqs.limits import (
+    MAX_IN_FLIGHT,
+    MAX_RECEIVE_MESSAGES,
+    MAX_RECEIVE_WAIT_SECONDS,
+    MAX_VISIBILITY_SECONDS,
+)
 from infra.localaws.sqs.message import Delivery, Message, State
 from infra.localaws.sqs.rates import DeliveryRates
 from infra.localaws.sqs.timers import RetentionIndex, VisibilityTimers
@@ -577,6 +582,14 @@ def check_visibility(timeout: int) -> None:
     if not 0 <= timeout <= MAX_VISIBILITY_SECONDS:
         raise InvalidParameterValue.of(
             "VisibilityTimeout", timeout, f"Must be between 0 and {MAX_VISIBILITY_SECONDS}, if provided."
+        )
+
+
+def check_wait(seconds: int) -> None:
+    """Raise InvalidParameterValue if a long poll, in seconds, is longer than SQS makes it, or negative."""
+    if not 0 <= seconds <= MAX_RECEIVE_WAIT_SECONDS:
+        raise InvalidParameterValue.of(
+            "WaitTimeSeconds", seconds, f"Must be >= 0 and <= {MAX_RECEIVE_WAIT_SECONDS}, if provided."
         )
 
 
