@@ -6,9 +6,10 @@ from infra.engines.engine import Deployment, Engine
 from infra.engines.pulumi.cli import backend_url, find_cli, require_passphrase
 from infra.engines.pulumi.snapshot import read_pulumi_snapshot
 from infra.engines.state import Snapshot, read_snapshot
+from infra.errors import ConfigError
 from infra.progress import Progress
 from infra.provider_config import endpoint_values
-from infra.stack.paths import StackPaths, project_root, stack_config_path
+from infra.stack.paths import PROJECT_FILE, StackPaths, foreign_project, project_root, stack_config_path
 from infra.stack.project import StackConfig, read_stack_config
 from infra.stack.target import EngineName, Target
 
@@ -24,6 +25,11 @@ def check_engine(stack: str, target: Target) -> None:
         InfraError: Something that it needs is missing.
     """
     if target.engine is EngineName.PULUMI:
+        if (name := foreign_project(project_root())) is not None:
+            raise ConfigError(
+                f"{project_root() / PROJECT_FILE} belongs to another Pulumi project, {name}: work in another "
+                "directory, or leave out --engine pulumi."
+            )
         find_cli()
         require_passphrase(backend_url(project_root(), stack=stack), stack_config_path(stack))
 

@@ -10,7 +10,7 @@ from infra.errors import DeploymentError
 from infra.provider.aws import PROVIDER_TYPE
 from infra.provider.values import reveal
 from infra.provider_config import endpoint_in
-from infra.stack.paths import project_root, stack_config_path, stack_paths
+from infra.stack.paths import foreign_project, project_root, stack_config_path, stack_paths
 from infra.stack.project import read_stack_config
 from infra.stack.target import EngineName, Options, Target, TierName, choose_target, read_target
 
@@ -38,6 +38,8 @@ def choose_stack_target(stack: str, options: Options) -> Target:
 
 def _target_in_backend(stack: str) -> Target | None:
     directory = project_root()
+    if foreign_project(directory) is not None:
+        return None
     backend = backend_url(directory, stack=stack)
     project = read_stack_config(stack).project
     # Only a file of the backend or of the stack tells of such a stack. To ask a backend on the network each time would

@@ -1,5 +1,6 @@
 """Where things are: the project's root, and what a stack leaves under ``.queue-fundamentals/<stack>/``."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,16 +9,19 @@ from infra.stack.names import directory_name, short_name
 
 STATE_DIRECTORY = ".queue-fundamentals"
 PROJECT_FILE = "Pulumi.yaml"
+OUR_PROJECT = "queue-fundamentals"
+_OUR_VALUE = "queueVisibilityTimeout:"
+_PROJECT_NAME = re.compile(r"""^name:[ \t]*["']?([^"'\s#]+)""", re.MULTILINE).search
 
 
 def project_root() -> Path:
-    """The nearest directory with ``Pulumi.yaml``, from the working directory upwards, else this checkout's own.
+    """The nearest directory with our ``Pulumi.yaml``, from the working directory upwards, else this checkout's own.
 
     Installed as a package there is no checkout; then it is the working directory.
     """
     here = Path.cwd()
     for directory in (here, *here.parents):
-        if (directory / PROJECT_FILE).is_file():
+        if (directory / PROJECT_FILE).is_file() and foreign_project(directory) is None:
             return directory
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / PROJECT_FILE).is_file() else here
@@ -25,8 +29,24 @@ def project_root() -> Path:
 
 def project_file() -> Path:
     """The project's ``Pulumi.yaml``: its root's, else the one that the package carries."""
-    path = project_root() / PROJECT_FILE
-    return path if path.is_file() else Path(__file__).resolve().parents[1] / PROJECT_FILE
+    root = project_root()
+    path = root / PROJECT_FILE
+    ours = path.is_file() and foreign_project(root) is None
+    return path if ours else Path(__file__).resolve().parents[1] / PROJECT_FILE
+
+
+def foreign_project(directory: Path) -> str | None:
+    """The name of another Pulumi project whose file is in a directory: its stacks and files are not ours.
+
+    A file that cannot be read, or names no project, is taken for ours: its reader then says what is wrong with it.
+    """
+    try:
+        text = (directory / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    name = _PROJECT_NAME(text)
+    # A copy of ours may have another name, and declares what the program reads all the same.
+    return name[1] if name and name[1] != OUR_PROJECT and _OUR_VALUE not in text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +125,7 @@ def stack_paths(stack: str) -> StackPaths:
 
 
 def stack_config_path(stack: str) -> Path:
-    """The stack's own configuration file, as Pulumi names it."""
-    return project_root() / f"Pulumi.{short_name(stack)}.yaml"
+    """The stack's own configuration file, as Pulumi names it; beside another project's, that name is a file of its."""
+    root = project_root()
+    directory = root if foreign_project(root) is None else root / STATE_DIRECTORY
+    return directory / f"Pulumi.{short_name(stack)}.yaml"

@@ -4,6 +4,7 @@ https://www.pulumi.com/docs/iac/concepts/projects/project-file/
 """
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def read_stack_config(
     if not isinstance(project, str):
         raise ConfigError(f"{project_path} gives the project no name.")
     values = {
-        _full_key(project, key): _as_text(entry["default"])
+        _full_key(project, key): _as_text(key, entry["default"])
         for key, entry in _mapping(document, "config", project_path).items()
         if isinstance(entry, dict) and "default" in entry
     }
@@ -94,9 +95,9 @@ def read_stack_config(
                     f"{stack_path} holds {key} encrypted, which only the real Pulumi engine can read: set it plainly."
                 )
             chosen.add(_full_key(project, key))
-            in_files[_full_key(project, key)] = values[_full_key(project, key)] = _as_text(value)
+            in_files[_full_key(project, key)] = values[_full_key(project, key)] = _as_text(key, value)
     for key, value in (overrides or {}).items():
-        values[_full_key(project, key)] = _as_text(value)
+        values[_full_key(project, key)] = _as_text(key, value)
     outside = {key: value for key, value in values.items() if in_files.get(key) != value}
     config = StackConfig(project, values, outside, frozenset(chosen | set(outside)))
     provider_arguments(values)
@@ -111,11 +112,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - only a deployment needs it
 
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise ConfigError(f"{path} is no file.")
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply.") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -134,5 +139,8 @@ def _full_key(project: str, key: str) -> str:
     return key if ":" in key else f"{project}:{key}"
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _as_text(key: str, value: Any) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigError(f"{key} holds what is no text, number, list or mapping: put a text into quotes.") from None

@@ -204,6 +204,15 @@ def _parse(kind: type[_Name], option: str, value: str | None) -> _Name | None:
 
 
 def check_url(source: str, url: str) -> str:
+    """Return the URL of an endpoint, without a slash at its end.
+
+    Args:
+        source: What gives it, as the sentence of a refusal begins.
+        url: The URL.
+
+    Raises:
+        ConfigError: It can be none.
+    """
     """Return the URL of an endpoint without its last slash; ``source`` is the option or variable it comes from.
 
     Raises:

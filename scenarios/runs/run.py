@@ -27,7 +27,7 @@ from infra.stack import endpoint
 from infra.stack.names import TEMPORARY_PREFIX
 from infra.stack.paths import project_root, stack_paths
 from infra.stack.stacks import Stack, find_stack, overrides_for, temporary_stack, use_stack
-from infra.stack.target import ENDPOINT_VARIABLE, Options, choose_target
+from infra.stack.target import ENDPOINT_VARIABLE, Options, check_url, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
 from scenarios.checks.functions import STRETCH
@@ -301,6 +301,7 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
     observer.stage("bringing up a temporary stack")
     elsewhere = request.endpoint or os.environ.get(ENDPOINT_VARIABLE)
     if elsewhere:
+        elsewhere = check_url("--endpoint" if request.endpoint else ENDPOINT_VARIABLE, elsewhere)
         said = f"--endpoint {elsewhere}" if request.endpoint else f"{ENDPOINT_VARIABLE} {elsewhere}"
         check_endpoint(scenario, ELSEWHERE, where=said)
         if request.speed is not None:

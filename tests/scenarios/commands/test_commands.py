@@ -84,6 +84,14 @@ def test_what_cannot_be_asked_for_is_one_sentence_and_exit_64(project, capsys, o
     assert not (project / "runs").exists()
 
 
+def test_an_endpoint_of_the_environment_that_can_be_none_is_one_sentence(project, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "garbage")
+    assert command.scenario("crash") == 64
+    sentence = "error: AWS_ENDPOINT_URL must be the URL of an endpoint such as http://127.0.0.1:5000, and is 'garbage'."
+    assert capsys.readouterr().err.splitlines()[-1] == sentence
+    assert not (project / "runs").exists()
+
+
 @pytest.mark.parametrize(
     "error", [UnsuitableError("No queue."), EndpointError("No endpoint."), DeadlineMissed("Late.")]
 )
