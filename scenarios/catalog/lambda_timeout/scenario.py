@@ -13,6 +13,7 @@ The naive twin takes the expired record for work that was not done, and pays twi
 from __future__ import annotations
 
 from scenarios.catalog.lambda_timeout.checks import KILLED_AFTER_EFFECT
+from scenarios.checks.function_witnesses import FUNCTION_FAULTS
 from scenarios.checks.functions import FUNCTION_SPEED, FunctionStage
 from scenarios.checks.invariants import STANDARD
 from scenarios.lab import Lab
@@ -46,7 +47,8 @@ SCENARIO = Scenario(
     seconds=5,
     run=run,
     invariants=STANDARD,
-    witnesses=(KILLED_AFTER_EFFECT,),
+    # The campaigns of this scenario meet every fault of a function.
+    witnesses=(KILLED_AFTER_EFFECT, *FUNCTION_FAULTS),
     naive_twin=NaiveTwin(
         consumer="scenarios.catalog.lambda_timeout.naive:AsksNothing",
         without="a look into the ledger after a claim that has expired",

@@ -19,6 +19,7 @@ from scenarios.runs.plan import Place, RunRequest, plan_run
 from scenarios.runs.run import RunEnvironment, run_on, run_scenario
 from scenarios.verdict import Outcome
 from services.faults import Fault
+from tests.consumers.hasty import TRUE_BUGS
 from tests.localaws.lambda_.functions import processes_with
 from tests.scenarios.local.test_local_tier import processes_of
 
@@ -56,6 +57,14 @@ def test_a_careful_handler_passes_every_scenario_that_takes_one(project, name):
     result = run_scenario(RunRequest(name, seed=3, handler=handler))
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     assert processes_of(project) == []
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+@pytest.mark.parametrize(("name", "handler", "promise"), TRUE_BUGS)
+def test_each_scenario_convicts_a_handler_with_a_true_bug(project, name, handler, promise):
+    result = run_scenario(RunRequest(name, seed=3, handler=Handler(handler, code=PLAIN, settings=REPORTS)))
+    assert promise in violated(result), result.verdict.reason
 
 
 @pytest.mark.processes

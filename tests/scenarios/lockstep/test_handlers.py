@@ -31,6 +31,7 @@ from scenarios.simulation.lab import NoFaults
 from scenarios.simulation.random_faults import Kind, RandomFault
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome
+from tests.consumers.hasty import TRUE_BUGS
 from tests.scenarios.lockstep.small_handlers import written
 
 PLAIN = Path(__file__).resolve().parents[2] / "consumers" / "plain"
@@ -65,6 +66,12 @@ def strikes(*faults):
 def test_a_careful_handler_passes_every_scenario_that_takes_one(name):
     simulation = run("handler.careful", PLAIN, name, seed=3)
     assert simulation.verdict.outcome is Outcome.PASS, simulation.counterexample()
+
+
+@pytest.mark.parametrize(("name", "handler", "promise"), TRUE_BUGS)
+def test_each_scenario_convicts_a_handler_with_a_true_bug(name, handler, promise):
+    simulation = run(handler, PLAIN, name, seed=3)
+    assert promise in violated(simulation), simulation.verdict.reason
 
 
 @pytest.mark.parametrize(("handler", "code"), [("handler.careful", PLAIN), (OURS, ROOT)], ids=["careful", "ours"])
