@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from scenarios.history import Call, Event, History, Pointer, Record, pointer_of
 from scenarios.report.html.curves import consumers_of, curves_of
-from scenarios.report.html.marks import (
+from scenarios.report.html.rows import fates_of, rows_of
+from scenarios.report.html.timeline import (
     Columns,
     lanes_of,
     legend_of,
@@ -25,7 +26,6 @@ from scenarios.report.html.marks import (
     signs_of,
     words_of,
 )
-from scenarios.report.html.rows import fates_of, rows_of
 from scenarios.verdict import Verdict
 
 #: The most violations of one invariant that are listed.

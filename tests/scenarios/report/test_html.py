@@ -17,8 +17,8 @@ from scenarios.history.files import write_history
 from scenarios.report.html import render
 from scenarios.report.html.content import MOST_VIOLATIONS, content_of
 from scenarios.report.html.curves import POINTS
-from scenarios.report.html.marks import DEAD_LETTERS, KINDS, MOST_MARKS
 from scenarios.report.html.rows import MOST_ROWS
+from scenarios.report.html.timeline import DEAD_LETTERS, KINDS, MOST_MARKS
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
 from tests.scenarios.recorded import TICK, Told

@@ -1,4 +1,4 @@
-"""The time line of a report as columns: who did operations, a mark for each of them, and a sign for what went wrong.
+"""The timeline of a report as columns: the process of each operation, a mark for it, and a sign for what went wrong.
 
 A lane is a process. It has three tracks, one for what an operation speaks to, so that the way of a message reads as
 stairs:
