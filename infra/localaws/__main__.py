@@ -1,10 +1,15 @@
 """The embedded AWS endpoint as a process of its own: ``python -m infra.localaws``."""
 
+import signal
+
+if __name__ == "__main__":
+    # Until the server takes its signals, Ctrl-C ends the process at once, and without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import gc
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return runner.run(_serve(config, options))
     except EndpointError as error:
         sys.stderr.write(f"{error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"The endpoint cannot run on this machine: {error.strerror or error}.\n")
         return 2
 
 

@@ -122,3 +122,37 @@ def test_the_same_seed_gives_the_same_deliveries_over_http():
             return bodies
 
     assert story() == story()
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "infra.localaws.server":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("infra.localaws", run_name="__main__")
+"""
+
+
+@pytest.mark.processes
+def test_ctrl_c_while_it_starts_leaves_no_traceback():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.processes
+def test_a_machine_that_gives_no_file_is_one_sentence():
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 8; exec "$@"', "sh", *COMMAND],  # noqa: S607 - POSIX's own
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    # uvloop may have said before that its loop was not closed.
+    assert done.stderr.splitlines()[-1] == "The endpoint cannot run on this machine: Too many open files."
+    assert "Traceback" not in done.stderr
