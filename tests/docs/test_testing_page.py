@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.docs.pages import CHECKOUT
+from tests.speeds import first_then_thorough
 
 pytestmark = pytest.mark.processes
 
@@ -32,21 +33,24 @@ def test_a_block_passes(tmp_path, number):
 
 @pytest.mark.parametrize(
     ("number", "right", "wrong", "says"),
-    [
-        (
-            0,
-            "class Careful(Consumer):",
-            "from scenarios.mutants.consumers import DeletesOnReceive as Careful\nclass X:",
-            "lost",
-        ),
-        (
-            1,
-            "class Careful(Consumer):",
-            "from scenarios.mutants.consumers import NeverLooksUp as Careful\nclass X:",
-            "done more than once|duplicated-side-effect",
-        ),
-        (2, "max_receive_count=3", "max_receive_count=4", "AssertionError"),
-    ],
+    first_then_thorough(
+        1,
+        [
+            (
+                0,
+                "class Careful(Consumer):",
+                "from scenarios.mutants.consumers import DeletesOnReceive as Careful\nclass X:",
+                "lost",
+            ),
+            (
+                1,
+                "class Careful(Consumer):",
+                "from scenarios.mutants.consumers import NeverLooksUp as Careful\nclass X:",
+                "done more than once|duplicated-side-effect",
+            ),
+            (2, "max_receive_count=3", "max_receive_count=4", "AssertionError"),
+        ],
+    ),
 )
 def test_it_fails_for_what_is_broken(tmp_path, number, right, wrong, says):
     block = BLOCKS[number]

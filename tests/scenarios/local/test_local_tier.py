@@ -64,7 +64,7 @@ def processes_of(project):
     return found
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", first_then_thorough(1, SCENARIOS))
 def test_a_scenario_passes_and_its_twin_fails_with_the_violation_it_names(project, name):
     passed = run_scenario(RunRequest(name, seed=7))
     assert passed.verdict.outcome is Outcome.PASS, passed.verdict.reason
@@ -114,7 +114,8 @@ def test_a_stack_that_is_up_is_used_again_and_what_is_missing_in_it_is_named(pro
 
 
 @pytest.mark.parametrize(
-    ("deletes", "what"), [(True, "and deleted them"), (False, "which no consumer of this run got")]
+    ("deletes", "what"),
+    first_then_thorough(1, [(True, "and deleted them"), (False, "which no consumer of this run got")]),
 )
 def test_a_run_whose_messages_another_consumer_takes_by_short_polls_is_no_conviction(project, deletes, what):
     # The scenario sends all of its messages before its consumers start.
@@ -135,6 +136,7 @@ def rates_of(stack, name):
     return get(f"{stack.endpoint_url}/_localaws/queues/{stack.scenario(name).queue_name}/delivery")
 
 
+@pytest.mark.thorough
 def test_a_stacks_delivery_rates_are_as_before_when_a_run_has_passed_was_refused_or_was_killed(project, monkeypatch):
     with stack_with("happy") as stack:
         before = rates_of(stack, "happy")
