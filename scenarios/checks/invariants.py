@@ -130,8 +130,8 @@ def order_violated(history: History) -> list[Violation]:
     """Find messages that a later one of their group overtook: its side effect was over before theirs was begun.
 
     The order is the queue's own (its sequence numbers are given at the send), which is the order of sends. Only what
-    surely happened can overtake, and what may have happened counts as in time. A second execution breaks no order; it
-    is a duplicate.
+    surely happened can overtake, and what may have happened counts as in time, unless the history knows that its
+    request came late. A second execution breaks no order; it is a duplicate.
     """
     groups: dict[str, list[SentMessage]] = defaultdict(list)
     for message in history.messages.values():
@@ -151,7 +151,8 @@ def _overtaken(history: History, group: str, members: Sequence[SentMessage]) -> 
     first_over: Effect | None = None
     for message in sorted(members, key=lambda member: member.position, reverse=True):
         mine = [effect for effect in history.effects_of.get(message.key, ()) if effect.status != "fail"]
-        if mine and first_over is not None and first_over.call.ended < mine[0].call.started:
+        begun = min((_begun(history, effect) for effect in mine), default=0.0)
+        if first_over is not None and first_over.call.ended < begun:
             yield Violation(
                 f"in group {group}, {history.name(first_over.message_id)} was done before "
                 f"{history.name(message.message_id)}, which was sent before it.",
@@ -162,6 +163,16 @@ def _overtaken(history: History, group: str, members: Sequence[SentMessage]) -> 
         for effect in mine:
             if effect.status == "ok" and (first_over is None or effect.call.ended < first_over.call.ended):
                 first_over = effect
+
+
+def _begun(history: History, effect: Effect) -> float:
+    """Return when a side effect was begun: at its request, or when that took effect long after its caller gave up.
+
+    A message in the dead-letter queue left its group to others, so no late request of it breaks an order.
+    """
+    if effect.status == "ok" or effect.message_id in history.dead_letters or not history.executions.get(effect.key):
+        return effect.call.started
+    return history.late_arrivals.get(effect.call.pointer, effect.call.started)
 
 
 def deleted_before_done(history: History) -> list[Violation]:
@@ -200,17 +211,25 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
             answer.answer == "AlreadyCompleted" and answer.process == deletion.process and answer.call.ended <= begun
             for answer in (*history.claims_of.get(key, ()), *history.claims_of_other_keys)
         )
-        or any(
-            copy.call.process == deletion.process and copy.call.ended <= begun
-            for copy in history.sends_of.get(key, ())
-            if copy.message_id != deletion.message_id
-        )
+        or _was_sent_again(history, key, deletion)
         or any(
             call.result is True and call.process == deletion.process and call.ended <= begun
             for call in history.look_ups_of.get(key, ())
         )
-        or any(call.process == deletion.process and call.ended <= begun for call in history.books_of.get(key, ()))
+        or any(
+            call.process == deletion.process and call.ended <= begun
+            for call in chain(history.refused_transactions_of.get(key, ()), history.reads_of_books(key))
+        )
         or (history.facts.program and _may_stand_in_the_books(history, key, deletion))
+    )
+
+
+def _was_sent_again(history: History, key: str, deletion: Deletion) -> bool:
+    """Tell whether the process that deletes a message had sent a copy of it before."""
+    return any(
+        copy.call.process == deletion.process and copy.call.ended <= deletion.call.started
+        for copy in history.sends_of.get(key, ())
+        if copy.message_id != deletion.message_id
     )
 
 
@@ -251,7 +270,8 @@ def wrongly_dead_lettered(history: History) -> list[Violation]:
 def poison_acknowledged(history: History) -> list[Violation]:
     """Find poison messages that a consumer did, or deleted as if it had.
 
-    A deleted poison message is gone for good, and no operator can look at it. It counts here and not as lost.
+    A deleted poison message is gone for good, and no operator can look at it. It counts here and not as lost. One that
+    its consumer had sent again before lives on in the copy, which is judged in its turn.
     """
     return list(_acknowledged_poison(history))
 
@@ -260,7 +280,11 @@ def _acknowledged_poison(history: History) -> Iterable[Violation]:
     for message in history.messages.values():
         if not message.poison:
             continue
-        deletions = [item for item in history.deletions_of.get(message.message_id, ()) if item.status == "ok"]
+        deletions = [
+            item
+            for item in history.deletions_of.get(message.message_id, ())
+            if item.status == "ok" and not _was_sent_again(history, message.key, item)
+        ]
         effects = history.effects_of.get(message.key, ())
         done = history.executions.get(message.key, 0)
         if done or deletions:

@@ -11,6 +11,7 @@ a history that was never written down.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -36,6 +37,7 @@ from scenarios.history.records import (
     SentMessage,
 )
 from services.history import CLOCK, OFFSET
+from services.injection import ARRIVED_LATE
 from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
 
 
@@ -463,6 +465,15 @@ class History:
         return _grouped(self.effects, lambda effect: effect.message_id)
 
     @cached_property
+    def late_arrivals(self) -> Mapping[tuple[str, int], float]:
+        """When each request took effect whose caller had been told of a timeout before, by what names its operation."""
+        return {
+            (record["process"], record["invocation"]): record["time"]
+            for record in self.events(ARRIVED_LATE)
+            if "error" not in record
+        }
+
+    @cached_property
     def receives_of(self) -> Mapping[str, Sequence[Call]]:
         """The receives of each process."""
         return _grouped(self.calls("Receive"), lambda call: call.process)
@@ -488,19 +499,28 @@ class History:
         return _grouped(self.calls("LookUpSideEffect"), lambda call: str(call.arguments["key"]))
 
     @cached_property
-    def books_of(self) -> Mapping[str, Sequence[Call]]:
-        """The answers that a side effect is done from items of a consumer's own, by the key of the side effect.
+    def refused_transactions_of(self) -> Mapping[str, Sequence[Call]]:
+        """The transactions that were to cause each key's side effect, and whose condition did not hold."""
+        refused = (call for call in self.calls("Transact") if call.result and not call.result["done"])
+        return _grouped([call for call in refused if "key" in call.arguments], lambda call: call.arguments["key"])
 
-        That is a transaction with it that was refused, or an item that is there under its key with a prefix.
+    def reads_of_books(self, key: str) -> Iterable[Call]:
+        """Return the reads of items of a consumer's own that may tell that a key's side effect is done.
+
+        A consumer names its items as it likes. An item is about a key that it was to be written with, in one
+        transaction with the side effect; or if its name or its value holds the key.
         """
-        found: dict[str, list[Call]] = defaultdict(list)
-        for call in self.calls("Transact"):
-            if call.result and not call.result["done"] and "key" in call.arguments:
-                found[call.arguments["key"]].append(call)
+        written = {
+            write["key"]
+            for call in self.calls("Transact")
+            if call.arguments.get("key") == key
+            for write in call.arguments["writes"]
+        }
         for call in self.calls("GetItem"):
             if call.result is not None:
-                found[call.arguments["key"].partition("/")[2]].append(call)
-        return found
+                item = call.arguments["key"]
+                if item in written or _holds(item, key) or _holds(str(call.result), key):
+                    yield call
 
     @cached_property
     def ledger(self) -> Mapping[str, int] | None:
@@ -662,6 +682,11 @@ def _order(record: Record) -> tuple[float, str, int]:
 
 def _of_the_lab(call: Call) -> bool:
     return call.process.partition("-")[0] == LAB
+
+
+def _holds(text: str, key: str) -> bool:
+    """Tell whether a text holds a key, and not as a part of a longer word or number."""
+    return re.search(rf"(?<![0-9A-Za-z]){re.escape(key)}(?![0-9A-Za-z])", text) is not None
 
 
 def _grouped(items: Iterable[Any], key: Any) -> Mapping[str, Sequence[Any]]:

@@ -17,6 +17,7 @@ from scenarios.checks.invariants import (
     unexpected,
     wrongly_dead_lettered,
 )
+from services.operations import PerformSideEffect, PutItem, Transacted
 from tests.scenarios.recorded import DLQ, Told
 
 
@@ -205,6 +206,31 @@ def test_order_gives_an_unknown_outcome_the_benefit_of_the_doubt():
     assert order_violated(told.history) == []
 
 
+def late(told, key, *, arrives_after):
+    """Tell of a side effect that timed out, of others after it, and then of its arrival."""
+    at = told.begin("c", "PerformSideEffect", **told.about(key))
+    told.fault("c", at, "PerformSideEffect", kind="late-request")
+    told.fail("c", at, "PerformSideEffect", code="ReadTimeoutError")
+    for other in arrives_after:
+        told.effect("d", other)
+    told.event("c", "arrived-late", operation="PerformSideEffect", invocation=at, key=key)
+    told.ledger(a=1, b=1)
+
+
+def test_order_rejects_a_late_request_that_a_later_message_overtook():
+    told = Told(fifo=True)
+    told.send("a", "b", group="g")
+    late(told, "a", arrives_after=["b"])
+    assert message_ids(order_violated(told.history)) == [("m-a", "m-b")]
+
+
+def test_order_accepts_a_late_request_that_comes_after_the_repetition_it_was_made_up_for_by():
+    told = Told(fifo=True)
+    told.send("a", "b", group="g")
+    late(told, "a", arrives_after=["a", "b"])
+    assert order_violated(told.history) == []
+
+
 def test_order_takes_effects_at_the_same_time_for_either_order():
     told = Told(fifo=True)
     told.send("a", "b", group="g")
@@ -286,6 +312,36 @@ def test_deleted_before_done_rejects_what_only_another_process_was_told():
     assert message_ids(deleted_before_done(told.history)) == [("m-a",)]
 
 
+def _read_in_an_item(key, *, item, value="done", reader="c"):
+    """Tell of a deletion after the read of an item, which another process wrote together with a side effect."""
+    told = Told()
+    told.send("a", "a1")
+    row = PutItem("INBOX#0cc175b9", "done", if_absent=True)
+    told.do("other", "Transact", Transacted(done=True, executions=1), writes=(row,), effect=PerformSideEffect(
+        **told.about(key)
+    ))  # fmt: skip
+    told.do(reader, "GetItem", value, key=item)
+    told.delete("c", "a")
+    told.ledger(a=1, a1=1)
+    return message_ids(deleted_before_done(told.history))
+
+
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [("INBOX#0cc175b9", "done"), ("INBOX#a", "done"), ("done/a", "done"), ("all", '["a1", "a"]')],
+)
+def test_deleted_before_done_accepts_an_item_that_speaks_of_the_side_effect(item, value):
+    assert _read_in_an_item("a1", item=item, value=value, reader="d") == [("m-a",)]
+    if item == "INBOX#0cc175b9":  # the row that went with another side effect
+        assert _read_in_an_item("a1", item=item, value=value) == [("m-a",)]
+    assert _read_in_an_item("a" if item.endswith("b9") else "a1", item=item, value=value) == []
+
+
+@pytest.mark.parametrize(("item", "value"), [("INBOX#a", None), ("INBOX#a1", "done"), ("all", '["a1"]')])
+def test_deleted_before_done_rejects_an_item_that_does_not(item, value):
+    assert _read_in_an_item("a1", item=item, value=value) == [("m-a",)]
+
+
 def _told_by_its_books(*, program, reads):
     told = Told(program=program)
     told.send("a")
@@ -352,6 +408,38 @@ def test_poison_acknowledged_accepts_a_refused_delete_and_the_labs_own_emptying(
     told.dead_letter("p")
     told.delete("lab-dead-letters", "p", queue=DLQ)
     assert poison_acknowledged(told.history) == []
+
+
+def send_copy(told, process, identity):
+    """Send a message's body again, as its consumer does that lets a copy take its place."""
+    body = told.delivered(identity)["body"]
+    outgoing = {"body": body, "group": None, "deduplication_id": None}
+    sent = [{"entry": 0, "message_id": f"m-{identity}-copy", "sequence_number": None}]
+    told.do(process, "Send", {"sent": sent, "failed": []}, messages=[outgoing])
+
+
+def delete_copy(told, process, identity):
+    told.do(process, "Delete", [], messages=[f"m-{identity}-copy"])
+
+
+def test_poison_acknowledged_accepts_a_delete_after_a_copy_was_sent_and_rejects_that_of_the_copy():
+    told = Told()
+    told.send("p", poison=True)
+    told.receive("c", "p")
+    send_copy(told, "c", "p")
+    told.delete("c", "p")
+    assert poison_acknowledged(told.history) == []
+    delete_copy(told, "c", "p")
+    assert message_ids(poison_acknowledged(told.history)) == [("m-p-copy",)]
+
+
+def test_poison_acknowledged_rejects_a_delete_before_the_copy_or_by_another_than_its_sender():
+    told = Told()
+    told.send("p", poison=True)
+    send_copy(told, "d", "p")
+    told.delete("c", "p")
+    send_copy(told, "c", "p")
+    assert message_ids(poison_acknowledged(told.history)) == [("m-p",)]
 
 
 # --- still in flight ---------------------------------------------------------------------------------------------
