@@ -10,7 +10,8 @@ A fault names a kind of operation and strikes at the n-th one that matches. ``FA
      {"kind": "late-request", "operation": "PerformSideEffect", "seconds": 3},
      {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
 
-A fault at ``PerformSideEffect`` strikes whatever causes the side effect, a ``CallApi`` as well, and the reverse.
+A fault at ``PerformSideEffect`` strikes whatever causes the side effect, also a ``CallApi`` or a transaction with it;
+and so does a fault at ``CallApi``.
 
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
 ``sequence``, ``group``). A receive that brings no message does not count.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -39,8 +40,10 @@ Stage = Literal["before", "reply", "after"]
 
 #: The operations that a fault can name.
 FAULTABLE = tuple(sorted(name for name, kind in OPERATIONS.items() if kind.recorded))
-#: The operations that cause a side effect; which one does is the consumer's own affair.
+#: The operations that always cause a side effect; which one does is the consumer's own affair.
 EFFECTS = frozenset({"PerformSideEffect", "CallApi"})
+#: The one that may.
+_TRANSACTION = "Transact"
 #: How many operations after a receive a random crash may fall at the latest: the length of a message's whole path.
 PATH_LENGTH = 5
 
@@ -99,7 +102,7 @@ class FaultPlan:
         self._rng = rng or random.Random(0)  # noqa: S311 - chance in a lab must be reproducible, not secret
         self._operations_to_crash: int | None = None
         named = frozenset(fault.operation for fault in self._faults)
-        self._operations = named | EFFECTS if named & EFFECTS else named
+        self._operations = named | EFFECTS | {_TRANSACTION} if named & EFFECTS else named
 
     def may_strike(self, operation: Operation) -> bool:
         """Return whether an operation of this kind can be struck at all; one that cannot need not be asked about."""
@@ -131,7 +134,7 @@ class FaultPlan:
         # All of them count before the first strikes: after an error the caller does not ask for the next.
         due = []
         for place, fault in enumerate(self._faults):
-            if _stage(fault) != stage or not is_struck(fault.operation, type(operation).__name__):
+            if _stage(fault) != stage or not is_struck(fault.operation, type(operation).__name__, operation.arguments):
                 continue
             if fault.where and not any(fault.where.items() <= facts.items() for facts in operation.subjects(result)):
                 continue
@@ -152,9 +155,17 @@ class FaultPlan:
         return self._operations_to_crash == 0
 
 
-def is_struck(named: str, performed: str) -> bool:
-    """Tell whether a fault that names one kind of operation strikes one of another kind: both cause the side effect."""
-    return named == performed or {named, performed} <= EFFECTS
+def is_struck(named: str, performed: str, arguments: Callable[[], Mapping[str, Any]]) -> bool:
+    """Tell whether a fault that names one kind of operation strikes one of another kind: both cause the side effect.
+
+    Args:
+        named: what the fault names.
+        performed: the operation's class name.
+        arguments: returns what the operation is about; a transaction with a side effect has its key.
+    """
+    if named == performed:
+        return True
+    return named in EFFECTS and (performed in EFFECTS or (performed == _TRANSACTION and "key" in arguments()))
 
 
 def _stage(fault: Fault) -> Stage:

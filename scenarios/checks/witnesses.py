@@ -59,14 +59,19 @@ class Witness:
 
 def crashed(operation: Operation, point: Point) -> Witness:
     """A consumer was killed at this point, and exactly the message that it had in hand came to another one."""
-    where = {(operation, point), _OF_FUNCTION.get((operation, point))}
+    places = [(operation, point)]
+    if (operation, point) in _OF_FUNCTION:
+        places.append(_OF_FUNCTION[operation, point])
+
+    def is_here(strike: FaultStrike) -> bool:
+        return any(
+            is_struck(named, strike.operation, lambda: strike.call.arguments) and strike.point == at
+            for named, at in places
+        )
 
     def find(history: History) -> Evidence | None:
         for strike in history.faults:
-            if strike.kind != "crash" or not any(
-                place is not None and is_struck(place[0], strike.operation) and place[1] == strike.point
-                for place in where
-            ):
+            if strike.kind != "crash" or not is_here(strike):
                 continue
             end = history.exits.get(strike.process)
             if end is None or end.code != -signal.SIGKILL:
@@ -130,8 +135,15 @@ def _came_again(history: History, message_id: str, strike: FaultStrike) -> Deliv
 
 
 def find_dead_lettered_exactly(history: History) -> Evidence | None:
-    """Find that each poison message was received exactly max-receive-count times, and then dead-lettered."""
-    poison = [message for message in history.messages.values() if message.poison]
+    """Find that each poison message was received exactly max-receive-count times, and then dead-lettered.
+
+    One that its consumer sends again and deletes leaves that to its copy.
+    """
+    poison = [
+        message
+        for message in history.messages.values()
+        if message.poison and not any(one.status == "ok" for one in history.deletions_of.get(message.message_id, ()))
+    ]
     limit = history.facts.max_receive_count
     counts = [len(history.deliveries_of.get(message.message_id, ())) for message in poison]
     if not poison or any(count != limit for count in counts):

@@ -43,9 +43,6 @@ from services.operations import (
 ENDED_BY_SIGTERM: Final = (0, -SIGTERM, 128 + SIGTERM)
 #: Seconds for which a receive waits that a program makes after it is done.
 AFTERWARDS: Final = 0.2
-#: For this part of the visibility timeout a program may be held up between a receive and a side effect. Its claim is
-#: not seen, and may have been made at once; whatever it holds, it holds for longer.
-UNSEEN_LEASE: Final = 0.5
 
 
 class Asking(Protocol):
@@ -367,7 +364,7 @@ class ProgramProcess(SimulatedProcess):
                 self._let_go(operation.messages)
 
     def _hold(self, received: Sequence[Message]) -> None:
-        world, timeout = self.world, self.world.info.visibility_timeout
+        world = self.world
         now = world.scheduler.now
         still = tuple(
             message
@@ -378,9 +375,7 @@ class ProgramProcess(SimulatedProcess):
         keys = {world.key_of(world.held[message.message_id]) for message in self.in_hand}
         self.unperformed = {key: until for key, until in self.unperformed.items() if key in keys}
         if Assumption.SHORT_PAUSES in world.assumes:
-            for message in received:
-                key = world.key_of(world.held[message.message_id])
-                self.unperformed.setdefault(key, now + UNSEEN_LEASE * timeout)
+            self.take_unseen_leases(received)
 
     def _let_go(self, messages: Sequence[Message]) -> None:
         for message in messages:

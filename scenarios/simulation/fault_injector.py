@@ -47,6 +47,7 @@ from services.operations import (
     Receive,
     RenewClaim,
     Send,
+    Transact,
     WriteState,
 )
 
@@ -325,7 +326,7 @@ class FaultInjector:
         operation = strike.operation
         if isinstance(operation, Receive | Send) or self._needs_its_beat(strike.process, operation):
             return False
-        if isinstance(operation, _EFFECTS):
+        if isinstance(operation, _EFFECTS) or (isinstance(operation, Transact) and operation.effect is not None):
             return Assumption.NO_LATE_REQUESTS not in strike.world.assumes and self._spares_nobody_in_need(strike)
         # A claim that arrives late has no owner, and its message is found claimed until it ends.
         held = strike.step(LATE_STEP) + (operation.lease_seconds if isinstance(operation, Claim) else 0)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from signal import SIGKILL
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from infra.localaws.sqs.message import State
 from scenarios.simulation.lasting_faults import LastingFaults
@@ -25,15 +25,18 @@ from services.faults import Fault, FaultPlan
 from services.injection import InjectedFault, LateRequest, perform_with_faults, record_arrival
 from services.operations import (
     CallApi,
+    ChangeVisibility,
     Claim,
     Claimed,
     Complete,
+    Delete,
     Gather,
     Message,
     Note,
     Operation,
     OperationFailed,
     PerformSideEffect,
+    PutItem,
     ReadClock,
     ReadWallClock,
     Receive,
@@ -136,6 +139,7 @@ class SimulatedProcess:
         self.operations = 0
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
+        self._leases_items = False
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
         self.recorder = recorder or WorldRecorder(world, name, world.names.queue)
         self.program: Program | None = None
@@ -481,6 +485,8 @@ class SimulatedProcess:
         # Another task that runs beside may have received as well.
         kept = [message for message in self.in_hand if world.held[message.message_id].state is not State.GONE]
         self.in_hand = (*kept, *messages) if self._side_by_side else messages
+        if self._leases_items:
+            self.take_unseen_leases(messages)
         return messages
 
     def _take_effect(self, operation: Operation) -> Any:
@@ -514,9 +520,26 @@ class SimulatedProcess:
                 self.unperformed.pop(operation.key, None)
             case Transact() if operation.effect is not None:
                 self.unperformed.pop(operation.effect.key, None)
+            case PutItem() if result and (operation.if_absent or operation.if_equal is not None):
+                self._leases_items = True
+                self.take_unseen_leases(self.in_hand)
+            case Delete() | ChangeVisibility() if self._leases_items:
+                for message in operation.messages:
+                    self.unperformed.pop(self.world.key_of(self.world.held[message.message_id]), None)
+
+    def take_unseen_leases(self, messages: Iterable[Message]) -> None:
+        """Suppose that an item is a lease for these messages: only its owner knows what it is."""
+        until = self.world.scheduler.now + UNSEEN_LEASE * self.world.info.visibility_timeout
+        for message in messages:
+            self.unperformed.setdefault(self.world.key_of(self.world.held[message.message_id]), until)
 
 
-_CLAIMING = frozenset({Claim, RenewClaim, PerformSideEffect, CallApi, Complete, Transact})
+#: For this part of the visibility timeout a consumer may be held up between a receive and a side effect whose lease is
+#: not seen. It may have been taken at once; whatever it is, it lasts for longer.
+UNSEEN_LEASE: Final = 0.5
+_CLAIMING = frozenset(
+    {Claim, RenewClaim, PerformSideEffect, CallApi, Complete, Transact, PutItem, Delete, ChangeVisibility}
+)
 
 
 def _do_nothing() -> None:

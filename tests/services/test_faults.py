@@ -142,6 +142,16 @@ def test_a_fault_at_the_side_effect_strikes_whatever_causes_it_and_counts_it():
         assert [fault.kind for fault in plan.before(calls[1])] == ["delay"]
 
 
+def test_a_fault_at_the_side_effect_strikes_a_transaction_with_it_and_no_other():
+    row = op.PutItem("inbox/key-1", "done", if_absent=True)
+    plan = FaultPlan([Fault("error", "PerformSideEffect", where={"key": "key-1"})])
+    with_it, without = op.Transact((row,), effect(1)), op.Transact((row,))
+    assert plan.may_strike(with_it)
+    assert list(plan.before(without)) == []
+    assert [fault.kind for fault in plan.before(with_it)] == ["error"]
+    assert list(FaultPlan([Fault("error", "Transact", nth=0)]).before(effect(1))) == []
+
+
 def test_nth_zero_strikes_every_time():
     recorded = Recorded(Fault("delay", "PerformSideEffect", nth=0, seconds=2.5))
     for number in (1, 2):
