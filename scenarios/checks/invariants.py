@@ -271,7 +271,8 @@ def poison_acknowledged(history: History) -> list[Violation]:
     """Find poison messages that a consumer did, or deleted as if it had.
 
     A deleted poison message is gone for good, and no operator can look at it. It counts here and not as lost. One that
-    its consumer had sent again before lives on in the copy, which is judged in its turn.
+    its consumer had sent again before lives on in the copy, which is judged in its turn; and one that its consumer has
+    put into the dead-letter queue itself is where it belongs.
     """
     return list(_acknowledged_poison(history))
 
@@ -283,7 +284,9 @@ def _acknowledged_poison(history: History) -> Iterable[Violation]:
         deletions = [
             item
             for item in history.deletions_of.get(message.message_id, ())
-            if item.status == "ok" and not _was_sent_again(history, message.key, item)
+            if item.status == "ok"
+            and message.message_id not in history.moved_by_consumers
+            and not _was_sent_again(history, message.key, item)
         ]
         effects = history.effects_of.get(message.key, ())
         done = history.executions.get(message.key, 0)
@@ -381,7 +384,9 @@ def _brought(history: History) -> dict[tuple[str, int], Call]:
 
 
 def _sends_disagree(history: History) -> Iterable[Violation]:
-    stored = {record["message_id"]: record for record in history.endpoint("sent")}
+    # What a consumer puts into the dead-letter queue is found there.
+    elsewhere = history.facts.dead_letter_queue
+    stored = {item["message_id"]: item for item in history.endpoint("sent") if item.get("queue") != elsewhere}
     for message in history.sends:
         if message.message_id not in stored:
             summary = f"the send of {history.name(message.message_id)} was acknowledged, and the queue never had it."

@@ -137,15 +137,22 @@ def _came_again(history: History, message_id: str, strike: FaultStrike) -> Deliv
 def find_dead_lettered_exactly(history: History) -> Evidence | None:
     """Find that each poison message was received exactly max-receive-count times, and then dead-lettered.
 
-    One that its consumer sends again and deletes leaves that to its copy.
+    One that its consumer sends again and deletes leaves that to its copy. One that its consumer puts there itself may
+    have been received less often.
     """
+    moved = history.moved_by_consumers
     poison = [
         message
         for message in history.messages.values()
-        if message.poison and not any(one.status == "ok" for one in history.deletions_of.get(message.message_id, ()))
+        if message.poison
+        and (
+            message.message_id in moved
+            or not any(one.status == "ok" for one in history.deletions_of.get(message.message_id, ()))
+        )
     ]
     limit = history.facts.max_receive_count
-    counts = [len(history.deliveries_of.get(message.message_id, ())) for message in poison]
+    left_to_queue = [message for message in poison if message.message_id not in moved]
+    counts = [len(history.deliveries_of.get(message.message_id, ())) for message in left_to_queue]
     if not poison or any(count != limit for count in counts):
         return None
     if any(message.message_id not in history.dead_letters for message in poison):
@@ -155,7 +162,8 @@ def find_dead_lettered_exactly(history: History) -> Evidence | None:
         return None
     example = poison[0].message_id
     received = [delivery.call for delivery in history.deliveries_of[example]]
-    summary = f"{len(poison)} of {len(poison)} poison messages, each after {limit} receives"
+    how = f"each after {limit} receives" if left_to_queue else "each by its consumer"
+    summary = f"{len(poison)} of {len(poison)} poison messages, {how}"
     return Evidence(
         summary,
         len(poison),

@@ -345,11 +345,27 @@ class History:
     def dead_letters(self) -> Mapping[str, Sequence[Record]]:
         """The messages that were ever moved to the dead-letter queue, with the records that say so."""
         found: dict[str, list[Record]] = defaultdict(list)
+        found |= {message_id: list(records) for message_id, records in self.moved_by_consumers.items()}
         for record in self.endpoint("dead-lettered"):
             found[record["message_id"]].append(record)
         for delivery in self.dead_letter_deliveries:
             if delivery.call.outcome is not None:
                 found[delivery.message_id].append(delivery.call.outcome)
+        return found
+
+    @cached_property
+    def moved_by_consumers(self) -> Mapping[str, Sequence[Record]]:
+        """The messages that a consumer sent to the dead-letter queue itself, with the records that found them there.
+
+        Such a copy has a MessageId of its own, so its body tells what it is a copy of.
+        """
+        found: dict[str, list[Record]] = defaultdict(list)
+        strange = [item for item in self.dead_letter_deliveries if item.message_id not in self.messages]
+        if strange:
+            sent = {self.bodies[message.message_id]: message.message_id for message in self.sends}
+            for delivery in strange:
+                if delivery.body in sent and delivery.call.outcome is not None:
+                    found[sent[delivery.body]].append(delivery.call.outcome)
         return found
 
     @cached_property

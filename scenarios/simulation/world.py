@@ -54,8 +54,9 @@ from services.operations import (
 from services.payload import MalformedPayload, effect_key, parse_payload
 from services.records import Record
 
-#: Seconds since the epoch at the beginning of a simulation: what a wall clock that is right shows then.
-EPOCH = 1_700_000_000.0
+#: Seconds since the epoch at the beginning of a simulation: what a wall clock that is right shows then. Three seconds
+#: later a year ends, with its last day and minute: a key with a date in it changes while messages are at work.
+EPOCH = 1_704_067_197.0
 
 MICROSECONDS = 1_000_000
 

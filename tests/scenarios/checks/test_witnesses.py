@@ -8,6 +8,7 @@ from scenarios.catalog.fifo_order.checks import find_group_stopped_and_resumed, 
 from scenarios.catalog.graceful_shutdown.checks import find_asked_to_end_at_work
 from scenarios.catalog.happy.checks import find_all_deleted, find_all_sent
 from scenarios.catalog.heartbeat.checks import find_work_outlasted_timeout
+from scenarios.checks.invariants import poison_acknowledged
 from scenarios.checks.witnesses import (
     crashed,
     find_claim_contention,
@@ -18,7 +19,7 @@ from scenarios.checks.witnesses import (
     find_reordered,
     find_under_filled,
 )
-from tests.scenarios.recorded import Told
+from tests.scenarios.recorded import DLQ, Told
 
 AFTER_CLAIM = crashed("Claim", "after").find
 
@@ -136,6 +137,30 @@ def test_exactly_max_receive_count_receives_are_witnessed():
 )
 def test_another_number_of_receives_is_no_witness(near):
     assert find_dead_lettered_exactly(poison(**near)) is None
+
+
+def moved_by_its_consumer(*, body=None, finds=True):
+    """One poison message is received once, sent to the dead-letter queue by its consumer, and deleted."""
+    told = Told(max_receive_count=2)
+    told.send("p", poison=True)
+    told.receive("c", "p")
+    told.delete("c", "p")
+    there = {**told.delivered("p"), "message_id": "m-moved"} | ({} if body is None else {"body": body})
+    told.do("lab-dead-letters", "Receive", [there] if finds else [], DLQ, max_messages=10, wait_seconds=1)
+    return told.history
+
+
+def test_poison_that_its_consumer_puts_into_the_dead_letter_queue_is_where_it_belongs():
+    history = moved_by_its_consumer()
+    assert find_dead_lettered_exactly(history).summary == "1 of 1 poison messages, each by its consumer"
+    assert poison_acknowledged(history) == []
+
+
+@pytest.mark.parametrize("near", [{"body": "something else"}, {"finds": False}])
+def test_poison_that_its_consumer_deletes_is_not(near):
+    history = moved_by_its_consumer(**near)
+    assert find_dead_lettered_exactly(history) is None
+    assert [violation.message_ids for violation in poison_acknowledged(history)] == [("m-p",)]
 
 
 def test_no_poison_is_no_witness():
