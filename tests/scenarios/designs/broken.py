@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from services.consumer.consumer import Consumer, Outcome
+from services.injection import TIMEOUT
 from services.operations import (
     AlreadyCompleted,
     CallApi,
@@ -14,6 +15,7 @@ from services.operations import (
     OperationFailed,
     OutgoingMessage,
     PerformSideEffect,
+    ReadWallClock,
     Receive,
     Send,
 )
@@ -88,6 +90,32 @@ class CallsWithAKeyForEachReceive(CallsAnIdempotentApi):
         yield Delete((message,))
 
 
+class CallsWithTheDayInTheKey(CallsAnIdempotentApi):
+    """Give each day an idempotency key of its own, so that a repetition after midnight is a new call."""
+
+    def take(self, message):
+        delivery = self.open(message, 0.0)
+        if delivery.rejection:
+            return
+        key = f"{delivery.key}/{int((yield ReadWallClock()) // 86_400)}"
+        yield CallApi(delivery.key, message.message_id, key, sequence_of(delivery.payload), message.group)
+        yield Delete((message,))
+
+
+class GoesOnAfterATimeout(CallsAnIdempotentApi):
+    """Take whole batches of a FIFO queue, and let a group go on after a call whose outcome is unknown."""
+
+    def poll(self):
+        while not self.stopping:
+            for message in (yield Receive(self.options.max_messages, self.options.wait_time_seconds)):
+                try:
+                    yield from self.take(message)
+                except OperationFailed as error:
+                    if error.code != TIMEOUT:
+                        break
+        return self.done
+
+
 class LoopThatNeverLooks(CallsAnIdempotentApi):
     """A loop of its own over a system that knows no keys, without claims."""
 
@@ -121,6 +149,8 @@ ALL = {
     EndsQuietlyAtItsFirstFailure: {"in-flight-at-end"},
     DiesAtItsFirstThrottling: {"lost", "deleted-before-done"},
     CallsWithAKeyForEachReceive: {"duplicated-side-effect"},
+    CallsWithTheDayInTheKey: {"duplicated-side-effect"},
+    GoesOnAfterATimeout: {"order-violated"},
     LoopThatNeverLooks: {"duplicated-side-effect"},
     LeavesTheBatchAtAFailure: {"in-flight-at-end"},
 }

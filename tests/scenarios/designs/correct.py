@@ -1,6 +1,8 @@
 """Correct designs that are not ours: none of them may be convicted. Each declares what it promises and assumes."""
 
+import json
 from contextlib import suppress
+from hashlib import sha256
 
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer, Outcome
@@ -12,15 +14,19 @@ from services.operations import (
     Complete,
     Delete,
     DescribeQueue,
+    GetItem,
     HeldByAnother,
     LookUpSideEffect,
     OperationFailed,
     OutgoingMessage,
     PerformSideEffect,
+    PutItem,
     ReadClock,
+    ReadWallClock,
     Receive,
     ReleaseClaim,
     Send,
+    Transact,
 )
 from services.payload import sequence_of
 
@@ -158,6 +164,45 @@ class LoopOfItsOwn(CallsAnIdempotentApi):
             yield Delete((message,))
 
 
+class KeepsAnInbox(CallsAnIdempotentApi):
+    """Write a row and cause the effect in one transaction; the row's name is the consumer's own affair."""
+
+    def take(self, message):
+        delivery = self.open(message, 0.0)
+        if delivery.rejection:
+            return
+        row = f"INBOX#{sha256(delivery.key.encode()).hexdigest()}"
+        if (yield GetItem(row)) is None:
+            yield Transact((PutItem(row, "done", if_absent=True),), effect_of(delivery))
+        yield Delete((message,))
+
+
+class LeasesAnItem(CallsAnIdempotentApi):
+    """Take a lease by comparing and setting an item of its own, and look before the effect."""
+
+    assumes = Consumer.assumes
+
+    def take(self, message):
+        begun = yield ReadClock()
+        delivery = self.open(message, 0.0)
+        if delivery.rejection or not (yield from self.owns(delivery)):
+            return
+        if not (yield LookUpSideEffect(delivery.key)):
+            if (yield ReadClock()) > begun + 0.4 * self._facts.visibility_timeout:
+                return
+            yield effect_of(delivery)
+        yield Delete((message,))
+
+    def owns(self, delivery):
+        row, now = f"lease/{delivery.key}", (yield ReadWallClock())
+        until = now + 0.7 * self._facts.visibility_timeout
+        held = yield GetItem(row)
+        if held is not None and json.loads(held)[1] > now:
+            return False
+        mine = json.dumps([delivery.message.receipt_handle, until])
+        return (yield PutItem(row, mine, if_absent=held is None, if_equal=held))
+
+
 ALL = (
     LooksClaimsAndLooksAgain,
     KeepsBooksUnderAnotherKey,
@@ -166,4 +211,6 @@ ALL = (
     CrashesOnly,
     CallsAnIdempotentApi,
     LoopOfItsOwn,
+    KeepsAnInbox,
+    LeasesAnItem,
 )
