@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from scenarios.checks.clean_receives import acquitted
+from scenarios.checks.clean_receives import acquitted, deleted_for_good
 from scenarios.checks.costs import COSTS
 from scenarios.checks.external_program import is_program, unseen
 from scenarios.checks.invariants import DUPLICATED_SIDE_EFFECT, Invariant, Violation, recovered
@@ -91,7 +91,7 @@ class Verdict:
         undeclared: by invariant or witness, the pattern that it is about and which the consumer does not declare.
         unprotected: by invariant, how often it was violated by what the scenario stages and only that pattern survives.
         warnings: by invariant that is a matter of cost, what was wasted.
-        excused: by message, why its way to the dead-letter queue convicts no consumer.
+        excused: by message, or by what else is concerned, why what became of it convicts no consumer.
         recovered: how many messages came out although no producer knew of their send.
         queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
             had a part in that, and each has to live with it.
@@ -268,6 +268,11 @@ def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History) -> 
     accused = [item for item, violations in found.items() if item.excusable and violations]
     reasons = acquitted(history) if accused else {}
     excused: dict[str, str] = {}
+    deleted = deleted_for_good(history)
+    for item in (item for item, violations in found.items() if deleted and item.eventual and violations):
+        concerned = (name for each in found[item] for name in each.message_ids or each.keys or (item.name,))
+        excused |= dict.fromkeys(concerned, deleted)
+        found[item] = ()
     for item in accused:
         taken_back = [each for each in found[item] if reasons.keys() & set(each.message_ids)]
         found[item] = tuple(each for each in found[item] if each not in taken_back)

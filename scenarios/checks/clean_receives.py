@@ -48,6 +48,8 @@ _CLAIM_NOTHING = frozenset(
 )
 #: What makes a wall clock wrong takes no chance: within its assumptions a consumer lives with it.
 _OF_CLOCKS = frozenset({"clock-skew", "clock-jump", "clock-drift"})
+#: The fault that takes the queue, or the tables, away from all consumers for good.
+DELETED_FOR_GOOD = "deleted-resource"
 #: Faults that take another article.
 _WORDS = {"error": "an error", "outage": "an outage"}
 #: The exit code of a process that was killed from outside.
@@ -125,6 +127,17 @@ def acquitted(history: History) -> Mapping[str, str]:
         return {}
     inquiry = _Inquiry(history)
     return {message.message_id: why for message in good if (why := inquiry.why(message))}
+
+
+def deleted_for_good(history: History) -> str:
+    """Return a sentence that says what was deleted for good; empty where nothing was.
+
+    What becomes of a message afterwards is no consumer's affair: it is untold.
+    """
+    for strike in history.faults:
+        if strike.kind == DELETED_FOR_GOOD:
+            return f"{strike.fault['from'].capitalize()} had been deleted for good, and nothing could come to its end."
+    return ""
 
 
 class _Inquiry:

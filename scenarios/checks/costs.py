@@ -7,7 +7,7 @@ https://aws.amazon.com/sqs/pricing/
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.history import LAB, Call, History
@@ -16,6 +16,8 @@ from scenarios.history import LAB, Call, History
 MANY_RECEIVES = 3.0
 #: So many empty receives in a row, and so many seconds from one to the next, are a loop that asks an empty queue.
 IDLE_RECEIVES, IDLE_SECONDS = 20, 0.5
+#: So many refusals in a row, and so many seconds from one to the next, are a loop that asks what refuses.
+REFUSALS, REFUSED_SECONDS = 20, 0.5
 #: A consumer that gives a message back at once and receives it again itself, so often in a row, runs in a circle.
 HOT_TURNS = 3
 
@@ -81,6 +83,30 @@ def hot_loops(history: History) -> list[Violation]:
     return found
 
 
+def refused_loops(history: History) -> list[Violation]:
+    """Find consumers that asked again and again, in quick succession, for what was refused each time."""
+    return [
+        violation
+        for process, calls in history.receives_of.items()
+        if not process.startswith(LAB)
+        for violation in _refused(process, calls)
+    ]
+
+
+def _refused(process: str, calls: Sequence[Call]) -> Iterable[Violation]:
+    row: list[Call] = []
+    for call in calls:
+        if not call.error:
+            row = []
+            continue
+        row = [*row, call] if row and call.started - row[-1].started < REFUSED_SECONDS else [call]
+        if len(row) >= REFUSALS:
+            seconds = row[-1].started - row[0].started
+            summary = f"{process} asked {len(row)} times within {seconds:.1f} s, and was refused each time; back off."
+            yield Violation(summary, records=(*row[0].records, *row[-1].records))
+            return
+
+
 MANY_RECEIVES_A_MESSAGE = Invariant(
     "many-receives",
     f"a message takes no more than {MANY_RECEIVES:g} receives on average",
@@ -89,6 +115,9 @@ MANY_RECEIVES_A_MESSAGE = Invariant(
 )
 IDLE_LOOP = Invariant("idle-loop", "no consumer asks an empty queue in quick succession", idle_loops, is_cost=True)
 HOT_LOOP = Invariant("hot-loop", "no consumer gives back and receives a message in a circle", hot_loops, is_cost=True)
+REFUSED_LOOP = Invariant(
+    "refused-loop", "no consumer asks in quick succession for what is refused", refused_loops, is_cost=True
+)
 
 #: What costs more than it has to, on any queue.
-COSTS: tuple[Invariant, ...] = (MANY_RECEIVES_A_MESSAGE, IDLE_LOOP, HOT_LOOP)
+COSTS: tuple[Invariant, ...] = (MANY_RECEIVES_A_MESSAGE, IDLE_LOOP, HOT_LOOP, REFUSED_LOOP)

@@ -59,6 +59,8 @@ class Invariant:
         is_cost: what violates it is waste and no harm, so it is a warning.
         excusable: what violates it may be a good message in the dead-letter queue, which convicts no consumer where
             faults alone brought it there (see ``scenarios.checks.clean_receives``).
+        eventual: it asks that something happens in the end, which no consumer can bring about when the queue or the
+            tables are deleted for good.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Invariant:
     pattern: Pattern | None = None
     is_cost: bool = False
     excusable: bool = False
+    eventual: bool = False
 
 
 def lost(history: History) -> list[Violation]:
@@ -463,12 +466,18 @@ DELETED_BEFORE_DONE = Invariant(
 )
 ORDER_VIOLATED = Invariant("order-violated", "within a message group, effects keep the order of sends", order_violated)
 WRONGLY_DEAD_LETTERED = Invariant(
-    "wrongly-dead-lettered", "no good message goes to the dead-letter queue", wrongly_dead_lettered, excusable=True
+    "wrongly-dead-lettered",
+    "no good message goes to the dead-letter queue",
+    wrongly_dead_lettered,
+    excusable=True,
+    eventual=True,
 )
 POISON_ACKNOWLEDGED = Invariant(
     "poison-acknowledged", "no poison message is done, or deleted by a consumer", poison_acknowledged
 )
-IN_FLIGHT_AT_THE_END = Invariant("in-flight-at-end", "no message waits in the queue at the end", in_flight_at_the_end)
+IN_FLIGHT_AT_THE_END = Invariant(
+    "in-flight-at-end", "no message waits in the queue at the end", in_flight_at_the_end, eventual=True
+)
 ENDPOINT_MISMATCH = Invariant("endpoint-mismatch", "endpoint, ledger and clients agree", endpoint_mismatch)
 
 #: What must hold of any run on a standard queue.

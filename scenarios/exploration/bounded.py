@@ -43,7 +43,8 @@ SIZES_OF: Mapping[Kind, tuple[int, ...]] = {
     Kind.EXPIRED_CREDENTIALS: (SIZES - 1,),
     Kind.MISSING_RESOURCE: (SIZES - 1,),
     Kind.FREEZE: (SIZES - 1,),
-    # The calm choices have no brown-out, and others do here what these do.
+    # The calm choices have no brown-out, and others do here what these do. Nothing follows on a deletion for good.
+    Kind.DELETED_RESOURCE: (),
     Kind.BROWN_OUT: (),
     Kind.THROTTLING: (),
     Kind.CLOCK_DRIFT: (),

@@ -36,6 +36,7 @@ FAULT_KINDS: Final = (
     "brown-out",
     "expired credentials",
     "missing queue or table",
+    "deleted queue or table",
     "freeze",
     "clock jump",
     "clock drift",
@@ -62,6 +63,8 @@ BEYOND_ONLY: Final[Mapping[str, Assumption]] = {
     "undone message expired": Assumption.LONG_RETENTION,
     "record expired": Assumption.KEPT_RECORDS,
 }
+#: The kind that no consumer meets which needs no receive to spare: what it costs could not be excused.
+DELETED: Final = "deleted queue or table"
 #: Kinds that need an operation which not every consumer asks for.
 IF_ASKED_FOR: Final = frozenset({"empty short poll", "stale read", "stale counts"})
 
@@ -85,6 +88,7 @@ _PLAIN = {
     "brown-out": "brown-out",
     "expired-credentials": "expired credentials",
     "missing-resource": "missing queue or table",
+    "deleted-resource": "deleted queue or table",
     "freeze": "freeze",
     "clock-jump": "clock jump",
     "clock-drift": "clock drift",
@@ -125,6 +129,7 @@ def may_meet(kind: str, *, fifo: bool, assumes: frozenset[Assumption]) -> bool:
         kind not in (STANDARD_ONLY if fifo else FIFO_ONLY)
         and kind not in IF_ASKED_FOR
         and BEYOND_ONLY.get(kind) not in assumes
+        and (kind != DELETED or Assumption.SPARE_RECEIVES in assumes)
     )
 
 

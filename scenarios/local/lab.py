@@ -50,6 +50,7 @@ from scenarios.local.processes import Command, Processes
 from scenarios.local.programs import STARTUP_TIMEOUT, Programs, Start
 from scenarios.local.spawner import Spawner
 from scenarios.local.stack_resources import StackResources
+from scenarios.local.supervision import Supervision
 from scenarios.local.timing import Timing
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
@@ -165,6 +166,7 @@ class SubprocessLab:
             setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl")
         )
         self._tail = HistoryTail(self._files)
+        self._supervision = Supervision(self._new_name)
         self._speed = 1.0
 
     @property
@@ -339,20 +341,26 @@ class SubprocessLab:
         if self._functions is not None:
             self._functions.start(self._function_start(name, faults, settings), self._environment)
             return ConsumerHandle(name)
+        begin = partial(self._begin_consumer, timing.settings(settings))
+        has_limit = bool(settings.get("message_limit"))
+        self._supervision.start(name, timing.faults(faults), begin, has_limit=has_limit)
+        return ConsumerHandle(name)
+
+    def _begin_consumer(self, settings: Mapping[str, Any], name: str, faults: Sequence[Fault]) -> None:
+        """Start a consumer of a name, for the first time or again."""
         if self._programs is not None:
             kill = partial(self._processes.kill_one, name)
-            start = Start(name, timing.faults(faults), timing.settings(settings), self._seed_of(name), kill)
+            start = Start(name, faults, settings, self._seed_of(name), kill)
             self._processes.start(self._programs.prepare(start, self._environment))
             self._programs.began(name)
-            return ConsumerHandle(name)
+            return
         variables = {
             "SEED": str(self._seed_of(name)),
-            "FAULTS": json.dumps([fault.as_json() for fault in timing.faults(faults)]),
+            "FAULTS": json.dumps([fault.as_json() for fault in faults]),
             **({"CONSUMER": self._setup.consumer} if self._setup.consumer else {}),
-            **as_variables(timing.settings(settings)),
+            **as_variables(settings),
         }
         self._start(name, ["-m", "services.consumer"], variables)
-        return ConsumerHandle(name)
 
     def _function_start(self, name: str, faults: Sequence[Fault], settings: Mapping[str, Any]) -> FunctionStart:
         """Return what is deployed for a consumer: part of its options are the mapping's, by AWS's names."""
@@ -384,7 +392,9 @@ class SubprocessLab:
     def stop(self, *consumers: ConsumerHandle) -> None:
         """See :class:`scenarios.lab.Lab`."""
         of_functions = self._functions.running if self._functions is not None else ()
-        names = tuple(consumer.name for consumer in consumers) or (*self._processes.running, *of_functions)
+        self._dismiss(consumers)
+        named = tuple(self._supervision.current(consumer.name) for consumer in consumers)
+        names = named or (*self._processes.running, *of_functions)
         if not names:
             return
         self._let_finish(names)
@@ -397,6 +407,13 @@ class SubprocessLab:
             deadline=STOP_DEADLINE,
             what=f"{', '.join(names)} to end",
         )
+
+    def _dismiss(self, consumers: Sequence[ConsumerHandle]) -> None:
+        """Let no supervisor start these consumers again; without any, none at all."""
+        if consumers:
+            self._supervision.dismiss(consumer.name for consumer in consumers)
+        else:
+            self._supervision.dismiss_all()
 
     def _let_finish(self, names: Sequence[str]) -> None:
         """Let programs have what a delay held back from them: our own consumer has it in hand by then."""
@@ -413,7 +430,8 @@ class SubprocessLab:
 
     def ask_to_end(self, *consumers: ConsumerHandle) -> None:
         """See :class:`scenarios.lab.Lab`."""
-        names = tuple(consumer.name for consumer in consumers)
+        self._supervision.dismiss(consumer.name for consumer in consumers)
+        names = tuple(self._supervision.current(consumer.name) for consumer in consumers)
         self._asked_to_end.update(names)
         for name in names:
             self._recorder.event(ASKED_TO_END, asked=name, heard_within=SIGNAL_SECONDS * self._speed)
@@ -475,7 +493,7 @@ class SubprocessLab:
     def wait_for(self, condition: Callable[[History], bool], *, deadline: float, what: str) -> None:
         """See :class:`scenarios.lab.Lab`."""
         self._observer.stage(f"waiting for {what}")
-        end = time.monotonic() + self._real(deadline)
+        end = time.monotonic() + self._real(deadline) - self._supervision.made_up
         grown = True
         while True:
             grown = self._look() or grown
@@ -484,8 +502,8 @@ class SubprocessLab:
             grown = False
             if self._is_starting():
                 # Only what is ready can be late: how long a program takes to start is its own affair.
-                end = time.monotonic() + self._real(deadline)
-            if time.monotonic() > end:
+                end = time.monotonic() + self._real(deadline) - self._supervision.made_up
+            if time.monotonic() > end + self._supervision.made_up:
                 raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
             self._observer.waited()
             time.sleep(LOOK_EVERY)
@@ -511,7 +529,9 @@ class SubprocessLab:
         self._recorder.event(event, **details)
 
     def _is_starting(self) -> bool:
-        return self._programs is not None and self._programs.are_starting(self._processes.running)
+        # A deadline makes up for those that start again by itself, or it would never end.
+        first = self._supervision.first_of(self._processes.running)
+        return self._programs is not None and self._programs.are_starting(first)
 
     @property
     def _timing(self) -> Timing:
@@ -614,6 +634,7 @@ class SubprocessLab:
             self._functions.look()
         for name, code in ended:
             self._check_exit(name, code)
+        self._supervision.start_due(time.monotonic(), self.history)
         if grown:
             self._observer.grown(self.history)
         return grown
@@ -644,14 +665,22 @@ class SubprocessLab:
             and name in self._asked_to_end
             and not has_started(ConsumerHandle(name))(self.history)
         )
-        if self._programs is not None and name in self._programs:
+        is_program = self._programs is not None and name in self._programs
+        if is_program and self._programs is not None:
             may_end = name in self._asked_to_end or self._programs.is_done(name)
             fine = (may_end and code in ENDED_BY_SIGTERM) or self._setup.scenario.tolerates_exits
         else:
-            fine = code == 0
+            may_end = name in self._asked_to_end
+            fine = may_end and code == 0
         killed = code == -signal.SIGKILL and name in self._killed
         if fine or killed_by_fault or ended_while_starting or killed:
             return
+        if not may_end and self._supervision.takes_over(
+            name, code, self.history, now=time.monotonic(), speed=self._speed
+        ):
+            return
+        if code == 0 and not is_program:
+            return  # a producer that has sent everything, or a consumer that was not ready
         log = self._files / f"{name}.log"
         if code == MachineError.exit_code and self._programs is None:
             raise MachineError(f"{name}: {_exit_message(log)}")

@@ -241,7 +241,8 @@ class ProgramProcess(SimulatedProcess):
                 "went on; have it stay in the foreground"
             )
         undisturbed = not (self._signalled or any(record["type"] == "fault" for record in self.world.records))
-        if undisturbed:
+        # One that has asked for messages and ends in order may be a batch job: a supervisor starts it again.
+        if undisturbed and not (code == 0 and self._asked):
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
             raise child.failure(f"ended by itself with {how}, and nothing had gone wrong")
         self._end(code)
@@ -372,6 +373,7 @@ class ProgramProcess(SimulatedProcess):
             if (held := world.held[message.message_id]).state is not State.GONE and held.visible_at > now
         )
         self.in_hand = (*still, *received)
+        self.has_received = True
         keys = {world.key_of(world.held[message.message_id]) for message in self.in_hand}
         self.unperformed = {key: until for key, until in self.unperformed.items() if key in keys}
         if Assumption.SHORT_PAUSES in world.assumes:

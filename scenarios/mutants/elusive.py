@@ -35,6 +35,9 @@ from services.operations import (
 )
 from services.payload import sequence_of
 
+#: Seconds of a sleep that a request to end alone cuts short.
+IDLE = 3600.0
+
 # --- the look into the ledger ---------------------------------------------------------------------------------------
 
 
@@ -282,10 +285,10 @@ class BuffersAcknowledgements(Consumer):
 
 
 class EndsAtAFailedReceive(Consumer):
-    """End the receive loop at the second passing error, as if there were nothing more to do."""
+    """End the receive loop at the second passing error, while the process lives: no supervisor starts another."""
 
     def poll(self) -> Task[int]:
-        """Poll until told to stop, or until the queue has refused twice."""
+        """Poll until told to stop, or until the queue has refused twice; then stand idle."""
         yield from self.prepare()
         refused = 0
         while not self.stopping and refused < 2:  # noqa: PLR2004 - see the class
@@ -298,6 +301,8 @@ class EndsAtAFailedReceive(Consumer):
             if messages:
                 now = yield ReadClock()
                 yield from self.handle_batch(messages, received_at=now)
+        while not self.stopping:
+            yield Sleep(IDLE)
         yield Note("stopped", {"done": self.done, "signalled": self.stopping, "requests": self._requests})
         return self.done
 

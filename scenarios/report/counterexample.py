@@ -252,6 +252,7 @@ _FAULTS: Mapping[str, str] = {
     "brown-out": "{from} answer with errors, or not at all, for {seconds}",
     "expired-credentials": "its credentials have expired; an operator renews them after {seconds}",
     "missing-resource": "no consumer finds {from} for {seconds}",
+    "deleted-resource": "an operator deletes {from} for good",
     "freeze": "stands still for {seconds}, and its monotonic clock with it",
     "clock-jump": "its clock is set to be wrong by {signed}",
     "clock-drift": "its clock drifts, to be wrong by {signed} within {within}",

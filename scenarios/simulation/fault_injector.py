@@ -83,6 +83,9 @@ class Surroundings(Protocol):
     def scripted_costs(self) -> int:
         """Return how many receives the scenario's own faults and requests to end may still cost a single message."""
 
+    def is_sending(self) -> bool:
+        """Return whether a producer runs."""
+
     def outage(self, seconds: float) -> None:
         """End every consumer as SIGKILL would, and let them come back after a time."""
 
@@ -136,6 +139,10 @@ class FaultInjector:
 
     def _hit(self, strike: Strike) -> Iterable[InjectedFault]:
         """Return what a lasting fault brings to an operation; where the budget has no room for it, it is over."""
+        assert isinstance(strike.random_fault, Hit)  # noqa: S101 - as ``before`` has made it
+        if strike.random_fault.for_good:
+            yield self._struck(strike)
+            return
         spare = min(SPARED, max(0, strike.world.info.max_receive_count - FEW_RECEIVES))
         if not (self._fits(strike) and self.spares_nobody_in_need(strike, spare)):
             strike.world.lasting.end()
@@ -348,6 +355,10 @@ class FaultInjector:
     def affordable_time(self, strike: Strike, wanted: float) -> float:
         """Return for how many seconds the process may lose time now, up to what is wanted."""
         return self._affordable_time(strike, wanted)
+
+    def is_sending(self) -> bool:
+        """Return whether a producer runs."""
+        return self._around.is_sending()
 
     def deliveries(self, strike: Strike) -> int:
         """Return how many receives one visibility period may cost a message."""

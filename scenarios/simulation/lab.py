@@ -1,7 +1,7 @@
 """The simulated lab: the same scenarios, on the same services, in virtual time and in this very process.
 
 It starts nothing, opens nothing and waits for nothing: a wait lets the scheduler run until the condition holds. A
-consumer that a random fault ended is started again after a while, as a supervisor would do.
+consumer that a random fault ended, or that ended by itself, is started again after a while.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from scenarios.simulation.random_faults import RandomFault, Role
 from scenarios.simulation.scheduler import Strand
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Names, Setting, World, WorldRecorder
+from scenarios.supervisor import Supervisor, ended_as_told
 from services.batches import MAX_ENTRIES
 from services.classes import load_class
 from services.consumer.assumptions import ALL, Assumption
@@ -72,10 +73,8 @@ from services.references import object_key
 
 #: Seconds from the start of a process to its first operation, as the source of choices picks.
 START_UP = (0.2, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
-#: Seconds after which a consumer that a random fault ended is started again.
+#: Seconds after which a process that a random fault ended is started again.
 RESTART_AFTER = 0.5
-#: How often a consumer that ends with an error is started again in all: one that never starts is given up.
-MAX_RESTARTS = 20
 #: Seconds in which a consumer finishes what it has in hand, and a producer has sent what it was told to.
 STOP_DEADLINE = 60.0
 PRODUCER_DEADLINE = 120.0
@@ -239,7 +238,9 @@ class SimulatedLab:
         self._mappings: dict[str, SimulatedMapping] = {}
         self._mapping_events = MappingEvents(staging.names.queue)
         self._dismissed: set[str] = set()
-        self._restarts = 0
+        self._supervisor = Supervisor()
+        #: The consumers to which the scenario gave a message limit, by the name under which it knows them.
+        self._limited: set[str] = set()
         self._planned = 0
         self._gives_back_yet = staging.gives_back
         self._stack_resources = WorldRecorder(self.world, f"{LAB}-dead-letters", staging.names.dead_letter_queue)
@@ -398,6 +399,8 @@ class SimulatedLab:
         if long := long_lease(settings, timeout):
             world.longest_lease = max(world.longest_lease, long["seconds"])
             self._recorder.event(LONG_LEASE, consumer=handle.name, **long)
+        if settings.get("message_limit"):
+            self._limited.add(handle.name)
         self._start_incarnation(handle.name, handle.name, (*faults, *_delay(settings)), settings)
         return handle
 
@@ -512,6 +515,10 @@ class SimulatedLab:
         to_come = [process for process in self._incarnations.values() if process.runs or process.killed_by_a_fault]
         faults = sum(_receives(fault, timeout) for process in to_come for fault in process.story_faults)
         return faults + int(self._gives_back_yet)
+
+    def is_sending(self) -> bool:
+        """Return whether a producer runs; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
+        return any(process.runs for process in self._senders.values())
 
     def outage(self, seconds: float) -> None:
         """End every consumer that runs; see :class:`scenarios.simulation.fault_injector.Surroundings`."""
@@ -639,16 +646,16 @@ class SimulatedLab:
             raise ServiceFailedError(f"{process.name} ended with exit code {process.exit_code}: {why}")
 
     def _supervise(self, process: SimulatedProcess) -> None:
-        """Start a consumer again that ended with an error, as a supervisor that restarts on failure would do.
-
-        One that ends with exit code 0 has ended for good, and what it leaves in the queue is judged.
-        """
-        ended_for_good = process.exit_code == -SIGKILL or (process.exit_code == 0 and not process.respawns)
-        if ended_for_good or self._restarts >= MAX_RESTARTS:
+        """Start a consumer again that ended by itself; see :mod:`scenarios.supervisor`."""
+        known_as = next(name for name, current in self._incarnations.items() if current is process)
+        has_limit = known_as in self._limited and not process.respawns
+        told = known_as in self._dismissed or ended_as_told(process.exit_code or 0, has_limit=has_limit)
+        if told or process.exit_code == -SIGKILL:
             return
-        # While something lasting goes on, the supervisor tries as often as it takes.
-        self._restarts += not (self.world.lasting or process.lasting)
-        self.world.lose(RESTART_AFTER + self.queue.visibility_timeout)
+        process.restart_after = self._supervisor.restart_after(known_as, received=process.has_received)
+        # While something lasting goes on, a deadline makes up for as many restarts as it takes.
+        if self._supervisor.is_hopeful(known_as) or self.world.lasting.will_pass or process.lasting:
+            self.world.lose(process.restart_after + self.queue.visibility_timeout)
         process.start_again()
 
     def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:

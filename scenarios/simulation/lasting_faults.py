@@ -3,12 +3,15 @@
 Each is a series of single faults at the operations that it reaches, one after the other. Every one of them stays within
 the fault budget. The first that could not ends the whole series: what was cut off is reached again, and an operator
 has helped, before a message pays for it.
+
+A queue, or tables, that were deleted for good stay away whatever it costs, and no process can start on them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from scenarios.simulation.random_faults import Kind, RandomFault
@@ -46,10 +49,12 @@ class Hit(RandomFault):
     Attributes:
         during: the lasting one.
         code: the error's code; empty for the kind's own.
+        for_good: no fault budget ends the lasting one.
     """
 
     during: str = ""
     code: str = ""
+    for_good: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +70,11 @@ class LastingFault:
     kind: Kind
     size: int
     until: float
+
+    @property
+    def for_good(self) -> bool:
+        """Whether it never ends."""
+        return self.until == inf
 
     @property
     def reaches(self) -> frozenset[Track]:
@@ -86,11 +96,13 @@ class LastingFault:
                 kind = Kind.THROTTLE
             case Kind.EXPIRED_CREDENTIALS:
                 code = EXPIRED
-            case Kind.MISSING_RESOURCE:
+            case Kind.MISSING_RESOURCE | Kind.DELETED_RESOURCE:
                 code = NO_SUCH_QUEUE if operation.mark.track == "queue" else NO_SUCH_TABLE
             case Kind.BROWN_OUT:
                 kind = process.world.choices.pick(_IN_A_BROWN_OUT)
-        return None if kind is None else Hit(kind, 0, during=str(self.kind), code=code)
+        if kind is None:
+            return None
+        return Hit(kind, 0, during=str(self.kind), code=code, for_good=self.for_good)
 
 
 def what_it_reaches(kind: Kind, size: int) -> str:
@@ -101,7 +113,7 @@ def what_it_reaches(kind: Kind, size: int) -> str:
 def _reach(kind: Kind, size: int) -> tuple[frozenset[Track], str]:
     if kind is Kind.EXPIRED_CREDENTIALS:
         return _REACHES[-1]
-    reaches = _MAY_BE_MISSING if kind is Kind.MISSING_RESOURCE else _REACHES
+    reaches = _MAY_BE_MISSING if kind in (Kind.MISSING_RESOURCE, Kind.DELETED_RESOURCE) else _REACHES
     return reaches[size % len(reaches)]
 
 
@@ -116,18 +128,23 @@ class LastingFaults:
     def __bool__(self) -> bool:
         return bool(self.going_on)
 
+    @property
+    def will_pass(self) -> bool:
+        """Whether there are some, and all of them end."""
+        return bool(self.going_on) and not any(fault.for_good for fault in self.going_on)
+
     def begin(self, fault: LastingFault) -> None:
         """Have a fault go on."""
         self.going_on.append(fault)
 
     def end(self) -> None:
-        """End all of them."""
-        self.going_on.clear()
+        """End all of them but those that are for good."""
+        self.going_on[:] = [fault for fault in self.going_on if fault.for_good]
 
     def meet(self, process: SimulatedProcess, operation: Operation) -> Hit | None:
         """Return what an operation meets, after those that are over by now have ended."""
         now = process.world.scheduler.now
         self.going_on[:] = [fault for fault in self.going_on if fault.until > now]
-        if isinstance(operation, DescribeQueue | CheckTables):
-            return None
-        return next((hit for fault in self.going_on if (hit := fault.meets(process, operation))), None)
+        beginning = isinstance(operation, DescribeQueue | CheckTables)
+        hits = (fault.meets(process, operation) for fault in self.going_on if fault.for_good or not beginning)
+        return next((hit for hit in hits if hit), None)

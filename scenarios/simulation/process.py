@@ -101,7 +101,8 @@ class SimulatedProcess:
         story_faults: the story's faults that have not struck yet.
         paused_until: before this time no part of it runs.
         skew: by how many seconds its wall clock is ahead.
-        respawns: a supervisor starts it again however it ends by itself.
+        respawns: a supervisor starts it again however it ends by itself, a message limit or not.
+        has_received: a receive has brought a message.
         in_hand: what its last receive brought.
         recorder: takes its records; several processes that share a name share one.
         unperformed: the keys that it has claimed and not yet performed, with the true time of each lease's end.
@@ -130,7 +131,7 @@ class SimulatedProcess:
         self.story_faults = list(faults)
         self.paused_until = 0.0
         self.skew = 0.0
-        self.respawns = False
+        self.respawns = self.has_received = False
         #: Seconds by which its wall clock drifts: at most, each second, and since when.
         self._drift = (0.0, 0.0, 0.0)
         #: For how many seconds it was frozen: its monotonic clock has not counted them.
@@ -482,6 +483,7 @@ class SimulatedProcess:
         while not (messages := world.receive(operation)) and world.scheduler.now < deadline:
             yield min(world.wait_for_messages(sleeper), deadline)
             world.stop_waiting(sleeper)
+        self.has_received = self.has_received or bool(messages)
         # Another task that runs beside may have received as well.
         kept = [message for message in self.in_hand if world.held[message.message_id].state is not State.GONE]
         self.in_hand = (*kept, *messages) if self._side_by_side else messages

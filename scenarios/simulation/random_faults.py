@@ -23,6 +23,7 @@ Those of the world around a process, some of which last for a while, are in ``wo
     brown-out             for a while they answer slowly, with errors, or not at all, as chance has it
     expired-credentials   all that a consumer asks for is refused for good, until it ends or an operator helps
     missing-resource      the queue or the tables are not found by any consumer, until an operator restores them
+    deleted-resource      the queue or the tables are deleted for good, and no operator restores them
     freeze                the process stands still, and its monotonic clock with it
     clock-jump            the process's wall clock is set to another time
     clock-drift           the process's wall clock goes too fast or too slowly
@@ -78,6 +79,7 @@ class Kind(StrEnum):
     COPY_AFTER_DELETE = "copy-after-delete"
     DEDUPLICATION_OVER = "deduplication-over"
     ATTRIBUTE_RAISED = "attribute-raised"
+    DELETED_RESOURCE = "deleted-resource"
     ATTRIBUTE_LOWERED = "attribute-lowered"
     UNDONE_EXPIRY = "undone-expiry"
     RECORD_EXPIRY = "record-expiry"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 from infra.localaws.sqs.fifo import FifoQueue
@@ -33,6 +33,8 @@ WRONG_CLOCK = 3.0
 RAISED = 1.5
 #: In so many parts of the visibility timeout a clock that drifts is as wrong as it may be, for each step of its size.
 DRIFT_STEP = 0.25
+#: What is deleted for good, by size: the queue, the tables. Of any other size the fault does not strike.
+DELETING_SIZES = (SIZES - 2, SIZES - 1)
 #: Seconds until a caller whose reply is lost hears of a timeout.
 GIVES_UP_AFTER = 0.08
 
@@ -111,6 +113,28 @@ class _Lasts(_AtOnce):
         until = strike.world.scheduler.now + details["seconds"]
         series = strike.world.lasting if self._for_all else strike.process.lasting
         series.begin(LastingFault(self.kind, strike.size, until))
+
+
+class _DeletedForGood(_AtOnce):
+    """The queue, or the tables, are deleted, and nobody brings them back. Nothing comes to an end then.
+
+    So it is rare: two sizes of all strike. It waits until all is sent, since a producer would have nowhere to send to.
+    It keeps away from scenarios that promise a time, and from consumers that need no receive to spare: none of theirs
+    is excused.
+    """
+
+    def applies(self, strike: Strike, injector: FaultInjector) -> bool:
+        world = strike.world
+        at_rest = not world.lasting and not injector.is_sending()
+        excused = Assumption.SPARE_RECEIVES in world.assumes and world.delay_budget == inf
+        return strike.process.is_consumer and strike.size in DELETING_SIZES and excused and at_rest
+
+    def details(self, strike: Strike) -> dict[str, Any]:
+        return {"from": what_it_reaches(self.kind, strike.size)}
+
+    def change(self, strike: Strike, details: dict[str, Any]) -> None:
+        del details
+        strike.world.lasting.begin(LastingFault(self.kind, strike.size, inf))
 
 
 class _PartialReplyLost(Rule):
@@ -326,6 +350,7 @@ RULES: dict[Kind, Rule] = {
         _Lasts(Kind.THROTTLING, for_all=True),
         _Lasts(Kind.BROWN_OUT, for_all=True),
         _Lasts(Kind.MISSING_RESOURCE, for_all=True),
+        _DeletedForGood(Kind.DELETED_RESOURCE),
         _Freeze(Kind.FREEZE),
         _ClockJump(Kind.CLOCK_JUMP),
         _ClockDrift(Kind.CLOCK_DRIFT),

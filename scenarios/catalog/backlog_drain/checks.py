@@ -214,7 +214,10 @@ STALE_WORK = Invariant(
 )
 EXPIRED_TOO_EARLY = Invariant("expired-too-early", "no fresh message is let expire", expired_too_early)
 NEITHER_DONE_NOR_EXPIRED = Invariant(
-    "neither-done-nor-expired", "each message is done or known to have expired", neither_done_nor_expired
+    "neither-done-nor-expired",
+    "each message is done or known to have expired",
+    neither_done_nor_expired,
+    eventual=True,
 )
 DELETED_FRESH = replace(DELETED_BEFORE_DONE, check=deleted_fresh)
 PILED_UP = Witness("piled-up", "messages pile up until the first of them are stale", find_piled_up)

@@ -83,6 +83,7 @@ LEFT_IN_DEAD_LETTER_QUEUE = Invariant(
     "the dead-letter queue is empty at the end",
     left_in_dead_letter_queue,
     excusable=True,
+    eventual=True,
 )
 MOVED_BACK = Witness(
     "moved-back", "a message move task completes, and what it moved comes under a new MessageId", find_moved_back

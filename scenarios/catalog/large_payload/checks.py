@@ -200,6 +200,7 @@ WRONGLY_DEAD_LETTERED = Invariant(
     "no good message goes to the dead-letter queue, unless its payload is gone",
     good_dead_lettered,
     excusable=True,
+    eventual=True,
 )
 ACKED_WITHOUT_PAYLOAD = Invariant(
     "acked-without-payload", "no message whose payload is gone is done, or deleted by a consumer", acked_without_payload
@@ -208,7 +209,7 @@ DONE_WITHOUT_PAYLOAD = Invariant("done-without-payload", "each side effect has i
 PAYLOAD_FORGOTTEN = Invariant(
     "payload-forgotten", "who deletes a message removes its payload, unless it dies in between", payload_forgotten
 )
-ORPHAN_LEFT = Invariant("orphan-left", "no object is left in the bucket at the end", orphans_left)
+ORPHAN_LEFT = Invariant("orphan-left", "no object is left in the bucket at the end", orphans_left, eventual=True)
 ORPHAN_SWEPT = Witness(
     "orphan-swept", "a producer dies between upload and send, and the clean-up removes what it left", find_orphan_swept
 )

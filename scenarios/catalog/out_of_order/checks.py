@@ -35,12 +35,15 @@ def updates(history: History) -> Mapping[str, Update]:
 
 
 def stale_state(history: History) -> list[Violation]:
-    """Find entities whose state is not that of the highest version that left the queue.
+    """Find entities whose state is older than the highest version that left the queue, or newer than any that was sent.
 
-    An update that waits in a queue or in the dead-letter queue is another invariant's matter.
+    An update that waits in a queue or in the dead-letter queue is another invariant's matter. It may have been written:
+    a delete can fail, or come too late.
     """
     newest: dict[str, tuple[int, str]] = {}
+    highest: dict[str, int] = {}
     for message_id, update in updates(history).items():
+        highest[update.entity] = max(highest.get(update.entity, 0), update.version)
         if message_id in history.gone:
             newest[update.entity] = max(newest.get(update.entity, (0, "")), (update.version, message_id))
     there = _states(history)
@@ -52,7 +55,7 @@ def stale_state(history: History) -> list[Violation]:
             tuple(chain.from_iterable(call.records for call in _writes(history).get(entity, ()))),
         )
         for entity, (version, message_id) in newest.items()
-        if there.get(entity) != version
+        if not version <= there.get(entity, 0) <= highest[entity]
     ]
 
 

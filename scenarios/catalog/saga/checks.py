@@ -163,7 +163,9 @@ def _records(effects: Iterable[Effect]) -> tuple[Record, ...]:
     return tuple(chain.from_iterable(effect.call.records for effect in effects))
 
 
-PARTIAL_SAGA = Invariant("partial-saga", "each order goes through as a whole, or is undone as a whole", partial_saga)
+PARTIAL_SAGA = Invariant(
+    "partial-saga", "each order goes through as a whole, or is undone as a whole", partial_saga, eventual=True
+)
 UNDONE_OUT_OF_ORDER = Invariant(
     "undone-out-of-order", "steps are undone in reverse, each after it was done", undone_out_of_order
 )

@@ -62,6 +62,17 @@ def test_an_entity_that_has_no_state_is_a_violation():
     assert [found.summary for found in stale_state(told.history)] == ["e0 is at version none, and version 2 was sent."]
 
 
+def test_a_newer_version_that_was_written_and_still_waits_is_accepted_and_one_that_nobody_sent_is_not():
+    told = two_versions(1, 2)
+    write(told, 1)
+    write(told, 2, delete=False)
+    states(told, e0=2)
+    assert stale_state(told.history) == []
+    states(told, e0=3)
+    (found,) = stale_state(told.history)
+    assert found.summary == "e0 is at version 3, and version 1 was sent."
+
+
 def test_what_still_waits_cannot_be_missed_in_the_state():
     told = two_versions(1)
     write(told, 1)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from scenarios.checks.costs import HOT_TURNS, IDLE_RECEIVES, hot_loops, idle_loops, many_receives
+from scenarios.checks.costs import (
+    HOT_TURNS,
+    IDLE_RECEIVES,
+    REFUSALS,
+    hot_loops,
+    idle_loops,
+    many_receives,
+    refused_loops,
+)
 from scenarios.model import NaiveTwin, Scenario
 from scenarios.parameters import Parameters
 from scenarios.verdict import Conditions, Outcome, judge
@@ -56,6 +64,34 @@ def empty_receives(times, *, gap=0.0, process="one", full=0):
 )
 def test_an_empty_queue_that_is_asked_in_quick_succession_is_waste(history, found):
     assert len(idle_loops(history)) == found
+
+
+def refused_receives(times, *, gap=0.0, full=0):
+    told = Told()
+    told.send("a")
+    for number in range(1, times + 1):
+        if number == full:
+            told.receive("one", "a")
+        else:
+            invocation = told.begin("one", "Receive", max_messages=10, wait_seconds=1)
+            told.fail("one", invocation, "Receive")
+        told.now += gap
+    return told.history
+
+
+@pytest.mark.parametrize(
+    ("history", "found"),
+    [
+        (refused_receives(REFUSALS), 1),
+        (refused_receives(REFUSALS - 1), 0),
+        (refused_receives(REFUSALS, gap=1.0), 0),
+        (refused_receives(2 * REFUSALS - 2, full=REFUSALS), 0),
+        (refused_receives(2 * REFUSALS, full=REFUSALS), 1),
+    ],
+    ids=["a loop", "one too few", "with a back-off", "an answer between", "a loop after it"],
+)
+def test_what_refuses_and_is_asked_again_in_quick_succession_is_waste(history, found):
+    assert len(refused_loops(history)) == found
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,16 @@ from services.operations import (
     ReadWallClock,
     Receive,
     Send,
+    Sleep,
 )
 from services.payload import sequence_of
-from tests.scenarios.designs.correct import CallsAnIdempotentApi, CrashesOnly, SendsACopyAgain, effect_of
+from tests.scenarios.designs.correct import (
+    CallsAnIdempotentApi,
+    CrashesOnly,
+    EndsWhenTheQueueIsEmpty,
+    SendsACopyAgain,
+    effect_of,
+)
 
 
 class LooksOnlyBeforeItClaims(Consumer):
@@ -61,13 +68,28 @@ class DeletesBeforeItSendsTheCopy(SendsACopyAgain):
         return outcome
 
 
-class EndsQuietlyAtItsFirstFailure(CrashesOnly):
-    """End with exit code 0 at the first failure, so that no supervisor starts another."""
+def idle_for_good(consumer):
+    """Let the process live and do nothing, as where a thread has died: no supervisor sees a reason to start another."""
+    while not consumer.stopping:
+        yield Sleep(3600.0)
+
+
+class StandsIdleAfterItsFirstFailure(CrashesOnly):
+    """End the work at the first failure, and not the process."""
 
     def poll(self):
         with suppress(OperationFailed):
             yield from super().poll()
+        yield from idle_for_good(self)
         return self.done
+
+
+class DropsWhatItHoldsAtItsEnd(EndsWhenTheQueueIsEmpty):
+    """Delete each batch before its work, since the job ends soon anyway."""
+
+    def handle_batch(self, messages, received_at):
+        yield Delete(tuple(messages))
+        yield from super().handle_batch(messages, received_at)
 
 
 class DiesAtItsFirstThrottling(CrashesOnly):
@@ -137,7 +159,7 @@ class LeavesTheBatchAtAFailure(CallsAnIdempotentApi):
                 for message in messages:
                     yield from self.take(message)
             except OperationFailed:
-                return self.done
+                yield from idle_for_good(self)
         return self.done
 
 
@@ -146,7 +168,8 @@ ALL = {
     LooksOnlyBeforeItClaims: {"duplicated-side-effect"},
     KeepsBooksUnderAKeyForEachConsumer: {"duplicated-side-effect"},
     DeletesBeforeItSendsTheCopy: {"lost", "deleted-before-done"},
-    EndsQuietlyAtItsFirstFailure: {"in-flight-at-end"},
+    StandsIdleAfterItsFirstFailure: {"in-flight-at-end"},
+    DropsWhatItHoldsAtItsEnd: {"lost", "deleted-before-done"},
     DiesAtItsFirstThrottling: {"lost", "deleted-before-done"},
     CallsWithAKeyForEachReceive: {"duplicated-side-effect"},
     CallsWithTheDayInTheKey: {"duplicated-side-effect"},

@@ -17,6 +17,7 @@ from services.operations import (
     GetItem,
     HeldByAnother,
     LookUpSideEffect,
+    Note,
     OperationFailed,
     OutgoingMessage,
     PerformSideEffect,
@@ -26,6 +27,7 @@ from services.operations import (
     Receive,
     ReleaseClaim,
     Send,
+    Sleep,
     Transact,
 )
 from services.payload import sequence_of
@@ -118,6 +120,33 @@ class CrashesOnly(Consumer):
         return (yield from self.process(delivery))
 
 
+class EndsQuietlyAtItsFirstFailure(CrashesOnly):
+    """End with exit code 0 at the first failure: the supervisor starts another all the same."""
+
+    def poll(self):
+        with suppress(OperationFailed):
+            yield from super().poll()
+        return self.done
+
+
+class EndsWhenTheQueueIsEmpty(Consumer):
+    """A batch job: work until a receive comes empty, and end with exit code 0; a supervisor starts it again."""
+
+    def poll(self):
+        yield from self.prepare()
+        while not self.stopping:
+            try:
+                messages = yield Receive(self.options.max_messages, self.options.wait_time_seconds)
+            except OperationFailed:
+                break
+            if not messages:
+                break
+            now = yield ReadClock()
+            yield from self.handle_batch(messages, received_at=now)
+        yield Note("stopped", {"done": self.done, "signalled": self.stopping, "requests": self._requests})
+        return self.done
+
+
 class CallsAnIdempotentApi(Consumer):
     """A loop of its own, without our notes, claims or ledger: the API takes effect and key in one write."""
 
@@ -132,6 +161,7 @@ class CallsAnIdempotentApi(Consumer):
             try:
                 messages = yield Receive(at_once, self.options.wait_time_seconds)
             except OperationFailed:
+                yield Sleep(0.2)
                 continue
             for message in messages:
                 with suppress(OperationFailed):  # then it comes again
@@ -209,6 +239,8 @@ ALL = (
     SendsACopyAgain,
     LeavesFailedDeletesToTheRedelivery,
     CrashesOnly,
+    EndsQuietlyAtItsFirstFailure,
+    EndsWhenTheQueueIsEmpty,
     CallsAnIdempotentApi,
     LoopOfItsOwn,
     KeepsAnInbox,

@@ -1,6 +1,7 @@
 """Faults of the world around a process: each finds a consumer that it breaks, and convicts no correct one."""
 
 from contextlib import suppress
+from dataclasses import astuple
 from itertools import islice
 
 import pytest
@@ -11,18 +12,26 @@ from scenarios.exploration.fault_coverage import BEYOND_ONLY, faults_met
 from scenarios.mutants.elusive import TakesAServerErrorAsDone
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.random_faults import BEYOND, FAVOURED, SIZES, Kind, RandomFault, kinds_of
+from scenarios.verdict import Outcome as VerdictOutcome
 from services.consumer.assumptions import ALL, Assumption
 from services.consumer.consumer import Consumer, Outcome
 from services.operations import (
     CallApi,
     Claimed,
+    CountMessages,
     Delete,
+    DeleteItem,
+    GetItem,
     LookUpSideEffect,
     Note,
     OperationFailed,
     PerformSideEffect,
+    Purge,
+    PutItem,
     ReadClock,
     Receive,
+    Sleep,
+    Transact,
 )
 from services.payload import sequence_of
 
@@ -74,8 +83,14 @@ def _histories(simulated, kind, workload, dropped):
 # --- consumers that a fault breaks -----------------------------------------------------------------------------------
 
 
+def idle_for_good(consumer):
+    """Let the process live and do nothing: no supervisor sees a reason to start another."""
+    while not consumer.stopping:
+        yield Sleep(3600.0)
+
+
 class GivesUpAfterThreeFailures(Consumer):
-    """End, as if all were done, after three receives in a row that failed."""
+    """Stand idle, as if all were done, after three receives in a row that failed."""
 
     def poll(self):
         yield from self.prepare()
@@ -89,6 +104,7 @@ class GivesUpAfterThreeFailures(Consumer):
             failed = 0
             now = yield ReadClock()
             yield from self.handle_batch(messages, now)
+        yield from idle_for_good(self)
         return self.done
 
 
@@ -104,11 +120,20 @@ class DropsWhatIsRefusedForGood(Consumer):
 
 
 class EndsQuietlyAtAnErrorThatStays(Consumer):
-    """End with exit code 0 where a receive is refused for good, so that no supervisor starts another."""
+    """End with exit code 0 where a receive is refused for good: the supervisor starts another."""
 
     def poll(self):
         with suppress(OperationFailed):
             yield from super().poll()
+        return self.done
+
+
+class StandsIdleAtAnErrorThatStays(EndsQuietlyAtAnErrorThatStays):
+    """Let the process live instead."""
+
+    def poll(self):
+        yield from super().poll()
+        yield from idle_for_good(self)
         return self.done
 
 
@@ -168,9 +193,11 @@ CONVICTED = [
     (Kind.PARTITION, "orders", FailsOpenWithoutItsTable, "duplicated-side-effect"),
     (Kind.THROTTLING, "orders", GivesUpAfterThreeFailures, "in-flight-at-end"),
     (Kind.BROWN_OUT, "orders", TakesAServerErrorAsDone, "lost"),
-    (Kind.EXPIRED_CREDENTIALS, "orders", EndsQuietlyAtAnErrorThatStays, "in-flight-at-end"),
-    (Kind.MISSING_RESOURCE, "orders", EndsQuietlyAtAnErrorThatStays, "in-flight-at-end"),
+    (Kind.EXPIRED_CREDENTIALS, "orders", StandsIdleAtAnErrorThatStays, "in-flight-at-end"),
+    (Kind.MISSING_RESOURCE, "orders", StandsIdleAtAnErrorThatStays, "in-flight-at-end"),
     (Kind.MISSING_RESOURCE, "orders", DropsWhatIsRefusedForGood, "lost"),
+    (Kind.DELETED_RESOURCE, "orders", DropsWhatIsRefusedForGood, "lost"),
+    (Kind.DELETED_RESOURCE, "orders", FailsOpenWithoutItsTable, "duplicated-side-effect"),
     (Kind.FREEZE, "orders", WorksWhileItsOwnClockSaysSo, "duplicated-side-effect"),
     (Kind.CLOCK_JUMP, "zombies", NeedsNoCloseClocks, "duplicated-side-effect"),
     (Kind.CLOCK_DRIFT, "zombies", NeedsNoCloseClocks, "duplicated-side-effect"),
@@ -187,12 +214,192 @@ def test_a_fault_of_the_world_finds_a_consumer_that_it_breaks(histories, kind, w
 @pytest.mark.parametrize(("most", "least"), [(30, 1), pytest.param(HISTORIES, 5, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(("kind", "workload"), list(dict.fromkeys((kind, where) for kind, where, _, _ in CONVICTED)))
 def test_it_convicts_no_correct_consumer(histories, kind, workload, most, least):
-    for consumer in (Consumer, CallsWithTheKeyOfTheMessage):
+    for consumer in (Consumer, CallsWithTheKeyOfTheMessage, EndsQuietlyAtAnErrorThatStays):
         times = 0
         for violated, met, simulation in islice(histories(kind, workload, consumer), most):
             assert not violated, simulation.counterexample()
             times += met
         assert times >= least, consumer
+
+
+# --- a queue, or tables, that are deleted for good -------------------------------------------------------------------
+
+
+class AsksWithoutEnd(Consumer):
+    """Our consumer, which takes each error for one that passes, and asks again at once."""
+
+    def poll(self):
+        yield from self.prepare()
+        while not self.stopping:
+            try:
+                messages = yield Receive(self.options.max_messages, self.options.wait_time_seconds)
+            except OperationFailed:
+                continue
+            now = yield ReadClock()
+            yield from self.handle_batch(messages, now)
+        return self.done
+
+
+def test_what_was_deleted_for_good_leaves_the_messages_untold_and_no_run_passes_for_it(histories):
+    outcomes = set()
+    for _, met, simulation in histories(Kind.DELETED_RESOURCE, "orders", Consumer):
+        verdict, history = simulation.verdict, simulation.history
+        if not met:
+            assert not verdict.excused
+            continue
+        outcomes.add(verdict.outcome)
+        left = {message.message_id for message in history.unsettled}
+        assert left <= set(verdict.excused)
+        assert not (left and verdict.outcome is VerdictOutcome.PASS)
+        for why in verdict.excused.values():
+            assert "had been deleted for good" in why
+    assert outcomes == {VerdictOutcome.PASS, VerdictOutcome.INCONCLUSIVE}  # it may be deleted when all is done
+
+
+def test_a_consumer_that_asks_a_deleted_queue_without_end_wastes_and_ours_does_not(histories):
+    def warned(consumer):
+        runs = histories(Kind.DELETED_RESOURCE, "orders", consumer)
+        return sum("refused-loop" in simulation.verdict.warnings for _, met, simulation in runs if met)
+
+    assert warned(AsksWithoutEnd) > 5
+    assert warned(Consumer) == 0
+
+
+# --- answers that are not up to date ---------------------------------------------------------------------------------
+
+
+class LooksWithoutConsistency(Consumer):
+    """Trust a read of the ledger that need not know of the last write."""
+
+    def already_done(self, delivery, claim):
+        return False if claim.first_attempt else (yield LookUpSideEffect(delivery.key, consistent=False))
+
+
+class LooksAgainAfterAStaleNo(LooksWithoutConsistency):
+    """Trust such a read where it says yes, since what is done stays done; ask for certain after a no."""
+
+    def already_done(self, delivery, claim):
+        found = yield from super().already_done(delivery, claim)
+        return found or (yield from Consumer.already_done(self, delivery, claim))
+
+
+class WritesAnInbox(Consumer):
+    """Look cheaply into the inbox; write its row and the effect in one transaction, unless the row is there."""
+
+    assumes = ALL - {Assumption.CLOSE_CLOCKS, Assumption.NO_LATE_REQUESTS, Assumption.SHORT_PAUSES}
+
+    def process(self, delivery):
+        row, message = f"inbox/{delivery.key}", delivery.message
+        if (yield GetItem(row, consistent=False)) is not None:
+            return Outcome.DUPLICATE
+        yield from self.clear(row)
+        effect = PerformSideEffect(delivery.key, message.message_id, sequence_of(delivery.payload), message.group)
+        done = (yield Transact((PutItem(row, "done", if_absent=True),), effect)).done
+        return Outcome.DONE if done else Outcome.DUPLICATE
+
+    def clear(self, row):
+        yield from ()
+
+
+class ClearsWhatItDidNotFind(WritesAnInbox):
+    """Take what a cheap look did not find for a torn row, and remove what may be left of it."""
+
+    def clear(self, row):
+        yield DeleteItem(row)
+
+
+class AsksForCounts(Consumer):
+    """Our loop, which asks for the counts of the queue when a receive comes empty after work."""
+
+    def poll(self):
+        yield from self.prepare()
+        while not self.stopping:
+            try:
+                messages = yield Receive(self.options.max_messages, self.options.wait_time_seconds)
+                if not messages and self.done and not sum(astuple((yield CountMessages()))):
+                    yield from self.take_for_drained()
+            except OperationFailed:
+                continue
+            now = yield ReadClock()
+            yield from self.handle_batch(messages, now)
+        return self.done
+
+    def take_for_drained(self):
+        """Rest for a while, and look again."""
+        yield Sleep(1.0)
+
+
+class StandsIdleAtZeroMessages(AsksForCounts):
+    """Take zero messages for a drained queue, and ask no more."""
+
+    def take_for_drained(self):
+        yield from idle_for_good(self)
+
+
+class PurgesAtZeroMessages(AsksForCounts):
+    """Take zero messages for a drained queue, and purge what can only be left-overs."""
+
+    def take_for_drained(self):
+        yield Purge()
+
+
+class PollsShortly(Consumer):
+    """Poll without a wait, and rest when nothing comes."""
+
+    def poll(self):
+        yield from self.prepare()
+        while not self.stopping:
+            try:
+                messages = yield Receive(self.options.max_messages, 0)
+            except OperationFailed:
+                continue
+            if not messages and self.done:
+                yield from self.take_for_drained()
+            elif not messages:
+                yield Sleep(0.1)
+            now = yield ReadClock()
+            yield from self.handle_batch(messages, now)
+        return self.done
+
+    def take_for_drained(self):
+        yield Sleep(0.1)
+
+
+class StandsIdleAtAnEmptyShortPoll(PollsShortly):
+    """Take the first empty answer after work for a drained queue, and ask no more."""
+
+    def take_for_drained(self):
+        yield from idle_for_good(self)
+
+
+#: What was met, the consumer that trusts it, of what it is convicted, and the near one that does not trust it.
+SOFT = [
+    ("stale read", LooksWithoutConsistency, "duplicated-side-effect", LooksAgainAfterAStaleNo),
+    ("stale read", ClearsWhatItDidNotFind, "duplicated-side-effect", WritesAnInbox),
+    ("stale counts", StandsIdleAtZeroMessages, "in-flight-at-end", AsksForCounts),
+    ("stale counts", PurgesAtZeroMessages, "lost", AsksForCounts),
+    ("empty short poll", StandsIdleAtAnEmptyShortPoll, "in-flight-at-end", PollsShortly),
+]
+
+
+@pytest.mark.parametrize(("soft", "trusts", "of", "near"), SOFT)
+def test_who_trusts_an_answer_of_the_past_is_convicted_and_who_does_not_is_spared(histories, soft, trusts, of, near):
+    # Some errors give reasons to come back; none of them alone breaks any of these.
+    assert any(
+        of in violated and faults_met(simulation.history)[soft]
+        for violated, _, simulation in histories(Kind.SERVER_ERROR, "orders", trusts)
+    )
+    times = 0
+    for violated, _, simulation in histories(Kind.SERVER_ERROR, "orders", near):
+        assert not violated, simulation.counterexample()
+        times += faults_met(simulation.history)[soft]
+    assert times >= 5
+
+
+@pytest.mark.parametrize("trusts", [LooksWithoutConsistency, PurgesAtZeroMessages])
+def test_who_trusts_answers_is_spared_where_all_of_them_are_up_to_date(histories, monkeypatch, trusts):
+    monkeypatch.setattr("scenarios.simulation.run.STALENESS", 0)
+    assert not any(violated for violated, _, _ in histories(Kind.SERVER_ERROR, "orders", trusts))
 
 
 BROKEN_BEYOND = [
