@@ -151,7 +151,6 @@ def test_a_consumer_that_ends_in_order_is_started_again_and_judged_on_real_proce
     result = run_scenario(RunRequest("happy", seed=3, consumer=consumer, batch_size=2))
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     exits = result.history.exits
-    assert {end.code for name, end in exits.items() if name.startswith("consumer")} == {0}
     successors = [name for name in exits if name.startswith("consumer-") and name.count("-") > 1]
     assert successors
     received = result.history.receives_of

@@ -2,6 +2,9 @@
 
 import pytest
 
+from scenarios.exploration.campaign import violated_by
+from scenarios.simulation.lab import MOST_LIVES_STRUCK
+from scenarios.simulation.random_faults import Kind, RandomFault
 from services import operations as op
 from tests.scenarios.simulation.test_tables import Model, Real, client  # noqa: F401 - a fixture is used by its name
 
@@ -68,3 +71,22 @@ def test_a_producer_that_a_random_fault_killed_is_restarted_where_it_was(simulat
                 assert end.code < 0
                 assert end.record["successor"] in history.exits
     assert heirs
+
+
+class DiesAtOnce:
+    """A shop that a fault kills at its first operation in each of its lives."""
+
+    def begin(self):
+        return self
+
+    def of(self, role, name):
+        return (RandomFault(Kind.CRASH_BEFORE, 1),) if role == "stateful producer" else ()
+
+
+def test_a_process_that_is_killed_in_each_life_is_spared_after_some_so_that_its_story_ends(simulated):
+    simulation = simulated("outbox", 1, with_faults=True, schedule=DiesAtOnce())
+    assert not violated_by(simulation.verdict)
+    assert simulation.verdict.conditions.missed == ""
+    killed = [strike.process for strike in simulation.history.faults if strike.kind == "crash" and not strike.planned]
+    assert killed.count("shop") == 1
+    assert len([name for name in killed if name.startswith("shop")]) == MOST_LIVES_STRUCK
