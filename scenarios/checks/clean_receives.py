@@ -8,6 +8,7 @@ consumer only if it had a fair chance: at least one *clean* receive. A receive i
     twice       the queue delivered the message a second time while it was in hand
     held        another delivery for the same side effect was struck shortly before, and may still hold it, and the
                 consumer left it to its visibility timeout
+    starved     its function ran into its timeout while the machine kept the processor from it
     behind      an earlier message of the group came with it, and had no clean receive itself
 
     receive 1            receive 2            receive 3                receive 4
@@ -41,6 +42,10 @@ GIVEN_BACK_PART = 0.25
 ROOM_FOR_LONG_CLAIMS = 5
 #: Seconds by which what follows a fault may be later than the fault says: for the requests on their way.
 SLACK = 0.1
+#: How an invocation ends that ran into its function's timeout.
+TIMED_OUT = "timeout"
+#: A function that had to wait for a processor for this part of its time had no fair chance.
+STARVED_PART = 0.25
 #: What makes no claim, so that none is late when it is.
 _CLAIM_NOTHING = frozenset(
     {"Receive", "LookUpSideEffect", "PerformSideEffect", "CallApi", "Complete", "ReleaseClaim"}
@@ -218,6 +223,8 @@ class _Inquiry:
             staged = call is not None and call.faults and all("nth" in fault["fault"] for fault in call.faults)
             item.spoil(Spoiled.STAGED if call is None or staged else Spoiled.BEYOND, "no consumer saw it")
             return
+        if self._was_starved(item):
+            item.spoil(Spoiled.BEYOND, "its function timed out on a machine that kept the processor from it")
         # A consumer that is late may have the message in hand when it has long been delivered to others.
         in_hand_until = max(item.until, self._next_receive(item))
         item.blows = [
@@ -235,6 +242,22 @@ class _Inquiry:
                 item.spoil(blow.by, blow.what)
         if slowed > SLOW_PART * self._timeout:
             item.spoil(Spoiled.STAGED, "slow work")
+
+    def _was_starved(self, item: Handout) -> bool:
+        """Tell whether the invocation with the message timed out, and had to wait for a processor for a good part."""
+        for call in self._history.calls("InvokeFunction"):
+            if call.process != item.process or call.error != TIMED_OUT or not item.since <= call.started <= item.until:
+                continue
+            if item.message.message_id not in call.arguments["messages"]:
+                continue
+            ends = [
+                event
+                for event in self._history.events("environment-timed-out")
+                if event.process == call.process and call.started <= event.time <= call.ended
+            ]
+            if ends and ends[-1].get("starved", 0.0) >= STARVED_PART * ends[-1].get("within", inf):
+                return True
+        return False
 
     def _receive_that_took(self, time: float) -> Call | None:
         """Return the receive whose reply no consumer saw."""

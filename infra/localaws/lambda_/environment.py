@@ -25,7 +25,7 @@ from infra.localaws.lambda_.config import FunctionConfig, access_key_of, command
 from infra.localaws.lambda_.errors import LambdaError
 from infra.localaws.lambda_.faults import Fault, FaultKind
 from infra.localaws.lambda_.limits import INIT_SECONDS, MAX_PAYLOAD_BYTES
-from infra.localaws.lambda_.processes import ProcessGroup, end_strays
+from infra.localaws.lambda_.processes import ProcessGroup, end_strays, own_waits, starved
 from infra.localaws.lambda_.runtime_api import Event, Phase, RuntimeApi
 
 LogLine = Callable[[str], None]
@@ -216,6 +216,7 @@ class ExecutionEnvironment:
 
     async def _init(self, call: Call | None) -> Result | None:
         """Start the process; an init that takes too long is begun anew, within the function's own timeout."""
+        waited = 0.0
         # Ahead of an invocation there is no function timeout to keep to, and no second try.
         for limit in (self._around.init_seconds, *((self._timeout,) if call is not None else ())):
             began = time.monotonic()
@@ -233,8 +234,9 @@ class ExecutionEnvironment:
                 f"INIT_REPORT Init Duration: {limit * 1000:.2f} ms\tPhase: init\tStatus: timeout. The process did not "
                 f"ask for its first event (GET invocation/next) within {limit:g} s; a bootstrap has to do so."
             )
+            waited = 0.0 if self._group is None else starved({}, self._group.waits())
             self._drop_process()
-        return self._timed_out(call) if call is not None else self._never_asked()
+        return self._timed_out(call, waited, self._timeout) if call is not None else self._never_asked()
 
     async def _spawn(self) -> None:
         command = command_of(self.config)
@@ -261,6 +263,10 @@ class ExecutionEnvironment:
         self._log(f"START RequestId: {call.request_id} Version: $LATEST")
         began = time.monotonic()
         outcome = self._expect(self._timeout, _LATE)
+        before: list[tuple[Mapping[int, float], Mapping[int, float]]] = []
+        # Most invocations are over by then, and pay nothing for it.
+        look = self._loop.call_later(LOOK_PART * self._timeout, lambda: before.append((group.waits(), own_waits())))
+        outcome.add_done_callback(lambda _: look.cancel())
         if self._fault is FaultKind.HANG and not (call.fault and call.fault.seconds):
             # It has the event, and does not get to see it.
             group.freeze()
@@ -269,7 +275,9 @@ class ExecutionEnvironment:
         self._hand_out(call, group)
         result = await outcome
         if result is _LATE:
-            result = self._timed_out(call)
+            # The function waits for the processor itself, and for this endpoint, which may have to wait as well.
+            waited = sum(starved(first, group.waits()) + starved(own, own_waits()) for first, own in before)
+            result = self._timed_out(call, waited, (1 - LOOK_PART) * self._timeout)
         if result is None:
             raise RuntimeError("An invocation ended without a result.")
         group.read_output()
@@ -341,10 +349,13 @@ class ExecutionEnvironment:
         )
         return Result(_error("Runtime.InitTimeout", sentence), Failure.INIT)
 
-    def _timed_out(self, call: Call) -> Result:
+    def _timed_out(self, call: Call, waited: float, within: float) -> Result:
+        """Return how an invocation ends that has no time left; of ``within`` seconds it waited some for a processor."""
         message = f"Error: Task timed out after {self.config.timeout:.2f} seconds"
         self._log(f"{call.request_id} Task timed out after {self.config.timeout:.2f} seconds")
-        self._around.observe("environment-timed-out", pid=self.pid)
+        self._around.observe(
+            "environment-timed-out", pid=self.pid, batch=call.batch, starved=round(waited, 3), within=round(within, 3)
+        )
         return Result(_error("Sandbox.Timedout", message, call), Failure.TIMEOUT)
 
     # The log
@@ -395,6 +406,8 @@ def _error(error_type: str, message: str, call: Call | None = None) -> bytes:
     return json.dumps(description).encode()
 
 
+#: After this part of its timeout an invocation is looked at, to see whether the machine keeps the processor from it.
+LOOK_PART: Final = 0.1
 _LATE: Final = Result(b"", Failure.TIMEOUT)
 """Stands for a limit that has passed; it is told from other results by identity."""
 _MAX_LINE_BYTES: Final = 256 * 1024

@@ -224,3 +224,38 @@ def test_poison_is_no_matter():
     told.claim("consumer-1", "a", "crash")
     told.dead_letter_at(60.0, "a")
     assert told.acquitted() == ""
+
+
+# --- functions on a busy machine -------------------------------------------------------------------------------------
+
+
+def timed_out(*starved, error="timeout", message="a"):
+    """Tell of a message whose function ends badly each time, having waited for a processor for so many seconds of 2."""
+    told = DeadLettered()
+    told.send("a", "b", endpoint=True)
+    for number, seconds in enumerate(starved, 1):
+        told.receive_at(30.0 * number, "function", "a", count=number)
+        at = told.begin("function", "InvokeFunction", messages=[f"m-{message}"], attempt=1)
+        told.now += 2.0
+        told.event("function", "environment-timed-out", pid=1, batch=number, starved=seconds, within=2.0)
+        told.fail("function", at, "InvokeFunction", code=error, transient=False)
+    told.dead_letter_at(30.0 * (len(starved) + 1), "a")
+    return told
+
+
+def test_a_function_that_the_machine_starved_each_time_is_convicted_of_nothing():
+    assert "none of its 4 receives was clean" in timed_out(0.5, 1.0, 1.9, 0.6).acquitted()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        timed_out(0.5, 1.0, 0.4, 0.6),
+        timed_out(0.0, 0.0, 0.0, 0.0),
+        timed_out(1.0, 1.0, 1.0, 1.0, error="error"),
+        timed_out(1.0, 1.0, 1.0, 1.0, message="b"),
+    ],
+    ids=["one-fair-chance", "idle-machine", "it-raised", "another-message"],
+)
+def test_a_function_that_had_its_time_once_is_convicted(told):
+    assert told.acquitted() == ""
