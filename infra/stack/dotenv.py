@@ -1,5 +1,6 @@
 """The ``.env`` file: what ``up`` writes there for services that are run by hand, beside the user's own lines."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def clear_dotenv(path: Path, variables: Mapping[str, str]) -> None:
 
 
 def _lines(path: Path) -> list[str]:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ConfigError(f"{path} is no file; move it away.")
+    # realpath stops at a circle of links, which the reader then names.
+    if path.is_symlink() and not Path(os.path.realpath(path)).parent.is_dir():
+        raise ConfigError(f"{path} is a link to {path.readlink()}, whose directory is not there; mend or remove it.")
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -18,8 +18,14 @@ def project_root() -> Path:
     """The nearest directory with our ``Pulumi.yaml``, from the working directory upwards, else this checkout's own.
 
     Installed as a package there is no checkout; then it is the working directory.
+
+    Raises:
+        StateError: The working directory has been deleted.
     """
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise StateError("The working directory is not there any more; change to another one.") from None
     for directory in (here, *here.parents):
         if (directory / PROJECT_FILE).is_file() and foreign_project(directory) is None:
             return directory

@@ -26,6 +26,7 @@ from typing import Any, ParamSpec, TypedDict
 
 from infra.errors import ConfigError, InfraError
 from infra.localaws.lambda_.config import RUNTIMES
+from infra.stack.paths import project_root
 from scenarios.checks.external_program import is_program
 from scenarios.checks.functions import Handler, check_handler
 from scenarios.checks.message_templates import read_templates
@@ -64,6 +65,7 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, int]:
     @wraps(function)
     def guarded(*arguments: Parameters.args, **options: Parameters.kwargs) -> int:
         try:
+            project_root()  # a working directory that is gone is said before anything looks for a file there
             return function(*arguments, **options)
         except (ScenarioError, InfraError) as error:
             code, said, log = refuse(error), str(error), getattr(error, "log", ())

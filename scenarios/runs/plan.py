@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -27,6 +28,8 @@ from scenarios.parameters import COMMON, Parameters
 OUR_HANDLER = "services.consumer.lambda_handler.handler"
 #: A seed that no option gives is drawn from this many.
 SEEDS = 2**32
+#: What runs the commands where the project is installed on its own.
+PROGRAM = "queue-fundamentals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +247,12 @@ def chosen_parameters(
 
 
 def invoked() -> str:
-    """Return how ``invoke`` is called from where the user stands: elsewhere it is told where the project is."""
+    """Return how the commands are called from where the user stands: elsewhere ``invoke`` is told where the project is.
+
+    Installed on its own, the project has no tasks that ``invoke`` would find, and a program of its own name.
+    """
+    if Path(sys.argv[0]).name == PROGRAM:
+        return PROGRAM
     root, here = project_root(), Path.cwd()
     return "invoke" if here.is_relative_to(root) else f"invoke -r {shlex.quote(str(root))}"
 

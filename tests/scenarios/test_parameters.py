@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 
 import pytest
 
@@ -154,3 +155,5 @@ def test_the_command_names_the_project_outside_of_its_directory(tmp_path, monkey
     assert invoked() == "invoke"
     monkeypatch.chdir(tmp_path)
     assert invoked() == f"invoke -r '{tmp_path}/a project'"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/queue-fundamentals", "scenario"])
+    assert invoked() == "queue-fundamentals"

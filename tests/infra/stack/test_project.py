@@ -6,7 +6,7 @@ import pytest
 
 from infra.commands import stacks as commands
 from infra.engines.choice import check_engine
-from infra.errors import ConfigError
+from infra.errors import ConfigError, StateError
 from infra.stack import discovery
 from infra.stack.paths import foreign_project, project_file, project_root, stack_config_path
 from infra.stack.project import read_stack_config
@@ -40,6 +40,15 @@ def test_a_configuration_that_is_no_file_is_not_waited_for(project):
     os.mkfifo(project / "Pulumi.dev.yaml")
     with pytest.raises(ConfigError, match=r"Pulumi\.dev\.yaml is no file\.$"):
         read_stack_config("dev")
+
+
+def test_a_working_directory_that_is_gone_is_one_sentence(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StateError, match=r"^The working directory is not there any more; change to another one\.$"):
+        commands.status("dev")
 
 
 @pytest.fixture

@@ -92,6 +92,15 @@ def test_an_endpoint_of_the_environment_that_can_be_none_is_one_sentence(project
     assert not (project / "runs").exists()
 
 
+def test_a_working_directory_that_is_gone_is_one_sentence(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert command.scenario("crash") == 2
+    assert capsys.readouterr().err == "error: The working directory is not there any more; change to another one.\n"
+
+
 @pytest.mark.parametrize(
     "error", [UnsuitableError("No queue."), EndpointError("No endpoint."), DeadlineMissed("Late.")]
 )
