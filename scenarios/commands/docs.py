@@ -1,29 +1,34 @@
-"""``invoke docs``: write the tables of scenarios and of variables into README and docs, from their declarations.
+"""``invoke docs``: write the tables of scenarios, invariants and variables into README and docs, as they are declared.
 
-A table stands between two comments, ``<!-- scenarios -->`` and ``<!-- /scenarios -->``. What stands there is replaced.
+A table stands between two comments, such as ``<!-- scenarios -->`` and ``<!-- /scenarios -->``. What stands there is
+replaced.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
 from infra.files import write_atomically
 from infra.stack.paths import project_root
 from scenarios.catalog import all_scenarios
+from scenarios.checks.costs import COSTS
+from scenarios.checks.invariants import FIFO, Invariant
 from scenarios.commands.options import command
 from scenarios.errors import RequestError
 from scenarios.model import Scenario, Theme
 from services.tables import with_tables
 
-_PLACE = re.compile(r"(<!-- scenarios -->\n).*?(<!-- /scenarios -->)", re.DOTALL)
+#: An invariant of more scenarios than these is one of most.
+MANY = 5
+_STANDARD = frozenset(item.name for item in FIFO)
 
 
 @command
 def docs() -> int:
-    """Write the tables into README.md, docs/scenarios/README.md and docs/services.md; return the exit code."""
+    """Write the tables into README.md and the pages of docs that hold one; return the exit code."""
     for path, text in tables(project_root()).items():
         changed = text != path.read_text(encoding="utf-8")
         if changed:
@@ -40,17 +45,19 @@ def tables(root: Path) -> dict[Path, str]:
     """
     listed = tuple(all_scenarios().values())
     pages = {root / "README.md": _overview(listed), root / "docs" / "scenarios" / "README.md": _patterns(listed)}
-    services = root / "docs" / "services.md"
+    services, own = root / "docs" / "services.md", root / "docs" / "your-own-consumer.md"
     return {
-        **{path: _placed(path, "\n".join(lines)) for path, lines in pages.items()},
+        **{path: _placed(path, "scenarios", "\n".join(lines)) for path, lines in pages.items()},
+        own: _placed(own, "invariants", "\n".join(_invariants(listed))),
         services: with_tables(services.read_text(encoding="utf-8")),
     }
 
 
-def _placed(path: Path, table: str) -> str:
-    text, places = _PLACE.subn(lambda found: f"{found[1]}{table}\n{found[2]}", path.read_text(encoding="utf-8"))
+def _placed(path: Path, name: str, table: str) -> str:
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    text, places = place.subn(lambda found: f"{found[1]}{table}\n{found[2]}", path.read_text(encoding="utf-8"))
     if places != 1:
-        raise RequestError(f"{path} needs one place for its table: <!-- scenarios --> and <!-- /scenarios -->.")
+        raise RequestError(f"{path} needs one place for its table: <!-- {name} --> and <!-- /{name} -->.")
     return text
 
 
@@ -74,3 +81,37 @@ def _patterns(scenarios: Iterable[Scenario]) -> Iterable[str]:
     yield "|---|---|---|"
     for scenario in scenarios:
         yield f"| [{scenario.name}]({scenario.name}.md) | {scenario.summary} | {scenario.pattern} |"
+
+
+def _invariants(scenarios: Iterable[Scenario]) -> Iterable[str]:
+    """Yield the table of all invariants: what each promises, its class, and where it is judged."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for scenario in scenarios:
+        for item in scenario.invariants:
+            rows.setdefault((item.name, class_of(item, scenario)), []).append(scenario.name)
+    promises = {item.name: item.promise for each in scenarios for item in each.invariants}
+    promises |= {item.name: item.promise for item in FIFO}
+    yield "| invariant | what it promises | class | where |"
+    yield "|---|---|---|---|"
+    for (name, kind), where in sorted(rows.items(), key=lambda row: (_rank(row[0][1]), row[0][0])):
+        yield f"| `{name}` | {promises[name]} | {kind} | {_where(name, where)} |"
+    for item in COSTS:
+        yield f"| `{item.name}` | {item.promise} | cost | all |"
+
+
+def class_of(item: Invariant, scenario: Scenario) -> str:
+    """Return whose promise an invariant is in a scenario: every consumer's, or that of a pattern."""
+    pattern = item.pattern or scenario.relies_on.get(item.name)
+    if pattern is not None:
+        return f"`{pattern}`"
+    return "SQS and effects" if item.name in _STANDARD else "the scenario's task"
+
+
+def _rank(kind: str) -> int:
+    return ("SQS and effects", "the scenario's task").index(kind) if not kind.startswith("`") else 2
+
+
+def _where(name: str, where: Sequence[str]) -> str:
+    if name in _STANDARD and len(where) > MANY:
+        return "most"
+    return ", ".join(f"`{scenario}`" for scenario in where)

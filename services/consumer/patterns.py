@@ -22,6 +22,7 @@ class Pattern(StrEnum):
     IDEMPOTENCY_KEY = "idempotency-key"
     BUSINESS_KEY = "business-key"
     FRESHNESS = "freshness"
+    PAYLOAD_REMOVAL = "payload-removal"
 
     @property
     def meaning(self) -> str:
@@ -40,4 +41,5 @@ _MEANINGS = {
     Pattern.IDEMPOTENCY_KEY: "call the external system with a key by which it knows a call that was made before",
     Pattern.BUSINESS_KEY: "know a side effect by the payload field that names the business's own key",
     Pattern.FRESHNESS: "let a message expire that is too old to be worth anything",
+    Pattern.PAYLOAD_REMOVAL: "remove a message's payload from the bucket when the message is deleted",
 }

@@ -9,7 +9,7 @@ import pytest
 from infra.errors import InfraError
 from infra.topology import TOPOLOGY, topology_of
 from scenarios.catalog import all_scenarios
-from scenarios.commands.docs import tables
+from scenarios.commands.docs import class_of, tables
 from scenarios.errors import RequestError
 from tests.docs.pages import CHECKOUT, HISTORIES, SEED, pages, prose_of
 
@@ -87,6 +87,20 @@ def test_each_scenario_has_a_theme_a_pattern_and_a_page_that_names_its_parameter
 def test_the_tables_of_scenarios_are_as_the_catalog_has_them():
     for path, text in tables(CHECKOUT).items():
         assert path.read_text() == text, f"`invoke docs` writes {path.name}"
+
+
+def test_each_invariant_of_a_scenario_has_its_class_and_those_of_patterns_say_which():
+    classes = {
+        (item.name, class_of(item, scenario)) for scenario in all_scenarios().values() for item in scenario.invariants
+    }
+    page = (CHECKOUT / "docs" / "your-own-consumer.md").read_text()
+    for name, kind in classes:
+        assert re.search(rf"^\| `{name}` \| .* \| {kind} \| .* \|$", page, re.MULTILINE), (name, kind)
+    of_patterns = {name: kind for name, kind in classes if kind.startswith("`")}
+    assert of_patterns["payload-forgotten"] == "`payload-removal`"
+    assert of_patterns["duplicated-side-effect"] == "`heartbeat`"
+    assert ("duplicated-side-effect", "SQS and effects") in classes
+    assert ("partial-saga", "the scenario's task") in classes
 
 
 def test_a_page_without_a_place_for_its_table_is_refused(tmp_path):

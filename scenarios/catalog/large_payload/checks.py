@@ -9,6 +9,7 @@ from scenarios.checks.invariants import Invariant, Violation, wrongly_dead_lette
 from scenarios.checks.witnesses import Evidence, Witness, times
 from scenarios.history import Call, History
 from scenarios.history.events import REMOVER, SWEEPER
+from services.consumer.patterns import Pattern
 from services.references import object_key
 
 #: The names under which the lab takes a payload away, and cleans up.
@@ -207,7 +208,11 @@ ACKED_WITHOUT_PAYLOAD = Invariant(
 )
 DONE_WITHOUT_PAYLOAD = Invariant("done-without-payload", "each side effect has its payload first", done_without_payload)
 PAYLOAD_FORGOTTEN = Invariant(
-    "payload-forgotten", "who deletes a message removes its payload, unless it dies in between", payload_forgotten
+    "payload-forgotten",
+    "who deletes a message removes its payload, unless it dies in between",
+    payload_forgotten,
+    # A rule of the bucket's life cycle may do it as well.
+    pattern=Pattern.PAYLOAD_REMOVAL,
 )
 ORPHAN_LEFT = Invariant("orphan-left", "no object is left in the bucket at the end", orphans_left, eventual=True)
 ORPHAN_SWEPT = Witness(
@@ -220,7 +225,10 @@ LARGER_THAN_A_MESSAGE = Witness(
     "larger-than-a-message", "a payload is larger than any message, and arrives whole", find_larger_than_a_message
 )
 DIED_AFTER_REMOVAL = Witness(
-    "died-after-removal", "a consumer dies right after it has removed a payload", find_died_after_removal
+    "died-after-removal",
+    "a consumer dies right after it has removed a payload",
+    find_died_after_removal,
+    pattern=Pattern.PAYLOAD_REMOVAL,
 )
 COMES_AGAIN_DONE = Witness(
     "comes-again-done",

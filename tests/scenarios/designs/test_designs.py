@@ -10,6 +10,8 @@ from scenarios.exploration.targets import make_target
 from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.verdict import Outcome
 from services.consumer.assumptions import Assumption
+from services.consumer.large_payload import LargePayloadConsumer
+from services.consumer.patterns import Pattern
 from tests.scenarios.designs import broken, correct
 
 #: What a scenario asks for that is no matter of receiving, doing once and deleting: it needs its own pattern.
@@ -108,3 +110,28 @@ def test_a_pattern_is_judged_where_it_is_declared_and_the_verdict_names_the_othe
     assert set(quiet.undeclared) == checks | {"deleted-at-a-later-try", "failed-in-part"}
     assert {item.name for item in quiet.invariants} == {item.name for item in declared.invariants} - checks
     assert {item["pattern"] for item in quiet.as_json()["undeclared"]} == {"retried-entries"}
+
+
+class LeavesPayloadsToTheLifeCycle(LargePayloadConsumer):
+    """Remove no payload: a rule of the bucket's life cycle does."""
+
+    follows = frozenset(Pattern) - {Pattern.PAYLOAD_REMOVAL}
+
+    def delete(self, messages):
+        yield from super(LargePayloadConsumer, self).delete(messages)
+
+
+class PromisesToRemoveThem(LeavesPayloadsToTheLifeCycle):
+    """The same, with a promise that it does not keep."""
+
+    follows = frozenset(Pattern)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [(LeavesPayloadsToTheLifeCycle, set()), (PromisesToRemoveThem, {"payload-forgotten"})]
+)
+def test_payloads_may_be_left_to_the_life_cycle_by_who_does_not_promise_to_remove_them(simulated, kind, found):
+    violated = set()
+    for seed in range(10):
+        violated |= violated_by(simulated("large-payload", seed, consumer=spec(kind), with_faults=True).verdict)
+    assert violated == found
