@@ -95,6 +95,7 @@ class Verdict:
         recovered: how many messages came out although no producer knew of their send.
         queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
             had a part in that, and each has to live with it.
+        raised: the errors that the consumer's own code raised, each with its place and how often.
         clock_step: by how many seconds the wall clock was stepped during the run; 0 where it is no more than the
             patterns allow for. Leases compare wall clocks, so nothing that came of it convicts a consumer.
     """
@@ -111,6 +112,27 @@ class Verdict:
     warnings: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
     unprotected: Mapping[str, int] = field(default_factory=dict)
+    raised: tuple[str, ...] = ()
+
+    @property
+    def broken_patterns(self) -> Mapping[str, str]:
+        """By invariant that is violated, the pattern whose promise it is; nothing of what every consumer promises."""
+        return {
+            item.name: str(item.pattern)
+            for item in self.invariants
+            if item.pattern is not None and self.violations[item.name]
+        }
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences beside the violations: whose promises they break, and what the consumer itself raised."""
+        patterns = [
+            f"{name} is a promise of the pattern {pattern} alone, which this consumer declares: `follows` names "
+            "the patterns. A class that says nothing declares all of them; `follows = frozenset()` declares none."
+            for name, pattern in self.broken_patterns.items()
+        ]
+        violated = any(self.violations.values())
+        return (*patterns, *(f"The consumer raised {each}." for each in self.raised if violated))
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
@@ -208,6 +230,8 @@ class Verdict:
             "not_judged": [{"name": name, "unseen": list(names)} for name, names in self.not_judged.items()],
             "undeclared": [{"name": name, "pattern": pattern} for name, pattern in self.undeclared.items()],
             "unprotected": dict(self.unprotected),
+            "broken_patterns": dict(self.broken_patterns),
+            "raised": list(self.raised),
             "warnings": [
                 {"name": name, "violations": [_violation_as_json(item) for item in found]}
                 for name, found in self.warnings.items()
@@ -250,6 +274,18 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
         {item.name: violations for item, violations in found.items() if item.is_cost and violations},
         excused,
         unprotected,
+        raised_in(history),
+    )
+
+
+def raised_in(history: History) -> tuple[str, ...]:
+    """Return the errors that a consumer's own code raised, the most frequent first, each with its place."""
+    steps = [(record["error"], record["place"]) for record in history.events("failed") if record.get("place")]
+    ends = [(record["why"], record["place"]) for record in history.events("exited") if record.get("place")]
+    counts = Counter((*steps, *ends))
+    return tuple(
+        f"{error} at {place}{f', {times} times' if times > 1 else ''}"
+        for (error, place), times in counts.most_common(MOST_RAISED)
     )
 
 
@@ -301,6 +337,8 @@ def clock_step(history: History, speed: float) -> float:
     return round(step, 3) if step > max(allowed, MIN_CLOCK_STEP) else 0.0
 
 
+#: So many errors of the consumer's own a verdict tells at most.
+MOST_RAISED = 3
 _ANOTHER_PATTERN = "What this scenario is about is a pattern that this consumer does not declare."
 _SPARED = "The naive twin violated nothing: the failure that it does not survive did not occur."
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+from pathlib import Path
 from typing import Any, TypeVar
 
 from services.errors import ConfigurationError
@@ -32,8 +34,21 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
     except BaseException as error:
         if (machine := machine_error(error)) is not None:
             raise machine from error
-        raise ConfigurationError(f"{subject} cannot be loaded: {error!r}.") from None
+        raise ConfigurationError(f"{subject} cannot be loaded: {error!r}{_searched(error, module)}.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         whole = f"{base.__module__}:{base.__qualname__}"
         raise ConfigurationError(f"{subject} must be a subclass of {whole}, and is not.")
+    if complaint := getattr(found, "complaint", ""):
+        raise ConfigurationError(f"{subject} cannot be used: {complaint}.")
     return found
+
+
+def _searched(error: BaseException, module: str) -> str:
+    """Return where a module was looked for that is not there; empty for any other error."""
+    if not isinstance(error, ModuleNotFoundError) or error.name != module.partition(".")[0]:
+        return ""
+    path = os.environ.get("PYTHONPATH", "")
+    return (
+        f", neither in the working directory {Path.cwd()} nor on PYTHONPATH ({path or 'not set'}); "
+        "go to the module's directory, or set PYTHONPATH to it"
+    )

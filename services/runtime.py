@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from services.drivers.base import Driver
-from services.errors import ServiceError
-from services.operations import Gather, Operation, OperationFailed, Task
+from services.errors import ConfigurationError, ServiceError
+from services.operations import Gather, Operation, OperationFailed, Task, no_operation
 
 Result = TypeVar("Result")
 
@@ -37,6 +37,8 @@ def step(task: Task[Result], driver: Driver) -> Result:
     try:
         operation = next(task)
         while True:
+            if not isinstance(operation, Operation):
+                raise ConfigurationError(no_operation(task, operation))
             try:
                 result = _gather(operation, driver) if isinstance(operation, Gather) else driver.perform(operation)
             except _Gathered as gathered:

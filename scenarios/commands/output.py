@@ -152,6 +152,7 @@ def _remarks(verdict: Verdict) -> Iterable[str]:
             f"THE NAIVE TWIN DID NOT VIOLATE {twin.violation}. It must, without {twin.without}; until it does, "
             "this scenario proves nothing about the pattern."
         )
+    yield from verdict.remarks
     if verdict.recovered:
         yield f"{verdict.recovered} messages came out although no producer knew of their send."
     if verdict.queue_duplicates:

@@ -104,7 +104,7 @@ def format_counterexample(verdict: Verdict, history: History) -> list[str]:
     lines += _without_rounds(rows)
     lines.append("")
     lines += [f"{name}: {violation.summary}" for name, items in verdict.violations.items() for violation in items]
-    return lines
+    return [*lines, *verdict.remarks]
 
 
 def _collapsed(kept: Sequence[bool], told: Sequence[Line]) -> Iterable[tuple[bool, list[Line]]]:

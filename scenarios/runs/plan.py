@@ -23,6 +23,7 @@ from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import RequestError
 from scenarios.model import Scenario
 from scenarios.parameters import COMMON, Parameters
+from scenarios.simulation.lab import consumer_class
 
 #: Our own handler, as a function has it.
 OUR_HANDLER = "services.consumer.lambda_handler.handler"
@@ -143,14 +144,12 @@ def plan_run(request: RunRequest) -> RunPlan:
     """Check a request, and resolve what it names.
 
     Raises:
-        RequestError: there is no such scenario or program, a value is out of range, or two options exclude each other.
+        RequestError: there is no such scenario or consumer, a value is out of range, or two options exclude each other.
         ConfigError: the endpoint is no URL.
     """
     scenario = find_scenario(request.scenario)
     parameters = parameters_of(request, scenario)
-    if is_program(request.consumer):
-        check_program(request.consumer, scenario)
-        check_effect(request.program, scenario)
+    _check_own_consumer(request, scenario)
     if request.naive and request.consumer:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     if request.handler is not None:
@@ -176,6 +175,15 @@ def plan_run(request: RunRequest) -> RunPlan:
     program = command_line(request.consumer) if is_program(request.consumer) else ()
     seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
     return RunPlan(request, scenario, parameters, seed, program)
+
+
+def _check_own_consumer(request: RunRequest, scenario: Scenario) -> None:
+    """Refuse a program that cannot be judged, or a class that cannot be loaded; our own consumer is neither."""
+    if is_program(request.consumer):
+        check_program(request.consumer, scenario)
+        check_effect(request.program, scenario)
+    elif request.consumer:
+        consumer_class(request.consumer)
 
 
 def consumer_of(scenario: Scenario, *, naive: bool, given: str = "") -> str:

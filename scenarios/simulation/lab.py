@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
@@ -66,6 +66,7 @@ from services.operations import (
     RemoveObject,
     Sleep,
     Task,
+    not_a_task,
 )
 from services.producer.large_payload import LargePayloadProducer
 from services.producer.messages import plan_messages
@@ -565,6 +566,8 @@ class SimulatedLab:
             raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
         beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
         main = _idle() if known_as in self._staging.cut.idle else consumer.poll()
+        if not isinstance(main, Generator):
+            raise RequestError(not_a_task(consumer, "poll", main))
         program = Program(main, beside, consumer.stop, heartbeat_seconds=consumer.options.heartbeat_seconds)
         self._incarnations[known_as] = process
         process.start_again = lambda: self._start_again(known_as, process, settings)
@@ -648,6 +651,8 @@ class SimulatedLab:
             said["successor"] = process.successor = self._new_name(process.known_as)
         if process.exit_message:
             said["why"] = process.exit_message
+        if process.exit_place:
+            said["place"] = process.exit_place
         self._recorder.event("exited", **said)
         if process.killed_by_a_fault:
             process.start_again()

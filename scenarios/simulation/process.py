@@ -16,6 +16,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from infra.localaws.sqs.message import State
+from scenarios.errors import RequestError
 from scenarios.simulation.lasting_faults import LastingFaults
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World, WorldRecorder
@@ -45,6 +46,8 @@ from services.operations import (
     Sleep,
     Task,
     Transact,
+    no_operation,
+    place_of,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +97,7 @@ class SimulatedProcess:
         is_consumer: whether it receives.
         exit_code: how it ended; None while it runs.
         exit_message: why it ended, where it ended badly.
+        exit_place: where the error was raised that ended it, where that was an error of its own.
         killed_by_a_fault: a random fault ended it, or asked it to end; a supervisor should start it again.
         known_as: the name under which a scenario knows a producer that is started again; empty for any other process.
         successor: the name of the process that takes its place.
@@ -123,7 +127,7 @@ class SimulatedProcess:
         self.name = name
         self.is_consumer = is_consumer
         self.exit_code: int | None = None
-        self.exit_message = ""
+        self.exit_message = self.exit_place = ""
         self.killed_by_a_fault = False
         self.restart_after = 0.0
         self.known_as = self.successor = ""
@@ -234,6 +238,7 @@ class SimulatedProcess:
             value = yield from self._stepped(task, sleeper)
         except _TaskError as failed:
             code, exit_message = _ending(failed.error)
+            self.exit_place = place_of(failed.error) if code == UNHANDLED else ""
         else:
             code = program.exit_code(value) if program is not None and task is program.main else 0
         if program is not None and task is program.main:
@@ -258,7 +263,7 @@ class SimulatedProcess:
                         self.recorder.event(operation.event, **operation.details)
                         result = None
                     else:
-                        result = yield from self._steps_of(operation, sleeper)
+                        result = yield from self._steps_of(operation, sleeper, task)
                 except OperationFailed as error:
                     its_own_turn = True
                     operation = task.throw(error)
@@ -310,8 +315,14 @@ class SimulatedProcess:
 
     # --- operations --------------------------------------------------------------------------------------------------
 
-    def _steps_of(self, operation: Operation, sleeper: Sleeper) -> Steps:
-        """Return the steps of one operation."""
+    def _steps_of(self, operation: Operation, sleeper: Sleeper, task: Task[Any]) -> Steps:
+        """Return the steps of one operation.
+
+        Raises:
+            RequestError: what the task yields is no operation.
+        """
+        if not isinstance(operation, Operation):
+            raise RequestError(no_operation(task, operation))
         if not operation.recorded:
             return self._unrecorded(operation, sleeper)
         self.operations += 1
@@ -567,6 +578,8 @@ def _is_of_a_task(error: BaseException, *, its_own: bool) -> bool:
         error: what came out of the task's stepping.
         its_own: the task itself raised it, and not what was done for it meanwhile.
     """
+    if isinstance(error, RequestError):
+        return False  # what it yields is no operation, and would be none at any message
     return isinstance(error, Exception) or (its_own and not isinstance(error, KeyboardInterrupt | SystemExit))
 
 

@@ -11,7 +11,7 @@ from typing import get_args
 from infra.config import ProgramConfig
 from infra.topology import topology_of
 from scenarios.checks.functions import FunctionSettings
-from scenarios.errors import DeadlineMissed, RequestError
+from scenarios.errors import BrokenProgramError, DeadlineMissed
 from scenarios.history import History
 from scenarios.lab import QueueInfo
 from scenarios.model import DeliveryRates, Scenario
@@ -186,7 +186,7 @@ def simulate(
                 missed = str(error)
             history = lab.finish()
     except SystemExit:
-        raise RequestError(
+        raise BrokenProgramError(
             f"{plan.consumer.__module__}:{plan.consumer.__qualname__} has called sys.exit, which would end the "
             "simulation; a consumer ends by returning."
         ) from None

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import uuid
+from collections.abc import Generator
 
 from services import process, runtime
 from services.classes import load_class
@@ -19,7 +20,7 @@ from services.consumer.settings import ConsumerSettings
 from services.errors import ConfigurationError
 from services.faults import FaultPlan
 from services.machine import machine_error
-from services.operations import OperationFailed
+from services.operations import OperationFailed, not_a_task
 from services.settings import read_settings
 from services.variables import help_text
 
@@ -52,9 +53,12 @@ def main() -> int:
     faults = FaultPlan(settings.all_faults(), crash_rate=settings.crash_rate, rng=rng)
     wake = threading.Event()
     driver = process.build_driver(settings, faults, wake, tables)
+    main_task = consumer.poll()
+    if not isinstance(main_task, Generator):
+        raise ConfigurationError(not_a_task(consumer, "poll", main_task))
     with runtime.signals_to(consumer.stop, wake):
         try:
-            runtime.run(consumer.poll(), driver, beside=[consumer.heartbeat()])
+            runtime.run(main_task, driver, beside=[consumer.heartbeat()])
         except OperationFailed as error:
             raise process.why_unusable(error, settings) from error
         except SystemExit:

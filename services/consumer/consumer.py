@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from services.consumer.assumptions import ALL, Assumption
+from services.consumer.declarations import calls_super, members
 from services.consumer.patterns import Pattern
 from services.consumer.recent_keys import RecentKeys
 from services.operations import (
@@ -45,6 +46,7 @@ from services.operations import (
     RenewClaim,
     Sleep,
     Task,
+    place_of,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of
 
@@ -116,6 +118,23 @@ class Consumer:
     assumes: ClassVar[frozenset[Assumption]] = ALL
     #: What it promises beyond what every consumer has to. A subclass that promises less is judged by less.
     follows: ClassVar[frozenset[Pattern]] = frozenset(Pattern)
+
+    #: What is wrong with the class, a sentence without its full stop; empty for nothing.
+    complaint: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        """Take a set of texts for the members that it names; keep what is wrong for those that load the class."""
+        super().__init_subclass__()
+        cls.complaint = ""
+        try:
+            attribute = "assumes"
+            cls.assumes = members(Assumption, cls.assumes)
+            attribute = "follows"
+            cls.follows = members(Pattern, cls.follows)
+        except ValueError as error:
+            cls.complaint = f"{cls.__qualname__}.{attribute} {error}"
+        if not calls_super(cls, Consumer):
+            cls.complaint = f"{cls.__qualname__}.__init__ has to call super().__init__(options), and does not"
 
     def __init__(self, options: ConsumerOptions) -> None:
         self.options = options
@@ -258,8 +277,8 @@ class Consumer:
         except MemoryError:
             raise  # the machine's failure, not the message's: the process ends
         except Exception as error:  # noqa: BLE001 - a bug in a step fails closed, as an outage does: the message stays
-            said = f"{type(error).__name__}: {error}"
-            yield Note("failed", {"key": delivery.key, "error": said}, logging.ERROR)
+            said = {"error": f"{type(error).__name__}: {error}", "place": place_of(error)}
+            yield Note("failed", {"key": delivery.key, **said}, logging.ERROR)
         if delivery.claim is not None:
             yield from self._release_claim(delivery)
         return Outcome.FAILED

@@ -32,6 +32,9 @@ from services.operations.base import (
     Task,
     Track,
     methods_of,
+    no_operation,
+    not_a_task,
+    place_of,
     plain,
 )
 from services.operations.effects import (
@@ -144,6 +147,9 @@ __all__ = [
     "WriteState",
     "key_reused",
     "methods_of",
+    "no_operation",
+    "not_a_task",
+    "place_of",
     "plain",
     "stale_token",
 ]

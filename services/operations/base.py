@@ -8,8 +8,11 @@ and a counterexample tells it by ``told()``.
 from __future__ import annotations
 
 import re
+import sysconfig
+import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
@@ -70,6 +73,9 @@ class RecordedCall(Protocol):
         """``ok``, ``fail`` or ``unknown``."""
 
 
+#: Where Python's own modules and installed packages lie.
+_LIBRARIES = tuple(path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib"))
+
 #: The operations by their names, as records have them.
 OPERATIONS: dict[str, type[Operation]] = {}
 
@@ -129,6 +135,39 @@ class Tagged:
 def methods_of(parts: Mapping[Part, Any]) -> Methods:
     """Return the methods of a driver's parts that perform operations; those of a part that is absent are left out."""
     return {kind: getattr(parts[kind.part], kind.method) for kind in OPERATIONS.values() if kind.part in parts}
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error was raised, as ``file:line in function``; empty for one that has no traceback.
+
+    What a library raises is placed where the library was called.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    last = (own or frames)[-1]
+    return f"{Path(last.filename).name}:{last.lineno} in {last.name}"
+
+
+def no_operation(task: Any, given: object) -> str:
+    """Return the sentence about a task that yields what is no operation: it names the innermost generator."""
+    while isinstance(getattr(task, "gi_yieldfrom", None), Generator):
+        task = task.gi_yieldfrom
+    said = f"{given!r}, which is no operation"
+    if (frame := getattr(task, "gi_frame", None)) is None:
+        return f"A task yields {said}; yield one of services.operations."
+    code = frame.f_code
+    name = getattr(code, "co_qualname", code.co_name)
+    place = f"{Path(code.co_filename).name}:{frame.f_lineno}"
+    return f"{name} yields {said} ({place}); yield one of services.operations."
+
+
+def not_a_task(consumer: object, method: str, given: object) -> str:
+    """Return the sentence about a method that has to be a generator, and is none."""
+    kind = type(consumer)
+    name = f"{kind.__module__}:{kind.__qualname__}.{method}"
+    return f"{name} returns {given!r}, and has to be a generator: let it yield operations of services.operations."
 
 
 def brief_name(names: Names, message_id: str) -> str:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,8 @@ from scenarios.simulation.lab import consumer_class
 from scenarios.simulation.random_faults import CONSUMER_KINDS, Kind, kinds_of
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome
-from services.consumer.assumptions import ALL
+from services.consumer.assumptions import ALL, Assumption
+from services.consumer.patterns import Pattern
 from tests.speeds import first_then_thorough
 
 
@@ -392,6 +394,7 @@ import sys
 print("of a module")
 from services.consumer.assumptions import ALL
 from services.consumer.consumer import Consumer
+from services.operations import Delete, OperationFailed
 
 class Leaves(Consumer):
     def perform(self, delivery):
@@ -420,6 +423,7 @@ class Vanishes(Consumer):
 
 class CannotBegin(Consumer):
     def __init__(self, options):
+        super().__init__(options)
         raise asyncio.CancelledError
 
 class Prints(Consumer):
@@ -430,6 +434,53 @@ class Prints(Consumer):
 class TakesNothing(Consumer):
     def __init__(self):
         pass
+
+class NoGenerator(Consumer):
+    def poll(self):
+        return 3
+
+class YieldsNone(Consumer):
+    def poll(self):
+        yield None
+
+class YieldsText(Consumer):
+    def perform(self, delivery):
+        yield "PerformSideEffect"
+
+class Misspells(Consumer):
+    assumes = {"short-pause"}
+
+class FollowsText(Consumer):
+    follows = "claims"
+
+class WithoutSuper(Consumer):
+    def __init__(self, options):
+        pass
+
+class NamesTexts(Consumer):
+    assumes = {"short-pauses", "close-clocks"}
+    follows = ["claims"]
+
+class RaisesAlways(Consumer):
+    def perform(self, delivery):
+        yield from ()
+        raise KeyError("amount")
+
+class EndsAlways(Consumer):
+    def poll(self):
+        yield from ()
+        raise ValueError("no")
+
+class Forgets(Consumer):
+    def delete(self, messages):
+        try:
+            if messages:
+                yield Delete(tuple(messages))
+        except OperationFailed:
+            pass
+
+class ForgetsAndSaysSo(Forgets):
+    follows = ()
 
 class WithoutKey(Consumer):
     def key_of(self, payload, message_id):
@@ -449,7 +500,6 @@ def of_a_user(tmp_path, monkeypatch):
         ("Leaves", "of_a_user:Leaves has called sys.exit, which would end the simulation"),
         ("LeavesAtTheEnd", "of_a_user:LeavesAtTheEnd has called sys.exit, which would end the simulation"),
         ("CannotBegin", "of_a_user:CannotBegin cannot be made: CancelledError()"),
-        ("TakesNothing", "of_a_user:TakesNothing cannot be made: TypeError"),
     ],
 )
 def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_user, capsys, tmp_path, name, sentence):
@@ -459,8 +509,78 @@ def test_a_consumer_that_would_end_or_break_the_simulation_is_one_sentence(of_a_
     ):
         code, _, err = run_command(capsys, command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", **options)
         # A consumer that ends by itself, or cannot be made, is broken.
-        assert code == (64 if "sys.exit" in sentence else 3)
+        assert code == 3
         assert sentence in err
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("NoGenerator", "of_a_user:NoGenerator.poll returns 3, and has to be a generator"),
+        ("YieldsNone", "YieldsNone.poll yields None, which is no operation (of_a_user.py:"),
+        ("YieldsText", "YieldsText.perform yields 'PerformSideEffect', which is no operation (of_a_user.py:"),
+        ("Misspells", "Misspells.assumes names 'short-pause', which is no member"),
+        ("FollowsText", "FollowsText.follows is 'claims', and has to be a set of members"),
+        ("TakesNothing", "TakesNothing.__init__ has to call super().__init__(options), and does not"),
+        ("WithoutSuper", "WithoutSuper.__init__ has to call super().__init__(options), and does not"),
+    ],
+)
+def test_a_class_that_is_written_wrongly_is_bad_usage_and_one_sentence(of_a_user, capsys, tmp_path, name, sentence):
+    for command, options in (
+        (scenario_command, {"seed": 1, "tier": "sim"}),
+        (explore_command, {"histories": 3, "jobs": 1}),
+        *([(scenario_command, {"seed": 1})] if name in ("Misspells", "FollowsText", "WithoutSuper") else []),
+    ):
+        code, out, err = run_command(capsys, command, "happy", runs=tmp_path, consumer=f"of_a_user:{name}", **options)
+        assert code == 64
+        assert sentence in err.splitlines()[-1]
+        assert "VIOLATED" not in out
+
+
+def test_a_declaration_takes_a_set_or_list_of_texts(of_a_user):
+    found = consumer_class("of_a_user:NamesTexts")
+    assert found.assumes == {Assumption.SHORT_PAUSES, Assumption.CLOSE_CLOCKS}
+    assert found.follows == {Pattern.CLAIMS}
+    assert isinstance(found.assumes, frozenset)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("RaisesAlways", "The consumer raised KeyError: 'amount' at of_a_user.py:"),
+        ("EndsAlways", "The consumer raised ValueError: no at of_a_user.py:"),
+    ],
+)
+def test_the_verdict_names_what_the_consumer_raised_and_where(of_a_user, capsys, tmp_path, name, said):
+    code, out, _ = run_command(
+        capsys, explore_command, "orders", runs=tmp_path, consumer=f"of_a_user:{name}", histories=3, jobs=1, seed=1
+    )
+    assert code == 1
+    line = next(line for line in out.splitlines() if said in line)
+    assert f" in {'perform' if name == 'RaisesAlways' else 'poll'}, " in line
+    assert out.index(line) > out.index("wrongly-dead-lettered: " if name == "RaisesAlways" else "in-flight-at-end: ")
+
+
+def test_a_violated_promise_of_a_pattern_names_the_pattern_and_what_declares_it(of_a_user, capsys, tmp_path):
+    said = "refused-and-forgotten is a promise of the pattern retried-entries alone, which this consumer declares"
+    codes = []
+    for name in ("Forgets", "ForgetsAndSaysSo"):
+        consumer = f"of_a_user:{name}"
+        code, out, _ = run_command(
+            capsys, explore_command, "orders", runs=tmp_path, consumer=consumer, histories=200, jobs=1, seed=1
+        )
+        codes.append(code)
+        assert (said in out) is (code == 1)
+    assert codes == [1, 0]
+
+
+def test_a_module_that_is_not_there_names_the_directories_that_were_searched(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    code, _, err = run_command(
+        capsys, explore_command, "happy", runs=tmp_path, consumer="nowhere_at_all:X", histories=1
+    )
+    assert code == 64
+    assert f"neither in the working directory {Path.cwd()} nor on PYTHONPATH (/somewhere)" in err
 
 
 @pytest.mark.parametrize(("name", "why"), [("Cancelled", "CancelledError"), ("Exits", "GeneratorExit")])
