@@ -39,6 +39,8 @@ CHUNKS_EACH = 8
 BOUNDED_PART = 4
 PROGRAM_BOUNDED_PART = 2
 MOST_BOUNDED = 20_000
+#: Of a program, one in so many histories is a bounded one, as long as there are any.
+PROGRAM_TURNS = 2
 #: Pairs of faults are tried where there is room for so many histories for each single fault.
 ROOM_FOR_PAIRS = 2
 #: All pairs are counted only where there is room for so many histories for each single fault, and for so many of these
@@ -319,9 +321,10 @@ class _History(NamedTuple):
 
 def history_of(campaign: Campaign, index: int) -> _History:
     """Return what decides a campaign's history of a number."""
-    if index < campaign.most_bounded:
+    number = _bounded_number(campaign, index)
+    if number is not None:
         space = space_of(campaign.target)
-        schedule = space.schedule(index) if campaign.tries_pairs or index < space.with_one else None
+        schedule = space.schedule(number) if campaign.tries_pairs or number < space.with_one else None
         if schedule is not None:
             seed = history_seed(campaign.seed, 0)
             return _History(space.target, seed, ReplayedChoices(()), ScheduledFaults(schedule), schedule)
@@ -330,6 +333,16 @@ def history_of(campaign: Campaign, index: int) -> _History:
         entry = campaign.corpus[index // MUTATED_ONE_IN % len(campaign.corpus)]
         return _History(campaign.target, entry.seed, MutatedChoices(entry, seed), None, None)
     return _History(campaign.target, seed, SeededChoices(seed), None, None)
+
+
+def _bounded_number(campaign: Campaign, index: int) -> int | None:
+    """Return which of the bounded histories a number stands for; None for one whose choices are drawn.
+
+    A program has few histories a minute, and some bugs need a queue that repeats itself, which no bounded one has. So
+    the two kinds take turns.
+    """
+    number, place = divmod(index, PROGRAM_TURNS) if campaign.target.is_program else (index, 0)
+    return None if place or number >= campaign.most_bounded else number
 
 
 def run_chunk(chunk: Chunk) -> Tally | ScenarioError:

@@ -188,6 +188,8 @@ DELIVERIES = _workload(
         mix=MessageMix(),
         settings={},
         parameters=Parameters(count=4, batch_size=2),
+        # A program's histories are few, so that its look-then-act has to meet a second delivery soon.
+        delivery=DeliveryRates(reorder=0.1, duplicate=0.4, underfill=0.1),
         any_program=True,
     )
 )

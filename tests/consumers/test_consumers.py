@@ -50,11 +50,14 @@ def test_a_crash_before_or_after_the_side_effect_tells_the_careful_from_the_othe
     assert verdict.missing == ()
 
 
-def test_to_mark_first_and_then_to_act_loses_a_message_where_side_effects_are_studied(project, small_consumer):
-    consumer = small_consumer("python", "--mark-first")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_to_mark_first_and_then_to_act_loses_a_message_where_side_effects_are_studied(
+    project, small_consumer, language
+):
+    consumer = small_consumer(language, "--mark-first")
     verdict = run_scenario(RunRequest("side-effects", seed=3, consumer=consumer)).verdict
     assert verdict.violations["lost"], verdict.reason
-    careful = run_scenario(RunRequest("side-effects", seed=3, consumer=small_consumer("python", "--careful"))).verdict
+    careful = run_scenario(RunRequest("side-effects", seed=3, consumer=small_consumer(language, "--careful"))).verdict
     assert str(careful.outcome) == "pass", careful.reason
     assert careful.reason.startswith("Not judged: found-in-ledger. ")
 

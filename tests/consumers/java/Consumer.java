@@ -125,7 +125,7 @@ public class Consumer {
                 for (String each : told.split("(?=\"MessageId\")")) {
                     String handle = first("\"ReceiptHandle\"\\s*:\\s*\"([^\"]+)", each);
                     if (handle.isEmpty()) continue;
-                    String body = first("\"Body\"\\s*:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"", each).replace("\\\"", "\"");
+                    String body = first("\"Body\"\\s*:\\s*\"((?:[^\"\\\\]++|\\\\.)*+)\"", each).replace("\\\"", "\"");
                     String group = first("\"MessageGroupId\"\\s*:\\s*\"([^\"]+)", each);
                     if (stopped.contains(group)) continue;
                     boolean done = false;

@@ -7,7 +7,7 @@ import pytest
 from scenarios.commands.explore import explore
 from scenarios.commands.replay import replay
 from scenarios.errors import BrokenProgramError
-from scenarios.exploration.campaign import Campaign, Tally, _confirmed
+from scenarios.exploration.campaign import Campaign, Tally, _bounded_number, _confirmed
 from scenarios.exploration.programs import rehearse
 from scenarios.exploration.targets import Target, make_target
 from scenarios.lockstep.clock import why_not
@@ -53,6 +53,13 @@ def test_a_bug_is_found_shrunk_and_replayed_byte_for_byte(project, capsys):
     assert told["story"][-1].startswith(("lost", "deleted-before-done"))
     assert replay(told["run"], json=True) == 0
     assert json.loads(capsys.readouterr().out)["same"] is True
+
+
+def test_bounded_and_drawn_histories_of_a_program_take_turns(small_consumer):
+    program = Campaign(make_target("deliveries", consumer=small_consumer("python", "--look")), 8, 7, 1)
+    assert [_bounded_number(program, index) for index in range(8)] == [0, None, 1, None, 2, None, 3, None]
+    ours = Campaign(make_target("deliveries"), 8, 7, 1)
+    assert [_bounded_number(ours, index) for index in range(3)] == [0, 1, None]
 
 
 def test_a_program_without_the_bug_is_not_convicted(project, small_consumer, capsys):
