@@ -3,7 +3,8 @@
 SQS counts receives and knows no reason why one came to nothing. So a good message in the dead-letter queue convicts a
 consumer only if it had a fair chance: at least one *clean* receive. A receive is clean unless one of these holds:
 
-    struck      a fault struck the process between this receive and the next one of the message
+    struck      a fault struck the process between this receive and the next one of the message, or the machine kept it,
+                or what answers it, from the processors for a good part of the visibility timeout
     unseen      no consumer saw what was handed out, such as where the reply was lost
     twice       the queue delivered the message a second time while it was in hand
     held        another delivery for the same side effect was struck shortly before, and may still hold it, and the
@@ -22,7 +23,7 @@ convicts in any case.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -30,12 +31,14 @@ from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
-from scenarios.history import Call, Event, FaultStrike, History, Record, SentMessage
-from scenarios.history.events import ASKED_TO_END, LONG_LEASE
+from scenarios.history import ENDPOINT, LAB, Call, Event, FaultStrike, History, Record, SentMessage
+from scenarios.history.events import ASKED_TO_END, LONG_LEASE, WAITED
 from services.consumer.assumptions import Assumption
 
 #: A scenario's own slow work that takes more than this part of the visibility timeout leaves too little of it.
 SLOW_PART = 0.25
+#: A process that waits for a processor for more than this part of the visibility timeout has lost too much of it.
+STARVED_PART = 0.25
 #: A message that is visible again within this part of its visibility timeout was given back.
 GIVEN_BACK_PART = 0.25
 #: With fewer receives than these a crash must not cost two of them: no claim may outlast its delivery.
@@ -392,6 +395,25 @@ class _Inquiry:
                 found[name].append(Blow(end.time, end.time, Spoiled.BEYOND, 0.0, "a kill"))
             elif end.code == 0:
                 found[name].append(Blow(end.time, end.time, Spoiled.STAGED, 0.0, "its consumer's end"))
+        for name, blows in self._starvations().items():
+            # What answers keeps all waiting that ask.
+            for waiter in self._history.receives_of if name in (ENDPOINT, LAB) else [name]:
+                found[waiter] += blows
+        return found
+
+    def _starvations(self) -> Mapping[str, Sequence[Blow]]:
+        """Return when the machine kept each process from its processors for a good part of a visibility timeout."""
+        found: dict[str, list[Blow]] = defaultdict(list)
+        recent: dict[str, deque[Event]] = defaultdict(deque)
+        for record in self._history.events(WAITED):
+            waits = recent[record["waiter"]]
+            waits.append(record)
+            while waits[0].time - waits[0]["within"] < record.time - self._timeout - record["within"]:
+                waits.popleft()
+            if sum(wait["seconds"] for wait in waits) >= STARVED_PART * self._timeout:
+                since = waits[0].time - waits[0]["within"]
+                what = "a machine that was too busy"
+                found[record["waiter"]].append(Blow(since, record.time, Spoiled.BEYOND, 0.0, what, late=True))
         return found
 
     def _blow(self, strike: FaultStrike) -> Blow:

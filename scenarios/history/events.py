@@ -9,6 +9,9 @@ from scenarios.history.records import LAB
 ASKED_TO_END = "asked-to-end"
 #: An autoscaler changes the number of consumers.
 SCALED = "scaled"
+#: A machine kept a process from its processors. ``waiter`` is its name, ``seconds`` for how long it was ready to run
+#: and did not, ``within`` the lab's seconds until now in which that was.
+WAITED = "waited"
 #: A lab has dead letters moved back at an endpoint that does not tell which message became which.
 REDRIVING = "redriving"
 #: By its scenario's settings a consumer's claims may outlast their deliveries. ``seconds`` is for how long.

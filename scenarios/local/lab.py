@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import sys
@@ -15,11 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.stack import endpoint
+from infra.stack.paths import stack_paths
 from scenarios.checks.functions import OF_MAPPING, Function
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
@@ -52,6 +54,7 @@ from scenarios.local.spawner import Spawner
 from scenarios.local.stack_resources import StackResources
 from scenarios.local.supervision import Supervision
 from scenarios.local.timing import Timing
+from scenarios.local.waits import WaitWatch
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
 from services.classes import load_class
@@ -165,6 +168,7 @@ class SubprocessLab:
         self._stack_resources = StackResources(
             setup.stack, setup.resources, append_to(self._files / f"{LAB}-hands.jsonl")
         )
+        self._waits = WaitWatch(self._recorder)
         self._tail = HistoryTail(self._files)
         self._supervision = Supervision(self._new_name)
         self._speed = 1.0
@@ -623,6 +627,7 @@ class SubprocessLab:
     def _look(self) -> bool:
         """Take in what is new; return whether there was anything."""
         self._recorder.look_at_clock()
+        self._waits.look(self._pids(), time.monotonic(), self._speed)
         # First who ended, then the files: what a process wrote before its end is then read before its end is known.
         ended = self._note_exits()
         grown = self._tail.poll()
@@ -638,6 +643,18 @@ class SubprocessLab:
         if grown:
             self._observer.grown(self.history)
         return grown
+
+    def _pids(self) -> Mapping[str, int]:
+        """Return who works for the run: its processes, the embedded endpoint, and this one, where it answers."""
+        own = {LAB: os.getpid()} if self._programs is not None or self._functions is not None else {}
+        return {**self._processes.pids, **self._endpoint_pid, **own}
+
+    @cached_property
+    def _endpoint_pid(self) -> Mapping[str, int]:
+        if self._setup.stack.endpoint_history is None:
+            return {}
+        noted = endpoint.read_endpoint(stack_paths(self._setup.stack.name))
+        return {} if noted is None else {ENDPOINT: noted.pid}
 
     def _note_exits(self) -> list[tuple[str, int]]:
         ended = self._processes.ended()

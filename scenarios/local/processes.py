@@ -49,6 +49,10 @@ class Command:
 class Child(Protocol):
     """A process that was started here, or born in the fork server."""
 
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 for one that is only being born."""
+
     def poll(self) -> int | None:
         """Return the exit code (or minus the signal), None while it runs."""
 
@@ -89,6 +93,11 @@ class Processes:
     def running(self) -> tuple[str, ...]:
         """The names of the processes whose end is not noted yet."""
         return tuple(self._running)
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The process ids of those that run, by name; not of one that is only being born."""
+        return {name: process.pid for name, process in self._running.items() if process.pid}
 
     def start(self, command: Command) -> None:
         """Start a process.

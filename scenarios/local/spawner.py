@@ -35,6 +35,7 @@ class SpawnedProcess:
         self._ended = threading.Event()
         self._code = 0
         self.born: SimpleQueue[int] = SimpleQueue()
+        self.pid = 0
 
     def poll(self) -> int | None:
         """Return the exit code (or minus the signal), None while it runs."""
@@ -137,7 +138,8 @@ class Spawner:
                 continue
             child = self._children[answer["id"]]
             if "pid" in answer:
-                child.born.put(answer["pid"])
+                child.pid = answer["pid"]
+                child.born.put(child.pid)
             else:
                 child.end(answer["code"])
         # The fork server is gone, and Linux has killed whatever was born in it.

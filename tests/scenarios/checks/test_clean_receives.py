@@ -3,6 +3,7 @@
 import pytest
 
 from scenarios.checks.clean_receives import acquitted
+from scenarios.history import ENDPOINT
 from tests.scenarios.recorded import Told
 
 TIMEOUT = 10.0
@@ -70,6 +71,33 @@ def test_within_the_faults_of_the_scenario_every_correct_consumer_wins():
 
 def test_a_fault_on_top_of_those_of_the_scenario_is_one_too_many():
     assert dead_lettered("error staged", "error staged", "crash", "error staged").acquitted()
+
+
+def kept_waiting(*waits, waiter="consumer-{}"):
+    """Tell of a message that came four times; each consumer waited so many seconds of two for a processor."""
+    told = DeadLettered()
+    told.send("a", endpoint=True)
+    for number, seconds in enumerate(waits, 1):
+        told.receive_at(30.0 * number, f"consumer-{number}", "a", count=number)
+        for _ in range(2):
+            told.now += 2.0
+            told.event("lab", "waited", waiter=waiter.format(number), seconds=seconds, within=2.0)
+    told.dead_letter_at(30.0 * (len(waits) + 1), "a")
+    return told.acquitted()
+
+
+@pytest.mark.parametrize("waiter", ["consumer-{}", ENDPOINT, "lab"])
+def test_a_machine_that_keeps_a_consumer_or_what_answers_it_from_its_processors_convicts_nobody(waiter):
+    assert "a machine that was too busy" in kept_waiting(1.3, 1.3, 1.3, 1.3, waiter=waiter)
+
+
+@pytest.mark.parametrize("waits", [(1.3, 1.3, 0.0, 1.3), (1.2, 1.2, 1.2, 1.2)])
+def test_a_consumer_that_once_had_most_of_its_time_had_a_fair_chance(waits):
+    assert kept_waiting(*waits) == ""
+
+
+def test_another_process_that_waits_takes_no_chance():
+    assert kept_waiting(1.3, 1.3, 1.3, 1.3, waiter="producer") == ""
 
 
 @pytest.mark.parametrize("fault", ["clock-skew", "clock-jump", "clock-drift"])

@@ -1,0 +1,48 @@
+"""Watches for how long the machine keeps the processes of a run from its processors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from scenarios.history.events import WAITED
+from services.common.waits import longest_wait, waits_of
+from services.history import Recorder
+
+#: Real seconds between two looks at what is asked of the system.
+EVERY: Final = 0.25
+#: A process that waited for less than this part of the time had what it needed.
+PART: Final = 0.1
+
+
+class WaitWatch:
+    """Notes in the history which processes waited for a processor, and for how long.
+
+    Args:
+        recorder: takes the notes.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._last: dict[str, Mapping[int, float]] = {}
+        self._looked = 0.0
+
+    def look(self, pids: Mapping[str, int], now: float, speed: float) -> None:
+        """Look, if it is time to.
+
+        Args:
+            pids: the processes by their names in the history.
+            now: real seconds of a monotonic clock.
+            speed: how many of the lab's seconds a real one is; the notes hold the lab's.
+        """
+        span = now - self._looked
+        if span < EVERY:
+            return
+        waits = {name: waits_of(pid) for name, pid in pids.items()}
+        for name, after in waits.items():
+            waited = longest_wait(self._last[name], after) if name in self._last else 0.0
+            if waited >= PART * span:
+                self._recorder.event(
+                    WAITED, waiter=name, seconds=round(min(waited, span) * speed, 3), within=round(span * speed, 3)
+                )
+        self._last, self._looked = waits, now

@@ -1,0 +1,41 @@
+"""The machine's own word on who waited for a processor."""
+
+from scenarios.local.waits import WaitWatch
+from services.common.waits import longest_wait, waits_of
+from services.history import Recorder
+
+
+def processes(root, waits):
+    """Write what /proc says of processes: their threads, the nanoseconds that each waited, and their children."""
+    for pid, threads in waits.items():
+        for thread, (nanoseconds, children) in threads.items():
+            task = root / str(pid) / "task" / str(thread)
+            task.mkdir(parents=True, exist_ok=True)
+            (task / "schedstat").write_text(f"17 {nanoseconds} 3\n")
+            (task / "children").write_text(children)
+
+
+def test_what_a_process_has_started_waits_with_it(tmp_path):
+    processes(tmp_path, {7: {7: (1_000_000_000, "8 "), 70: (500, "")}, 8: {8: (2_500_000_000, "")}})
+    assert waits_of(7, tmp_path) == {7: 1.0, 70: 5e-7, 8: 2.5}
+    assert waits_of(9, tmp_path) == {}
+
+
+def test_the_thread_that_waited_most_counts_and_one_that_is_new_counts_from_its_start():
+    assert longest_wait({1: 1.0, 2: 5.0}, {1: 3.0, 2: 5.5}) == 2.0
+    assert longest_wait({1: 1.0}, {1: 1.5, 2: 0.7}) == 0.7
+    assert longest_wait({1: 1.0}, {}) == 0.0
+
+
+def test_a_watch_notes_who_waited_for_a_tenth_of_the_time_in_the_seconds_of_the_lab(monkeypatch):
+    waits = {7: {7: 0.0}, 8: {8: 0.0}}
+    monkeypatch.setattr("scenarios.local.waits.waits_of", lambda pid: dict(waits[pid]))
+    records = []
+    watch = WaitWatch(Recorder(records.append, "lab", lambda: 0.0))
+    pids = {"consumer-1": 7, "sqs": 8}
+    watch.look(pids, 100.0, 2.0)
+    waits[7][7], waits[8][8] = 0.2, 0.09
+    watch.look(pids, 100.2, 2.0)  # too soon
+    watch.look(pids, 101.0, 2.0)
+    told = [{name: record[name] for name in ("event", "waiter", "seconds", "within")} for record in records]
+    assert told == [{"event": "waited", "waiter": "consumer-1", "seconds": 0.4, "within": 2.0}]
