@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from http import HTTPStatus
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -112,7 +111,7 @@ class LocalAws:
             rng=_random(f"{config.seed}/lambda"),
             observer=self._history.observe if self._history else None,
             endpoint_url=self.url,
-            run=lambda act, size: self._worker.run(act, partial(_json_error, "RequestTimeoutException", _LATE), size),
+            run=lambda act, late, size: self._worker.run(act, partial(late, _LATE), size),
         )
         self._sweep_regularly()
 
@@ -195,7 +194,7 @@ class LocalAws:
     def _answer_s3(self, request: Request) -> Pending:
         return self._worker.run(
             lambda: self._moto.s3.answer(request),
-            partial(text_response, HTTPStatus.BAD_REQUEST, f"RequestTimeout: {_LATE}"),
+            partial(_xml_error, "RequestTimeout", _LATE),
             len(request.body),
         )
 
@@ -344,6 +343,11 @@ def _answer_unknown(request: Request) -> Response:
 
 def _json_error(code: str, sentence: str) -> Response:
     return Response(400, json.dumps({"__type": code, "message": sentence}).encode(), _JSON)
+
+
+def _xml_error(code: str, sentence: str) -> Response:
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{sentence}</Message></Error>'
+    return Response(400, body.encode(), "application/xml")
 
 
 _LATE: Final = "The endpoint gave up waiting for this request; what it has begun may still take effect."

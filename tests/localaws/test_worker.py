@@ -162,6 +162,8 @@ def test_a_service_of_lambdas_that_works_too_long_is_answered_at_the_deadline(mo
             work.let_go.set()
     assert status == 400
     assert b"gave up waiting" in body
+    # Each client reads it: IAM's answers are XML, the logs' JSON.
+    assert body.startswith(b"<ErrorResponse>" if headers is IAM else b'{"__type": "ServiceUnavailableException"')
 
 
 @pytest.mark.parametrize(

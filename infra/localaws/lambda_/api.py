@@ -44,7 +44,8 @@ class LambdaApi:
         rng: draws ids and backoffs.
         observer: is told of every event; None costs nothing.
         endpoint_url: where the functions' AWS SDKs go.
-        run: answers in another thread; it is handed what answers, and the size of the request in bytes.
+        run: answers in another thread; it is handed what answers, what puts a sentence into the service's answer if
+            that takes too long, and the size of the request in bytes.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class LambdaApi:
         rng: Random,
         observer: Observer | None,
         endpoint_url: str,
-        run: Callable[[Callable[[], Response], int], Pending],
+        run: Callable[[Callable[[], Response], Callable[[str], Response], int], Pending],
     ) -> None:
         self._run = run
         account, region = queues.model.account, queues.model.region
@@ -80,11 +81,11 @@ class LambdaApi:
     def answer(self, request: Request) -> Response | Pending:
         """Answer such a request."""
         if request.headers.get("x-amz-target", "").startswith(LOGS_TARGET):
-            return self._run(self.logs.answering(request), len(request.body))
+            return self._run(self.logs.answering(request), self.logs.late, len(request.body))
         if request.target.startswith(CONTROL_PREFIX):
             return self._control(request)
         if _PATH.match(request.target) is None:
-            return self._run(partial(self.iam.answer, request), len(request.body))
+            return self._run(partial(self.iam.answer, request), self.iam.late, len(request.body))
         try:
             return self._route(request)
         except LambdaError as error:

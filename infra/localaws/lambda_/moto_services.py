@@ -102,6 +102,10 @@ class _Face:
         return asked, f"http://{host}{request.target}", asked.headers
 
 
+#: What each service calls a request that took too long.
+_LATE = {"iam": "RequestTimeout", "logs": "ServiceUnavailableException"}
+
+
 class Iam:
     """The roles of one account."""
 
@@ -109,6 +113,10 @@ class Iam:
         self._account = account
         self._face = _Face("iam", account, region)
         self._backend: Any = None
+
+    def late(self, sentence: str) -> Response:
+        """Return the answer to a request whose work takes too long."""
+        return self._face.refused(_LATE, sentence)
 
     def answer(self, request: Request) -> Response:
         """Answer a request of IAM's Query protocol, perhaps in another thread."""
@@ -157,6 +165,10 @@ class Logs:
         self._backend: Any = None
         self._lines: deque[tuple[str, str, int, str]] = deque(maxlen=_KEPT_LINES)
         self._tail: deque[tuple[str, str, str]] = deque(maxlen=_TAIL_LINES)
+
+    def late(self, sentence: str) -> Response:
+        """Return the answer to a request whose work takes too long."""
+        return self._face.refused(_LATE, sentence)
 
     def write(self, group: str, stream: str, line: str) -> None:
         """Take a line of a function's log."""
