@@ -34,6 +34,7 @@ from typing import NamedTuple
 from scenarios.history import ENDPOINT, LAB, Call, Event, FaultStrike, History, Record, SentMessage
 from scenarios.history.events import ASKED_TO_END, LONG_LEASE, WAITED
 from services.consumer.assumptions import Assumption
+from services.consumer.patterns import Pattern
 
 #: A scenario's own slow work that takes more than this part of the visibility timeout leaves too little of it.
 SLOW_PART = 0.25
@@ -41,7 +42,8 @@ SLOW_PART = 0.25
 STARVED_PART = 0.25
 #: A message that is visible again within this part of its visibility timeout was given back.
 GIVEN_BACK_PART = 0.25
-#: With fewer receives than these a crash must not cost two of them: no claim may outlast its delivery.
+#: With fewer receives than these a crash must not cost two of them: no claim may outlast its delivery, where a consumer
+#: promises so (``Pattern.SHORT_LEASE``).
 ROOM_FOR_LONG_CLAIMS = 5
 #: Seconds by which what follows a fault may be later than the fault says: for the requests on their way.
 SLACK = 0.1
@@ -344,10 +346,13 @@ class _Inquiry:
         """Return for how many seconds after a blow the next delivery may be found held.
 
         A claim that is late holds from then on. One that was there should end before its delivery does, unless the
-        scenario's settings make it longer; that it ends later is let pass where there are receives enough.
+        scenario's settings make it longer; that it ends later is let pass where there are receives enough, or where the
+        consumer does not promise otherwise.
         """
-        few = self._history.facts.max_receive_count < ROOM_FOR_LONG_CLAIMS
-        in_time = few and same_message and not blow.late
+        facts = self._history.facts
+        few = facts.max_receive_count < ROOM_FOR_LONG_CLAIMS
+        promised = facts.follows is None or Pattern.SHORT_LEASE in facts.follows
+        in_time = few and promised and same_message and not blow.late
         return SLACK + max(self._longest_lease, 0.0 if in_time else self._timeout)
 
     @cached_property

@@ -23,6 +23,7 @@ class Pattern(StrEnum):
     BUSINESS_KEY = "business-key"
     FRESHNESS = "freshness"
     PAYLOAD_REMOVAL = "payload-removal"
+    SHORT_LEASE = "short-lease"
 
     @property
     def meaning(self) -> str:
@@ -42,4 +43,5 @@ _MEANINGS = {
     Pattern.BUSINESS_KEY: "know a side effect by the payload field that names the business's own key",
     Pattern.FRESHNESS: "let a message expire that is too old to be worth anything",
     Pattern.PAYLOAD_REMOVAL: "remove a message's payload from the bucket when the message is deleted",
+    Pattern.SHORT_LEASE: "let a claim end before its delivery does, so that a crash costs a message one receive",
 }

@@ -4,6 +4,7 @@ import pytest
 
 from scenarios.checks.clean_receives import acquitted
 from scenarios.history import ENDPOINT
+from services.consumer.patterns import Pattern
 from tests.scenarios.recorded import Told
 
 TIMEOUT = 10.0
@@ -113,9 +114,10 @@ def test_a_consumer_that_needs_no_spare_receives_is_convicted_all_the_same():
     assert told.acquitted()
 
 
-def struck_and_then_held(operation, fault, gap, receives, **details):
+def struck_and_then_held(operation, fault, gap, receives, follows=None, **details):
     """Tell of a message whose first consumer is struck at an operation, and which the second finds held."""
-    told = DeadLettered(max_receive_count=receives)
+    declared = {} if follows is None else {"follows": follows}
+    told = DeadLettered(max_receive_count=receives, **declared)
     told.send("a", endpoint=True)
     told.receive_at(10.0, "consumer-1", "a")
     invocation = told.begin("consumer-1", operation, key="a")
@@ -133,8 +135,14 @@ def test_a_claim_of_a_dead_consumer_takes_the_next_receive_and_not_those_after_i
     assert bool(struck_and_then_held("Claim", "crash", gap, receives=5)) is spared
 
 
-def test_where_receives_are_few_a_crash_may_not_cost_two_of_them():
-    assert struck_and_then_held("Claim", "crash", TIMEOUT, receives=2) == ""
+@pytest.mark.parametrize("follows", [None, [Pattern.SHORT_LEASE]])
+def test_where_receives_are_few_a_crash_may_not_cost_two_of_them(follows):
+    assert struck_and_then_held("Claim", "crash", TIMEOUT, receives=2, follows=follows) == ""
+
+
+def test_it_may_where_the_consumer_does_not_promise_a_lease_that_ends_before_its_delivery_does():
+    assert struck_and_then_held("Claim", "crash", TIMEOUT, receives=2, follows=[Pattern.CLAIMS])
+    assert struck_and_then_held("Claim", "crash", 3 * TIMEOUT, receives=2, follows=[Pattern.CLAIMS]) == ""
 
 
 def test_a_claim_that_came_late_may_cost_another_receive_and_late_work_may_not():

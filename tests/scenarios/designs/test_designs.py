@@ -7,6 +7,7 @@ import pytest
 from scenarios.catalog import all_scenarios
 from scenarios.exploration.campaign import Campaign, explore, violated_by
 from scenarios.exploration.targets import make_target
+from scenarios.mutants.elusive import LeavesNoMargin
 from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.verdict import Outcome
 from services.consumer.assumptions import Assumption
@@ -135,3 +136,17 @@ def test_payloads_may_be_left_to_the_life_cycle_by_who_does_not_promise_to_remov
     for seed in range(10):
         violated |= violated_by(simulated("large-payload", seed, consumer=spec(kind), with_faults=True).verdict)
     assert violated == found
+
+
+class LeasesForTheWholeTimeout(LeavesNoMargin):
+    """Claim for the whole visibility timeout, and promise no less: a crash may cost a message two receives."""
+
+    follows = frozenset(Pattern) - {Pattern.SHORT_LEASE}
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [(LeasesForTheWholeTimeout, set()), (LeavesNoMargin, {"wrongly-dead-lettered"})]
+)
+def test_a_lease_may_outlast_its_delivery_where_nothing_else_is_promised(kind, found):
+    tally = explore(Campaign(make_target("poison", consumer=spec(kind)), 400, seed=1)).tally
+    assert (tally.found.invariants if tally.found else set()) == found
