@@ -39,6 +39,9 @@ BEYOND = {
         "long-work": "likewise",
         "few-receives": "likewise",
     },
+    "LeasesAnItem": {
+        "business-idempotency": "it keeps its lease when all is done: copies of an order wait for each other"
+    },
     "SendsACopyAgain": {"dlq-redrive": "what it sends again is never dead-lettered"},
 }
 #: Scenarios whose consumer is a Lambda function.
