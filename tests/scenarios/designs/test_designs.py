@@ -33,14 +33,12 @@ BEYOND = {
         "few-receives": "likewise",
     },
     "LeasesAnItem": {
+        "business-idempotency": "it keeps its lease when all is done, so copies of an order wait for each other",
         "duplicates": "its lease ends before the work does",
         "check-race": "likewise",
         "heartbeat": "likewise",
         "long-work": "likewise",
         "few-receives": "likewise",
-    },
-    "LeasesAnItem": {
-        "business-idempotency": "it keeps its lease when all is done: copies of an order wait for each other"
     },
     "SendsACopyAgain": {"dlq-redrive": "what it sends again is never dead-lettered"},
 }
