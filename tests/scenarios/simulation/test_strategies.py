@@ -27,7 +27,7 @@ NAMES = [*all_scenarios(), *(workload.scenario.name for workload in WORKLOADS)]
 FEW = settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("examples", [4, pytest.param(15, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pattern_holds_whatever_hypothesis_chooses(name, examples):
     @settings(FEW, max_examples=examples)
