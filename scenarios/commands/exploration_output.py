@@ -229,6 +229,8 @@ def _nothing_shown(explored: Explored) -> str:
         return (
             f"NEVER SEEN: {', '.join(unseen)}. The failure under study did not occur, so this campaign proves nothing."
         )
+    if explored.enough_passed:
+        return "NO FAULT STRUCK in any history, so this campaign proves nothing; give it more --histories or --seconds."
     if passed := explored.tally.outcomes[Outcome.PASS]:
         return (
             f"TOO FEW PASSED: {passed:,} of {explored.tally.histories:,} histories, and {MIN_CONCLUSIVE:.0%} must. "
@@ -243,7 +245,9 @@ def _summary(explored: Explored) -> tuple[str, str, str]:
     word = "history" if tally.histories == 1 else "histories"
     took = f"{tally.histories:,} {word} ({counts}) in {explored.seconds:.1f} s, {explored.rate:,.0f} a second"
     if explored.outcome is Outcome.INCONCLUSIVE:
-        why = "a part is lost" if explored.lost else "none passed"
+        few = "too few passed" if tally.outcomes[Outcome.PASS] else "none passed"
+        few = "no fault struck" if explored.enough_passed else few
+        why = "a part is lost" if explored.lost else few
         return "INCONCLUSIVE", "bold yellow", f"  0 violations, and {why}; {took}"
     if tally.found is None:
         return "0 VIOLATIONS", "bold green", f"  {took}"

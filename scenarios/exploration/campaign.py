@@ -20,7 +20,7 @@ from scenarios.errors import BrokenProgramError, LabError, ScenarioError
 from scenarios.exploration.bounded import Schedule, ScheduledFaults, Space, space_of
 from scenarios.exploration.corpus import MOST, Entry, MutatedChoices
 from scenarios.exploration.executors import Died, Pool, in_order, pool_of
-from scenarios.exploration.fault_coverage import faults_met
+from scenarios.exploration.fault_coverage import FAULT_KINDS, faults_met, may_meet
 from scenarios.exploration.state_coverage import Coverage, Growth, states_of
 from scenarios.exploration.targets import Target, history_seed
 from scenarios.simulation.choices import Choices, ReplayedChoices, SeededChoices
@@ -225,14 +225,28 @@ class Explored:
         return self.tally.histories / self.seconds if self.seconds else 0.0
 
     @property
+    def enough_passed(self) -> bool:
+        """Whether enough of the histories passed."""
+        passed = self.tally.outcomes[Outcome.PASS]
+        return bool(passed) and passed >= MIN_CONCLUSIVE * self.tally.histories
+
+    @property
+    def met_no_fault(self) -> bool:
+        """Whether no fault struck in any history although one could have: such a campaign proves nothing."""
+        if any(self.tally.faults.values()) or not self.campaign.target.with_faults:
+            return False
+        plan = self.campaign.target.plan(0)
+        fifo, assumes = plan.queue_info.fifo, plan.assumes
+        return any(may_meet(kind, fifo=fifo, assumes=assumes) for kind in FAULT_KINDS)
+
+    @property
     def outcome(self) -> Outcome:
         """The campaign's verdict: where nothing is violated and too few histories passed, it has shown too little."""
         if self.tally.found is not None:
             return Outcome.FAIL
         if self.lost:
             return Outcome.INCONCLUSIVE
-        passed = self.tally.outcomes[Outcome.PASS]
-        return Outcome.PASS if passed and passed >= MIN_CONCLUSIVE * self.tally.histories else Outcome.INCONCLUSIVE
+        return Outcome.PASS if self.enough_passed and not self.met_no_fault else Outcome.INCONCLUSIVE
 
 
 def explore(
@@ -252,7 +266,7 @@ def explore(
     total, growth = Tally(), Growth()
     chunks: list[tuple[int, int, Tally]] = []
     lost: list[str] = []
-    quiet, saturated = 0, False
+    quiet, saturated, done = 0, False, 0
     with pool_of(campaign.jobs) if pool is None else pool as workers:
         for chunk, told in in_order(workers, run_chunk, _chunks(campaign, workers.slots)):
             if isinstance(told, Died):
@@ -270,7 +284,8 @@ def explore(
             if campaign.shard.of > 1:
                 chunks.append((chunk.first, chunk.end, told))
             watch(total, time.monotonic() - began)
-            if total.found is not None or saturated or _is_over(campaign, began):
+            done += 1
+            if total.found is not None or saturated or _is_over(campaign, began, done):
                 break
     if lost and not total.histories:
         raise LabError(_told_of(lost))
@@ -285,8 +300,13 @@ def _told_of(lost: Sequence[str]) -> str:
     )
 
 
-def _is_over(campaign: Campaign, began: float) -> bool:
-    return campaign.seconds is not None and time.monotonic() - began >= campaign.seconds
+def _is_over(campaign: Campaign, began: float, chunks: int) -> bool:
+    """Tell whether a campaign's time is over; a program's histories are long, so one that does not fit is not begun."""
+    if campaign.seconds is None:
+        return False
+    taken = time.monotonic() - began
+    to_come = taken / chunks if campaign.target.is_program else 0.0
+    return taken + to_come >= campaign.seconds
 
 
 def _chunks(campaign: Campaign, slots: int) -> Iterator[Chunk]:
@@ -296,7 +316,7 @@ def _chunks(campaign: Campaign, slots: int) -> Iterator[Chunk]:
     ends_early = campaign.seconds is not None or campaign.saturated is not None
     size = CHUNK if ends_early else chunk_size(campaign.histories, shard.of if shard.of > 1 else slots)
     if campaign.target.is_program:
-        size = PROGRAM_CHUNK
+        size = PROGRAM_CHUNK if campaign.seconds is None else 1
     for number, first in enumerate(range(0, campaign.histories, size)):
         if number % shard.of == shard.number - 1:
             yield Chunk(campaign, first, min(first + size, campaign.histories))

@@ -22,6 +22,7 @@ from scenarios.checks.functions import Function, Handler, check_handler
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import RequestError
 from scenarios.model import Scenario
+from scenarios.mutants.workloads import ALL as WORKLOADS
 from scenarios.parameters import COMMON, Parameters
 from scenarios.simulation.lab import consumer_class
 
@@ -147,6 +148,7 @@ def plan_run(request: RunRequest) -> RunPlan:
         RequestError: there is no such scenario or consumer, a value is out of range, or two options exclude each other.
         ConfigError: the endpoint is no URL.
     """
+    _check_no_workload(request.scenario)
     scenario = find_scenario(request.scenario)
     parameters = parameters_of(request, scenario)
     _check_own_consumer(request, scenario)
@@ -175,6 +177,12 @@ def plan_run(request: RunRequest) -> RunPlan:
     program = command_line(request.consumer) if is_program(request.consumer) else ()
     seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
     return RunPlan(request, scenario, parameters, seed, program)
+
+
+def _check_no_workload(name: str) -> None:
+    """Refuse a workload, which the explorer alone can run."""
+    if any(workload.scenario.name == name for workload in WORKLOADS):
+        raise RequestError(f"{name} is a workload, and no scenario; `invoke explore --name {name}` explores it.")
 
 
 def _check_own_consumer(request: RunRequest, scenario: Scenario) -> None:

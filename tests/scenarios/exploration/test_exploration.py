@@ -14,7 +14,7 @@ from scenarios.commands.replay import replay as replay_command
 from scenarios.commands.scenario import scenario as scenario_command
 from scenarios.errors import RequestError
 from scenarios.exploration.bounded import SIZES_OF, space_of
-from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, explore
+from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, _is_over, explore
 from scenarios.exploration.case import Case, case_of, record_case
 from scenarios.exploration.replay import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import shrink
@@ -60,6 +60,29 @@ class TestCampaign:
         found = explore(Campaign(make_target(name, consumer=consumer), 4 * CHUNK, 1)).tally.found
         assert found is not None
         assert found.invariants == {"paid-twice"}
+
+    def test_a_campaign_in_which_no_fault_struck_shows_nothing(self):
+        passed = {"histories": 4, "outcomes": Counter({Outcome.PASS: 4})}
+        for with_faults, faults, outcome in (
+            (True, {}, Outcome.INCONCLUSIVE),
+            (True, {"reply lost": 1}, Outcome.PASS),
+            (False, {}, Outcome.PASS),
+        ):
+            campaign = Campaign(make_target("deliveries", with_faults=with_faults), 4, 1)
+            assert Explored(campaign, Tally(**passed, faults=Counter(faults)), 1.0).outcome is outcome
+
+    @pytest.mark.parametrize(("consumer", "histories"), [("python3 my.py", 2), ("", 3)])
+    def test_a_history_of_a_program_that_no_longer_fits_in_the_time_is_not_begun(
+        self, consumer, histories, monkeypatch
+    ):
+        clock = iter(range(0, 1000, 24))
+        monkeypatch.setattr("scenarios.exploration.campaign.time.monotonic", lambda: next(clock))
+        target = replace(make_target("deliveries"), consumer=consumer)
+        campaign = Campaign(target, 1000, 1, seconds=60.0)
+        began = 0
+        next(clock)
+        over = [_is_over(campaign, began, chunks) for chunks in range(1, 4)]
+        assert over.index(True) + 1 == histories
 
     def test_the_histories_follow_from_the_seed(self):
         first, again, other = (explore(Campaign(make_target("poison"), 30, seed)).tally for seed in (1, 1, 2))
@@ -284,7 +307,7 @@ class TestCommands:
     )
     def test_a_campaign_passes_if_half_of_its_histories_do_and_none_violates_anything(self, passed, outcome):
         outcomes = Counter({Outcome.INCONCLUSIVE: 9, Outcome.PASS: passed})
-        tally = Tally(9 + passed, outcomes, inconclusive="It came too late.")
+        tally = Tally(9 + passed, outcomes, Counter({"reply lost": 1}), inconclusive="It came too late.")
         assert Explored(Campaign(make_target("orders"), 10, 1), tally, 1.0).outcome is outcome
 
     def test_where_every_witness_was_seen_and_no_history_passed_the_first_says_why(self, capsys, tmp_path):
@@ -385,6 +408,12 @@ def test_workloads_can_be_explored_by_name():
     assert find("orders")[0].name == "orders"
     with pytest.raises(RequestError, match="did you mean orders"):
         find("order")
+
+
+def test_a_workload_that_is_run_as_a_scenario_is_named_as_one(capsys, tmp_path):
+    code, _, err = run_command(capsys, scenario_command, "orders", runs=tmp_path, seed=1)
+    assert code == 64
+    assert "orders is a workload, and no scenario; `invoke explore --name orders` explores it." in err
 
 
 OF_A_USER = """
@@ -654,7 +683,7 @@ def test_a_consumer_whose_key_is_no_text_is_judged_by_what_it_does(of_a_user, ca
 def test_a_campaign_passes_only_above_a_share_of_conclusive_histories(passed, outcome):
     outcomes = Counter({Outcome.PASS: passed, Outcome.INCONCLUSIVE: 2000 - passed})
     campaign = Campaign(make_target("crash"), 2000, seed=1)
-    explored = Explored(campaign, Tally(2000, outcomes), 1.0)
+    explored = Explored(campaign, Tally(2000, outcomes, Counter({"reply lost": 1})), 1.0)
     assert explored.outcome is outcome
 
 
