@@ -144,10 +144,11 @@ class BatchJob(Consumer):
 
 @pytest.mark.processes
 @pytest.mark.parametrize("kind", ["class", "program"])
-def test_a_consumer_that_ends_in_order_is_started_again_and_judged_on_real_processes(project, kind):
-    (project / "of_a_user.py").write_text(BATCH_JOB)
+def test_a_consumer_that_ends_in_order_is_started_again_and_judged_on_real_processes(project, monkeypatch, kind):
+    monkeypatch.syspath_prepend(str(project))
+    (project / "batch_job.py").write_text(BATCH_JOB)
     program = shlex.join(["env", "MESSAGE_LIMIT=1", sys.executable, str(PLAIN)])
-    consumer = "of_a_user:BatchJob" if kind == "class" else program
+    consumer = "batch_job:BatchJob" if kind == "class" else program
     result = run_scenario(RunRequest("happy", seed=3, consumer=consumer, batch_size=2))
     assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
     exits = result.history.exits
