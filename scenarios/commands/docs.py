@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +20,7 @@ from scenarios.checks.invariants import FIFO, Invariant
 from scenarios.commands.options import command
 from scenarios.errors import RequestError
 from scenarios.model import Scenario, Theme
+from services.operations import OPERATIONS
 from services.tables import with_tables
 
 #: An invariant of more scenarios than these is one of most.
@@ -46,11 +48,29 @@ def tables(root: Path) -> dict[Path, str]:
     listed = tuple(all_scenarios().values())
     pages = {root / "README.md": _overview(listed), root / "docs" / "scenarios" / "README.md": _patterns(listed)}
     services, own = root / "docs" / "services.md", root / "docs" / "your-own-consumer.md"
+    testing = root / "docs" / "testing.md"
     return {
         **{path: _placed(path, "scenarios", "\n".join(lines)) for path, lines in pages.items()},
         own: _placed(own, "invariants", "\n".join(_invariants(listed))),
+        testing: _placed(testing, "operations", "\n".join(_operations())),
         services: with_tables(services.read_text(encoding="utf-8")),
     }
+
+
+def _operations() -> Iterable[str]:
+    """Yield the table of operations that a consumer may yield, each with its arguments."""
+    yield "| operation | what it does |"
+    yield "|---|---|"
+    for name, kind in OPERATIONS.items():
+        if kind.part == "program":
+            continue
+        arguments = ", ".join(
+            item.name if item.default is MISSING and item.default_factory is MISSING else f"{item.name}="
+            for item in fields(kind)
+        )
+        first = (kind.__doc__ or "").partition("\n")[0]
+        said = re.sub(r":(?:class|data):`~?([\w.]+)`", r"`\1`", first).replace("``", "`")
+        yield f"| `{name}({arguments})` | {said.replace('|', chr(92) + '|')} |"
 
 
 def _placed(path: Path, name: str, table: str) -> str:

@@ -49,6 +49,12 @@ def test_a_block_passes(tmp_path, number):
                 "done more than once|duplicated-side-effect",
             ),
             (2, "max_receive_count=3", "max_receive_count=4", "AssertionError"),
+            (
+                3,
+                "yield Transact((row,), PerformSideEffect(key, message.message_id))",
+                "yield PerformSideEffect(key, message.message_id)",
+                "done more than once|duplicated-side-effect",
+            ),
         ],
     ),
 )
