@@ -427,7 +427,10 @@ class _Inquiry:
         until = strike.time + seconds
         if strike.kind == "sigterm":
             until = self._end_of_process(strike.process)
-        late = strike.kind in ("pause", "freeze") or (
+        elif strike.kind == "throttle":
+            # The poller invokes the function again and again, until the delivery is over.
+            until += self._timeout
+        late = strike.kind in ("pause", "freeze", "throttle") or (
             strike.kind in ("delay", "late-request") and strike.operation not in _CLAIM_NOTHING
         )
         slowed = seconds if strike.kind == "delay" else 0.0

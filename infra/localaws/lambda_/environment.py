@@ -25,8 +25,9 @@ from infra.localaws.lambda_.config import FunctionConfig, access_key_of, command
 from infra.localaws.lambda_.errors import LambdaError
 from infra.localaws.lambda_.faults import Fault, FaultKind
 from infra.localaws.lambda_.limits import INIT_SECONDS, MAX_PAYLOAD_BYTES
-from infra.localaws.lambda_.processes import ProcessGroup, end_strays, own_waits, starved
+from infra.localaws.lambda_.processes import ProcessGroup, end_strays, own_waits
 from infra.localaws.lambda_.runtime_api import Event, Phase, RuntimeApi
+from services.common.waits import longest_wait
 
 LogLine = Callable[[str], None]
 
@@ -234,7 +235,7 @@ class ExecutionEnvironment:
                 f"INIT_REPORT Init Duration: {limit * 1000:.2f} ms\tPhase: init\tStatus: timeout. The process did not "
                 f"ask for its first event (GET invocation/next) within {limit:g} s; a bootstrap has to do so."
             )
-            waited = 0.0 if self._group is None else starved({}, self._group.waits())
+            waited = 0.0 if self._group is None else longest_wait({}, self._group.waits())
             self._drop_process()
         return self._timed_out(call, waited, self._timeout) if call is not None else self._never_asked()
 
@@ -276,7 +277,7 @@ class ExecutionEnvironment:
         result = await outcome
         if result is _LATE:
             # The function waits for the processor itself, and for this endpoint, which may have to wait as well.
-            waited = sum(starved(first, group.waits()) + starved(own, own_waits()) for first, own in before)
+            waited = sum(longest_wait(first, group.waits()) + longest_wait(own, own_waits()) for first, own in before)
             result = self._timed_out(call, waited, (1 - LOOK_PART) * self._timeout)
         if result is None:
             raise RuntimeError("An invocation ended without a result.")

@@ -15,35 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-PROC: Final = Path("/proc")
-_NANOSECONDS: Final = 1_000_000_000
-
-
-def waits_of(pid: int, proc: Path = PROC) -> Mapping[int, float]:
-    """Return for how many seconds each thread of a process was ready to run and had no processor, by its id.
-
-    Source: the second number of ``schedstat``, https://docs.kernel.org/scheduler/sched-stats.html
-
-    Args:
-        pid: the process; one that has ended has no threads.
-        proc: where the system tells of its processes; a system that does not tell of none.
-    """
-    found: dict[int, float] = {}
-    with suppress(OSError, ValueError, IndexError):
-        for task in (proc / str(pid) / "task").iterdir():
-            found[int(task.name)] = int((task / "schedstat").read_text().split()[1]) / _NANOSECONDS
-    return found
+from services.common.waits import PROC, waits_of
 
 
 def own_waits() -> Mapping[int, float]:
     """Return the same of the thread that calls."""
     thread = threading.get_native_id()
     return {own: waited for own, waited in waits_of(os.getpid()).items() if own == thread}
-
-
-def starved(before: Mapping[int, float], after: Mapping[int, float]) -> float:
-    """Return for how many seconds the thread waited most that did so between two looks."""
-    return max((waited - before.get(thread, 0.0) for thread, waited in after.items()), default=0.0)
 
 
 class ProcessGroup:

@@ -14,7 +14,6 @@ import pytest
 from infra.localaws.lambda_.actions import Failure
 from infra.localaws.lambda_.faults import Fault, FaultKind
 from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
-from infra.localaws.lambda_.processes import starved, waits_of
 from tests.localaws.lambda_.functions import (
     ARN,
     Code,
@@ -834,23 +833,3 @@ def test_every_event_of_an_environment_is_observed(code):
         assert json.dumps(call.events)
 
     asyncio.run(go())
-
-
-# --- how long a function waits for the processor ---------------------------------------------------------------------
-
-
-def test_what_a_thread_waited_for_a_processor_is_read_from_the_system(tmp_path):
-    def tell(**waited):
-        for thread, nanoseconds in waited.items():
-            task = tmp_path / "7" / "task" / thread.removeprefix("t")
-            task.mkdir(parents=True, exist_ok=True)
-            (task / "schedstat").write_text(f"123 {nanoseconds} 4\n")
-        return waits_of(7, tmp_path)
-
-    before = tell(t7=500_000_000, t8=0)
-    after = tell(t7=600_000_000, t8=750_000_000, t9=50_000_000)
-    assert before == {7: 0.5, 8: 0.0}
-    assert starved(before, after) == 0.75, "the thread that waited most"
-    assert starved(before, before) == 0.0
-    assert waits_of(99, tmp_path) == {}
-    assert starved({}, {}) == 0.0

@@ -101,6 +101,20 @@ def test_another_process_that_waits_takes_no_chance():
     assert kept_waiting(1.3, 1.3, 1.3, 1.3, waiter="producer") == ""
 
 
+@pytest.mark.parametrize(("comes_again", "convicts"), [(TIMEOUT + 1.0, False), (3 * TIMEOUT, True)])
+def test_a_throttled_batch_that_is_invoked_late_holds_its_message_into_the_next_delivery(comes_again, convicts):
+    told = DeadLettered(max_receive_count=2)
+    told.send("a", endpoint=True)
+    told.receive_at(30.0, "mapping", "a")
+    at = told.begin("mapping", "InvokeFunction", messages=["m-a"])
+    told.fault("mapping", at, "InvokeFunction", kind="throttle", seconds=1.0)
+    told.fail("mapping", at, "InvokeFunction", code="TooManyRequestsException")
+    told.receive_at(30.0 + comes_again, "mapping", "a", count=2)
+    told.claim("mapping", "a")
+    told.dead_letter_at(120.0, "a")
+    assert bool(told.acquitted()) is not convicts
+
+
 @pytest.mark.parametrize("fault", ["clock-skew", "clock-jump", "clock-drift"])
 def test_a_wrong_clock_takes_no_chance(fault):
     assert dead_lettered(*[fault] * 4).acquitted() == ""
