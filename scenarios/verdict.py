@@ -281,7 +281,9 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
 def raised_in(history: History) -> tuple[str, ...]:
     """Return the errors that a consumer's own code raised, the most frequent first, each with its place."""
     steps = [(record["error"], record["place"]) for record in history.events("failed") if record.get("place")]
-    ends = [(record["why"], record["place"]) for record in history.events("exited") if record.get("place")]
+    ends = [
+        (record["why"], record["place"]) for record in history.events("exited") if "why" in record and "place" in record
+    ]
     counts = Counter((*steps, *ends))
     return tuple(
         f"{error} at {place}{f', {times} times' if times > 1 else ''}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +31,8 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
     if not (module and name):
         raise ConfigurationError(f"{subject} names no class; name one as module:Class.")
     try:
-        found: Any = getattr(importlib.import_module(module), name)
+        with _working_directory():
+            found: Any = getattr(importlib.import_module(module), name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -41,6 +45,17 @@ def load_class(spec: str, base: type[Base], subject: str) -> type[Base]:
     if complaint := getattr(found, "complaint", ""):
         raise ConfigurationError(f"{subject} cannot be used: {complaint}.")
     return found
+
+
+@contextmanager
+def _working_directory() -> Iterator[None]:
+    """Let modules in the working directory be found: a program that was installed does not look there by itself."""
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 def _searched(error: BaseException, module: str) -> str:

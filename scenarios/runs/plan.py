@@ -151,7 +151,6 @@ def plan_run(request: RunRequest) -> RunPlan:
     _check_no_workload(request.scenario)
     scenario = find_scenario(request.scenario)
     parameters = parameters_of(request, scenario)
-    _check_own_consumer(request, scenario)
     if request.naive and request.consumer:
         raise RequestError("--naive and --consumer both name a consumer; give one of them.")
     if request.handler is not None:
@@ -170,6 +169,7 @@ def plan_run(request: RunRequest) -> RunPlan:
             )
     elif scenario.function is not None and is_program(request.consumer):
         raise RequestError(f"The consumer of {scenario.name} is a Lambda function; name yours by --handler.")
+    _check_own_consumer(request, scenario)
     if request.endpoint:
         check_url("--endpoint", request.endpoint)
     if request.speed is not None and request.endpoint:

@@ -1,4 +1,5 @@
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,11 @@ def project(tmp_path, monkeypatch):
     shutil.copy(CHECKOUT / "Pulumi.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PULUMI_STACK", "test")
-    return tmp_path
+    yield tmp_path
+    # Another test may have a module of the same name in a directory of its own.
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -59,27 +59,29 @@ def test_a_late_request_explains_a_second_execution_to_the_ledger_and_excuses_no
     assert "the ledger holds 3 executions" in endpoint_mismatch(late(executions=3))[0].summary
 
 
-def paid_twice(simulated, monkeypatch, kind, dropped):
-    """Return how many histories of ``crash`` pay twice where a consumer's assumption is dropped."""
+def pays_twice(simulated, monkeypatch, kind, dropped, histories=250):
+    """Return whether a history of ``zombies`` pays twice where a consumer's assumption is dropped."""
     monkeypatch.setattr("scenarios.exploration.targets.consumer_class", lambda spec: kind)
-    twice = late = 0
-    for seed in range(250):
+    late = 0
+    for seed in range(histories):
         history = simulated("zombies", seed, with_faults=True, dropped=dropped).history
         late += any(strike.kind == "late-request" for strike in history.faults)
-        twice += max(history.executions.values()) > 1
+        if max(history.executions.values(), default=0) > 1:
+            return True
     assert late
-    return twice
+    return False
 
 
 def test_a_look_into_the_ledger_needs_that_no_request_is_late(simulated, monkeypatch):
     assert Assumption.NO_LATE_REQUESTS in Consumer.assumes
-    assert paid_twice(simulated, monkeypatch, Consumer, ()) == 0
-    assert paid_twice(simulated, monkeypatch, Consumer, ("no-late-requests",)) > 0
+    assert not pays_twice(simulated, monkeypatch, Consumer, ())
+    # One history in 74 does, so that 1,000 without one are a matter of 1 in 800,000.
+    assert pays_twice(simulated, monkeypatch, Consumer, ("no-late-requests",), histories=1000)
 
 
 def test_an_idempotency_key_needs_no_such_thing(simulated, monkeypatch):
     assert Assumption.NO_LATE_REQUESTS not in IdempotencyKeyConsumer.assumes
-    assert paid_twice(simulated, monkeypatch, IdempotencyKeyConsumer, ()) == 0
+    assert not pays_twice(simulated, monkeypatch, IdempotencyKeyConsumer, ())
 
 
 def test_a_fence_at_the_external_system_refuses_the_late_request_and_the_story_is_told(simulated):

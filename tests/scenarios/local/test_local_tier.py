@@ -320,13 +320,35 @@ def test_a_consumer_of_the_users_own_takes_the_place_of_ours(project):
     assert result.verdict.conditions.command.endswith("--consumer mine:Careless")
 
 
+#: It can be loaded, and not by the process that is to run it.
+NOT_THERE = """
+import os
+
+from services.consumer.consumer import Consumer
+
+if "PROCESS_NAME" in os.environ:
+    raise ImportError("not in here")
+
+
+class Home(Consumer):
+    pass
+"""
+
+
 def test_a_consumer_that_cannot_start_is_one_sentence_and_what_was_there_is_kept(project):
-    with pytest.raises(ServiceFailedError, match=r"consumer-1 ended with exit code 2: .*'nobody:Home'.* \(its log: "):
-        run_scenario(RunRequest("poison", seed=3, consumer="nobody:Home"))
+    (project / "somebody.py").write_text(NOT_THERE)
+    with pytest.raises(ServiceFailedError, match=r"consumer-1 ended with exit code 2: .*'somebody:Home'.* \(its log: "):
+        run_scenario(RunRequest("poison", seed=3, consumer="somebody:Home"))
     (directory,) = (project / "runs").iterdir()
     assert read_history(directory / "history.jsonl").exits["consumer-1"].code == 2
     assert not (directory / "verdict.json").exists()
     assert processes_of(project) == []
+
+
+def test_a_consumer_that_is_nowhere_is_said_before_anything_is_made(project):
+    with pytest.raises(RequestError, match=r"'nobody:Home' cannot be loaded: .*neither in the working directory"):
+        run_scenario(RunRequest("poison", seed=3, consumer="nobody:Home"))
+    assert not (project / "runs").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), first_then_thorough(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
