@@ -85,6 +85,8 @@ PRODUCER_DEADLINE = 120.0
 #: How often a message is tried at most while the scenario has every side effect fail: by a consumer that backs off.
 TRIES_IN_AN_OUTAGE = 4
 
+#: So many visibility timeouts after the queue or the tables were deleted for good, a scenario waits for nothing more.
+GIVEN_UP = 5
 #: A program may sleep for longer than a scenario of ours waits: a deadline is so many times as long for it.
 PATIENCE = 4.0
 
@@ -678,9 +680,19 @@ class SimulatedLab:
     def _run_until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
         world, scheduler = self.world, self._scheduler
         end = scheduler.now + self._delay_budget(deadline)
+        # What was deleted for good comes to no end, however long a consumer goes on to ask.
+        patience = GIVEN_UP * world.info.visibility_timeout
+
         met = False
-        while not met and scheduler.now < end + world.time_lost:
-            met = scheduler.run_until(condition, end + world.time_lost)
+
+        def is_over() -> bool:
+            nonlocal met
+            met = condition()
+            return met or scheduler.now > world.deleted_at + patience
+
+        over = False
+        while not over and scheduler.now < end + world.time_lost:
+            over = scheduler.run_until(is_over, end + world.time_lost)
         if not met:
             raise DeadlineMissed(f"Timed out after {deadline:.0f} s waiting for {what}.")
 

@@ -111,6 +111,7 @@ class World:
         longest_lease: for how many seconds a claim may outlast its delivery by the consumers' settings.
         claims_late_by: for how many seconds a claim was late, at most; it outlasts its delivery by as much.
         time_lost: by how many seconds random faults may have held up the scenario so far.
+        deleted_at: when the queue or the tables were deleted for good.
         delay_budget: by how many they may still hold it up.
         held_up_until: until when what has struck so far may go on holding it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
@@ -136,6 +137,7 @@ class World:
         self.longest_lease = 0.0
         self.claims_late_by = 0.0
         self.time_lost = 0.0
+        self.deleted_at = inf
         self.delay_budget = inf
         self.held_up_until = 0.0
         self.business_field = ""

@@ -134,7 +134,9 @@ class _DeletedForGood(_AtOnce):
 
     def change(self, strike: Strike, details: dict[str, Any]) -> None:
         del details
-        strike.world.lasting.begin(LastingFault(self.kind, strike.size, inf))
+        world = strike.world
+        world.lasting.begin(LastingFault(self.kind, strike.size, inf))
+        world.deleted_at = world.scheduler.now
 
 
 class _PartialReplyLost(Rule):
