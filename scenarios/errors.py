@@ -28,6 +28,10 @@ class ScenarioError(Exception):
     """Root of this package's errors; ``str(error)`` is the one sentence that the user sees."""
 
 
+class Terminated(SystemExit):
+    """A signal asked this process to end; no code of a consumer did."""
+
+
 class RequestError(ScenarioError):
     """An option, a name or a number cannot be used."""
 

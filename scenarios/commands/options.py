@@ -31,7 +31,7 @@ from scenarios.checks.external_program import is_program
 from scenarios.checks.functions import Handler, check_handler
 from scenarios.checks.message_templates import read_templates
 from scenarios.checks.program_config import ProgramConfig, patterns_of, read_config
-from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
+from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError, Terminated
 from scenarios.runs.plan import SEEDS
 from services.common.numbers import MAX_DIGITS, finite_number, whole_number
 from services.consumer.patterns import Pattern
@@ -278,7 +278,7 @@ def termination_as_exit() -> Iterator[None]:
         return
 
     def leave(number: int, _frame: FrameType | None) -> Any:
-        raise SystemExit(ENDINGS[signal.Signals(number)])
+        raise Terminated(ENDINGS[signal.Signals(number)])
 
     before = {number: signal.signal(number, leave) for number in ENDINGS}
     try:

@@ -11,7 +11,7 @@ from typing import get_args
 from infra.config import ProgramConfig
 from infra.topology import topology_of
 from scenarios.checks.functions import FunctionSettings
-from scenarios.errors import BrokenProgramError, DeadlineMissed
+from scenarios.errors import BrokenProgramError, DeadlineMissed, Terminated
 from scenarios.history import History
 from scenarios.lab import QueueInfo
 from scenarios.model import DeliveryRates, Scenario
@@ -185,6 +185,8 @@ def simulate(
             except DeadlineMissed as error:
                 missed = str(error)
             history = lab.finish()
+    except Terminated:
+        raise
     except SystemExit:
         raise BrokenProgramError(
             f"{plan.consumer.__module__}:{plan.consumer.__qualname__} has called sys.exit, which would end the "

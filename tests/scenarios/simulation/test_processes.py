@@ -5,12 +5,14 @@ from contextlib import suppress
 import pytest
 
 from infra.localaws.sqs.rates import STRICT
+from scenarios.errors import Terminated
 from scenarios.lab import QueueInfo
 from scenarios.simulation.choices import DrawnChoices
 from scenarios.simulation.process import UNHANDLED, UNUSABLE, Program, SimulatedProcess
 from scenarios.simulation.tables import TableModel
 from scenarios.simulation.world import Setting, World, names_for
 from services import operations as op
+from services.consumer.consumer import Consumer
 from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
@@ -233,3 +235,16 @@ def test_no_two_records_have_the_same_time(simulated):
 def test_the_simulation_performs_every_operation_that_is_recorded(world):
     recorded = {kind for kind in op.OPERATIONS.values() if kind.recorded and kind.part != "program"}
     assert world._store.keys() | world._queue.keys() | {op.Receive} == recorded
+
+
+class IsTerminated(Consumer):
+    """A signal asks the process to end in the middle of a step."""
+
+    def process(self, _delivery):
+        raise Terminated(143)
+        yield
+
+
+def test_a_signal_that_ends_the_process_is_not_taken_for_an_end_that_a_consumer_wanted(simulated):
+    with pytest.raises(Terminated):
+        simulated("happy", 1, consumer=f"{__name__}:IsTerminated")
