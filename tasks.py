@@ -504,10 +504,10 @@ def soak(
 
 @command(
     "scenarios.commands.replay",
-    help={"run": "the run's directory (default: runs/latest)", "json": AS_JSON},
+    help={"run": "the run's directory, such as runs/latest", "json": AS_JSON},
     positional=["run"],
 )
-def replay(_: Context, run: str = "runs/latest", json: bool = False) -> None:
+def replay(_: Context, run: str, json: bool = False) -> None:
     """Repeat a simulated run, and compare its history byte for byte."""
 
 

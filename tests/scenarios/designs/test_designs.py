@@ -40,6 +40,7 @@ BEYOND = {
         "long-work": "likewise",
         "few-receives": "likewise",
     },
+    "LooksClaimsAndLooksAgain": {"zombies": "a slow first look leaves its lease shorter than the work"},
     "SendsACopyAgain": {"dlq-redrive": "what it sends again is never dead-lettered"},
 }
 #: Scenarios whose consumer is a Lambda function.

