@@ -21,7 +21,7 @@ DATE = "config:\n  queue-fundamentals:projectName: 2030-01-01\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (NESTED, r"Pulumi\.dev\.yaml is nested too deeply\.$"),
+        pytest.param(NESTED, r"Pulumi\.dev\.yaml is nested too deeply\.$", marks=pytest.mark.thorough),
         (CIRCLE, r"^queue-fundamentals:lambdaConsumers holds what is no text"),
         (DATE, r"^queue-fundamentals:projectName holds what is no text, .* put a text into quotes\.$"),
         ("config: [1]\n", r"Pulumi\.dev\.yaml must be a mapping\.$"),

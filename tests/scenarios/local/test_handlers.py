@@ -111,6 +111,7 @@ def test_what_cannot_be_run_is_refused_by_a_sentence_and_leaves_nothing(project,
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 def test_answers_that_are_too_large_and_children_that_stay_cost_only_their_own_messages(project, tmp_path):
     (tmp_path / "app.py").write_text(ODD)
     request = RunRequest("poison", seed=3, handler=Handler("app.handler", code=tmp_path, settings=REPORTS))

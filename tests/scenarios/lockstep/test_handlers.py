@@ -87,7 +87,7 @@ def test_faults_anywhere_never_convict_a_handler_that_is_right(handler, code, na
     [
         ("mark_first", "deleted-before-done"),
         ("never_asks", "duplicated-side-effect"),
-        ("repeats_blindly", "duplicated-side-effect"),
+        pytest.param("repeats_blindly", "duplicated-side-effect", marks=pytest.mark.thorough),
     ],
 )
 def test_a_campaign_finds_each_true_bug_and_its_counterexample_replays(tmp_path, monkeypatch, handler, promise):

@@ -251,6 +251,7 @@ def test_a_program_that_waits_for_another_host_is_one_sentence(tmp_path):
             _run(written(tmp_path, body))
 
 
+@pytest.mark.thorough
 def test_a_program_that_outlives_sigterm_is_killed_and_convicts_nobody(tmp_path):
     command = written(tmp_path, "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LOOKS)
     simulation = _run(command, count=1)
