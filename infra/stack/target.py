@@ -213,11 +213,6 @@ def check_url(source: str, url: str) -> str:
     Raises:
         ConfigError: It can be none.
     """
-    """Return the URL of an endpoint without its last slash; ``source`` is the option or variable it comes from.
-
-    Raises:
-        ConfigError: it is no URL of an endpoint.
-    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

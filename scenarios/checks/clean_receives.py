@@ -38,7 +38,7 @@ from services.consumer.patterns import Pattern
 
 #: A scenario's own slow work that takes more than this part of the visibility timeout leaves too little of it.
 SLOW_PART = 0.25
-#: A process that waits for a processor for more than this part of the visibility timeout has lost too much of it.
+#: What waits for a processor for this part of its time had no fair chance: of the visibility timeout, or of its own.
 STARVED_PART = 0.25
 #: A message that is visible again within this part of its visibility timeout was given back.
 GIVEN_BACK_PART = 0.25
@@ -49,8 +49,6 @@ ROOM_FOR_LONG_CLAIMS = 5
 SLACK = 0.1
 #: How an invocation ends that ran into its function's timeout.
 TIMED_OUT = "timeout"
-#: A function that had to wait for a processor for this part of its time had no fair chance.
-STARVED_PART = 0.25
 #: What makes no claim, so that none is late when it is.
 _CLAIM_NOTHING = frozenset(
     {"Receive", "LookUpSideEffect", "PerformSideEffect", "CallApi", "Complete", "ReleaseClaim"}

@@ -627,7 +627,7 @@ class SubprocessLab:
     def _look(self) -> bool:
         """Take in what is new; return whether there was anything."""
         self._recorder.look_at_clock()
-        self._waits.look(self._pids(), time.monotonic(), self._speed)
+        self._waits.look(self._pids, time.monotonic(), self._speed)
         # First who ended, then the files: what a process wrote before its end is then read before its end is known.
         ended = self._note_exits()
         grown = self._tail.poll()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from scenarios.history.events import WAITED
@@ -27,18 +27,18 @@ class WaitWatch:
         self._last: dict[str, Mapping[int, float]] = {}
         self._looked = 0.0
 
-    def look(self, pids: Mapping[str, int], now: float, speed: float) -> None:
+    def look(self, pids: Callable[[], Mapping[str, int]], now: float, speed: float) -> None:
         """Look, if it is time to.
 
         Args:
-            pids: the processes by their names in the history.
+            pids: returns the processes by their names in the history; asked only when it is time.
             now: real seconds of a monotonic clock.
             speed: how many of the lab's seconds a real one is; the notes hold the lab's.
         """
         span = now - self._looked
         if span < EVERY:
             return
-        waits = {name: waits_of(pid) for name, pid in pids.items()}
+        waits = {name: waits_of(pid) for name, pid in pids().items()}
         for name, after in waits.items():
             waited = longest_wait(self._last[name], after) if name in self._last else 0.0
             if waited >= PART * span:

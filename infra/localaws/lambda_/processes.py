@@ -19,7 +19,7 @@ from services.common.waits import PROC, waits_of
 
 
 def own_waits() -> Mapping[int, float]:
-    """Return the same of the thread that calls."""
+    """Return for how many seconds the thread that calls has waited for a processor, by its id."""
     thread = threading.get_native_id()
     return {own: waited for own, waited in waits_of(os.getpid()).items() if own == thread}
 
@@ -87,7 +87,7 @@ class ProcessGroup:
             self._on_output(data)
 
     def waits(self) -> Mapping[int, float]:
-        """Return for how many seconds each thread of the first process has waited for a processor, by its id."""
+        """Return for how many seconds each thread of its processes has waited for a processor, by its id."""
         return waits_of(self.pid)
 
     def freeze(self) -> None:

@@ -32,7 +32,10 @@ def test_a_watch_notes_who_waited_for_a_tenth_of_the_time_in_the_seconds_of_the_
     monkeypatch.setattr("scenarios.local.waits.waits_of", lambda pid: dict(waits[pid]))
     records = []
     watch = WaitWatch(Recorder(records.append, "lab", lambda: 0.0))
-    pids = {"consumer-1": 7, "sqs": 8}
+
+    def pids():
+        return {"consumer-1": 7, "sqs": 8}
+
     watch.look(pids, 100.0, 2.0)
     waits[7][7], waits[8][8] = 0.2, 0.09
     watch.look(pids, 100.2, 2.0)  # too soon
