@@ -362,7 +362,7 @@ class ProgramProcess(SimulatedProcess):
                 self._hired.endpoint.note_effect(operation.key)
                 self.unperformed.pop(operation.key, None)
             case Delete() | ChangeVisibility():
-                self._let_go(operation.messages)
+                self.let_go(operation.messages)
 
     def _hold(self, received: Sequence[Message]) -> None:
         world = self.world
@@ -378,11 +378,6 @@ class ProgramProcess(SimulatedProcess):
         self.unperformed = {key: until for key, until in self.unperformed.items() if key in keys}
         if Assumption.SHORT_PAUSES in world.assumes:
             self.take_unseen_leases(received)
-
-    def _let_go(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            if message.message_id in self.world.held:
-                self.unperformed.pop(self.world.key_of(self.world.held[message.message_id]), None)
 
     def _wall_clock(self) -> float:
         return EPOCH + self.world.scheduler.now + self.skew

@@ -537,14 +537,19 @@ class SimulatedProcess:
                 self._leases_items = True
                 self.take_unseen_leases(self.in_hand)
             case Delete() | ChangeVisibility() if self._leases_items:
-                for message in operation.messages:
-                    self.unperformed.pop(self.world.key_of(self.world.held[message.message_id]), None)
+                self.let_go(operation.messages)
 
     def take_unseen_leases(self, messages: Iterable[Message]) -> None:
         """Suppose that an item is a lease for these messages: only its owner knows what it is."""
         until = self.world.scheduler.now + UNSEEN_LEASE * self.world.info.visibility_timeout
         for message in messages:
             self.unperformed.setdefault(self.world.key_of(self.world.held[message.message_id]), until)
+
+    def let_go(self, messages: Iterable[Message]) -> None:
+        """Forget that a side effect is to come for these messages, which their consumer gives up."""
+        for message in messages:
+            if message.message_id in self.world.held:
+                self.unperformed.pop(self.world.key_of(self.world.held[message.message_id]), None)
 
 
 #: For this part of the visibility timeout a consumer may be held up between a receive and a side effect whose lease is

@@ -253,28 +253,24 @@ def handler(event, context):
     assert "exit" in ends
 
 
+def of_this_process():
+    return (
+        dict(os.environ),
+        list(sys.path),
+        time.sleep,
+        socket.socket.connect,
+        boto3.DEFAULT_SESSION,
+        set(sys.modules),
+    )
+
+
 def test_it_leaves_this_process_as_it_was(tmp_path):
     written(tmp_path, "def handler(event, context):\n    os.environ['LEFT'] = '1'\n    look_and_perform(event)\n")
     run("app.handler", tmp_path)
     state, seconds = random.getstate(), time.time()
-    before = (
-        dict(os.environ),
-        list(sys.path),
-        time.sleep,
-        socket.socket.connect,
-        boto3.DEFAULT_SESSION,
-        set(sys.modules),
-    )
+    before = of_this_process()
     run("app.handler", tmp_path)
-    after = (
-        dict(os.environ),
-        list(sys.path),
-        time.sleep,
-        socket.socket.connect,
-        boto3.DEFAULT_SESSION,
-        set(sys.modules),
-    )
-    assert after == before
+    assert of_this_process() == before
     assert random.getstate() == state
     assert 0 <= time.time() - seconds < 60
     assert "app" not in sys.modules
