@@ -16,7 +16,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Final
@@ -27,7 +27,7 @@ from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 from infra.localaws.http import Request as WireRequest
 from infra.localaws.http import Response
 from infra.localaws.lambda_.actions import Failure, Invoke
-from infra.localaws.lambda_.config import RUNTIMES, FunctionConfig, environment_of
+from infra.localaws.lambda_.config import RUNTIMES, FunctionConfig, access_key_of, environment_of
 from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
 from infra.localaws.sqs.model import ACCOUNT
 from scenarios.checks.effects import HttpEffect
@@ -78,9 +78,8 @@ class HandlerEnvironment(Environment):
         self.number = number
         self.is_over = False
         self._handler: Callable[[Any, Any], Any] | None = None
-        variables = function.variables(number)
         self.around = Surroundings(
-            encoded(variables),
+            function.variables(number),
             str(function.directory),
             function.owns,
             {},
@@ -270,7 +269,7 @@ class PendingAnswer:
         self.invocation.answer(self.asked, ConnectionResetError(104, "Connection reset by peer"))
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class HandlerFunction:
     """A function of one history, as its environments know it.
 
@@ -296,10 +295,16 @@ class HandlerFunction:
         """Where its code lies."""
         return self.config.directory
 
-    def variables(self, number: int) -> Mapping[str, str]:
-        """Return the environment variables of one environment."""
+    def variables(self, number: int) -> dict[bytes, bytes]:
+        """Return the environment variables of one environment, encoded."""
         stream = f"2026/01/01/[$LATEST]{number:032x}"
-        return environment_of(self.config, f"{HOST}:{PORT}", URL, stream, Path(tempfile.gettempdir()))
+        own = {"AWS_LAMBDA_LOG_STREAM_NAME": stream, "AWS_ACCESS_KEY_ID": access_key_of(stream)}
+        return self._shared | encoded(own)
+
+    @cached_property
+    def _shared(self) -> dict[bytes, bytes]:
+        """The variables of all environments."""
+        return encoded(environment_of(self.config, f"{HOST}:{PORT}", URL, "", Path(tempfile.gettempdir())))
 
     def take_received(self) -> Sequence[Message]:
         """Return what its mapping has handed to it since the last call."""

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from importlib.machinery import SourceFileLoader
 from itertools import islice
@@ -201,24 +201,32 @@ class Turns:
 _current: Turns | None = None
 _began: float = 0.0
 _drawn: Any = None
+#: What the hooks stand in for. Each asks whether a handler is at work, and calls it where none is.
+_replaced: list[tuple[Any, str, Any]] = []
 _connections: WeakKeyDictionary[socket.socket, _Line] = WeakKeyDictionary()
 _session: Any = None
 
 
 def begin_history(seed: int) -> None:
-    """Have Python's random numbers follow from a seed, until :func:`end_history`."""
+    """Have Python's random numbers follow from a seed, and put the hooks in place, until :func:`end_history`."""
     global _drawn  # noqa: PLW0603 - a process has one such state
     if _drawn is None:
         _drawn = random.getstate()
+        _replaced.extend((where, name, getattr(where, name)) for where, name, _ in _HOOKS)
+        for where, name, hook in _HOOKS:
+            setattr(where, name, hook)
     random.seed(seed)
 
 
 def end_history() -> None:
-    """Give Python's random numbers back to this process."""
+    """Give Python's random numbers and functions back to this process."""
     global _drawn  # noqa: PLW0603
     if _drawn is not None:
         random.setstate(_drawn)
         _drawn = None
+        while _replaced:
+            where, name, before = _replaced.pop()
+            setattr(where, name, before)
 
 
 @contextmanager
@@ -231,9 +239,6 @@ def _turn(turns: Turns) -> Iterator[None]:
     variables, os.environ._data = os.environ._data, around.variables  # type: ignore[attr-defined]  # noqa: SLF001 - see ``encoded``
     printed, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), around.log, around.log
     session, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, _session
-    replaced = [(where, name, getattr(where, name)) for where, name, _ in _HOOKS]
-    for where, name, hook in _HOOKS:
-        setattr(where, name, hook)
     hidden = {name: sys.modules.pop(name) for name in _owned(around)}
     sys.modules.update(around.modules)
     loaded = len(sys.modules)
@@ -251,8 +256,6 @@ def _turn(turns: Turns) -> Iterator[None]:
         new = [name for name in islice(reversed(sys.modules), len(sys.modules) - loaded) if around.owns(name)]
         around.modules = {name: sys.modules.pop(name) for name in (*around.modules, *new) if name in sys.modules}
         sys.modules.update(hidden)
-        for where, name, before in replaced:
-            setattr(where, name, before)
         boto3.DEFAULT_SESSION, _session = session, boto3.DEFAULT_SESSION
         sys.stdout, sys.stderr = printed
         os.environ._data = variables  # type: ignore[attr-defined]  # noqa: SLF001
@@ -399,13 +402,18 @@ def _hooked_client(session: botocore.session.Session, *given: Any, **named: Any)
         *given,
         *sorted((name, repr(value)) for name, value in named.items() if name != "config"),
         repr(config and sorted(vars(config).items(), key=repr)),
-        tuple(sorted((name, os.environ[name]) for name in os.environ if name.startswith("AWS_") and name not in _OWN)),
+        _of_aws(os.environ._data),  # type: ignore[attr-defined]  # noqa: SLF001 - see ``encoded``
     )
     client = _clients.get(key)
     if client is None:
         client = _clients[key] = _create_client(session, *given, **named)
         _keep_apart(client.meta.events)
     return client
+
+
+def _of_aws(variables: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the environment variables on which a client depends."""
+    return tuple(sorted(each for each in variables.items() if each[0].startswith(b"AWS_") and each[0] not in _OWN))
 
 
 def _keep_apart(events: Any) -> None:
@@ -487,12 +495,18 @@ def _hooked_call(
     except OSError as error:
         answer = error
     if isinstance(answer, Response) and answer.status == HTTPStatus.OK:
-        parser = endpoint._response_parser_factory.create_parser(operation.metadata["protocol"])  # noqa: SLF001
+        parser = _parser(endpoint._response_parser_factory, operation.metadata["protocol"])  # noqa: SLF001
         told = {"status_code": answer.status, "headers": HeadersDict(answer.headers), "body": answer.body}
         http = AWSResponse(request["url"], answer.status, told["headers"], _Body(answer.body))
         return http, parser.parse(told, operation.output_shape)
     turns.first_attempt = answer
     return _make_request(client, operation, request, context)
+
+
+@cache
+def _parser(factory: Any, protocol: str) -> Any:
+    """Return a reader of answers; it keeps nothing of what it reads."""
+    return factory.create_parser(protocol)
 
 
 def _read_timeout(session: Any) -> float:
@@ -636,8 +650,8 @@ def _text(value: Any) -> str:
 
 
 #: Variables in which environments differ, and their clients do not.
-_OWN: Final = frozenset({"AWS_ACCESS_KEY_ID", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"})
-#: What is replaced for a handler's turn: where, by which name, and by what.
+_OWN: Final = frozenset({b"AWS_ACCESS_KEY_ID", b"AWS_LAMBDA_FUNCTION_NAME", b"AWS_LAMBDA_LOG_STREAM_NAME"})
+#: What is replaced while handlers are simulated: where, by which name, and by what.
 _HOOKS: Final[tuple[tuple[Any, str, Any], ...]] = (
     (time, "sleep", _hooked_sleep),
     (time, "monotonic", _hooked_monotonic),

@@ -11,9 +11,6 @@ from pathlib import Path
 import boto3
 import pytest
 
-from infra.localaws.dynamodb import DynamoDb
-from infra.localaws.http import Request
-from infra.localaws.sqs.model import ACCOUNT
 from scenarios.catalog import all_scenarios
 from scenarios.checks.functions import Handler
 from scenarios.commands.explore import explore
@@ -25,7 +22,6 @@ from scenarios.exploration.campaign import explore as run_campaign
 from scenarios.exploration.replay import replay
 from scenarios.exploration.targets import Target, make_target
 from scenarios.lockstep import turns
-from scenarios.lockstep.tables import Tables
 from scenarios.simulation.choices import ReplayedChoices, SeededChoices
 from scenarios.simulation.lab import NoFaults
 from scenarios.simulation.random_faults import Kind, RandomFault
@@ -321,56 +317,6 @@ def test_what_no_simulation_takes_is_refused(tmp_path):
 def test_a_target_with_a_handler_travels_through_json():
     one = target("handler.careful", PLAIN, settings={"filters": ['{"body": [{"exists": true}]}']})
     assert Target.of_json(json.loads(json.dumps(one.as_json()))) == one
-
-
-# --- the tables ------------------------------------------------------------------------------------------------------
-
-
-def _asked(rng):
-    """Return requests for items, plain ones and others."""
-    key = {"message_id": {"S": rng.choice(["a", "b", "state/c"])}}
-    one = {"ExpressionAttributeValues": {":one": {"N": rng.choice(["1", "2"])}}}
-    table = rng.choice(["side-effects", "status"])
-    return rng.choice(
-        [
-            ("GetItem", {"TableName": table, "Key": key}),
-            ("GetItem", {"TableName": table, "Key": key, "ConsistentRead": True, "ProjectionExpression": "executions"}),
-            ("GetItem", {"TableName": "none", "Key": key}),
-            ("GetItem", {"TableName": table, "Key": {"other": {"S": "a"}}}),
-            ("UpdateItem", {"TableName": table, "Key": key, "UpdateExpression": "ADD executions :one", **one}),
-            ("UpdateItem", {"TableName": table, "Key": key, "UpdateExpression": "ADD size :one", **one}),
-            ("PutItem", {"TableName": table, "Item": {**key, "executions": {"S": "many"}}}),
-            ("PutItem", {"TableName": table, "Item": {**key, "executions": {"N": "4"}}}),
-            ("DeleteItem", {"TableName": table, "Key": key}),
-            ("Scan", {"TableName": table}),
-        ]
-    )
-
-
-def test_what_is_answered_at_once_is_what_moto_answers():
-    rng = random.Random(5)
-    quick, slow = Tables("us-west-1", "side-effects", "status"), DynamoDb(ACCOUNT, "us-west-1")
-    for table in ("side-effects", "status"):
-        document = {
-            "TableName": table,
-            "KeySchema": [{"AttributeName": "message_id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "message_id", "AttributeType": "S"}],
-            "BillingMode": "PAY_PER_REQUEST",
-        }
-        slow.answer(_request("CreateTable", document))
-    statuses = set()
-    for _ in range(300):
-        action, document = _asked(rng)
-        asked = _request(action, document)
-        mine, theirs = quick.answer(asked.headers, asked.body), slow.answer(asked)
-        assert (mine.status, json.loads(mine.body)) == (theirs.status, json.loads(theirs.body)), (action, document)
-        statuses.add(mine.status)
-    assert statuses == {200, 400}
-
-
-def _request(action, document):
-    headers = {"x-amz-target": f"DynamoDB_20120810.{action}", "host": "127.0.0.1"}
-    return Request("POST", "/", headers, json.dumps(document).encode())
 
 
 def test_the_same_seed_gives_the_same_history_byte_for_byte():
