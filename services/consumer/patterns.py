@@ -24,6 +24,7 @@ class Pattern(StrEnum):
     FRESHNESS = "freshness"
     PAYLOAD_REMOVAL = "payload-removal"
     SHORT_LEASE = "short-lease"
+    REVERSE_COMPENSATION = "reverse-compensation"
 
     @property
     def meaning(self) -> str:
@@ -44,4 +45,5 @@ _MEANINGS = {
     Pattern.FRESHNESS: "let a message expire that is too old to be worth anything",
     Pattern.PAYLOAD_REMOVAL: "remove a message's payload from the bucket when the message is deleted",
     Pattern.SHORT_LEASE: "let a claim end before its delivery does, so that a crash costs a message one receive",
+    Pattern.REVERSE_COMPENSATION: "undo a saga's steps in reverse, the last one first",
 }

@@ -161,16 +161,21 @@ def find_fresh_done(history: History) -> Evidence | None:
 
 
 def _expired(history: History) -> Sequence[Event]:
-    """Return the notes of what a consumer let expire; a program's deletes without a side effect stand for them."""
-    if not any(record.get("program") for record in history.events("run")):
-        return history.events("expired")
+    """Return the notes of what consumers let expire; where there is none, a delete without a side effect stands for it.
+
+    Who deletes without a word may have found the message stale at any time until then.
+    """
+    noted = history.events("expired")
+    keys = {record["key"] for record in noted}
     return [
-        # It may have found the message stale at any time until then.
-        Event({**deletion.call.invoke, "message_id": message.message_id, "key": message.key})
-        for message in history.messages.values()
-        if not message.poison and not history.executions.get(message.key)
-        for deletion in history.deletions_of.get(message.message_id, ())
-        if deletion.status == "ok"
+        *noted,
+        *(
+            Event({**deletion.call.invoke, "message_id": message.message_id, "key": message.key})
+            for message in history.messages.values()
+            if not message.poison and message.key not in keys and not history.executions.get(message.key)
+            for deletion in history.deletions_of.get(message.message_id, ())
+            if deletion.status != "fail"
+        ),
     ]
 
 

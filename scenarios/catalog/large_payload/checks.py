@@ -12,7 +12,7 @@ from scenarios.history.events import REMOVER, SWEEPER
 from services.consumer.patterns import Pattern
 from services.references import object_key
 
-#: The names under which the lab takes a payload away, and cleans up.
+#: The most that a message can hold, in bytes.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 LARGEST_MESSAGE = 1_048_576
 
@@ -151,14 +151,14 @@ def find_died_after_removal(history: History) -> Evidence | None:
 
 
 def find_comes_again_done(history: History) -> Evidence | None:
-    """Find a message that comes again after its side effect was completed."""
-    completed = {item.key: item.call for item in reversed(history.completions) if item.accepted}
+    """Find a message that comes again after its side effect was caused."""
+    done = {effect.key: effect.call for effect in reversed(history.effects) if effect.status == "ok"}
     found = [
-        (completed[message.key], delivery)
+        (done[message.key], delivery)
         for message in history.messages.values()
-        if message.key in completed
+        if message.key in done
         for delivery in history.deliveries_of.get(message.message_id, ())
-        if delivery.time > completed[message.key].ended and delivery.receive_count > 1
+        if delivery.time > done[message.key].ended and delivery.receive_count > 1
     ]
     if not found:
         return None
@@ -168,7 +168,7 @@ def find_comes_again_done(history: History) -> Evidence | None:
         for removal in history.calls("RemoveObject")
     )
     summary = (
-        f"{times(len(found))}, e.g. {history.name(delivery.message_id)}: {call.process} completed it, "
+        f"{times(len(found))}, e.g. {history.name(delivery.message_id)}: {call.process} did it, "
         f"{delivery.process} received it again (receive {delivery.receive_count})"
     )
     summary += ", and its payload was removed by then" if removed else ""
@@ -234,5 +234,4 @@ COMES_AGAIN_DONE = Witness(
     "comes-again-done",
     "a message that is done comes again, when its payload may be gone",
     find_comes_again_done,
-    reads=("Complete",),
 )

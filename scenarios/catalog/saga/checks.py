@@ -12,6 +12,7 @@ from itertools import chain, pairwise
 from scenarios.checks.invariants import Invariant, Violation
 from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import Effect, History, Record, SentMessage
+from services.consumer.patterns import Pattern
 from services.consumer.saga import REFUSED, STEPS, key_of_step
 
 #: What undoes the steps, in the order in which it must happen.
@@ -45,24 +46,28 @@ def partial_saga(history: History) -> list[Violation]:
     return found
 
 
+def undone_before_done(history: History) -> list[Violation]:
+    """Find orders of which a step was undone before it was done."""
+    steps = [(step.name, step.undo) for step in STEPS if step.undo]
+    return [found for order in history.messages.values() for found in _swapped(history, order, steps)]
+
+
 def undone_out_of_order(history: History) -> list[Violation]:
-    """Find orders of which a step was undone before a later one was, or before it was done."""
-    found = []
+    """Find orders of which a step was undone before a later one was."""
+    found: list[Violation] = []
     for order in history.messages.values():
-        undoing = [(name, _effects(history, order, name)) for name in WAY_BACK]
-        undoing = [(name, effects) for name, effects in undoing if effects]
-        pairs = list(pairwise(undoing))
-        pairs += [
-            ((step.name, _effects(history, order, step.name)), (step.undo, _effects(history, order, step.undo)))
-            for step in STEPS
-            if step.undo
-        ]
-        for (before, earlier), (after, later) in pairs:
-            if earlier and later and later[0].call.ended < earlier[0].call.started:
-                summary = f"{history.name(order.message_id)}: {after} was done before {before}."
-                records = _records((later[0], earlier[0]))
-                found.append(Violation(summary, (order.key,), (order.message_id,), records))
+        undone = [name for name in WAY_BACK if _effects(history, order, name)]
+        found += _swapped(history, order, pairwise(undone))
     return found
+
+
+def _swapped(history: History, order: SentMessage, pairs: Iterable[tuple[str, str]]) -> Iterable[Violation]:
+    """Yield those pairs of which the second was over before the first began."""
+    for before, after in pairs:
+        earlier, later = (_effects(history, order, name) for name in (before, after))
+        if earlier and later and later[0].call.ended < earlier[0].call.started:
+            summary = f"{history.name(order.message_id)}: {after} was done before {before}."
+            yield Violation(summary, (order.key,), (order.message_id,), _records((later[0], earlier[0])))
 
 
 def find_went_through(history: History) -> Evidence | None:
@@ -166,8 +171,13 @@ def _records(effects: Iterable[Effect]) -> tuple[Record, ...]:
 PARTIAL_SAGA = Invariant(
     "partial-saga", "each order goes through as a whole, or is undone as a whole", partial_saga, eventual=True
 )
+UNDONE_BEFORE_DONE = Invariant("undone-before-done", "no step is undone before it is done", undone_before_done)
 UNDONE_OUT_OF_ORDER = Invariant(
-    "undone-out-of-order", "steps are undone in reverse, each after it was done", undone_out_of_order
+    "undone-out-of-order",
+    "steps are undone in reverse",
+    undone_out_of_order,
+    # Where no compensation needs another, they may run in any order, or at once.
+    pattern=Pattern.REVERSE_COMPENSATION,
 )
 WENT_THROUGH = Witness("went-through", "orders go through all of their steps", find_went_through)
 SAGA_COMPENSATED = Witness(

@@ -25,6 +25,7 @@ from scenarios.catalog.saga.checks import (
     PARTIAL_SAGA,
     REFUSED_HALFWAY,
     SAGA_COMPENSATED,
+    UNDONE_BEFORE_DONE,
     UNDONE_OUT_OF_ORDER,
     WENT_THROUGH,
 )
@@ -37,7 +38,7 @@ from scenarios.checks.invariants import (
 from scenarios.lab import Lab, has_died
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.parameters import Parameters, parameter
-from services.consumer.saga import REFUSED, key_of_step
+from services.consumer.saga import REFUSED, STEPS, key_of_step
 from services.faults import Fault
 
 
@@ -60,8 +61,13 @@ def run(lab: Lab) -> None:
     at_the_end = [_refusal(order, "ship") for order in others]
     halfway = _refusal(by_the_provider, "charge")
 
-    dies = Fault("crash", "PerformSideEffect", "after", where={"key": key_of_step(by_the_carrier, "refund")})
-    faults = [_refusal(by_the_carrier, "ship"), halfway, *at_the_end, dies]
+    # It dies after its first compensation, whichever that is.
+    dies = [
+        Fault("crash", "PerformSideEffect", "after", where={"key": key_of_step(by_the_carrier, step.undo)})
+        for step in STEPS
+        if step.undo
+    ]
+    faults = [_refusal(by_the_carrier, "ship"), halfway, *at_the_end, *dies]
     doomed = lab.start_consumer("dies-going-back", faults=faults, max_messages=1)
     lab.wait_for(has_died(doomed), deadline=30 + 0.1 * parameters.count, what="the doomed coordinator to die")
 
@@ -87,6 +93,7 @@ SCENARIO = Scenario(
     invariants=(
         PARTIAL_SAGA,
         DUPLICATED_SIDE_EFFECT,
+        UNDONE_BEFORE_DONE,
         UNDONE_OUT_OF_ORDER,
         WRONGLY_DEAD_LETTERED,
         IN_FLIGHT_AT_THE_END,

@@ -109,16 +109,21 @@ def test_a_run_without_a_limit_has_no_stale_work(told):
 
 
 def test_each_message_is_done_or_expired(told):
-    told.send("b", "c")
+    told.send("b", "c", "d", "e")
     told.handle("c", "a")
     told.receive("c", "b")
     expire(told, "b")
     told.delete("c", "b")
-    assert neither_done_nor_expired(told.history) == [], "c still waits"
     told.receive("c", "c")
     told.delete("c", "c")
+    assert neither_done_nor_expired(told.history) == [], "who deletes c without a word lets it expire, and d waits"
+    told.receive("c", "e")
+    told.fail("c", told.begin("c", "Delete", messages=["m-e"]), "Delete")
+    told.endpoint("deleted", "e")
+    assert neither_done_nor_expired(told.history) == [], "the reply to the delete of e was lost"
+    told.endpoint("expired", "d")
     (found,) = neither_done_nor_expired(told.history)
-    assert found.message_ids == ("m-c",)
+    assert found.message_ids == ("m-d",)
 
 
 def test_a_backlog_is_seen_when_its_oldest_message_is_stale_at_the_first_receive(told):
@@ -174,8 +179,7 @@ def test_fresh_work_is_work_that_began_in_time(told):
 
 
 @pytest.mark.parametrize(("age", "early"), [(1.2, True), (3.0, False)])
-def test_a_program_that_deletes_without_a_side_effect_has_let_a_message_expire(told, age, early):
-    told.records[0]["program"] = True
+def test_who_deletes_without_a_side_effect_and_a_word_has_let_a_message_expire(told, age, early):
     told.receive("c", "a")
     after(told, age)
     told.delete("c", "a")
@@ -183,7 +187,3 @@ def test_a_program_that_deletes_without_a_side_effect_has_let_a_message_expire(t
     assert bool(expired_too_early(told.history)) is early
     assert neither_done_nor_expired(told.history) == []
     assert find_expired(told.history)
-    # Our own consumer says what it lets expire, so that its silence is none.
-    told.records[0]["program"] = False
-    assert neither_done_nor_expired(told.history)
-    assert find_expired(told.history) is None

@@ -13,7 +13,7 @@ from scenarios.verdict import Outcome
 from services.consumer.assumptions import Assumption
 from services.consumer.large_payload import LargePayloadConsumer
 from services.consumer.patterns import Pattern
-from tests.scenarios.designs import broken, correct
+from tests.scenarios.designs import broken, correct, own_patterns
 
 #: What a scenario asks for that is no matter of receiving, doing once and deleting: it needs its own pattern.
 OWN_PATTERN = {
@@ -113,6 +113,31 @@ def test_a_pattern_is_judged_where_it_is_declared_and_the_verdict_names_the_othe
     assert set(quiet.undeclared) == checks | {"deleted-at-a-later-try", "failed-in-part"}
     assert {item.name for item in quiet.invariants} == {item.name for item in declared.invariants} - checks
     assert {item["pattern"] for item in quiet.as_json()["undeclared"]} == {"retried-entries"}
+
+
+OWN_PAIRS = [(name, kind) for name, kinds in own_patterns.CORRECT.items() for kind in kinds]
+OWN_BROKEN = [(name, kind, found) for name, kinds in own_patterns.BROKEN.items() for kind, found in kinds.items()]
+
+
+@pytest.mark.parametrize(("name", "kind"), OWN_PAIRS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_correct_design_with_a_pattern_of_its_own_is_never_convicted_and_can_pass(simulated, name, kind):
+    assert simulated(name, 1, consumer=spec(kind)).verdict.outcome is Outcome.PASS
+    verdicts = [simulated(name, seed, consumer=spec(kind), with_faults=True).verdict for seed in range(10)]
+    assert [violated_by(verdict) for verdict in verdicts] == [frozenset()] * 10
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("name", "kind"), OWN_PAIRS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_correct_design_with_a_pattern_of_its_own_is_never_convicted_in_many_histories(name, kind):
+    tally = explore(Campaign(make_target(name, consumer=spec(kind)), 1000, seed=1)).tally
+    assert tally.found is None, tally.found
+
+
+@pytest.mark.parametrize(("name", "kind", "found"), OWN_BROKEN, ids=lambda value: getattr(value, "__name__", None))
+def test_a_broken_design_with_a_pattern_of_its_own_is_convicted(name, kind, found):
+    tally = explore(Campaign(make_target(name, consumer=spec(kind)), 200, seed=1)).tally
+    assert tally.found is not None
+    assert tally.found.invariants & found
 
 
 class LeavesPayloadsToTheLifeCycle(LargePayloadConsumer):

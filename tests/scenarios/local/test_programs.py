@@ -88,7 +88,7 @@ def test_what_can_be_seen_at_the_proxy_is_judged(project, name, option, violated
     assert {each for each, found in verdict.violations.items() if found} == violated, verdict.reason
     if not violated:
         assert verdict.outcome is Outcome.PASS, verdict.reason
-    assert set(verdict.not_judged) <= {"begun-after-sigterm", "comes-again-done"}
+    assert set(verdict.not_judged) <= {"begun-after-sigterm"}
 
 
 #: It pays by an HTTP call, as its configuration says, and otherwise is the plain consumer.
