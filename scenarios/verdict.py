@@ -18,12 +18,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from scenarios.checks.clean_receives import acquitted, deleted_for_good
 from scenarios.checks.costs import COSTS
 from scenarios.checks.external_program import is_program, unseen
 from scenarios.checks.invariants import DUPLICATED_SIDE_EFFECT, Invariant, Violation, recovered
+from scenarios.checks.starvation import late_by_starvation
 from scenarios.checks.witnesses import Evidence, Witness, duplicated_by_queue
 from scenarios.history import History
 from scenarios.model import Scenario
@@ -79,6 +80,20 @@ class Conditions:
     handler: str = ""
 
 
+class Excuse(NamedTuple):
+    """A violation that convicts no consumer.
+
+    Attributes:
+        invariant: the name of what it violates.
+        message_id: the message concerned; else a key, or the invariant.
+        why: why it convicts nobody, a sentence.
+    """
+
+    invariant: str
+    message_id: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the judge found.
@@ -91,7 +106,7 @@ class Verdict:
         undeclared: by invariant or witness, the pattern that it is about and which the consumer does not declare.
         unprotected: by invariant, how often it was violated by what the scenario stages and only that pattern survives.
         warnings: by invariant that is a matter of cost, what was wasted.
-        excused: by message, or by what else is concerned, why what became of it convicts no consumer.
+        excused: the violations that convict no consumer.
         recovered: how many messages came out although no producer knew of their send.
         queue_duplicates: the names of the messages that the queue delivered twice by itself, as it says; no consumer
             had a part in that, and each has to live with it.
@@ -110,7 +125,7 @@ class Verdict:
     clock_step: float = 0.0
     undeclared: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
-    excused: Mapping[str, str] = field(default_factory=dict)
+    excused: tuple[Excuse, ...] = ()
     unprotected: Mapping[str, int] = field(default_factory=dict)
     raised: tuple[str, ...] = ()
 
@@ -236,7 +251,7 @@ class Verdict:
                 {"name": name, "violations": [_violation_as_json(item) for item in found]}
                 for name, found in self.warnings.items()
             ],
-            "excused": [{"message_id": message_id, "why": why} for message_id, why in self.excused.items()],
+            "excused": [item._asdict() for item in self.excused],
             "strict": conditions.strict,
             "queue_duplicates": list(self.queue_duplicates),
             "recovered": self.recovered,
@@ -258,7 +273,7 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
     asked = (*scenario.invariants, *COSTS)
     judged = [item for item in asked if item.name not in not_judged and item.name not in undeclared]
     found = {item: tuple(item.check(history)) for item in judged}
-    excused = _excuse(found, history)
+    excused = _excuse(found, history, naive=conditions.naive)
     unprotected = _unprotected(scenario, found, history)
     undeclared |= {name: str(scenario.relies_on[name]) for name in unprotected}
     return Verdict(
@@ -301,21 +316,25 @@ def _unprotected(scenario: Scenario, found: dict[Invariant, tuple[Violation, ...
     return {item.name: len(found.pop(item)) for item in accused}
 
 
-def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History) -> dict[str, str]:
-    """Take back the violations that convict no consumer; return the messages concerned, each with a sentence."""
-    accused = [item for item, violations in found.items() if item.excusable and violations]
-    reasons = acquitted(history) if accused else {}
-    excused: dict[str, str] = {}
+def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History, *, naive: bool) -> tuple[Excuse, ...]:
+    """Take back the violations that convict no consumer; return what is excused.
+
+    A naive twin has to violate its invariant, on a busy machine as well.
+    """
+    accused = [item for item, violations in found.items() if violations]
     deleted = deleted_for_good(history)
-    for item in (item for item, violations in found.items() if deleted and item.eventual and violations):
-        concerned = (name for each in found[item] for name in each.message_ids or each.keys or (item.name,))
-        excused |= dict.fromkeys(concerned, deleted)
-        found[item] = ()
+    reasons = acquitted(history) if any(item.excusable for item in accused) else {}
+    excused: list[Excuse] = []
     for item in accused:
-        taken_back = [each for each in found[item] if reasons.keys() & set(each.message_ids)]
-        found[item] = tuple(each for each in found[item] if each not in taken_back)
-        excused |= {name: reasons[name] for each in taken_back for name in each.message_ids if name in reasons}
-    return excused
+        for violation in found[item]:
+            why = deleted if item.eventual else ""
+            why = why or (next(filter(None, map(reasons.get, violation.message_ids)), "") if item.excusable else "")
+            why = why or (late_by_starvation(history, violation) if item.of_leases and not naive else "")
+            if why:
+                concerned = (*violation.message_ids, *violation.keys, item.name)[0]
+                excused.append(Excuse(item.name, concerned, why))
+                found[item] = tuple(other for other in found[item] if other is not violation)
+    return tuple(excused)
 
 
 def _undeclared(scenario: Scenario, history: History) -> dict[str, str]:
@@ -360,7 +379,7 @@ def _reason(verdict: Verdict) -> str:
             )
         case Outcome.INCONCLUSIVE:
             late = verdict.conditions.missed
-            excused = next(iter(verdict.excused.values()), "")
+            excused = next((item.why for item in verdict.excused), "")
             other = _ANOTHER_PATTERN if verdict.is_about_another_pattern else _want_of_a_pattern(verdict)
             absent = (
                 f"No invariant is violated, but a witness is missing: {', '.join(verdict.missing)}."

@@ -32,7 +32,8 @@ def done_once(field: str) -> Invariant:
             if (count := _payments(history, effects)) > 1
         ]
 
-    return Invariant("paid-twice", f"what one {field} names is done at most once, by any number of messages", check)
+    promise = f"what one {field} names is done at most once, by any number of messages"
+    return Invariant("paid-twice", promise, check, of_leases=True)
 
 
 def none_left_out(field: str) -> Invariant:

@@ -23,7 +23,7 @@ convicts in any case.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -31,15 +31,14 @@ from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
-from scenarios.history import ENDPOINT, LAB, Call, Event, FaultStrike, History, Record, SentMessage
-from scenarios.history.events import ASKED_TO_END, LONG_LEASE, WAITED
+from scenarios.checks.starvation import STARVED_PART, starvations
+from scenarios.history import Call, Event, FaultStrike, History, Record, SentMessage
+from scenarios.history.events import ASKED_TO_END, LONG_LEASE
 from services.consumer.assumptions import Assumption
 from services.consumer.patterns import Pattern
 
 #: A scenario's own slow work that takes more than this part of the visibility timeout leaves too little of it.
 SLOW_PART = 0.25
-#: What waits for a processor for this part of its time had no fair chance: of the visibility timeout, or of its own.
-STARVED_PART = 0.25
 #: A message that is visible again within this part of its visibility timeout was given back.
 GIVEN_BACK_PART = 0.25
 #: With fewer receives than these a crash must not cost two of them: no claim may outlast its delivery, where a consumer
@@ -398,25 +397,10 @@ class _Inquiry:
                 found[name].append(Blow(end.time, end.time, Spoiled.BEYOND, 0.0, "a kill"))
             elif end.code == 0:
                 found[name].append(Blow(end.time, end.time, Spoiled.STAGED, 0.0, "its consumer's end"))
-        for name, blows in self._starvations().items():
-            # What answers keeps all waiting that ask.
-            for waiter in self._history.receives_of if name in (ENDPOINT, LAB) else [name]:
-                found[waiter] += blows
-        return found
-
-    def _starvations(self) -> Mapping[str, Sequence[Blow]]:
-        """Return when the machine kept each process from its processors for a good part of a visibility timeout."""
-        found: dict[str, list[Blow]] = defaultdict(list)
-        recent: dict[str, deque[Event]] = defaultdict(deque)
-        for record in self._history.events(WAITED):
-            waits = recent[record["waiter"]]
-            waits.append(record)
-            while waits[0].time - waits[0]["within"] < record.time - self._timeout - record["within"]:
-                waits.popleft()
-            if sum(wait["seconds"] for wait in waits) >= STARVED_PART * self._timeout:
-                since = waits[0].time - waits[0]["within"]
-                what = "a machine that was too busy"
-                found[record["waiter"]].append(Blow(since, record.time, Spoiled.BEYOND, 0.0, what, late=True))
+        for name, spans in starvations(self._history).items():
+            found[name] += [
+                Blow(*span, Spoiled.BEYOND, 0.0, "a machine that was too busy", late=True) for span in spans
+            ]
         return found
 
     def _blow(self, strike: FaultStrike) -> Blow:

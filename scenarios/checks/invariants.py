@@ -61,6 +61,8 @@ class Invariant:
             faults alone brought it there (see ``scenarios.checks.clean_receives``).
         eventual: it asks that something happens in the end, which no consumer can bring about when the queue or the
             tables are deleted for good.
+        of_leases: a pause that outlasts a lease may violate it, which convicts no consumer where the machine made the
+            pause (see ``scenarios.checks.starvation``).
     """
 
     name: str
@@ -71,6 +73,7 @@ class Invariant:
     is_cost: bool = False
     excusable: bool = False
     eventual: bool = False
+    of_leases: bool = False
 
 
 def lost(history: History) -> list[Violation]:
@@ -456,7 +459,7 @@ def _records(calls: Iterable[Call]) -> tuple[Record, ...]:
 
 LOST = Invariant("lost", "no message that was sent is lost", lost)
 DUPLICATED_SIDE_EFFECT = Invariant(
-    "duplicated-side-effect", "each side effect is caused at most once", duplicated_side_effect
+    "duplicated-side-effect", "each side effect is caused at most once", duplicated_side_effect, of_leases=True
 )
 UNREQUESTED_SIDE_EFFECT = Invariant(
     "unrequested-side-effect", "no side effect is caused without a message that asks for it", unexpected

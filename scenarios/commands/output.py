@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenarios.checks.invariants import WRONGLY_DEAD_LETTERED
 from scenarios.commands.status_line import StatusLine
 from scenarios.history import History
 from scenarios.model import Scenario
@@ -139,8 +138,8 @@ def _add_not_judged(table: Table, verdict: Verdict) -> None:
         table.add_row(Text("unseen"), name, Text(f"{', '.join(operations)} cannot be seen from outside a program"))
     for name, pattern in verdict.undeclared.items():
         table.add_row(Text("undeclared"), name, Text(f"this consumer does not declare the pattern {pattern}"))
-    for why in verdict.excused.values():
-        table.add_row(Text("excused", style="yellow"), WRONGLY_DEAD_LETTERED.name, Text(why))
+    for item in verdict.excused:
+        table.add_row(Text("excused", style="yellow"), item.invariant, Text(item.why))
 
 
 def _remarks(verdict: Verdict) -> Iterable[str]:

@@ -69,7 +69,7 @@ def test_a_message_that_faults_alone_dead_lettered_is_shown_and_never_passed():
 def test_a_message_that_had_a_clean_receive_convicts():
     verdict = judge(scenario(SEEN), dead_lettered_by("crash", ""), conditions())
     assert verdict.outcome is Outcome.FAIL
-    assert list(verdict.excused) == []
+    assert verdict.excused == ()
     assert [name for name, found in verdict.violations.items() if found] == ["wrongly-dead-lettered"]
 
 

@@ -51,7 +51,7 @@ def content_of(verdict: Verdict, history: History) -> dict[str, Any]:
             "witnesses": list(_witnesses(verdict, teller)),
             "not_judged": {name: ", ".join(operations) for name, operations in verdict.not_judged.items()},
             "undeclared": verdict.undeclared,
-            "excused": list(verdict.excused.values()),
+            "excused": [item.why for item in verdict.excused],
             "warnings": [
                 {"name": name, "count": len(found), "example": found[0].summary}
                 for name, found in verdict.warnings.items()

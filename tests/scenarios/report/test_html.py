@@ -21,6 +21,7 @@ from scenarios.report.html.rows import MOST_ROWS
 from scenarios.report.html.timeline import DEAD_LETTERS, KINDS, MOST_MARKS
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.run import simulate
+from scenarios.verdict import Excuse
 from tests.scenarios.recorded import TICK, Told
 from tests.scenarios.report.pages import doubled, embedded, judged
 from tests.scenarios.test_verdict import paid_twice
@@ -364,7 +365,7 @@ def test_what_convicts_nobody_is_on_the_page():
     verdict = dataclasses.replace(
         judged(told),
         undeclared={"claim-contention": "claims"},
-        excused={"m-a": "message #0 had no clean receive: a crash."},
+        excused=(Excuse("wrongly-dead-lettered", "m-a", "message #0 had no clean receive: a crash."),),
         warnings={"many-receives": (Violation("1 messages took 9 receives."),)},
     )
     page = render(verdict, told.history)
