@@ -76,12 +76,25 @@ def test_aimed_faults_reach_every_kind_and_every_place():
 
 
 def test_a_laggard_is_slow_at_operations_in_a_row_and_another_takes_its_place():
-    several = 0
+    several = alone = 0
+    for seed in range(400):
+        struck = [faults for faults in drawn(Tactic.LAGGARD, seed) if faults]
+        kinds = {fault.kind for faults in struck for fault in faults}
+        assert Kind.DELAY in kinds
+        if kinds == {Kind.DELAY}:
+            alone += 1
+            several += len(struck) > 1
+    assert 20 < several < alone - 20
+
+
+def test_half_of_the_laggards_meet_a_swarm_besides():
     for seed in range(200):
-        slow = [faults for faults in drawn(Tactic.LAGGARD, seed) if faults]
-        assert {fault.kind for faults in slow for fault in faults} == {Kind.DELAY}
-        several += len(slow) > 1
-    assert 20 < several < 180
+        for faults in drawn(Tactic.LAGGARD, seed):
+            assert list(faults) == sorted(faults, key=lambda fault: fault.at)
+    kinds = [{fault.kind for faults in drawn(Tactic.LAGGARD, seed) for fault in faults} for seed in range(400)]
+    swarms = sum(met != {Kind.DELAY} for met in kinds)
+    assert 120 < swarms < 220, "some swarms are empty"
+    assert set().union(*kinds) == {*CONSUMER_KINDS, Kind.CLOCK_SKEW}
 
 
 def test_one_consumer_starves_of_one_kind_of_fault():
