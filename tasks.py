@@ -12,7 +12,7 @@ import json as json_module
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,96 +66,103 @@ def call(module: str, function: str, **options: Any) -> None:
         raise Exit(code=code)
 
 
+#: The options that are given or not, those that may be given several times, and those that may be given empty.
+FLAGS = frozenset(
+    {"json", "yes", "naive", "keep", "strict", "twins", "open", "beyond", "corpus", "peers", "search"}
+    | {"report-batch-item-failures"}
+)
+SEVERAL = frozenset({"set", "filter", "shards"})
+MAY_BE_EMPTY = frozenset({"consumer", "handler"})
 #: What a command's function calls the options whose own names are words of Python, or name one value of several.
-NAMES = {"set_": "settings", "filter_": "filters", "open_": "browse"}
+NAMES = {"set": "settings", "filter": "filters", "open": "browse"}
 
 
-def command(module: str, **settings: Any) -> Callable[[Callable[..., None]], Any]:
-    """Make a task of a signature and its docstring: a module's function of the same name gets the options."""
-    several = settings.get("iterable", ())
+def command(
+    module: str, options: Mapping[str, str], *, name: str = "", takes: str = "", needs: str = "", **fixed: Any
+) -> Callable[[Any], Any]:
+    """Make a task of a docstring and a table of options: a module's function of the same name gets the options.
 
-    def make(declared: Callable[..., None]) -> Any:
-        signature = inspect.signature(declared)
+    Args:
+        module: the module of the function.
+        options: the help text of each option, by its name on the command line.
+        name: the task's name, where it is not the function's.
+        takes: the option that may also stand without its name.
+        needs: likewise; it has to be given.
+        fixed: what the function gets beside the options.
+    """
 
+    def make(declared: Callable[[Context], None]) -> Any:
         @functools.wraps(declared)
-        def body(*given: Any, **options: Any) -> None:
-            bound = signature.bind(*given, **options)
-            bound.apply_defaults()
-            named = dict(list(bound.arguments.items())[1:])  # all but Invoke's context
-            values = {NAMES.get(key, key): tuple(one or ()) if key in several else one for key, one in named.items()}
-            call(module, declared.__name__, **values)
+        def body(_: Context, **given: Any) -> None:
+            values = {each: given.get(each.replace("-", "_"), _default(each)) for each in options}
+            values |= {each: tuple(value or ()) for each, value in values.items() if each in SEVERAL}
+            values = {NAMES.get(each, each.replace("-", "_")): value for each, value in values.items()}
+            call(module, declared.__name__, **values, **fixed)
 
-        return task(body, auto_shortflags=False, **settings)
+        # Invoke reads the options from the signature.
+        parameters = [_parameter("_", inspect.Parameter.empty)]
+        parameters += [
+            _parameter(each, inspect.Parameter.empty if each == needs else _default(each)) for each in options
+        ]
+        vars(body)["__signature__"] = inspect.Signature(parameters)
+        named = {"name": name} if name else {}
+        several = [each for each in options if each in SEVERAL]
+        positional = [each for each in (takes, needs) if each]
+        return task(body, help=options, iterable=several, positional=positional, auto_shortflags=False, **named)
 
     return make
+
+
+def _parameter(option: str, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(option.replace("-", "_"), inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _default(option: str) -> Any:
+    if option in FLAGS:
+        return False
+    return None if option in SEVERAL | MAY_BE_EMPTY else ""
 
 
 # --- what exists ---------------------------------------------------------------------------------------------------
 
 
-@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
-def up(
-    _: Context,
-    stack: str = "",
-    engine: str = "",
-    tier: str = "",
-    endpoint: str = "",
-    yes: bool = False,
-    json: bool = False,
-) -> None:
+@command("infra.commands.stacks", {"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
+def up(_: Context) -> None:
     """Create or update a stack: queues, dead-letter queues, tables; starts the embedded endpoint and writes .env."""
 
 
-@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
-def preview(
-    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
-) -> None:
+@command("infra.commands.stacks", {"stack": STACK, "json": AS_JSON, **TARGET})
+def preview(_: Context) -> None:
     """Show what `up` would change, and change nothing."""
 
 
-@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
-def status(
-    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
-) -> None:
+@command("infra.commands.stacks", {"stack": STACK, "json": AS_JSON, **TARGET})
+def status(_: Context) -> None:
     """Show a stack: its endpoint, and what it holds for each scenario."""
 
 
-@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
-def outputs(
-    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
-) -> None:
+@command("infra.commands.stacks", {"stack": STACK, "json": AS_JSON, **TARGET})
+def outputs(_: Context) -> None:
     """Show the outputs of a stack: queue URLs, ARNs, tables."""
 
 
-@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, **TARGET})
-def refresh(
-    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
-) -> None:
+@command("infra.commands.stacks", {"stack": STACK, "json": AS_JSON, **TARGET})
+def refresh(_: Context) -> None:
     """Compare a stack's state with what exists; the next `up` creates what is missing."""
 
 
-@command("infra.commands.stacks", help={"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
-def down(
-    _: Context,
-    stack: str = "",
-    engine: str = "",
-    tier: str = "",
-    endpoint: str = "",
-    yes: bool = False,
-    json: bool = False,
-) -> None:
+@command("infra.commands.stacks", {"stack": STACK, "json": AS_JSON, "yes": YES, **TARGET})
+def down(_: Context) -> None:
     """Delete everything that a stack holds, and stop its endpoint."""
 
 
-@command("infra.commands.preflight", help={"stack": STACK, "json": AS_JSON, **TARGET})
-def preflight(
-    _: Context, stack: str = "", engine: str = "", tier: str = "", endpoint: str = "", json: bool = False
-) -> None:
+@command("infra.commands.preflight", {"stack": STACK, "json": AS_JSON, **TARGET})
+def preflight(_: Context) -> None:
     """Check what a new stack needs: Python, packages, the Pulumi CLI, credentials, region, endpoint."""
 
 
-@command("infra.commands.validate", help={"stack": STACK, "json": AS_JSON})
-def validate(_: Context, stack: str = "", json: bool = False) -> None:
+@command("infra.commands.validate", {"stack": STACK, "json": AS_JSON})
+def validate(_: Context) -> None:
     """Check that a stack's resources exist as configured: attributes, redrive policies, key schemas."""
 
 
@@ -192,7 +199,7 @@ USED_STACK = "run on this stack (default: yours if it is up, else a temporary on
 
 @command(
     "scenarios.commands.scenario",
-    help={
+    {
         "name": "the scenario; `invoke scenarios` lists them",
         "seed": "repeat a run: the same seed sends the same messages (default: a new one)",
         "naive": "run the naive twin: the scenario without the pattern, whose verdict must be fail",
@@ -213,50 +220,16 @@ USED_STACK = "run on this stack (default: yours if it is up, else a temporary on
         **HANDLER,
         "json": AS_JSON,
     },
-    iterable=["set_", "filter_"],
 )
-def scenario(
-    _: Context,
-    name: str = "",
-    seed: str = "",
-    naive: bool = False,
-    count: str = "",
-    batch_size: str = "",
-    consumer: str | None = None,
-    stack: str = "",
-    keep: bool = False,
-    tier: str = "",
-    engine: str = "",
-    endpoint: str = "",
-    region: str = "",
-    set_: list[str] | None = None,
-    speed: str = "",
-    strict: bool = False,
-    latency: str = "",
-    startup_timeout: str = "",
-    messages: str = "",
-    message_key: str = "",
-    follows: str = "",
-    handler: str | None = None,
-    runtime: str = "",
-    code: str = "",
-    batch_window: str = "",
-    report_batch_item_failures: bool = False,
-    maximum_concurrency: str = "",
-    reserved_concurrency: str = "",
-    filter_: list[str] | None = None,
-    function_timeout: str = "",
-    memory: str = "",
-    json: bool = False,
-) -> None:
+def scenario(_: Context) -> None:
     """Run one scenario and judge it.
 
     Exit code: 0 pass, 1 fail, 2 inconclusive, 3 a consumer ended by itself, 64 bad usage.
     """
 
 
-@command("scenarios.commands.listings", help={"json": AS_JSON})
-def scenarios(_: Context, json: bool = False) -> None:
+@command("scenarios.commands.listings", {"json": AS_JSON})
+def scenarios(_: Context) -> None:
     """List the scenarios, each with its failure and the violation of its naive twin."""
 
 
@@ -273,20 +246,10 @@ SUITE = {
 def suite_task(name: str, pace: str | None, says: str) -> Any:
     """Make the task that runs all scenarios of a pace, or of any."""
 
-    def run(
-        _: Context,
-        twins: bool = False,
-        seed: str = "",
-        jobs: str = "",
-        speed: str = "",
-        stack: str = "",
-        json: bool = False,
-    ) -> None:
-        options = {"twins": twins, "seed": seed, "jobs": jobs, "speed": speed, "stack": stack, "json": json}
-        call("scenarios.commands.suite", "suite", pace=pace, configured=False, **options)
+    def suite(_: Context) -> None: ...
 
-    run.__doc__ = says
-    return task(run, name=name, help=SUITE, auto_shortflags=False)
+    suite.__doc__ = says
+    return command("scenarios.commands.suite", SUITE, name=name, pace=pace, configured=False)(suite)
 
 
 scenarios_fast = suite_task(
@@ -300,7 +263,7 @@ scenarios_all = suite_task("scenarios-all", None, "Run every scenario, fast and 
 
 @command(
     "scenarios.commands.suite",
-    help={
+    {
         **SUITE,
         "pace": "fast or slow (default: both)",
         **CONSUMER,
@@ -309,35 +272,8 @@ scenarios_all = suite_task("scenarios-all", None, "Run every scenario, fast and 
         "junit": "write JUnit XML into this file",
         **HANDLER,
     },
-    iterable=["filter_"],
 )
-def suite(
-    _: Context,
-    consumer: str | None = None,
-    pace: str = "",
-    twins: bool = False,
-    seed: str = "",
-    jobs: str = "",
-    speed: str = "",
-    stack: str = "",
-    strict: bool = False,
-    startup_timeout: str = "",
-    messages: str = "",
-    message_key: str = "",
-    follows: str = "",
-    junit: str = "",
-    handler: str | None = None,
-    runtime: str = "",
-    code: str = "",
-    batch_window: str = "",
-    report_batch_item_failures: bool = False,
-    maximum_concurrency: str = "",
-    reserved_concurrency: str = "",
-    filter_: list[str] | None = None,
-    function_timeout: str = "",
-    memory: str = "",
-    json: bool = False,
-) -> None:
+def suite(_: Context) -> None:
     """Run every scenario that fits a consumer, several at once; print one table, and write JUnit XML.
 
     Exit code: that of the worst verdict; see `invoke --help scenario`.
@@ -346,21 +282,21 @@ def suite(
 
 @command(
     "scenarios.commands.listings",
-    help={"run": "the run's directory or its name (default: the latest)", "open": "open it in a browser"},
-    positional=["run"],
+    {"run": "the run's directory or its name (default: the latest)", "open": "open it in a browser"},
+    takes="run",
 )
-def report(_: Context, run: str = "", open_: bool = False) -> None:
+def report(_: Context) -> None:
     """Print the path of a run's report, an HTML page that works offline."""
 
 
-@command("scenarios.commands.listings", help={"json": AS_JSON})
-def runs(_: Context, json: bool = False) -> None:
+@command("scenarios.commands.listings", {"json": AS_JSON})
+def runs(_: Context) -> None:
     """List the runs on disk, newest first."""
 
 
 @command(
     "scenarios.commands.explore",
-    help={
+    {
         "name": "the scenario, `all` of them in turn, or a workload: orders, business-keys, long-work, groups, ...",
         "histories": "maximum number of histories (default 10000)",
         "jobs": "worker processes (default: one for each core)",
@@ -383,41 +319,8 @@ def runs(_: Context, json: bool = False) -> None:
         **HANDLER,
         "json": AS_JSON,
     },
-    iterable=["set_", "filter_"],
 )
-def explore(
-    _: Context,
-    name: str = "",
-    histories: str = "",
-    jobs: str = "",
-    seed: str = "",
-    naive: bool = False,
-    mutant: str = "",
-    consumer: str | None = None,
-    count: str = "",
-    batch_size: str = "",
-    set_: list[str] | None = None,
-    beyond: bool = False,
-    seconds: str = "",
-    cluster: str = "",
-    shard: str = "",
-    saturated: str = "",
-    corpus: bool = False,
-    shrink_seconds: str = "",
-    startup_timeout: str = "",
-    follows: str = "",
-    handler: str | None = None,
-    runtime: str = "",
-    code: str = "",
-    batch_window: str = "",
-    report_batch_item_failures: bool = False,
-    maximum_concurrency: str = "",
-    reserved_concurrency: str = "",
-    filter_: list[str] | None = None,
-    function_timeout: str = "",
-    memory: str = "",
-    json: bool = False,
-) -> None:
+def explore(_: Context) -> None:
     """Simulate many histories with random faults; shrink the first violation to a short counterexample.
 
     Exit code: 0 no violation, and at least half of the histories pass; 1 a violation; 2 no violation, but fewer pass.
@@ -426,16 +329,15 @@ def explore(
 
 @command(
     "scenarios.commands.explore",
-    help={"shards": "the directory of a shard; give the option again for each of the others", "json": AS_JSON},
-    iterable=["shards"],
+    {"shards": "the directory of a shard; give the option again for each of the others", "json": AS_JSON},
 )
-def merge(_: Context, shards: list[str] | None = None, json: bool = False) -> None:
+def merge(_: Context) -> None:
     """Merge the shards of a campaign into the result and exit code that one machine would have."""
 
 
 @command(
     "scenarios.commands.sweep",
-    help={
+    {
         "consumer": "the program, such as 'node my.js'",
         "count": "messages in each run (default 2)",
         "seed": "repeat a sweep (default: a new one)",
@@ -446,32 +348,8 @@ def merge(_: Context, shards: list[str] | None = None, json: bool = False) -> No
         **HANDLER,
         "json": AS_JSON,
     },
-    iterable=["filter_"],
 )
-def sweep(
-    _: Context,
-    consumer: str | None = None,
-    count: str = "",
-    seed: str = "",
-    jobs: str = "",
-    faults: str = "",
-    only: str = "",
-    startup_timeout: str = "",
-    messages: str = "",
-    message_key: str = "",
-    follows: str = "",
-    handler: str | None = None,
-    runtime: str = "",
-    code: str = "",
-    batch_window: str = "",
-    report_batch_item_failures: bool = False,
-    maximum_concurrency: str = "",
-    reserved_concurrency: str = "",
-    filter_: list[str] | None = None,
-    function_timeout: str = "",
-    memory: str = "",
-    json: bool = False,
-) -> None:
+def sweep(_: Context) -> None:
     """Inject each fault at each request of a program, each in a run of its own; print one table of verdicts.
 
     Exit code: 0 all pass; 1 one fails; 2 none fails, and one is inconclusive.
@@ -480,7 +358,7 @@ def sweep(
 
 @command(
     "scenarios.commands.soak",
-    help={
+    {
         "minutes": "stop after this many minutes (default 10)",
         "kills": "stop after this many kills (default 1000); fewer minutes bring them closer together",
         "seed": "the seed of all choices (default: a new one); the times of kills also depend on the machine",
@@ -488,14 +366,7 @@ def sweep(
         "json": AS_JSON,
     },
 )
-def soak(
-    _: Context,
-    minutes: str = "",
-    kills: str = "",
-    seed: str = "",
-    consumer: str | None = None,
-    json: bool = False,
-) -> None:
+def soak(_: Context) -> None:
     """Kill consumers, producers and the endpoint at random moments under traffic; account for every message.
 
     Exit code: 0 nothing lost or done twice, 1 something was, 2 inconclusive, 3 a process ended by itself, 64 bad usage.
@@ -504,16 +375,16 @@ def soak(
 
 @command(
     "scenarios.commands.replay",
-    help={"run": "the run's directory, such as runs/latest", "json": AS_JSON},
-    positional=["run"],
+    {"run": "the run's directory, such as runs/latest", "json": AS_JSON},
+    needs="run",
 )
-def replay(_: Context, run: str, json: bool = False) -> None:
+def replay(_: Context) -> None:
     """Repeat a simulated run, and compare its history byte for byte."""
 
 
 @command(
     "scenarios.commands.mutants",
-    help={
+    {
         "name": "only this mutant",
         "histories": "histories in which each mutant must be killed (default 10000)",
         "jobs": "worker processes (default: one for each core)",
@@ -523,29 +394,20 @@ def replay(_: Context, run: str, json: bool = False) -> None:
         "json": AS_JSON,
     },
 )
-def mutants(
-    _: Context,
-    name: str = "",
-    histories: str = "",
-    jobs: str = "",
-    seed: str = "",
-    cluster: str = "",
-    shard: str = "",
-    json: bool = False,
-) -> None:
+def mutants(_: Context) -> None:
     """Test the judge: simulate every broken consumer of the catalogue until a history convicts it."""
 
 
 @command(
     "scenarios.commands.bench",
-    help={
+    {
         "json": AS_JSON,
         "runs": "measurements of each figure (default 5); the command prints the median",
         "peers": "compare the endpoint with others of its kind, which the command installs into a cache",
         "search": "measure how long campaigns take to kill the hard mutants, with two seeds for each run",
     },
 )
-def bench(_: Context, runs: str = "5", peers: bool = False, search: bool = False, json: bool = False) -> None:
+def bench(_: Context) -> None:
     """Measure on this machine: up, a scenario from command to verdict, the endpoint's throughput and memory."""
 
 

@@ -51,7 +51,7 @@ def test_a_check_that_fails_ends_with_its_exit_code():
 def test_a_task_hands_on_its_options_by_the_names_of_its_command(monkeypatch):
     calls = []
     monkeypatch.setattr(tasks, "call", lambda *where, **options: calls.append((where, options)))
-    tasks.explore.body(None, name="crash", set_=["work=1", "count=2"])
+    tasks.explore.body(None, name="crash", set=["work=1", "count=2"])
     tasks.report.body(None, run="runs/latest")
     (explore, explored), (report, reported) = calls
     assert explore == ("scenarios.commands.explore", "explore")
