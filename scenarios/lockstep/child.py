@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -26,7 +27,7 @@ import psutil
 from scenarios.errors import BrokenProgramError, ServiceFailedError
 from scenarios.local.logs import last_lines
 from scenarios.local.processes import leash
-from scenarios.lockstep.clock import ProgramClock, vdso_of
+from scenarios.lockstep.clock import ProgramClock, where_vdso_is
 from scenarios.lockstep.orphans import MARK, adopt, descendants_of, end, orphans
 from scenarios.lockstep.server import PendingRequest, ProgramServer
 from scenarios.lockstep.threads import Look, Threads, Wait, end_wait, have_run
@@ -67,6 +68,8 @@ class _Member:
     clock: ProgramClock
     #: By thread: how often it had run when its wait was first seen, and the wait.
     waits: dict[int, tuple[str, Wait]] = field(default_factory=dict)
+    #: The sockets, as the system calls them, that are known to lead to the lab alone.
+    harmless: set[str] = field(default_factory=set)
 
     def close(self) -> None:
         self.threads.close()
@@ -314,22 +317,34 @@ class Child:
         """
         if self._server.waits:
             return
-        own = self._server.port
-        for pid in self._members:
+        for pid, member in self._members.items():
+            sockets = _sockets_of(pid)
+            if member.harmless.issuperset(sockets.values()):
+                continue
+            # The system lists the connections of all processes to tell of these few; so only new ones are asked about.
             with suppress(psutil.Error):
-                for connection in psutil.Process(pid).net_connections("tcp"):
-                    there: Any = connection.raddr
-                    if there and there.port != own and connection.status in _UNDER_WAY:
-                        raise self.failure(
-                            f"waits for {there.ip}:{there.port}, which cannot be held still; have it ask the lab "
-                            "alone, at AWS_ENDPOINT_URL and SIDE_EFFECT_URL"
-                        )
+                for connection in psutil.Process(pid).net_connections("all"):
+                    self._check_connection(connection, sockets.get(connection.fd, ""), member)
+
+    def _check_connection(self, connection: Any, link: str, member: _Member) -> None:
+        there = connection.raddr
+        if connection.family == socket.AF_UNIX or (there and there.port == self._server.port):
+            member.harmless.add(link)
+        elif there and connection.status in _UNDER_WAY:
+            raise self.failure(
+                f"waits for {there.ip}:{there.port}, which cannot be held still; have it ask the lab alone, at "
+                "AWS_ENDPOINT_URL and SIDE_EFFECT_URL"
+            )
 
     def _find_members(self) -> None:
         for pid in (self.pid, *descendants_of(self.pid)):
             if pid not in self._members:
-                with suppress(*([] if pid == self.pid else [ServiceFailedError])):
+                try:
                     self._members[pid] = _Member(Threads(pid), self._take_clock(pid))
+                except ServiceFailedError:
+                    # A process that ends just now has no clock any more, and needs none.
+                    if pid == self.pid and self._runs():
+                        raise
 
     def _take_clock(self, pid: int) -> ProgramClock:
         """Take over a process's clock while it is stopped, and no thread is reading it.
@@ -339,6 +354,7 @@ class Child:
         """
         threads = Threads(pid)
         until = time.monotonic() + GONE
+        vdso = None
         try:
             while True:
                 with suppress(ProcessLookupError):
@@ -346,8 +362,9 @@ class Child:
                 try:
                     while not threads.are_stopped() and time.monotonic() < until:
                         time.sleep(FIRST_LOOK)
-                    if not threads.are_within(vdso_of(pid)) or time.monotonic() > until:
-                        return ProgramClock(pid)
+                    vdso = vdso or where_vdso_is(pid)
+                    if not threads.are_within(vdso) or time.monotonic() > until:
+                        return ProgramClock(pid, vdso)
                 finally:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGCONT)
@@ -400,6 +417,18 @@ def _started(
         start_new_session=True,
         pass_fds=inherited,
     )
+
+
+def _sockets_of(pid: int) -> dict[int, str]:
+    """Return the sockets of a process by their descriptors, each by the name that the system has for it."""
+    found = {}
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                link = os.readlink(entry.path)  # noqa: PTH115 - asked very often
+                if link.startswith("socket:"):
+                    found[int(entry.name)] = link
+    return found
 
 
 def _content(pending: PendingRequest) -> tuple[str, str, bytes]:

@@ -75,6 +75,7 @@ class ProgramClock:
 
     Args:
         pid: the process; it should be at rest.
+        vdso: where its vDSO is, where that is known.
 
     Attributes:
         memory: a descriptor of its memory.
@@ -85,14 +86,14 @@ class ProgramClock:
         ServiceFailedError: its memory cannot be written.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, vdso: range | None = None) -> None:
         self.monotonic = self.wall = 0.0
         self.began = float(floor(time.monotonic()) + AHEAD)
         functions = _functions()
+        base = (vdso or where_vdso_is(pid)).start
         try:
-            base = vdso_of(pid).start
             self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
-        except (OSError, LookupError) as error:
+        except OSError as error:
             raise ServiceFailedError(_REFUSED.format(error)) from None
         code = functions["__vdso_clock_gettime"]
         self._table = base + code + _TABLE
@@ -145,6 +146,18 @@ def _timespec(seconds: float) -> bytes:
 
 def _jump(at: int, to: int) -> bytes:
     return b"\xe9" + struct.pack("<i", to - (at + 5))
+
+
+def where_vdso_is(pid: int) -> range:
+    """Return the addresses of a program's vDSO.
+
+    Raises:
+        ServiceFailedError: there is none, so its clock cannot be set.
+    """
+    try:
+        return vdso_of(pid)
+    except (OSError, LookupError) as error:
+        raise ServiceFailedError(_REFUSED.format(error)) from None
 
 
 def vdso_of(pid: int | str) -> range:

@@ -18,6 +18,7 @@ from scenarios.lockstep.child import Child, Command
 from scenarios.lockstep.endpoint import REGION, Endpoint
 from scenarios.lockstep.fork_server import ForkServer, is_python
 from scenarios.lockstep.process import Hired, ProgramProcess
+from scenarios.lockstep.runtimes import quick
 from scenarios.simulation.process import SimulatedProcess
 from scenarios.simulation.world import World
 from services.faults import Fault
@@ -150,7 +151,8 @@ class Crew:
         )
         told = program_environment("{url}", shared, as_variables({"max_messages": 1, **settings}))
         told |= {**self._pool.spec.config.env, "PROCESS_NAME": name, "SEED": SEED}
-        return Command(self._pool.spec.arguments, tuple(sorted(told.items())))
+        arguments, told = quick(self._pool.spec.arguments, told)
+        return Command(arguments, tuple(sorted(told.items())))
 
     def _surroundings(self, world: World, endpoint: Endpoint, settings: Mapping[str, Any]) -> Surroundings:
         roles = {

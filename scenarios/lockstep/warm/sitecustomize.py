@@ -58,8 +58,12 @@ class _Program:
             return
         import array
         import ctypes
+        import gc
 
         libc = ctypes.CDLL(None)
+        # What is here now is never garbage; a collection in a fork, as at its end, would only copy its pages.
+        gc.collect()
+        gc.freeze()
         sys.stdout.flush()
         sys.stderr.flush()
         control.sendall(b"ready\n")

@@ -243,10 +243,15 @@ def test_what_a_program_does_that_cannot_be_explored_is_one_sentence(tmp_path, m
     assert str(raised.value).count("\n") == 0
 
 
-def test_a_program_that_waits_for_another_host_is_one_sentence(tmp_path):
+@pytest.mark.parametrize("kept", [False, True], ids=["alone", "beside a connection to the lab"])
+def test_a_program_that_waits_for_another_host_is_one_sentence(tmp_path, kept):
+    keeps = (
+        "lab = socket.create_connection(ENV['AWS_ENDPOINT_URL'].split('//')[1].split(':'))\nreceive(0)\nreceive(0)\n"
+    )
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        body = f"import socket\nreceive(0)\nsocket.create_connection(('127.0.0.1', {port})).recv(1)"
+        asks = keeps if kept else "receive(0)\n"
+        body = f"import socket\n{asks}socket.create_connection(('127.0.0.1', {port})).recv(1)"
         with pytest.raises(BrokenProgramError, match=rf"waits for 127\.0\.0\.1:{port}, which cannot be held still"):
             _run(written(tmp_path, body))
 
