@@ -52,6 +52,16 @@ def step(task: Task[Result], driver: Driver) -> Result:
         return value
 
 
+def start_beside(task: Task[Any], driver: Driver) -> None:
+    """Step a task in a thread of its own, which nothing waits for."""
+
+    def live() -> None:
+        with contextlib.suppress(OperationFailed):
+            step(task, driver)
+
+    threading.Thread(target=live, daemon=True).start()
+
+
 class _Gathered(Exception):  # noqa: N818 - it carries an error to the task that gathers
     """A gathered task ended with an error that is no failed operation."""
 

@@ -16,7 +16,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Final
@@ -24,8 +24,6 @@ from typing import Any, Final
 from awslambdaric.bootstrap import LambdaContext
 from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 
-from infra.localaws.http import Request as WireRequest
-from infra.localaws.http import Response
 from infra.localaws.lambda_.actions import Failure, Invoke
 from infra.localaws.lambda_.config import RUNTIMES, FunctionConfig, access_key_of, environment_of
 from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
@@ -39,16 +37,15 @@ from scenarios.local.http_reader import Surroundings as Around
 from scenarios.local.interpreter import Interpreter
 from scenarios.local.programs import program_environment
 from scenarios.lockstep.endpoint import REGION, Endpoint
+from scenarios.lockstep.green_threads import GreenThreads, PendingAnswer, Waiting
 from scenarios.lockstep.process import Hired, ProgramProcess
 from scenarios.lockstep.turns import (
     HOST,
     PORT,
     URL,
-    Asked,
     ExitedError,
     Killed,
     Surroundings,
-    Turns,
     begin_history,
     encoded,
     end_history,
@@ -84,6 +81,12 @@ class HandlerEnvironment(Environment):
             function.owns,
             {},
         )
+        self._threads = GreenThreads(self.around, self._begin_threads)
+        self.around.start_thread = self._threads.start
+        self.around.has_threads = lambda: self._threads.are_at_work
+        self._beside: ThreadsProcess | None = None
+        self._mapping: SimulatedMapping | None = None
+        self._invocation: InvocationProcess | None = None
 
     def begin(self, mapping: SimulatedMapping, action: Invoke, take: Taken) -> tuple[ProgramProcess, Program]:
         """See :class:`scenarios.simulation.mapping.Environment`."""
@@ -94,7 +97,46 @@ class HandlerEnvironment(Environment):
         )
         process = InvocationProcess(mapping, hired)
         process.in_hand = messages
+        self._mapping, self._invocation = mapping, process
         return process, Program(_idle(), (), _do_nothing)
+
+    @property
+    def has_work(self) -> bool:
+        """See :class:`scenarios.simulation.mapping.Environment`."""
+        return self._threads.are_at_work
+
+    def freeze(self) -> None:
+        """See :class:`scenarios.simulation.mapping.Environment`."""
+        if self._beside is not None:
+            self._beside.is_frozen = True
+
+    def thaw(self) -> None:
+        """See :class:`scenarios.simulation.mapping.Environment`."""
+        if self._beside is not None:
+            self._beside.is_frozen = False
+            self._beside.look()
+
+    def end(self) -> None:
+        """See :class:`scenarios.simulation.mapping.Environment`."""
+        if self._beside is not None:
+            self._beside.kill()
+
+    def look(self) -> None:
+        """Have the invocation that goes on looked at: a thread has ended its wait."""
+        if self._invocation is not None:
+            self._invocation.look()
+
+    def _begin_threads(self) -> None:
+        mapping, invocation = self._mapping, self._invocation
+        assert mapping is not None  # noqa: S101 - its handler starts the thread, and a mapping has invoked that
+        assert invocation is not None  # noqa: S101
+        hired = Hired(self.function.endpoint, self.function.interpreter, lambda: self._threads)
+        self._beside = process = ThreadsProcess(mapping, hired)
+        self._threads.poke = process.look
+        # What ends the threads' process has ended the environment's.
+        process.on_end = lambda _: self._invocation.kill() if self._invocation is not None else None
+        mapping.add(process)
+        process.start(Program(_idle(), (), _do_nothing), mapping.world.scheduler.now)
 
     def call(self, payload: bytes, deadline: float, request_id: str) -> bytes:
         """Load the handler, where this is a cold start, and call it; return its answer, encoded.
@@ -136,9 +178,9 @@ class Invocation:
         now = mapping.world.scheduler.now
         request_id = f"00000000-0000-4000-8000-{mapping.invocations:012d}"
         deadline = EPOCH + now + mapping.timeout
-        self._turns = Turns(lambda: environment.call(action.payload, deadline, request_id), environment.around)
-        self._answer: Response | Exception | None = None
-        self._is_due = True
+        work = partial(environment.call, action.payload, deadline, request_id)
+        self._code = Waiting(work, environment.around, environment.look)
+        self._turns = self._code.turns
 
     def begin(self) -> None:
         """Do nothing: a call begins at once."""
@@ -157,35 +199,23 @@ class Invocation:
             BrokenProgramError: it does what cannot be simulated, or cannot be loaded.
         """
         turns = self._turns
-        if not self._is_due or self.exit_code is not None:
+        if not self._code.is_due or self.exit_code is not None:
             return []
-        self._is_due = False
-        answer, self._answer = self._answer, None
-        turns.resume(answer)
+        asked = self._code.go_on()
         if turns.complaint:
             raise self.failure(turns.complaint)
         if turns.outcome is not None:
             self._conclude(*turns.outcome)
-            return []
-        asked = turns.waits_for
-        return [] if asked is None or asked.request is None else [PendingAnswer(self, asked)]
+        return asked
 
     @property
     def next_due(self) -> float | None:
         """When it has waited long enough; None for never."""
-        return None if self._turns.waits_for is None else self._turns.waits_for.until
+        return self._code.next_due
 
     def end_waits(self, elapsed: float) -> None:
         """End a wait whose time has come."""
-        asked = self._turns.waits_for
-        if asked is not None and asked.is_open and asked.until <= elapsed:
-            self.answer(asked, TimeoutError("timed out") if asked.request is not None else None)
-
-    def answer(self, asked: Asked, answer: Response | Exception | None) -> None:
-        """Hand it what it waited for; where it waits no more, nothing happens."""
-        if asked.is_open and self.exit_code is None:
-            asked.is_open = False
-            self._answer, self._is_due = answer, True
+        self._code.end_wait(elapsed)
 
     def terminate(self) -> None:
         """Do nothing: a function hears of no end."""
@@ -224,8 +254,14 @@ class Invocation:
             self.exit_code = 0
 
 
-class InvocationProcess(ProgramProcess):
-    """An invocation as a process of a simulation: it ends when its handler does."""
+class ThreadsProcess(ProgramProcess):
+    """An environment's threads as a process of a simulation.
+
+    Attributes:
+        is_frozen: none of them computes. What they have asked for is done, and its answers wait.
+    """
+
+    is_frozen = False
 
     def __init__(self, mapping: SimulatedMapping, hired: Hired) -> None:
         super().__init__(
@@ -238,35 +274,21 @@ class InvocationProcess(ProgramProcess):
         )
         self.respawns = False
 
+    def look(self) -> None:
+        """Look soon whether something has come that it waits for."""
+        if self.exit_code is None:
+            self.world.scheduler.wake(self._watch, self.world.scheduler.now)
+
+    def _advance(self) -> None:
+        if not self.is_frozen:
+            super()._advance()
+
+
+class InvocationProcess(ThreadsProcess):
+    """An invocation as a process of a simulation: it ends when its handler does."""
+
     def _note_end(self, child: Any) -> None:
         self._end(child.exit_code or 0)
-
-
-@dataclass(slots=True, eq=False)
-class PendingAnswer:
-    """A request of a handler's that waits for its answer (see :class:`scenarios.lockstep.server.PendingRequest`)."""
-
-    invocation: Invocation
-    asked: Asked
-
-    @property
-    def client(self) -> Any:
-        """Nothing: it asks over no connection."""
-        return None
-
-    @property
-    def request(self) -> WireRequest:
-        """What was asked."""
-        assert self.asked.request is not None  # noqa: S101 - it is no wait for a time
-        return self.asked.request
-
-    def reply(self, response: Response) -> None:
-        """Hand the answer over."""
-        self.invocation.answer(self.asked, response)
-
-    def reset(self) -> None:
-        """Close the connection without an answer."""
-        self.invocation.answer(self.asked, ConnectionResetError(104, "Connection reset by peer"))
 
 
 @dataclass(eq=False)

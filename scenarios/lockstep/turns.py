@@ -28,6 +28,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from importlib.machinery import SourceFileLoader
 from itertools import islice
+from math import inf
 from types import ModuleType
 from typing import Any, Final, NoReturn, cast
 from urllib.parse import urlsplit
@@ -98,6 +99,14 @@ class Log(io.TextIOBase):
         return [line for line in (*self.lines, self._rest) if line]
 
 
+def _ignore(_asked: Asked) -> None:
+    """Do nothing: no other thread knows of it."""
+
+
+def _refuse_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 @dataclass(slots=True, eq=False)
 class Surroundings:
     """What a handler's code finds around it, and leaves there: an execution environment's own.
@@ -108,6 +117,9 @@ class Surroundings:
         owns: tells by a module's name whether it is loaded anew in each environment.
         modules: its own modules, by their names.
         log: what it prints.
+        start_thread: starts a thread of its own.
+        has_threads: tells whether one of them is at work.
+        selects: the code that waits in an event loop, and its wait.
     """
 
     variables: dict[bytes, bytes]
@@ -115,6 +127,15 @@ class Surroundings:
     owns: Callable[[str], bool]
     modules: dict[str, ModuleType]
     log: Log = field(default_factory=Log)
+    start_thread: Callable[[threading.Thread], None] = _refuse_thread
+    has_threads: Callable[[], bool] = bool
+    selects: list[tuple[Turns, Asked]] = field(default_factory=list)
+
+    def wake_selects(self) -> None:
+        """Have the event loops look again: another thread may have called them."""
+        waiting, self.selects[:] = tuple(self.selects), ()
+        for turns, asked in waiting:
+            turns.waken(asked)
 
 
 class Turns:
@@ -130,6 +151,8 @@ class Turns:
         complaint: what it did that no simulation can follow, a clause; empty for nothing.
         monotonic: its monotonic clock, in seconds.
         wall: its wall clock, in seconds since the epoch.
+        ident: names its thread; 0 for the first one.
+        waken: ends a wait that no request has begun, from another thread.
     """
 
     def __init__(self, work: Callable[[], Any], around: Surroundings) -> None:
@@ -139,6 +162,8 @@ class Turns:
         self.complaint = ""
         self.monotonic = self.wall = 0.0
         self.is_dead = False
+        self.ident = 0
+        self.waken: Callable[[Asked], None] = _ignore
         #: The event loop in which its code runs.
         self.loop: asyncio.AbstractEventLoop | None = None
         #: How the first attempt of the call has fared that botocore is about to make.
@@ -212,8 +237,8 @@ def begin_history(seed: int) -> None:
     global _drawn  # noqa: PLW0603 - a process has one such state
     if _drawn is None:
         _drawn = random.getstate()
-        _replaced.extend((where, name, getattr(where, name)) for where, name, _ in _HOOKS)
-        for where, name, hook in _HOOKS:
+        _replaced.extend((where, name, getattr(where, name)) for where, name, _ in HOOKS)
+        for where, name, hook in HOOKS:
             setattr(where, name, hook)
     random.seed(seed)
 
@@ -312,6 +337,12 @@ def _mine(what: str) -> Turns:
 
 # --- time and chance -------------------------------------------------------------------------------------------------
 
+
+def current() -> Turns:
+    """Return the code whose turn it is; there is one."""
+    return cast("Turns", _current)
+
+
 _sleep, _monotonic, _perf_counter, _urandom, _exit = time.sleep, time.monotonic, time.perf_counter, os.urandom, os._exit
 _monotonic_ns, _perf_counter_ns = time.monotonic_ns, time.perf_counter_ns
 _connect, _select = socket.socket.connect, selectors.DefaultSelector.select
@@ -321,12 +352,13 @@ _codes: dict[str, Any] = {}
 _NANOSECONDS: Final = 1_000_000_000
 
 
-def _is_at_work() -> bool:
+def at_work() -> bool:
+    """Tell whether it is a handler's code that calls."""
     return _current is not None and _current.is_current()
 
 
 def _hooked_sleep(seconds: float) -> None:
-    if not _is_at_work():
+    if not at_work():
         _sleep(seconds)
         return
     if seconds < 0:
@@ -335,24 +367,25 @@ def _hooked_sleep(seconds: float) -> None:
     turns.ask(Asked(turns.monotonic + seconds))
 
 
-def _hooked_monotonic() -> float:
-    return cast("Turns", _current).monotonic if _is_at_work() else _monotonic()
+def hooked_monotonic() -> float:
+    """Return what the monotonic clock shows: the handler's, where it asks."""
+    return cast("Turns", _current).monotonic if at_work() else _monotonic()
 
 
 def _hooked_monotonic_ns() -> int:
-    return int(cast("Turns", _current).monotonic * _NANOSECONDS) if _is_at_work() else _monotonic_ns()
+    return int(cast("Turns", _current).monotonic * _NANOSECONDS) if at_work() else _monotonic_ns()
 
 
 def _hooked_perf_counter() -> float:
-    return cast("Turns", _current).monotonic if _is_at_work() else _perf_counter()
+    return cast("Turns", _current).monotonic if at_work() else _perf_counter()
 
 
 def _hooked_perf_counter_ns() -> int:
-    return int(cast("Turns", _current).monotonic * _NANOSECONDS) if _is_at_work() else _perf_counter_ns()
+    return int(cast("Turns", _current).monotonic * _NANOSECONDS) if at_work() else _perf_counter_ns()
 
 
 def _hooked_urandom(size: int) -> bytes:
-    return random.randbytes(size) if _is_at_work() else _urandom(size)  # noqa: S311 - it has to come out the same again
+    return random.randbytes(size) if at_work() else _urandom(size)  # noqa: S311 - it has to come out the same again
 
 
 def _hooked_code(loader: SourceFileLoader, name: str) -> Any:
@@ -365,24 +398,25 @@ def _hooked_code(loader: SourceFileLoader, name: str) -> Any:
 
 
 def _hooked_exit(status: int) -> NoReturn:
-    if _is_at_work():
+    if at_work():
         raise ExitedError(status)
     _exit(status)
 
 
 def _hooked_select(selector: Any, timeout: float | None = None) -> Any:
-    """Wait as an event loop does: nothing comes by itself, so only time can pass."""
-    if not _is_at_work():
+    """Wait as an event loop does: only time, and the threads of its own, can bring it anything."""
+    if not at_work():
         return _select(selector, timeout)
-    turns = cast("Turns", _current)
-    if found := _select(selector, 0):
-        return found
-    if timeout is None:
-        turns.complain("waits in an event loop for what no simulation brings; `--tier local` runs it")
-        raise Killed
-    if timeout > 0:
-        turns.ask(Asked(turns.monotonic + timeout))
-    return _select(selector, 0)
+    turns = current()
+    until = inf if timeout is None else turns.monotonic + timeout
+    while not (found := _select(selector, 0)) and turns.monotonic < until:
+        if timeout is None and not turns.around.has_threads():
+            turns.complain("waits in an event loop for what no simulation brings; `--tier local` runs it")
+            raise Killed
+        asked = Asked(until)
+        turns.around.selects.append((turns, asked))
+        turns.ask(asked)
+    return found
 
 
 # --- AWS's SDK for Python --------------------------------------------------------------------------------------------
@@ -395,7 +429,7 @@ def _hooked_client(session: botocore.session.Session, *given: Any, **named: Any)
 
     A client keeps nothing of what passes it. What is registered with it holds for the environment that registers it.
     """
-    if not _is_at_work():
+    if not at_work():
         return _create_client(session, *given, **named)
     config = named.get("config")
     key = (
@@ -479,7 +513,7 @@ def _hooked_call(
     Where it does not, the outcome is kept for the client's first attempt, so that it fares as it would by itself.
     """
     address = urlsplit(request["url"])
-    if not _is_at_work() or (address.hostname, address.port) != (HOST, PORT):
+    if not at_work() or (address.hostname, address.port) != (HOST, PORT):
         return _make_request(client, operation, request, context)
     turns = _mine("asks AWS")
     headers = {name.lower(): _text(value) for name, value in request["headers"].items()}
@@ -516,7 +550,7 @@ def _read_timeout(session: Any) -> float:
 
 def _hooked_connect(own: socket.socket, address: Any) -> None:
     """Connect to the lab: a socket that is none, whose requests end the handler's turn."""
-    if not _is_at_work():
+    if not at_work():
         if _current is not None:
             _mine("connects")
         _connect(own, address)
@@ -652,9 +686,9 @@ def _text(value: Any) -> str:
 #: Variables in which environments differ, and their clients do not.
 _OWN: Final = frozenset({b"AWS_ACCESS_KEY_ID", b"AWS_LAMBDA_FUNCTION_NAME", b"AWS_LAMBDA_LOG_STREAM_NAME"})
 #: What is replaced while handlers are simulated: where, by which name, and by what.
-_HOOKS: Final[tuple[tuple[Any, str, Any], ...]] = (
+HOOKS: Final[list[tuple[Any, str, Any]]] = [
     (time, "sleep", _hooked_sleep),
-    (time, "monotonic", _hooked_monotonic),
+    (time, "monotonic", hooked_monotonic),
     (time, "monotonic_ns", _hooked_monotonic_ns),
     (time, "perf_counter", _hooked_perf_counter),
     (time, "perf_counter_ns", _hooked_perf_counter_ns),
@@ -666,7 +700,7 @@ _HOOKS: Final[tuple[tuple[Any, str, Any], ...]] = (
     (botocore.httpsession.URLLib3Session, "send", _hooked_send),
     (BaseClient, "_make_request", _hooked_call),
     (botocore.session.Session, "create_client", _hooked_client),
-)
+]
 
 
 def encoded(variables: Mapping[str, str]) -> dict[bytes, bytes]:

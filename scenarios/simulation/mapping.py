@@ -29,6 +29,7 @@ from scenarios.checks.functions import FunctionSettings, split_faults
 from scenarios.errors import RequestError
 from scenarios.history import ENDPOINT
 from scenarios.history.mapping_events import MappingEvents
+from scenarios.simulation.background import BackgroundTasks
 from scenarios.simulation.process import Program, SimulatedProcess
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault
 from scenarios.simulation.scheduler import Sleeper, Strand
@@ -73,7 +74,15 @@ Taken: TypeAlias = Callable[[bytes, Failure | None], None]
 
 
 class Environment(Protocol):
-    """An execution environment: it handles one invocation at a time, and keeps its memory."""
+    """An execution environment: it handles one invocation at a time, and keeps its memory.
+
+    Attributes:
+        has_work: whether a handler has left something to the background that has not ended.
+    """
+
+    @property
+    def has_work(self) -> bool:
+        """See the class."""
 
     def begin(self, mapping: SimulatedMapping, action: Invoke, take: Taken) -> tuple[SimulatedProcess, Program]:
         """Return the process by which an invocation is stepped, and what it runs.
@@ -83,6 +92,15 @@ class Environment(Protocol):
             action: the invocation.
             take: is handed the answer.
         """
+
+    def freeze(self) -> None:
+        """Let what is left to the background stand still."""
+
+    def thaw(self) -> None:
+        """Let it go on."""
+
+    def end(self) -> None:
+        """End the environment, with all that is left."""
 
 
 class ConsumerEnvironment(Environment):
@@ -94,6 +112,43 @@ class ConsumerEnvironment(Environment):
 
     def __init__(self, consumer: LambdaConsumer) -> None:
         self._consumer = consumer
+        self._background = BackgroundTasks(self._process_beside)
+        self._mapping: SimulatedMapping | None = None
+        self._invocation: SimulatedProcess | None = None
+        consumer.beside = self._background.start
+
+    @property
+    def has_work(self) -> bool:
+        """See :class:`Environment`."""
+        return self._background.are_at_work
+
+    def freeze(self) -> None:
+        """See :class:`Environment`."""
+        self._background.freeze()
+
+    def thaw(self) -> None:
+        """See :class:`Environment`."""
+        self._background.thaw()
+
+    def end(self) -> None:
+        """See :class:`Environment`."""
+        self._background.end()
+
+    def _process_beside(self) -> SimulatedProcess:
+        mapping, invocation = self._mapping, self._invocation
+        assert mapping is not None  # noqa: S101 - its handler starts the task, and a mapping has invoked that
+        assert invocation is not None  # noqa: S101
+        process = self._process(mapping)
+        mapping.add(process)
+        # A fault that kills a task has killed its environment.
+        process.on_end = lambda _: self._invocation.kill() if self._invocation is not None else None
+        return process
+
+    @staticmethod
+    def _process(mapping: SimulatedMapping) -> SimulatedProcess:
+        return SimulatedProcess(
+            mapping.world, mapping.name, is_consumer=False, recorder=mapping.recorder, plan=mapping.handler_faults
+        )
 
     def begin(self, mapping: SimulatedMapping, action: Invoke, take: Taken) -> tuple[SimulatedProcess, Program]:
         """See :class:`Environment`."""
@@ -101,10 +156,9 @@ class ConsumerEnvironment(Environment):
         fifo = records[0]["eventSourceARN"].endswith(FIFO_SUFFIX)
         messages = [message_of(record) for record in records]
         task = self._consumer.handle_event(messages, remaining=mapping.timeout, fifo=fifo)
-        process = SimulatedProcess(
-            mapping.world, mapping.name, is_consumer=False, recorder=mapping.recorder, plan=mapping.handler_faults
-        )
+        process = self._process(mapping)
         process.in_hand = tuple(messages)
+        self._mapping, self._invocation = mapping, process
 
         def answered(answer: Any) -> int:
             take(encode(answer), None)
@@ -172,6 +226,8 @@ class SimulatedMapping:
         if setup.settings.reserved_concurrency is not None:
             self._concurrency.reserve(self.name, setup.settings.reserved_concurrency)
         self._idle: list[Environment] = []
+        #: Those that were frozen with work left over, and since when.
+        self._frozen: dict[Environment, float] = {}
         self._made = 0
         self._invocations = 0
         self._deletes = 0
@@ -246,6 +302,7 @@ class SimulatedMapping:
     def _end(self) -> None:
         if self.exit_code is None:
             self.exit_code = 0
+            self._end_idle()
             self.on_end(self)
 
     def _perform(self, action: Action) -> None:
@@ -303,15 +360,28 @@ class SimulatedMapping:
         if fault is not None:
             self._strike(fault, action.batch)
             if fault.kind is FaultKind.COLD_START:
-                self._idle.clear()
+                self._end_idle()
         is_cold = not self._idle
         environment = self._environment() if is_cold else self._idle.pop()
         reuse = self._reuses.get(environment, 0)
         self._reuses[environment] = reuse + 1
         self._in_hand[action.batch] = action.message_ids
+        self._thaw(environment)
         self._tell("function-invoked", batch=action.batch, cold=not reuse, reuse=reuse)
         delay = self.world.choices.pick(COLD_STARTS) if is_cold else WARM_START
         _Invocation(self, action, environment, fault).start(self.world.scheduler.now + delay)
+
+    def _thaw(self, environment: Environment) -> None:
+        """Let an environment go on; where it has work left over it goes on with that as well, and this is told."""
+        frozen = self._frozen.pop(environment, None)
+        if frozen is not None:
+            self._tell("environment-thawed", seconds=round(self.world.scheduler.now - frozen, 6))
+            environment.thaw()
+
+    def _end_idle(self) -> None:
+        idle, self._idle[:] = tuple(self._idle), ()
+        for environment in idle:
+            environment.end()
 
     def _environment(self) -> Environment:
         self._made += 1
@@ -371,8 +441,14 @@ class SimulatedMapping:
         """Hear how an invocation has ended."""
         del self._in_hand[invocation.action.batch]
         self._concurrency.release(self.name)
-        if invocation.survives:
-            self._idle.append(invocation.environment)
+        environment = invocation.environment
+        if not invocation.survives:
+            environment.end()
+        else:
+            if environment.has_work:
+                self._frozen[environment] = self.world.scheduler.now
+                environment.freeze()
+            self._idle.append(environment)
         self.mapping.answered(invocation.action.batch, result)
         self.step()
 
@@ -555,6 +631,7 @@ class _Invocation:
 
     def _stand_still(self) -> Strand:
         self._process.paused_until = float("inf")
+        self.environment.freeze()
         yield None
 
     def _ended(self, process: SimulatedProcess) -> None:

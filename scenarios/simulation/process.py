@@ -140,6 +140,8 @@ class SimulatedProcess:
         self._drift = (0.0, 0.0, 0.0)
         #: For how many seconds it was frozen: its monotonic clock has not counted them.
         self._frozen = 0.0
+        #: While it stands still: when each of its strands would have gone on.
+        self._standing: dict[Sleeper, float] = {}
         self.lasting = LastingFaults()
         self.operations = 0
         self.in_hand: tuple[Message, ...] = ()
@@ -193,6 +195,29 @@ class SimulatedProcess:
         self._frozen += seconds
         for sleeper in self._asleep:
             scheduler.wake(sleeper, sleeper.wakes_at + seconds)
+
+    def add(self, task: Task[Any]) -> None:
+        """Step one more task, beside the main one and from now on."""
+        sleeper = Sleeper(self)
+        sleeper.strand = self._live(task, sleeper)
+        self._sleepers.append(sleeper)
+        self._gathered.append(task)
+        self.world.scheduler.wake(sleeper, self.world.scheduler.now)
+
+    def stand_still(self) -> None:
+        """Stand still until :meth:`go_on`; the clocks go on."""
+        if not self._standing:
+            self.paused_until = inf
+            self._standing = {sleeper: sleeper.wakes_at for sleeper in self._sleepers}
+
+    def go_on(self) -> None:
+        """Go on; what would have come meanwhile comes now."""
+        standing, self._standing = self._standing, {}
+        self.paused_until = 0.0
+        scheduler = self.world.scheduler
+        for sleeper, at in standing.items():
+            if self.runs and at < inf:
+                scheduler.wake(sleeper, max(at, scheduler.now))
 
     def set_clock(self, ahead: float) -> None:
         """Set the wall clock to be ahead of the right time by so many seconds."""

@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -94,6 +94,8 @@ class LambdaConsumer(Consumer):
 
     #: The poller is AWS's, so no promise about the queue's calls is the handler's.
     follows = frozenset({Pattern.CLAIMS, Pattern.LEDGER_LOOK, Pattern.GROUPS_IN_A_BATCH})
+    #: Starts a task beside the handler. Lambda freezes it between invocations, and it ends with its environment.
+    beside: Callable[[Task[Any]], None]
 
     def handle_event(self, messages: Sequence[Message], *, remaining: float, fifo: bool) -> Task[Answer]:
         """Handle a batch; return what the handler returns.
@@ -173,7 +175,9 @@ def _environment() -> tuple[LambdaConsumer, Driver]:
         spec = variables.get("CONSUMER", "")
         kind = load_class(spec, LambdaConsumer, f"CONSUMER is {spec!r}, which") if spec else LambdaConsumer
         consumer = make_consumer(HandlerOptions.of_environment(variables), kind)
-        _made.append((consumer, _driver(variables)))
+        driver = _driver(variables)
+        consumer.beside = lambda task: runtime.start_beside(task, driver)
+        _made.append((consumer, driver))
     return _made[0]
 
 

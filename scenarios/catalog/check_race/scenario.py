@@ -46,7 +46,9 @@ def run(lab: Lab) -> None:
 
     lab.settle(deadline=30 + (GAP + 0.1) * lab.parameters.count)
     lab.stop(*consumers)
-    if find_delivered_again_at_work(lab.history) is None:
+    # Lambda kills a function before its work can outlast the timeout.
+    is_function = bool(lab.history.calls("InvokeFunction"))
+    if find_delivered_again_at_work(lab.history) is None and not is_function:
         outlast_the_timeout(lab)
 
 

@@ -47,6 +47,24 @@ def test_a_careful_handler_passes_and_one_that_answers_nothing_is_convicted(proj
 
 
 @pytest.mark.processes
+def test_work_that_is_left_to_a_thread_is_frozen_with_its_environment_and_is_judged(project):
+    leaves = Handler("background_handler.leaves", code=PLAIN, settings=REPORTS)
+    result = run_scenario(RunRequest("lambda-timeout", seed=3, handler=leaves))
+    assert violated(result) & {"lost", "deleted-before-done"}, result.verdict.reason
+    assert result.verdict.evidence["frozen-with-work"] is not None
+    assert processes_of(project) == []
+
+
+@pytest.mark.processes
+@pytest.mark.thorough
+def test_a_handler_that_joins_its_thread_passes(project):
+    joins = Handler("background_handler.joins", code=PLAIN, settings=REPORTS)
+    result = run_scenario(RunRequest("lambda-timeout", seed=3, handler=joins))
+    assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
+    assert result.verdict.evidence["frozen-with-work"] is None
+
+
+@pytest.mark.processes
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, each in all_scenarios().items() if each.any_handler])
 def test_a_careful_handler_passes_every_scenario_that_takes_one(project, name):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scenarios.catalog.lambda_timeout.scenario import SCENARIO
+from scenarios.checks.function_witnesses import find_frozen_with_work
 from scenarios.checks.functions import FunctionStage
 from scenarios.checks.invariants import STANDARD
 from scenarios.errors import RequestError
@@ -14,20 +15,31 @@ from scenarios.simulation.run import SimulationPlan, simulate
 from scenarios.verdict import Outcome
 from services.consumer.lambda_handler import LambdaConsumer
 from services.faults import Fault
+from services.operations import Sleep
 
 
-def staged(*faults, naive=False, count=6, batch_size=1, stage=None, seed=1, random_faults=None, **settings):
+def staged(
+    *faults,
+    naive=False,
+    count=6,
+    batch_size=1,
+    stage=None,
+    seed=1,
+    random_faults=None,
+    consumer=LambdaConsumer,
+    **settings,
+):
     """Simulate a function that meets faults."""
 
     def run(lab):
         lab.produce()
-        consumer = lab.start_consumer(faults=faults, max_messages=batch_size, **settings)
+        started = lab.start_consumer(faults=faults, max_messages=batch_size, **settings)
         lab.settle(deadline=60)
-        lab.stop(consumer)
+        lab.stop(started)
 
     function = FunctionStage(staged={"report_batch_item_failures": True, "function_timeout": 1, **(stage or {})})
     scenario = replace(SCENARIO, run=run, function=function, invariants=STANDARD, witnesses=())
-    plan = SimulationPlan(scenario, replace(scenario.defaults, count=count), seed, consumer=LambdaConsumer, naive=naive)
+    plan = SimulationPlan(scenario, replace(scenario.defaults, count=count), seed, consumer=consumer, naive=naive)
     return simulate(plan, SeededChoices(seed), random_faults)
 
 
@@ -127,3 +139,66 @@ def test_the_same_seed_leaves_the_same_history():
     faults = Faults(RandomFault(Kind.CRASH_AFTER, 1), RandomFault(Kind.THROTTLE, 9))
     first, second = (staged(random_faults=faults, seed=5).history.records for _ in range(2))
     assert first == second
+
+
+# --- what a handler leaves to the background -------------------------------------------------------------------------
+
+
+class Leaves(LambdaConsumer):
+    """Answer before the work is done."""
+
+    def handle_event(self, messages, *, remaining, fifo):
+        self.beside(self._later(messages, remaining=remaining, fifo=fifo))
+        yield Sleep(0.07)
+        return self.answer(messages, [])
+
+    def _later(self, messages, **facts):
+        yield Sleep(0.1)
+        yield from super().handle_event(messages, **facts)
+
+
+class Waits(Leaves):
+    """Answer when the work is done."""
+
+    def handle_event(self, messages, **facts):
+        done = []
+
+        def work():
+            done.append((yield from self._later(messages, **facts)))
+
+        self.beside(work())
+        while not done:
+            yield Sleep(0.01)
+        return self.answer(messages, [])
+
+
+def test_work_that_is_left_to_the_background_goes_on_in_the_next_invocation_and_is_judged():
+    simulation = staged(consumer=Leaves)
+    found = {name for name, violations in simulation.verdict.violations.items() if violations}
+    assert "deleted-before-done" in found or "lost" in found, simulation.counterexample()
+    history = simulation.history
+    assert history.events("environment-thawed")
+    assert find_frozen_with_work(history) is not None
+    invocations = history.calls("InvokeFunction")
+    assert history.effects
+    for effect in history.effects:
+        # One that was under way when the environment was frozen has its answer late.
+        assert any(call.started <= effect.call.started <= call.ended for call in invocations), effect
+
+
+def test_a_handler_that_waits_for_its_background_work_passes():
+    simulation = staged(consumer=Waits)
+    assert simulation.verdict.outcome is Outcome.PASS, simulation.counterexample()
+    assert find_frozen_with_work(simulation.history) is None
+
+
+def test_background_work_ends_with_its_environment():
+    simulation = staged(Fault("cold-start", "InvokeFunction", nth=0), consumer=Leaves)
+    assert simulation.history.effects == []
+    assert not simulation.history.events("environment-thawed")
+
+
+def test_a_crash_at_an_operation_of_background_work_ends_the_invocation():
+    simulation = staged(Fault("crash", "PerformSideEffect", "before"), consumer=Leaves)
+    ends = [(call.outcome or {}).get("error") for call in simulation.history.calls("InvokeFunction")]
+    assert ends.count("exit") == 1
