@@ -35,6 +35,7 @@ from scenarios.local.logs import last_lines
 from scenarios.local.observed_exchange import Request
 from scenarios.local.programs import program_environment
 from scenarios.local.recording_proxy import Program, RecordingProxy
+from services.common.waits import waits_of
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
 from services.operations import Message
@@ -216,6 +217,13 @@ class Functions:
     def stopped(self, name: str, *, requests: int) -> None:
         """Note that a consumer has ended well after so many requests to end."""
         self._deployed[name].proxy.recorder.event("stopped", signalled=requests > 0, requests=requests)
+
+    def waits_in(self, history: History) -> Mapping[str, Mapping[int, float]]:
+        """Return for how long the threads of each function's environments have waited for a processor by now."""
+        waits: dict[str, dict[int, float]] = {name: {} for name in self._deployed}
+        for event in history.events("environment-started"):
+            waits.get(event.process, {}).update(waits_of(event["pid"]))
+        return waits
 
     def look(self) -> None:
         """Make sure that no handler does what cannot be judged.

@@ -58,6 +58,7 @@ from scenarios.local.waits import WaitWatch
 from scenarios.model import Scenario
 from scenarios.parameters import Parameters
 from services.classes import load_class
+from services.common.waits import waits_of
 from services.consumer.consumer import Consumer
 from services.consumer.patterns import Pattern
 from services.errors import ConfigurationError, MachineError
@@ -627,7 +628,7 @@ class SubprocessLab:
     def _look(self) -> bool:
         """Take in what is new; return whether there was anything."""
         self._recorder.look_at_clock()
-        self._waits.look(self._pids, time.monotonic(), self._speed)
+        self._waits.look(self._waits_now, time.monotonic(), self._speed)
         # First who ended, then the files: what a process wrote before its end is then read before its end is known.
         ended = self._note_exits()
         grown = self._tail.poll()
@@ -644,10 +645,19 @@ class SubprocessLab:
             self._observer.grown(self.history)
         return grown
 
-    def _pids(self) -> Mapping[str, int]:
-        """Return who works for the run: its processes, the embedded endpoint, and this one, where it answers."""
-        own = {LAB: os.getpid()} if self._programs is not None or self._functions is not None else {}
-        return {**self._processes.pids, **self._endpoint_pid, **own}
+    def _waits_now(self) -> Mapping[str, Mapping[int, float]]:
+        """Return who waited for a processor: the run's processes and functions, and what answers them.
+
+        The endpoint starts the functions, and this process the consumers. What one of those waits for is its own
+        affair, so the endpoint, and the proxy in this process, count without what they have started.
+        """
+        waits = {name: waits_of(pid) for name, pid in self._processes.pids.items()}
+        waits |= {name: waits_of(pid, alone=True) for name, pid in self._endpoint_pid.items()}
+        if self._functions is not None:
+            waits |= self._functions.waits_in(self.history)
+        if self._programs is not None or self._functions is not None:
+            waits[LAB] = waits_of(os.getpid(), alone=True)
+        return waits
 
     @cached_property
     def _endpoint_pid(self) -> Mapping[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from scenarios.history.events import WAITED
-from services.common.waits import longest_wait, waits_of
+from services.common.waits import longest_wait
 from services.history import Recorder
 
 #: Real seconds between two looks at what is asked of the system.
@@ -24,21 +24,22 @@ class WaitWatch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._last: dict[str, Mapping[int, float]] = {}
+        self._last: Mapping[str, Mapping[int, float]] = {}
         self._looked = 0.0
 
-    def look(self, pids: Callable[[], Mapping[str, int]], now: float, speed: float) -> None:
+    def look(self, waits_now: Callable[[], Mapping[str, Mapping[int, float]]], now: float, speed: float) -> None:
         """Look, if it is time to.
 
         Args:
-            pids: returns the processes by their names in the history; asked only when it is time.
+            waits_now: returns for how long each thread has waited by now, by its process's name in the history; asked
+                only when it is time.
             now: real seconds of a monotonic clock.
             speed: how many of the lab's seconds a real one is; the notes hold the lab's.
         """
         span = now - self._looked
         if span < EVERY:
             return
-        waits = {name: waits_of(pid) for name, pid in pids().items()}
+        waits = waits_now()
         for name, after in waits.items():
             waited = longest_wait(self._last[name], after) if name in self._last else 0.0
             if waited >= PART * span:

@@ -47,6 +47,30 @@ def test_a_careful_handler_passes_and_one_that_answers_nothing_is_convicted(proj
 
 
 @pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux tells who waited for a processor")
+def test_what_a_function_waits_for_a_processor_is_told_as_its_own(project, tmp_path):
+    (tmp_path / "app.py").write_text(CROWD)
+    crowd = Handler("app.handler", code=tmp_path, settings=REPORTS)
+    result = run_scenario(RunRequest("happy", seed=3, handler=crowd, count=1))
+    waited = [event for event in result.history.events("waited") if event["waiter"].startswith("consumer-")]
+    assert waited
+    assert processes_of(project) == []
+
+
+#: It starts more processes than there are processors, and so has to wait for one.
+CROWD = """
+import os, subprocess, sys
+SPIN = "import time\\nuntil = time.monotonic() + 1\\nwhile time.monotonic() < until: pass"
+
+def handler(event, context):
+    works = [subprocess.Popen([sys.executable, "-S", "-c", SPIN]) for _ in range(3 * os.cpu_count())]
+    for work in works:
+        work.wait()
+    return {"batchItemFailures": []}
+"""
+
+
+@pytest.mark.processes
 def test_work_that_is_left_to_a_thread_is_frozen_with_its_environment_and_is_judged(project):
     leaves = Handler("background_handler.leaves", code=PLAIN, settings=REPORTS)
     result = run_scenario(RunRequest("lambda-timeout", seed=3, handler=leaves))

@@ -21,24 +21,28 @@ def test_what_a_process_has_started_waits_with_it(tmp_path):
     assert waits_of(9, tmp_path) == {}
 
 
+def test_a_process_alone_waits_without_what_it_has_started(tmp_path):
+    processes(tmp_path, {7: {7: (1_000_000_000, "8 "), 70: (500, "")}, 8: {8: (2_500_000_000, "")}})
+    assert waits_of(7, tmp_path, alone=True) == {7: 1.0, 70: 5e-7}
+
+
 def test_the_thread_that_waited_most_counts_and_one_that_is_new_counts_from_its_start():
     assert longest_wait({1: 1.0, 2: 5.0}, {1: 3.0, 2: 5.5}) == 2.0
     assert longest_wait({1: 1.0}, {1: 1.5, 2: 0.7}) == 0.7
     assert longest_wait({1: 1.0}, {}) == 0.0
 
 
-def test_a_watch_notes_who_waited_for_a_tenth_of_the_time_in_the_seconds_of_the_lab(monkeypatch):
-    waits = {7: {7: 0.0}, 8: {8: 0.0}}
-    monkeypatch.setattr("scenarios.local.waits.waits_of", lambda pid: dict(waits[pid]))
+def test_a_watch_notes_who_waited_for_a_tenth_of_the_time_in_the_seconds_of_the_lab():
+    waits = {"consumer-1": {7: 0.0}, "sqs": {8: 0.0}}
     records = []
     watch = WaitWatch(Recorder(records.append, "lab", lambda: 0.0))
 
-    def pids():
-        return {"consumer-1": 7, "sqs": 8}
+    def waits_now():
+        return {name: dict(each) for name, each in waits.items()}
 
-    watch.look(pids, 100.0, 2.0)
-    waits[7][7], waits[8][8] = 0.2, 0.09
-    watch.look(pids, 100.2, 2.0)  # too soon
-    watch.look(pids, 101.0, 2.0)
+    watch.look(waits_now, 100.0, 2.0)
+    waits["consumer-1"][7], waits["sqs"][8] = 0.2, 0.09
+    watch.look(waits_now, 100.2, 2.0)  # too soon
+    watch.look(waits_now, 101.0, 2.0)
     told = [{name: record[name] for name in ("event", "waiter", "seconds", "within")} for record in records]
     assert told == [{"event": "waited", "waiter": "consumer-1", "seconds": 0.4, "within": 2.0}]
