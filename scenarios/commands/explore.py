@@ -103,8 +103,8 @@ def explore(
     where a part of them was lost with the process that simulated it.
 
     Args:
-        name: the scenario, or a workload of the simulation; ``all`` takes turns among all of them. Where it is empty, a
-            program is explored in the workload ``deliveries``.
+        name: the scenario, or a workload of the simulation; ``all`` takes turns among all that the consumer fits.
+            Where it is empty, a program is explored in the workload ``deliveries``.
         histories: how many at most.
         jobs: processes to share the work; all of this machine's cores by default.
         seed: what all histories follow from; None draws one and prints it.
@@ -141,24 +141,29 @@ def explore(
         raise RequestError("--beyond explores by the number of histories alone; leave out --saturated and --corpus.")
     if part.of > 1 and (seed in (None, "") or limit is not None or histories in (None, "")):
         raise RequestError("--shard needs --seed and --histories, the same for all shards, and takes no --seconds.")
+    if sum(map(bool, (naive, mutant, consumer, own))) > 1:
+        raise RequestError("--naive, --mutant, --consumer and --handler all name who consumes; give one of them.")
     if name == EVERYTHING:
-        if any((mutant, consumer, count, batch_size, settings, shard, naive, quiet, corpus, own)):
+        if any((mutant, count, batch_size, settings, shard, naive, quiet, corpus)) or is_program(consumer):
             raise RequestError(
-                "--name all explores our own consumers; it takes --seconds, --histories, --jobs, --seed, "
-                "--cluster and --shrink-seconds."
+                "--name all explores our own consumers, a class or a handler; beside --consumer and --handler it takes "
+                "--seconds, --histories, --jobs, --seed, --cluster and --shrink-seconds."
             )
         return explore_all(
-            whole("--histories", histories, 1, MOST_HISTORIES),
-            limit,
-            chosen_seed(seed),
-            chosen_jobs(jobs),
+            Rotation(
+                every_name(consumer, own),
+                whole("--histories", histories, 1, MOST_HISTORIES) or (HISTORIES if limit is None else MOST_HISTORIES),
+                limit,
+                chosen_seed(seed),
+                chosen_jobs(jobs),
+                consumer=consumer,
+                handler=own,
+            ),
             budget=budget,
             pool=chosen_pool(cluster),
             json=json,
             runs=runs,
         )
-    if sum(map(bool, (naive, mutant, consumer, own))) > 1:
-        raise RequestError("--naive, --mutant, --consumer and --handler all name who consumes; give one of them.")
     target = make_target(
         name,
         count=whole("--count", count),
@@ -351,10 +356,7 @@ def merge(shards: Sequence[str], *, json: bool = False, runs: Path | None = None
 
 
 def explore_all(
-    histories: int | None,
-    limit: int | None,
-    seed: int,
-    jobs: int,
+    rotation: Rotation,
     *,
     budget: float | None = None,
     pool: Pool | None = None,
@@ -365,8 +367,7 @@ def explore_all(
 
     A target that violates something is shrunk and has no further turn.
     """
-    most = histories or (HISTORIES if limit is None else MOST_HISTORIES)
-    rotation = Rotation(every_name(), most, limit, seed, jobs)
+    _check_that_it_loads(rotation.targets[0])
     with StatusLine(make_console(stderr=json)) as progress:
         results = rotation.run(progress.say, pool)
     codes = []
@@ -374,14 +375,14 @@ def explore_all(
         if explored.tally.found is not None:
             with CampaignProgress(explored.campaign, make_console(stderr=json)) as told:
                 shrunk = shrink_found(explored, told, budget)
-            directory = files.new_directory(f"explore-{explored.campaign.target.name}", seed, runs)
+            directory = files.new_directory(f"explore-{explored.campaign.target.name}", rotation.seed, runs)
             if shrunk is not None:
                 files.write_run(shrunk.case, shrunk.case.simulate(files.command_of(directory)), directory)
                 files.write_document(directory / CAMPAIGN, _document(explored, shrunk, directory))
                 point_latest_at(directory)
         codes.append(explored.outcome)
     if json:
-        print_json({"schema": 1, "seed": seed, "campaigns": [row_of(explored) for explored in results]})
+        print_json({"schema": 1, "seed": rotation.seed, "campaigns": [row_of(explored) for explored in results]})
     else:
         print_all(results)
     if Outcome.FAIL in codes:

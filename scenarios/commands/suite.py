@@ -7,10 +7,7 @@ import time
 from pathlib import Path
 from typing import Unpack
 
-from scenarios.catalog import all_scenarios
 from scenarios.checks.effects import LogEffect, SqlEffect
-from scenarios.checks.external_program import command_line, is_program
-from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands.junit import Case, github_annotations, write_junit
 from scenarios.commands.options import (
@@ -30,7 +27,8 @@ from scenarios.commands.options import (
 from scenarios.commands.status_line import make_console
 from scenarios.commands.suite_output import SuiteProgress, print_suite
 from scenarios.errors import RequestError
-from scenarios.model import PACES, Scenario
+from scenarios.model import PACES
+from scenarios.runs.plan import applicable
 from scenarios.runs.suite import Entry, SuiteRequest, run_suite, worst
 
 
@@ -117,27 +115,6 @@ def suite(
     else:
         print_suite(make_console(), entries, seconds)
     return worst(entries)
-
-
-def applicable(
-    consumer: str, handler: Handler | None = None, config: ProgramConfig | None = None
-) -> tuple[Scenario, ...]:
-    """Return the scenarios that a consumer can be put through: all for our own, of a program what can be seen.
-
-    Raises:
-        RequestError: it is a program that is not there.
-    """
-    found = tuple(all_scenarios().values())
-    if handler is not None:
-        return tuple(scenario for scenario in found if scenario.any_handler)
-    if is_program(consumer):
-        command_line(consumer)
-        watched = config is not None and isinstance(config.effect, SqlEffect | LogEffect)
-        return tuple(
-            each for each in found if each.any_program and not each.by_request and (each.any_effect or not watched)
-        )
-    # A class takes the place of the consumer itself, and not of one with a pattern of its own.
-    return tuple(scenario for scenario in found if not (consumer and (scenario.consumer or scenario.producer)))
 
 
 def shares_effect(config: ProgramConfig) -> bool:

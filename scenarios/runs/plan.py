@@ -204,6 +204,27 @@ def producer_of(scenario: Scenario, *, naive: bool) -> str:
     return (naive and scenario.naive_twin.producer) or scenario.producer
 
 
+def applicable(
+    consumer: str, handler: Handler | None = None, config: ProgramConfig | None = None
+) -> tuple[Scenario, ...]:
+    """Return the scenarios that a consumer can be put through: all for our own, of a program what can be seen.
+
+    Raises:
+        RequestError: it is a program that is not there.
+    """
+    found = tuple(all_scenarios().values())
+    if handler is not None:
+        return tuple(scenario for scenario in found if scenario.any_handler)
+    if is_program(consumer):
+        command_line(consumer)
+        watched = config is not None and isinstance(config.effect, SqlEffect | LogEffect)
+        return tuple(
+            each for each in found if each.any_program and not each.by_request and (each.any_effect or not watched)
+        )
+    # A class takes the place of the consumer itself, and not of one with a pattern of its own.
+    return tuple(scenario for scenario in found if not (consumer and (scenario.consumer or scenario.producer)))
+
+
 def check_own_handler(handler: Handler, scenario: Scenario) -> None:
     """Refuse a handler that is not there, or that a scenario could not be judged with."""
     check_handler(handler)

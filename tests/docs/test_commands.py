@@ -39,6 +39,7 @@ NOT_RUN = {
     "invoke bench": "takes a minute, and wants a quiet machine",
     "invoke mutants": "takes minutes; tests/scenarios/exploration kills them all",
     "invoke explore --name all --seconds 600": "takes ten minutes",
+    "invoke explore --name all --seconds 600 --consumer my_consumers:Mine": "likewise",
     "invoke explore --name orders --jobs 8 --seconds 3600": "takes an hour",
     "invoke explore --name orders --histories 1000000 --cluster tcp://127.0.0.1:8786": "needs a Dask scheduler",
     "invoke explore --name orders --histories 1000000 --seed 7 --shard 3/20": "takes minutes",

@@ -9,8 +9,9 @@ from scenarios.catalog import all_scenarios, find_scenario
 from scenarios.commands import program
 from scenarios.commands import scenario as command
 from scenarios.commands.junit import Case, github_annotations, write_junit
-from scenarios.commands.suite import applicable, case_of
+from scenarios.commands.suite import case_of
 from scenarios.errors import RequestError, ServiceFailedError, UnsuitableError
+from scenarios.runs.plan import applicable
 from scenarios.runs.suite import Entry, worst
 
 CASES = [

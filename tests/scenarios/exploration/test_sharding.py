@@ -12,16 +12,19 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+from scenarios.catalog import all_scenarios
+from scenarios.checks.functions import Handler
 from scenarios.commands.explore import explore as explore_command
 from scenarios.commands.explore import merge as merge_command
 from scenarios.commands.options import BAD_REQUEST
 from scenarios.errors import LabError, RequestError
 from scenarios.exploration.campaign import Campaign, Chunk, Shard, explore, run_chunk
 from scenarios.exploration.executors import Died, Workers, cluster, in_order
-from scenarios.exploration.rotation import Rotation
+from scenarios.exploration.rotation import Rotation, every_name
 from scenarios.exploration.shards import SHARD, merge, write_shard
 from scenarios.exploration.targets import make_target
 from scenarios.verdict import Outcome
@@ -225,6 +228,25 @@ def test_a_campaign_ends_with_its_seconds():
     explored = explore(Campaign(make_target("happy"), 10_000_000, 1, seconds=0.01))
     assert explored.tally.histories < 1_000
     assert time.monotonic() - began < 60
+
+
+def test_a_class_takes_turns_in_what_it_fits_and_is_found_out_in_it():
+    names = every_name("tests.scenarios.designs.broken:LoopThatNeverLooks")
+    assert {"orders", "crash"} <= set(names) < set(every_name())
+    assert not {"saga", "large-payload", "lambda-fifo"} & set(names), (
+        "these ask for a pattern or a function of their own"
+    )
+    who = {"consumer": "tests.scenarios.designs.broken:LoopThatNeverLooks"}
+    found = [each.tally.found for each in Rotation(("orders", "crash"), 60, None, 3, 1, **who).run(lambda _: None)]
+    assert all(each is not None and "duplicated-side-effect" in each.invariants for each in found)
+    who = {"consumer": "tests.scenarios.designs.correct:CallsAnIdempotentApi"}
+    results = Rotation(("orders", "crash"), 60, None, 3, 1, **who).run(lambda _: None)
+    assert [each.tally.found for each in results] == [None, None]
+
+
+def test_a_handler_takes_turns_in_the_scenarios_that_take_one():
+    names = every_name(handler=Handler("app.handler", None, Path(), {}))
+    assert {"lambda-timeout", "lambda-fifo"} <= set(names) < set(all_scenarios())
 
 
 def test_all_scenarios_take_turns_and_each_history_is_that_of_a_campaign_of_its_own():
