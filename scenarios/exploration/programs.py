@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from scenarios.errors import BrokenProgramError
+from scenarios.checks.effects import LogEffect, SqlEffect
+from scenarios.checks.program_config import CONFIG, read_config
+from scenarios.errors import BrokenProgramError, RequestError
 from scenarios.exploration.case import Case
 from scenarios.exploration.replay import history_bytes
 from scenarios.exploration.targets import Target
@@ -51,6 +54,13 @@ def rehearse(target: Target) -> None:
         raise BrokenProgramError(
             "The program has never asked for a message; it has to call ReceiveMessage for QUEUE_URL at "
             "AWS_ENDPOINT_URL."
+        )
+    effect = read_config(Path.cwd()).effect
+    if isinstance(effect, SqlEffect | LogEffect) and not any(each.message_id for each in simulation.history.effects):
+        keys = [each.key for each in simulation.history.effects]
+        seen = f"its keys were others, such as {keys[0]}" if keys else "there was none"
+        raise RequestError(
+            f"In {effect.words} no side effect of the messages was seen ({seen}); correct [effect] in {CONFIG}."
         )
 
 

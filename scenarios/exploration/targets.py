@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.catalog import all_scenarios
-from scenarios.checks.effects import HttpEffect
+from scenarios.checks.effects import RUN, Effect, HttpEffect, SqlEffect
 from scenarios.checks.external_program import command_line, is_program
 from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import ProgramConfig, patterns_of, read_config
@@ -31,6 +31,8 @@ from services.consumer.consumer import Consumer
 
 #: Scenarios that a program can be put through in real time alone: the explorer has no bucket, and reads no state.
 STATEFUL = frozenset({"large-payload", "out-of-order"})
+#: What a program can be explored in whose side effects are watched: no fault of theirs strikes at a side effect.
+WATCHABLE = frozenset({"backlog-drain", "deliveries", "poison"})
 #: Scenarios that take a handler in real time alone, each with the reason.
 NOT_SIMULATED_WITH_A_HANDLER: Mapping[str, str] = {}
 #: What a file must say of a target.
@@ -242,12 +244,7 @@ def _check_program(consumer: str, scenario: Scenario) -> None:
         RequestError: it is not there, this machine cannot hold its clock, or the scenario cannot be judged with one.
     """
     command_line(consumer)
-    effect = read_config(Path.cwd()).effect
-    if effect is not None and not isinstance(effect, HttpEffect):
-        raise RequestError(
-            "`invoke explore` judges a side effect that is a request, and the configuration names rows or lines; "
-            "`invoke sweep` and `invoke suite` judge those."
-        )
+    _check_effect(read_config(Path.cwd()).effect, scenario)
     if reason := why_not():
         raise RequestError(
             f"`invoke explore` cannot explore a program here: {reason}. `invoke sweep` and `invoke suite` can."
@@ -258,6 +255,31 @@ def _check_program(consumer: str, scenario: Scenario) -> None:
         raise RequestError(
             f"What {scenario.name} is about cannot be explored with a program, so --consumer takes a class for it; "
             f"a program can be explored in: {', '.join(able)}."
+        )
+
+
+def _check_effect(effect: Effect | None, scenario: Scenario) -> None:
+    """Refuse a side effect that cannot be watched in virtual time, or not in this scenario.
+
+    Raises:
+        RequestError: as said.
+    """
+    if effect is None or isinstance(effect, HttpEffect):
+        return
+    if effect.is_shared:
+        raise RequestError(
+            f"`invoke explore` repeats the keys of its messages in each history, and all histories would share "
+            f"{effect.words}; give each its own by {RUN} in [effect] and in the program's configuration."
+        )
+    if isinstance(effect, SqlEffect) and not effect.url.startswith("sqlite"):
+        raise RequestError(
+            "`invoke explore` reads rows of SQLite alone: a database server is a process that it cannot hold still. "
+            "`invoke sweep` and `invoke suite` take other databases."
+        )
+    if scenario.name not in WATCHABLE:
+        raise RequestError(
+            f"{scenario.name} strikes at the side effect itself, and `invoke explore` only watches {effect.words}; "
+            f"with such an effect a program can be explored in: {', '.join(sorted(WATCHABLE))}."
         )
 
 

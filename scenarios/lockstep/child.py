@@ -295,6 +295,11 @@ class Child:
         """Return the last lines that it has printed."""
         return last_lines(Path(f"/proc/self/fd/{self._log.fileno()}"))
 
+    def printed(self, offset: int) -> bytes:
+        """Return what it has printed from an offset on."""
+        log = self._log.fileno()
+        return os.pread(log, max(0, os.fstat(log).st_size - offset), offset)
+
     # --- within ------------------------------------------------------------------------------------------------------
 
     def _runs(self) -> bool:

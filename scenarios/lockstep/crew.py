@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scenarios.checks.effects import HttpEffect
+from scenarios.checks.effects import RUN, HttpEffect, LogEffect, SqlEffect
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.local.environment import as_variables, shared_environment
 from scenarios.local.http_reader import Surroundings
@@ -19,6 +19,7 @@ from scenarios.lockstep.endpoint import REGION, Endpoint
 from scenarios.lockstep.fork_server import ForkServer, is_python
 from scenarios.lockstep.process import Hired, ProgramProcess
 from scenarios.lockstep.runtimes import quick
+from scenarios.lockstep.watched import RunDirectory, Watched
 from scenarios.simulation.process import SimulatedProcess
 from scenarios.simulation.world import World
 from services.faults import Fault
@@ -69,6 +70,10 @@ class Pool:
             child.kill()
         return self._start(command)
 
+    def start_anew(self, command: Command) -> Child:
+        """Start a program that shares nothing with other histories."""
+        return Child(command, self.spec.startup_timeout)
+
     def prepare(self, used: Mapping[Command, int]) -> None:
         """Start as many as the last history needed, so that they are ready for the next."""
         room = MOST_READY
@@ -106,6 +111,11 @@ class Crew:
         self._endpoint: Endpoint | None = None
         self._processes: list[ProgramProcess] = []
         self._used: Counter[Command] = Counter()
+        config = pool.spec.config
+        words = (*pool.spec.arguments, *config.env.values())
+        watches = isinstance(config.effect, SqlEffect | LogEffect)
+        self._run = RunDirectory() if watches or any(RUN in word for word in words) else None
+        self._watched: Watched | None = None
 
     def consumer(
         self, world: World, name: str, faults: Sequence[Fault], settings: Mapping[str, Any]
@@ -113,6 +123,9 @@ class Crew:
         """See :class:`scenarios.simulation.lab.Programs`."""
         if self._endpoint is None:
             self._endpoint = Endpoint(world)
+            effect = self._pool.spec.config.effect
+            if self._run is not None and isinstance(effect, SqlEffect | LogEffect):
+                self._watched = Watched(effect, self._run.path)
             world.hidden_lease = world.info.visibility_timeout
         given = dict(settings)
         slow = given.pop("side_effect_delay_seconds", 0.0)
@@ -120,7 +133,7 @@ class Crew:
         delays = (Fault("delay", "PerformSideEffect", nth=0, seconds=slow),) if slow else ()
         command = self._command(self._endpoint, name, given)
         interpreter = Interpreter(self._surroundings(world, self._endpoint, given))
-        hired = Hired(self._endpoint, interpreter, lambda: self._take(command))
+        hired = Hired(self._endpoint, interpreter, lambda: self._take(command), self._watched)
         process = ProgramProcess(world, name, hired, (*faults, *delays))
         self._processes.append(process)
         return process
@@ -134,9 +147,15 @@ class Crew:
         """See :class:`scenarios.simulation.lab.Programs`."""
         for process in self._processes:
             process.close()
+        if self._watched is not None:
+            self._watched.close()
+        if self._run is not None:
+            self._run.remove()
         self._pool.prepare(self._used)
 
     def _take(self, command: Command) -> Child:
+        if self._run is not None:
+            return self._pool.start_anew(command)  # one that was started before has not seen this directory
         self._used[command] += 1
         return self._pool.take(command)
 
@@ -150,9 +169,14 @@ class Crew:
             }
         )
         told = program_environment("{url}", shared, as_variables({"max_messages": 1, **settings}))
-        told |= {**self._pool.spec.config.env, "PROCESS_NAME": name, "SEED": SEED}
-        arguments, told = quick(self._pool.spec.arguments, told)
+        own = {variable: self._filled(value) for variable, value in self._pool.spec.config.env.items()}
+        told |= {**own, "PROCESS_NAME": name, "SEED": SEED}
+        arguments, told = quick(tuple(map(self._filled, self._pool.spec.arguments)), told)
         return Command(arguments, tuple(sorted(told.items())))
+
+    def _filled(self, text: str) -> str:
+        """Return a word of the configuration with the directory of this history."""
+        return text if self._run is None else text.replace(RUN, str(self._run.path))
 
     def _surroundings(self, world: World, endpoint: Endpoint, settings: Mapping[str, Any]) -> Surroundings:
         roles = {
@@ -164,7 +188,7 @@ class Crew:
         config = self._pool.spec.config
         return Surroundings(
             world.names.queue,
-            endpoint.ledger,
+            "" if self._watched else endpoint.ledger,
             business_field=settings.get("business_idempotency_field", ""),
             max_messages=settings.get("max_messages", 1),
             message_limit=settings.get("message_limit", 0),

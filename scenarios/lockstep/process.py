@@ -22,6 +22,7 @@ from scenarios.local.http_reader import CONTRACT, BreaksContractError, Reading
 from scenarios.local.interpreter import Interpreter, concluded, injected, json_answer, left_out
 from scenarios.local.observed_exchange import Request, Response
 from scenarios.lockstep.endpoint import Endpoint
+from scenarios.lockstep.watched import Watched
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.process import Program, SimulatedProcess, Steps
 from scenarios.simulation.scheduler import Sleeper, Strand
@@ -114,11 +115,13 @@ class Hired:
         endpoint: answers its requests.
         interpreter: understands them.
         start: starts the program.
+        watched: the side effects that a real process causes past the endpoint; None where each is a request.
     """
 
     endpoint: Endpoint
     interpreter: Interpreter
     start: Callable[[], Computing]
+    watched: Watched | None = None
 
 
 class ProgramProcess(SimulatedProcess):
@@ -219,7 +222,9 @@ class ProgramProcess(SimulatedProcess):
         child, scheduler = self._child, self.world.scheduler
         if child is None:
             return
-        for pending in child.settle():
+        arrived = child.settle()
+        self._note_effects(child)
+        for pending in arrived:
             sleeper = Sleeper(self)
             sleeper.strand = self._serve(pending, sleeper)
             self._sleepers.append(sleeper)
@@ -232,6 +237,23 @@ class ProgramProcess(SimulatedProcess):
             scheduler.silence(self._watch)
         else:
             scheduler.wake(self._watch, max(due, scheduler.now))
+
+    def _note_effects(self, child: Computing) -> None:
+        """Record the side effects that the program has caused since it was last at rest.
+
+        Raises:
+            ScenarioError: they cannot be read.
+        """
+        if self._hired.watched is None:
+            return
+        executions = self.world.tables.executions
+        for key in self._hired.watched.caused(self.name, child):
+            effect = self._hired.interpreter.reader.effect(key)
+            # It has a number, as a request has; a fault that would strike it strikes the next request.
+            self.operations += 1
+            count = executions[key] = executions.get(key, 0) + 1
+            self.recorder.ok(self.recorder.invoke(effect), effect, count)
+            self.unperformed.pop(key, None)
 
     def _note_end(self, child: Computing) -> None:
         code = child.exit_code or 0
