@@ -63,10 +63,14 @@ def up(stack: str | None = None, *, json: bool = False, yes: bool = False, **opt
     seconds = time.monotonic() - begin
     if plan.changes:
         scenarios = sum(key in SCENARIO_NAMES for key in outputs)
-        printer.summary(f"{scenarios} scenarios up in {seconds:.1f} s: {plan.summary()}. Endpoint: {place}")
+        noun = "scenario" if scenarios == 1 else "scenarios"
+        printer.summary(f"{scenarios} {noun} up in {seconds:.1f} s: {plan.summary()}. Endpoint: {place}")
     else:
         count = plan.count(Operation.SAME)
         printer.summary(f"Nothing to change in {seconds:.1f} s, {count} resources are as described. {place}")
+    for scenario, consumer in outputs.get("lambdaConsumers", {}).items():
+        function = consumer["function"]
+        printer.summary(f"Function {function} consumes the queue of {scenario}. Its log group: /aws/lambda/{function}")
     printer.json_plan(name, plan, seconds=round(seconds, 3), endpoint=place.url)
     return 0
 

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -357,3 +359,50 @@ def test_dotenv_keeps_other_lines_and_clears_only_its_own_values(tmp_path):
 def test_the_example_in_git_has_the_variables_that_an_up_writes():
     example = read_dotenv(Path(__file__).parents[3] / ".env.example")
     assert example.keys() >= {*commands._OUTPUTS, "AWS_REGION", "AWS_ENDPOINT_URL"}
+
+
+CONSUMER = """
+config:
+  queue-fundamentals:scenarios: [happy]
+  queue-fundamentals:lambdaConsumers:
+    happy: {code: ./handler, handler: app.handler, runtime: python3.12, maximumConcurrency: 2}
+"""
+
+
+@pytest.mark.processes
+def test_a_stack_with_a_function_consumes_what_is_sent_and_ends_with_it(stacks, capsys):
+    (stacks / "handler").mkdir()
+    (stacks / "handler" / "app.py").write_text("def handler(event, context):\n    print(event['Records'][0]['body'])\n")
+    (stacks / "Pulumi.dev.yaml").write_text(CONSUMER)
+    assert commands.up("dev") == 0
+    said = " ".join(printed(capsys).split())
+    assert "1 scenario up in" in said
+    consumer = find_stack("dev").outputs["lambdaConsumers"]["happy"]["function"]
+    group = f"/aws/lambda/{consumer}"
+    assert f"Function {consumer} consumes the queue of happy. Its log group: {group}" in said
+    assert commands.status("dev") == 0
+    assert "aws:lambda/eventSourceMapping:EventSourceMapping" in printed(capsys)
+
+    url = find_stack("dev").endpoint_url
+    with closing(client_of("sqs", url)) as sqs, closing(client_of("logs", url)) as logs:
+        sqs.send_message(QueueUrl=find_stack("dev").scenario("happy").queue_url, MessageBody="order 1")
+        deadline = time.monotonic() + 30
+        while "order 1" not in log_of(logs, group):
+            assert time.monotonic() < deadline, log_of(logs, group)
+    pids = children_of(read_endpoint(stack_paths("dev")).pid)
+    assert commands.down("dev") == 0
+    assert not any(process_exists(pid) for pid in pids)
+    assert "its endpoint has ended" in printed(capsys)
+
+
+def client_of(service, url):
+    return aws_client(service, endpoint_url=url, region="us-west-1")
+
+
+def log_of(logs, group):
+    return "".join(event["message"] for event in logs.filter_log_events(logGroupName=group)["events"])
+
+
+def children_of(pid):
+    """Return the processes that one has started, where the system tells."""
+    return [int(each) for task in Path(f"/proc/{pid}/task").glob("*/children") for each in task.read_text().split()]

@@ -54,7 +54,7 @@ def clients(url):
 @pytest.mark.processes
 def test_a_stack_of_the_real_engine_is_an_ordinary_pulumi_stack_and_a_stack_for_scenarios(project, capsys):
     assert commands.up("ada", engine="pulumi") == 0
-    assert "1 scenarios up in" in capsys.readouterr().out
+    assert "1 scenario up in" in capsys.readouterr().out
     found = find_stack("ada")
     assert find_endpoint(stack_paths("ada")).url == found.endpoint_url
     assert read_dotenv(project / ".env")["QUEUE_URL"] == found.scenario("happy").queue_url
