@@ -22,8 +22,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, get_args
 
 from services.batches import BATCHES
 from services.errors import ConfigurationError
@@ -81,7 +81,11 @@ class Fault:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault as a history holds it."""
-        return {name: value for name, value in asdict(self).items() if value not in ({}, 0.0, ()) or name == "nth"}
+        told = {name: getattr(self, name) for name in _FIELDS} | {"where": dict(self.where)}
+        return {name: value for name, value in told.items() if value not in ({}, 0.0, ()) or name == "nth"}
+
+
+_FIELDS: Final = tuple(each.name for each in fields(Fault))
 
 
 class FaultPlan:

@@ -432,8 +432,8 @@ class EventSourceMapping:
     def _grow(self, now: float) -> None:
         """Add batches while all that there may be are in hand and none of them is held up."""
         in_hand = len(self._batches) + len(self._ready)
-        held_up = any(batch.retry_at is not None for batch in self._batches.values())
-        if held_up or in_hand < self._level or self._level >= self._scaling.most:
+        full = in_hand >= self._level and self._level < self._scaling.most
+        if not full or any(batch.retry_at is not None for batch in self._batches.values()):
             self._grows_at = None
         elif self._grows_at is None:
             self._grows_at = now + 1
