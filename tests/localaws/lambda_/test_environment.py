@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,30 @@ def test_a_cold_start_runs_the_init_and_a_warm_environment_keeps_its_module_stat
             assert "Init Duration" not in call.lines[-1]
 
     asyncio.run(go())
+
+
+def test_a_warm_environment_keeps_its_temporary_files_and_a_cold_start_has_none(code):
+    code.python("""
+        import os, tempfile
+        def handler(event, context):
+            found = sorted(os.listdir(tempfile.gettempdir()))
+            open(os.path.join(tempfile.gettempdir(), str(len(found))), "w").close()
+            return [tempfile.gettempdir(), found]
+    """)
+
+    async def go():
+        with running(code) as call:
+            call.function.faults.add([Fault(FaultKind.COLD_START, 3)])
+            (first, none), (second, one), (third, others) = [value(await call()) for _ in range(3)]
+            assert (none, one, others) == ([], ["0"], [])
+            assert first == second != third
+            assert [is_directory(each) for each in (first, third)] == [False, True]
+
+    asyncio.run(go())
+
+
+def is_directory(path):
+    return Path(path).is_dir()
 
 
 def test_a_second_concurrent_invocation_has_an_environment_of_its_own(code):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.localaws.lambda_.actions import Failure, Result
+from infra.localaws.lambda_.actions import Failure, Receive, Result
 from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
 from infra.localaws.lambda_.records import SourceQueue, record_of
 from infra.localaws.lambda_.settings import MappingSettings
@@ -20,6 +20,12 @@ def test_a_batch_has_ten_messages_unless_set_otherwise():
     rig.run(1)
     assert sorted(len(i.records) for i in rig.invocations) == [3, 10, 10]
     assert rig.left() == 0
+
+
+def test_a_mapping_polls_long():
+    rig = Rig()
+    receives = [action for action in rig.mapping.actions() if isinstance(action, Receive)]
+    assert {receive.wait for receive in receives} == {20}
 
 
 def test_a_batch_size_below_ten_bounds_the_receive():
