@@ -374,7 +374,10 @@ def run_chunk(chunk: Chunk) -> Tally | ScenarioError:
         for index in range(chunk.first, chunk.end):
             history = history_of(campaign, index)
             states = tally.coverage.count
-            violated = _count(history, tally)
+            try:
+                violated = _count(history, tally)
+            except BrokenProgramError as error:
+                raise BrokenProgramError(_told_in(index, campaign.seed, str(error)), error.log) from None
             if history.schedule is None and tally.coverage.count > states:
                 tally.unusual.append((tally.coverage.count - states, index))
             if violated and campaign.target.is_program:
@@ -386,6 +389,12 @@ def run_chunk(chunk: Chunk) -> Tally | ScenarioError:
         return error
     tally.unusual = sorted(tally.unusual, reverse=True)[:CANDIDATES]
     return tally
+
+
+def _told_in(index: int, seed: int, sentence: str) -> str:
+    """Return a sentence with the history that it is about, and how to repeat that."""
+    what = sentence.rstrip(".")
+    return f"In history {index + 1}: {what[:1].lower()}{what[1:]}. --seed {seed} --histories {index + 1} repeats it."
 
 
 def _count(history: _History, tally: Tally) -> frozenset[str]:

@@ -7,10 +7,11 @@ import pytest
 from scenarios.commands.explore import explore
 from scenarios.commands.replay import replay
 from scenarios.errors import BrokenProgramError
-from scenarios.exploration.campaign import Campaign, Tally, _bounded_number, _confirmed
+from scenarios.exploration.campaign import Campaign, Chunk, Tally, _bounded_number, _confirmed, run_chunk
 from scenarios.exploration.programs import rehearse
 from scenarios.exploration.targets import Target, make_target
 from scenarios.lockstep.clock import why_not
+from scenarios.simulation.run import simulate
 from tests.consumers.small import small_consumer
 from tests.scenarios.conftest import project
 from tests.scenarios.lockstep.small_programs import LOOKS, written
@@ -81,6 +82,23 @@ def test_a_program_that_ends_by_itself_ends_the_campaign_with_exit_code_3(projec
     said = capsys.readouterr().err
     assert "  | no luck\nerror: The program ended by itself with exit code 4, and nothing had gone wrong.\n" in said
     assert not (project / "runs").exists()
+
+
+def test_what_ends_a_campaign_is_told_with_its_history(project, monkeypatch):
+    told = iter([simulate, simulate])
+
+    def simulated(*given):
+        try:
+            return next(told)(*given)
+        except StopIteration:
+            raise BrokenProgramError("The program ended by itself with exit code 5.", ["no luck"]) from None
+
+    monkeypatch.setattr("scenarios.exploration.campaign.simulate", simulated)
+    campaign = Campaign(make_target("deliveries", count=1), 4, 7)
+    error = run_chunk(Chunk(campaign, 0, 4))
+    assert isinstance(error, BrokenProgramError)
+    said = "In history 3: the program ended by itself with exit code 5. --seed 7 --histories 3 repeats it."
+    assert (str(error), error.log) == (said, ("no luck",))
 
 
 def test_what_a_machine_cannot_do_is_said_before_anything_starts(project, capsys, monkeypatch):
