@@ -29,8 +29,6 @@ from scenarios.simulation.run import SimulationPlan, queue_of
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer
 
-#: Scenarios that a program can be put through in real time alone: the explorer has no bucket, and reads no state.
-STATEFUL = frozenset({"large-payload", "out-of-order"})
 #: What a program can be explored in whose side effects are watched: no fault of theirs strikes at a side effect.
 WATCHABLE = frozenset({"backlog-drain", "deliveries", "poison"})
 #: Scenarios that take a handler in real time alone, each with the reason.
@@ -249,8 +247,8 @@ def _check_program(consumer: str, scenario: Scenario) -> None:
         raise RequestError(
             f"`invoke explore` cannot explore a program here: {reason}. `invoke sweep` and `invoke suite` can."
         )
-    if not scenario.any_program or scenario.name in STATEFUL:
-        able = [name for name, each in all_scenarios().items() if each.any_program and name not in STATEFUL]
+    if not scenario.any_program:
+        able = [name for name, each in all_scenarios().items() if each.any_program]
         able += [workload.scenario.name for workload in WORKLOADS if workload.scenario.any_program]
         raise RequestError(
             f"What {scenario.name} is about cannot be explored with a program, so --consumer takes a class for it; "

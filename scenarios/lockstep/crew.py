@@ -166,6 +166,7 @@ class Crew:
                 "AWS_REGION": REGION,
                 "MESSAGE_STATUS_TABLE": endpoint.status_table,
                 "MESSAGE_SIDE_EFFECTS_TABLE": endpoint.ledger,
+                **({"PAYLOAD_BUCKET": endpoint.bucket.name} if endpoint.bucket else {}),
             }
         )
         told = program_environment("{url}", shared, as_variables({"max_messages": 1, **settings}))
@@ -194,6 +195,7 @@ class Crew:
             message_limit=settings.get("message_limit", 0),
             roles=roles,
             effect=config.effect if isinstance(config.effect, HttpEffect) else None,
+            bucket=endpoint.bucket.name if endpoint.bucket else "",
             messages=config.messages,
         )
 

@@ -16,8 +16,10 @@ from infra.localaws.sts import caller_identity
 from scenarios.local.http_reader import DYNAMODB, SQS, counted
 from scenarios.local.interpreter import refusal
 from scenarios.local.observed_exchange import Request, Response
+from scenarios.lockstep.bucket import Bucket
 from scenarios.lockstep.tables import Tables
 from scenarios.simulation.world import World
+from services.drivers.store import STATE_PREFIX
 
 REGION: Final = "us-west-1"
 #: What a program's tables are called, after the queue.
@@ -33,6 +35,7 @@ class Endpoint:
     Attributes:
         status_table: the name of the program's own table.
         ledger: the name of the table that plays the external system.
+        bucket: where payloads lie; None where there are none.
     """
 
     def __init__(self, world: World) -> None:
@@ -41,6 +44,8 @@ class Endpoint:
         self.status_table = f"{world.names.queue.removesuffix('.fifo')}-{STATUS_TABLE}"
         self.ledger = f"{world.names.queue.removesuffix('.fifo')}-{LEDGER}"
         self._tables = Tables(REGION, self.status_table, self.ledger)
+        # Few scenarios have payloads, and their producers come before their consumers.
+        self.bucket = Bucket(REGION, f"{world.names.queue}-payloads", world.objects) if world.objects.in_use else None
 
     @property
     def queue_path(self) -> str:
@@ -54,6 +59,8 @@ class Endpoint:
             return self._answer_sqs(target.removeprefix(SQS), body)
         if target.startswith(DYNAMODB):
             return _of_wire(self._tables.answer(request.headers, body))
+        if not target and self.bucket is not None and self.bucket.has(request.path):
+            return _of_wire(self.bucket.answer(request))
         if b"Action=GetCallerIdentity" in body:
             return _of_wire(caller_identity(ACCOUNT, _REQUEST_ID))
         return refusal(
@@ -78,6 +85,16 @@ class Endpoint:
         item = self._tables.item(self.ledger, key)
         if "executions" in item:
             self._world.tables.executions[key] = counted(item["executions"])
+
+    def note_state(self, entity: str) -> None:
+        """Read from the ledger which version an entity has by now.
+
+        Raises:
+            BreaksContractError: what stands there is no version.
+        """
+        item = self._tables.item(self.ledger, f"{STATE_PREFIX}{entity}")
+        if "version" in item:
+            self._world.tables.states[entity] = counted(item["version"])
 
     def _answer_sqs(self, action: str, body: bytes) -> Response | LongPoll:
         try:

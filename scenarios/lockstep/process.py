@@ -38,6 +38,7 @@ from services.operations import (
     OperationFailed,
     PerformSideEffect,
     Receive,
+    WriteState,
 )
 
 #: How a program ends that leaves SIGTERM to the system, or to a shell: no clean end, and an end.
@@ -383,6 +384,8 @@ class ProgramProcess(SimulatedProcess):
             case PerformSideEffect():
                 self._hired.endpoint.note_effect(operation.key)
                 self.unperformed.pop(operation.key, None)
+            case WriteState():
+                self._hired.endpoint.note_state(operation.entity)
             case Delete() | ChangeVisibility():
                 self.let_go(operation.messages)
 
