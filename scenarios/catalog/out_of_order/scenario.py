@@ -2,10 +2,11 @@
 
 Every message updates one of a few entities and says which version it makes. A standard queue delivers in any order, to
 two consumers at once. The first write of one consumer is slow. Meanwhile the newest versions are sent, and the other
-consumer writes them; the slow one's message comes again. A retry is late on any queue: the other consumer's first write
-of version 1 of one entity fails. A consumer writes on one condition: that the version is newer than the one that is
-there. The store looks and writes in one step, so no consumer comes between. What comes too late is superseded, and is
-deleted like what was written. At the end each entity is what its highest version made it.
+consumer writes them; the slow one's message comes again. Of many messages, the versions in between are sent last, and
+all come too late. A retry is late on any queue: the other consumer's first write of version 1 of one entity fails. A
+consumer writes on one condition: that the version is newer than the one that is there. The store looks and writes in
+one step, so no consumer comes between. What comes too late is superseded, and is deleted like what was written. At the
+end each entity is what its highest version made it.
 
     consumer-1    version 2 ──────────────────────────────────▶ version 4 is there: superseded
     consumer-2                 version 4 ────────▶ takes
@@ -35,6 +36,8 @@ from services.faults import Fault
 
 #: Seconds that each write takes.
 MOMENT = 0.05
+#: Messages that are sent before the slow write begins, at most.
+FIRST = 9
 #: Visibility timeouts that the slow consumer's first write takes.
 SLOW = 1.5
 
@@ -53,7 +56,11 @@ class UpdateParameters(Parameters):
 def run(lab: Lab) -> None:
     """Stage the scenario."""
     parameters = UpdateParameters.of(lab)
-    entities, older = parameters.entities, parameters.count - parameters.entities
+    entities = parameters.entities
+    # However many there are: while the slow write lasts, the other consumer has to come to the newest version.
+    older = min(parameters.count - entities, FIRST)
+    late = parameters.count - entities - older
+    first_late = 1 + -(-older // entities)
     # Each write takes a moment, so that two consumers write one entity at once.
     takes_a_moment = Fault("delay", "WriteState", nth=0, seconds=MOMENT)
     # One consumer's first write takes so long that the other writes the newest versions meanwhile: what it read before
@@ -67,10 +74,20 @@ def run(lab: Lab) -> None:
     lab.wait_for(has_started(slow, quick), deadline=20, what="both consumers to be ready")
     lab.produce(count=older, entities=entities)
     lab.wait_for(_is_at_work(slow), deadline=20, what="the slow write to begin")
-    lab.produce(count=entities, entities=entities, first_version=1 + -(-older // entities))
+    lab.produce(count=entities, entities=entities, first_version=first_late + -(-late // entities))
+    if late:
+        lab.wait_for(
+            _is_quiet, deadline=30 + SLOW * lab.queue.visibility_timeout, what="the newest versions to be there"
+        )
+        lab.produce(count=late, entities=entities, first_version=first_late)
 
     lab.settle(deadline=30 + SLOW * lab.queue.visibility_timeout + 0.1 * parameters.count)
     lab.stop(slow, quick)
+
+
+def _is_quiet(history: History) -> bool:
+    """Tell whether nothing is left to do."""
+    return not history.unsettled
 
 
 def _is_at_work(slow: ConsumerHandle) -> Callable[[History], bool]:

@@ -10,6 +10,10 @@ from scenarios.catalog.out_of_order.checks import (
     stale_state,
     update_dropped,
 )
+from scenarios.exploration.targets import make_target
+from scenarios.simulation.choices import SeededChoices
+from scenarios.simulation.lab import NoFaults
+from scenarios.simulation.run import simulate
 from tests.scenarios.recorded import Told
 
 
@@ -199,3 +203,11 @@ def test_a_program_that_reads_of_a_version_may_drop_an_update_to_it_or_to_an_old
     told.delete("c", "v1")
     assert len(update_dropped(told.history)) == dropped
     assert (find_superseded(told.history) is not None) is superseded
+
+
+@pytest.mark.parametrize("count", [6, 12, 25, 60])
+def test_the_race_is_staged_however_many_messages_there_are(count):
+    careful = simulate(make_target("out-of-order", count=count).plan(1), SeededChoices(1), NoFaults())
+    assert (str(careful.verdict.outcome), careful.verdict.reason) == ("pass", careful.verdict.reason)
+    naive = simulate(make_target("out-of-order", count=count, naive=True).plan(1), SeededChoices(1), NoFaults())
+    assert [name for name, found in naive.verdict.violations.items() if found] == ["stale-state"]
