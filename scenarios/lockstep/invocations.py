@@ -15,8 +15,8 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Final
@@ -291,14 +291,32 @@ class InvocationProcess(ThreadsProcess):
         self._end(child.exit_code or 0)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the histories of a process have in common of a function.
+
+    Attributes:
+        config: its settings.
+        variables: the environment variables of all its environments, encoded.
+    """
+
+    config: FunctionConfig
+    variables: dict[bytes, bytes]
+
+    @classmethod
+    def of(cls, config: FunctionConfig) -> Known:
+        """Return what follows from a function's settings."""
+        variables = environment_of(config, f"{HOST}:{PORT}", URL, "", Path(tempfile.gettempdir()))
+        return cls(config, encoded(variables))
+
+
+@dataclass(slots=True, eq=False)
 class HandlerFunction:
     """A function of one history, as its environments know it.
 
     Attributes:
         handler: whose code it runs.
-        config: its settings.
-        told: its environment variables, but for those that AWS adds.
+        known: its settings, and the variables of its environments.
         endpoint: answers what it asks.
         interpreter: understands it.
         owns: tells which modules each environment loads for itself.
@@ -306,11 +324,16 @@ class HandlerFunction:
     """
 
     handler: Handler
-    config: FunctionConfig
+    known: Known
     endpoint: Endpoint
     owns: Callable[[str], bool]
     received: list[Message] = field(default_factory=list)
     interpreter: Interpreter = field(init=False)
+
+    @property
+    def config(self) -> FunctionConfig:
+        """Its settings."""
+        return self.known.config
 
     @property
     def directory(self) -> Path:
@@ -321,12 +344,7 @@ class HandlerFunction:
         """Return the environment variables of one environment, encoded."""
         stream = f"2026/01/01/[$LATEST]{number:032x}"
         own = {"AWS_LAMBDA_LOG_STREAM_NAME": stream, "AWS_ACCESS_KEY_ID": access_key_of(stream)}
-        return self._shared | encoded(own)
-
-    @cached_property
-    def _shared(self) -> dict[bytes, bytes]:
-        """The variables of all environments."""
-        return encoded(environment_of(self.config, f"{HOST}:{PORT}", URL, "", Path(tempfile.gettempdir())))
+        return self.known.variables | encoded(own)
 
     def take_received(self) -> Sequence[Message]:
         """Return what its mapping has handed to it since the last call."""
@@ -337,9 +355,10 @@ class HandlerFunction:
 class Handlers:
     """The functions of one history (see :class:`scenarios.simulation.lab.Handlers`)."""
 
-    def __init__(self, handler: Handler, config: ProgramConfig) -> None:
+    def __init__(self, handler: Handler, config: ProgramConfig, known: dict[str, Known]) -> None:
         self._handler = handler
         self._config = config
+        self._known = known
         self._endpoint: Endpoint | None = None
 
     def environments(
@@ -350,29 +369,14 @@ class Handlers:
             self._endpoint = Endpoint(world)
             begin_history(seed)
         endpoint = self._endpoint
-        shared = shared_environment(
-            {
-                "QUEUE_URL": endpoint.queue_path,
-                "AWS_REGION": REGION,
-                "MESSAGE_STATUS_TABLE": endpoint.status_table,
-                "MESSAGE_SIDE_EFFECTS_TABLE": endpoint.ledger,
-            }
+        key = repr((endpoint.queue_path, name, sorted(settings.items()), timeout, memory))
+        if key not in self._known:
+            function = self._function(endpoint, f"{world.names.queue.removesuffix('.fifo')}-{name}", settings)
+            self._known[key] = Known.of(replace(function, timeout=timeout, memory=memory))
+        known = self._known[key]
+        made = HandlerFunction(
+            self._handler, known, endpoint, _owner(known.config.directory, _module_of(self._handler.handler))
         )
-        told = program_environment(URL, shared, as_variables(settings))
-        told |= {key: value.replace("{url}", URL) for key, value in self._config.env.items()}
-        code = self._handler.code.resolve()
-        function = f"{world.names.queue.removesuffix('.fifo')}-{name}"
-        config = FunctionConfig(
-            function,
-            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}",
-            RUNTIMES["python"],
-            self._handler.handler,
-            code,
-            timeout,
-            memory,
-            told,
-        )
-        made = HandlerFunction(self._handler, config, endpoint, _owner(code, _module_of(self._handler.handler)))
         effect = self._config.effect
         made.interpreter = Interpreter(
             Around(
@@ -395,10 +399,31 @@ class Handlers:
         """See :class:`scenarios.simulation.lab.Handlers`."""
         end_history()
 
+    def _function(self, endpoint: Endpoint, function: str, settings: Mapping[str, Any]) -> FunctionConfig:
+        shared = shared_environment(
+            {
+                "QUEUE_URL": endpoint.queue_path,
+                "AWS_REGION": REGION,
+                "MESSAGE_STATUS_TABLE": endpoint.status_table,
+                "MESSAGE_SIDE_EFFECTS_TABLE": endpoint.ledger,
+            }
+        )
+        told = program_environment(URL, shared, as_variables(settings))
+        told |= {key: value.replace("{url}", URL) for key, value in self._config.env.items()}
+        return FunctionConfig(
+            function,
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}",
+            RUNTIMES["python"],
+            self._handler.handler,
+            self._handler.code.resolve(),
+            variables=told,
+        )
+
 
 def handlers_of(handler: Handler, config: ProgramConfig) -> Callable[[], Handlers]:
-    """Return what makes the functions of a history."""
-    return lambda: Handlers(handler, config)
+    """Return what makes the functions of a history; all histories know the same functions."""
+    known: dict[str, Known] = {}
+    return lambda: Handlers(handler, config, known)
 
 
 @cache

@@ -22,7 +22,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from http import HTTPStatus
@@ -30,7 +29,7 @@ from importlib.machinery import SourceFileLoader
 from itertools import islice
 from math import inf
 from types import ModuleType
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NamedTuple, NoReturn, cast
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -177,18 +176,24 @@ class Turns:
             answer: what it waited for; an error is raised where it waits.
         """
         self.waits_for = None
-        with _turn(self):
+        before = _begin_turn(self)
+        try:
             self._greenlet.parent = getcurrent()
             self.waits_for = self._greenlet.switch(answer)
+        finally:
+            _end_turn(self, before)
 
     def kill(self) -> None:
         """End the code where it stands."""
         if self.outcome is None and not self.is_dead:
             self.is_dead = True
             if self._greenlet:
-                with _turn(self):
+                before = _begin_turn(self)
+                try:
                     self._greenlet.parent = getcurrent()
                     self._greenlet.throw(Killed)
+                finally:
+                    _end_turn(self, before)
 
     def ask(self, asked: Asked) -> Any:
         """Wait for something; called by the code itself.
@@ -254,37 +259,61 @@ def end_history() -> None:
             setattr(where, name, before)
 
 
-@contextmanager
-def _turn(turns: Turns) -> Iterator[None]:
+class _Before(NamedTuple):
+    """What stands in this process while no handler is at work."""
+
+    variables: Any
+    stdout: Any
+    stderr: Any
+    session: Any
+    modules: dict[str, ModuleType]
+    loaded: int
+    travel: time_machine.travel
+
+
+def _begin_turn(turns: Turns) -> _Before:
     """Put a handler's surroundings in place of this process's own, for one turn."""
-    global _current, _began, _session  # noqa: PLW0603 - a process has one handler at work
+    global _current, _began
     _watch()
     around = turns.around
     _current, _began = turns, _monotonic()
-    variables, os.environ._data = os.environ._data, around.variables  # type: ignore[attr-defined]  # noqa: SLF001 - see ``encoded``
-    printed, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), around.log, around.log
-    session, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, _session
     hidden = {name: sys.modules.pop(name) for name in _owned(around)}
     sys.modules.update(around.modules)
-    loaded = len(sys.modules)
-    sys.path.insert(0, around.path)
     travel = time_machine.travel(turns.wall, tick=False)
+    before = _Before(
+        os.environ._data,  # type: ignore[attr-defined]  # noqa: SLF001 - see ``encoded``
+        sys.stdout,
+        sys.stderr,
+        boto3.DEFAULT_SESSION,
+        hidden,
+        len(sys.modules),
+        travel,
+    )
+    os.environ._data = around.variables  # type: ignore[attr-defined]  # noqa: SLF001
+    sys.stdout = sys.stderr = around.log
+    boto3.DEFAULT_SESSION = _session
+    sys.path.insert(0, around.path)
     travel.start()
     asyncio._set_running_loop(turns.loop)  # noqa: SLF001 - a thread has one, and each handler has its own
-    try:
-        yield
-    finally:
-        turns.loop = asyncio._get_running_loop()  # noqa: SLF001
-        asyncio._set_running_loop(None)  # noqa: SLF001
-        travel.stop()
-        sys.path.remove(around.path)
-        new = [name for name in islice(reversed(sys.modules), len(sys.modules) - loaded) if around.owns(name)]
+    return before
+
+
+def _end_turn(turns: Turns, before: _Before) -> None:
+    """Put this process's own surroundings in place of a handler's."""
+    global _current, _session  # noqa: PLW0603
+    around = turns.around
+    turns.loop = asyncio._get_running_loop()  # noqa: SLF001
+    asyncio._set_running_loop(None)  # noqa: SLF001
+    before.travel.stop()
+    sys.path.remove(around.path)
+    if len(sys.modules) > before.loaded or around.modules:
+        new = [name for name in islice(reversed(sys.modules), len(sys.modules) - before.loaded) if around.owns(name)]
         around.modules = {name: sys.modules.pop(name) for name in (*around.modules, *new) if name in sys.modules}
-        sys.modules.update(hidden)
-        boto3.DEFAULT_SESSION, _session = session, boto3.DEFAULT_SESSION
-        sys.stdout, sys.stderr = printed
-        os.environ._data = variables  # type: ignore[attr-defined]  # noqa: SLF001
-        _current = None
+    sys.modules.update(before.modules)
+    boto3.DEFAULT_SESSION, _session = before.session, boto3.DEFAULT_SESSION
+    sys.stdout, sys.stderr = before.stdout, before.stderr
+    os.environ._data = before.variables  # type: ignore[attr-defined]  # noqa: SLF001
+    _current = None
 
 
 _looked_at: tuple[int, Callable[[str], bool] | None, tuple[str, ...]] = (0, None, ())
