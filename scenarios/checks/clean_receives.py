@@ -48,6 +48,9 @@ ROOM_FOR_LONG_CLAIMS = 5
 SLACK = 0.1
 #: How an invocation ends that ran into its function's timeout.
 TIMED_OUT = "timeout"
+#: How an invocation ends whose answer the mapping cannot read: the function had its time, whatever it waited for.
+MALFORMED = "malformed answer"
+TOO_BUSY = "a machine that was too busy"
 #: What makes no claim, so that none is late when it is.
 _CLAIM_NOTHING = frozenset(
     {"Receive", "LookUpSideEffect", "PerformSideEffect", "CallApi", "Complete", "ReleaseClaim"}
@@ -240,7 +243,7 @@ class _Inquiry:
                 continue
             if blow.seconds and blow.by is Spoiled.STAGED:
                 slowed += blow.seconds
-            else:
+            elif blow.what != TOO_BUSY or not self._answered_badly(item):
                 item.spoil(blow.by, blow.what)
         if slowed > SLOW_PART * self._timeout:
             item.spoil(Spoiled.STAGED, "slow work")
@@ -260,6 +263,16 @@ class _Inquiry:
             if ends and ends[-1].get("starved", 0.0) >= STARVED_PART * ends[-1].get("within", inf):
                 return True
         return False
+
+    def _answered_badly(self, item: Handout) -> bool:
+        """Tell whether a function answered for the message, and no mapping could read its answer."""
+        return any(
+            call.error == MALFORMED
+            and call.process == item.process
+            and item.since <= call.started <= item.until
+            and item.message.message_id in call.arguments["messages"]
+            for call in self._history.calls("InvokeFunction")
+        )
 
     def _receive_that_took(self, time: float) -> Call | None:
         """Return the receive whose reply no consumer saw."""
@@ -398,9 +411,7 @@ class _Inquiry:
             elif end.code == 0:
                 found[name].append(Blow(end.time, end.time, Spoiled.STAGED, 0.0, "its consumer's end"))
         for name, spans in starvations(self._history).items():
-            found[name] += [
-                Blow(*span, Spoiled.BEYOND, 0.0, "a machine that was too busy", late=True) for span in spans
-            ]
+            found[name] += [Blow(*span, Spoiled.BEYOND, 0.0, TOO_BUSY, late=True) for span in spans]
         return found
 
     def _blow(self, strike: FaultStrike) -> Blow:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.checks.clean_receives import acquitted
+from scenarios.checks.clean_receives import TOO_BUSY, acquitted
 from scenarios.history import ENDPOINT
 from services.consumer.patterns import Pattern
 from tests.scenarios.recorded import Told
@@ -295,6 +295,30 @@ def timed_out(*starved, error="timeout", message="a"):
 
 def test_a_function_that_the_machine_starved_each_time_is_convicted_of_nothing():
     assert "none of its 4 receives was clean" in timed_out(0.5, 1.0, 1.9, 0.6).acquitted()
+
+
+def answered_on_a_busy_machine(error, message="a"):
+    """Tell of a message whose invocations all end in one way, while the endpoint waits for a processor."""
+    told = DeadLettered()
+    told.send("a", "b", endpoint=True)
+    for count in range(1, 5):
+        told.receive_at(30.0 * count, "function", "a", count=count)
+        at = told.begin("function", "InvokeFunction", messages=[f"m-{message}"], attempt=1)
+        for _ in range(2):
+            told.now += 2.0
+            told.event("lab", "waited", waiter=ENDPOINT, seconds=1.3, within=2.0)
+        told.fail("function", at, "InvokeFunction", code=error, transient=False)
+    told.dead_letter_at(150.0, "a")
+    return told.acquitted()
+
+
+def test_a_malformed_answer_is_the_functions_own_however_busy_the_machine_is():
+    assert answered_on_a_busy_machine("malformed answer") == ""
+
+
+@pytest.mark.parametrize(("error", "message"), [("error", "a"), ("exit", "a"), ("malformed answer", "b")])
+def test_any_other_end_on_a_busy_machine_convicts_no_function(error, message):
+    assert TOO_BUSY in answered_on_a_busy_machine(error, message)
 
 
 @pytest.mark.parametrize(
