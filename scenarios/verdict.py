@@ -411,7 +411,10 @@ def _want_of_a_pattern(verdict: Verdict) -> str:
         return ""
     patterns = ", ".join(dict.fromkeys(verdict.undeclared[name] for name in verdict.unprotected))
     listed = ", ".join(f"{name} ({count})" for name, count in verdict.unprotected.items())
-    return f"What this scenario stages takes the pattern {patterns}, which this consumer does not declare: {listed}."
+    return (
+        f"What this scenario stages takes the pattern {patterns}, which this consumer does not declare: {listed}. "
+        "If it follows the pattern, declare it (`follows`); if not, this run says nothing against it."
+    )
 
 
 def _of_the_queue(verdict: Verdict) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.runs.run import RunRequest, run_scenario
 from tests.consumers.small import LANGUAGES
 
@@ -48,6 +49,18 @@ def test_a_crash_before_or_after_the_side_effect_tells_the_careful_from_the_othe
     verdict = run_scenario(RunRequest("crash", seed=3, consumer=small_consumer(language, option))).verdict
     assert {name for name, found in verdict.violations.items() if found} == violated, verdict.reason
     assert verdict.missing == ()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_long_work_is_done_once_by_who_extends_the_visibility_timeout(project, small_consumer, language):
+    config = ProgramConfig(follows=("heartbeat",))
+    consumers = {option: small_consumer(language, option) for option in ("--heartbeat", "--look")}
+    told = {
+        option: run_scenario(RunRequest("heartbeat", seed=3, consumer=consumer, program=config)).verdict
+        for option, consumer in consumers.items()
+    }
+    assert str(told["--heartbeat"].outcome) == "pass", told["--heartbeat"].reason
+    assert told["--look"].violations["duplicated-side-effect"], told["--look"].reason
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

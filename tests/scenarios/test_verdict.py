@@ -101,7 +101,8 @@ def test_what_only_a_pattern_survives_convicts_who_declares_it_and_nobody_else()
     assert (verdict.outcome, verdict.is_undeclared) == (Outcome.INCONCLUSIVE, True)
     assert verdict.reason == (
         "What this scenario stages takes the pattern heartbeat, which this consumer does not declare: "
-        "duplicated-side-effect (1)."
+        "duplicated-side-effect (1). If it follows the pattern, declare it (`follows`); if not, this run says nothing "
+        "against it."
     )
     assert verdict.as_json()["unprotected"] == {"duplicated-side-effect": 1}
     # Where it was not needed the promise was kept, and is judged.

@@ -5,6 +5,7 @@
 //	consumer --look          asks the ledger, causes the side effect and deletes
 //	consumer --mark-first    marks the message as processed, causes the side effect and deletes
 //	consumer --delete-first  deletes, then causes the side effect
+//	consumer --heartbeat     the first one, which extends the visibility timeout while it is at work
 package main
 
 import (
@@ -163,6 +164,36 @@ func remove(message document) error {
 	return err
 }
 
+// extend extends a message's visibility timeout again and again, until the function that it returns is called: no other
+// consumer gets the message while its work goes on.
+func extend(message document, timeout float64) (end func()) {
+	if variant != "--heartbeat" {
+		return func() {}
+	}
+	every := timeout / 3
+	if given, err := strconv.ParseFloat(os.Getenv("HEARTBEAT_SECONDS"), 64); err == nil {
+		every = given
+	}
+	over, ended := make(chan bool), make(chan bool)
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(time.Duration(every * float64(time.Second)))
+		defer ticker.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+				parameters := document{"ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": int(timeout)}
+				if _, err := sqs("ChangeMessageVisibility", parameters); err != nil {
+					fmt.Fprintln(os.Stderr, "error:", err)
+				}
+			}
+		}
+	}()
+	return func() { close(over); <-ended }
+}
+
 func main() {
 	if len(os.Args) > 1 {
 		variant = os.Args[1]
@@ -178,6 +209,7 @@ func main() {
 	}
 	attributes, _ := told["Attributes"].(document)
 	seconds, _ := strconv.ParseFloat(fmt.Sprint(attributes["VisibilityTimeout"]), 64)
+	timeout := seconds
 	seconds *= 0.9
 	if given, err := strconv.ParseFloat(os.Getenv("CLAIM_LEASE_SECONDS"), 64); err == nil {
 		seconds = given
@@ -204,7 +236,9 @@ func main() {
 			if group != nil && stopped[group] {
 				continue
 			}
+			end := extend(message, timeout)
 			done, err := handle(message, time.Duration(seconds*float64(time.Second)))
+			end()
 			if err == nil && done {
 				err = remove(message)
 			}

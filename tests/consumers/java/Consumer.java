@@ -5,6 +5,7 @@
 //     java Consumer.java --look          asks the ledger, causes the side effect and deletes
 //     java Consumer.java --mark-first    marks the message as processed, causes the side effect and deletes
 //     java Consumer.java --delete-first  deletes, then causes the side effect
+//     java Consumer.java --heartbeat     the first one, which extends the visibility timeout while it is at work
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -99,6 +100,31 @@ public class Consumer {
         return true;
     }
 
+    /** Extends a message's visibility timeout until it is interrupted: no other consumer gets it while work goes on. */
+    static Thread extend(String handle, String timeout) {
+        long every = (long) (1000 * Double.parseDouble(env("HEARTBEAT_SECONDS", "" + Double.parseDouble(timeout) / 3)));
+        Thread heartbeat = new Thread(() -> {
+            try {
+                while (!Thread.currentThread().isInterrupted()) {
+                    Thread.sleep(every);
+                    sqs("ChangeMessageVisibility",
+                        ",\"ReceiptHandle\":\"" + handle + "\",\"VisibilityTimeout\":" + timeout);
+                }
+            } catch (InterruptedException over) {
+                return;
+            } catch (Exception error) {
+                System.err.println("error: " + error.getMessage());
+            }
+        });
+        if (variant.equals("--heartbeat")) heartbeat.start();
+        return heartbeat;
+    }
+
+    static void end(Thread heartbeat) throws InterruptedException {
+        heartbeat.interrupt();
+        heartbeat.join();
+    }
+
     static void remove(String handle) throws Exception {
         sqs("DeleteMessage", ",\"ReceiptHandle\":\"" + handle + "\"");
     }
@@ -129,13 +155,18 @@ public class Consumer {
                     String group = first("\"MessageGroupId\"\\s*:\\s*\"([^\"]+)", each);
                     if (stopped.contains(group)) continue;
                     boolean done = false;
+                    Thread heartbeat = extend(handle, timeout);
                     try {
-                        if (handle(body, handle, lease)) {
+                        boolean settled = handle(body, handle, lease);
+                        end(heartbeat);
+                        if (settled) {
                             remove(handle);
                             done = true;
                         }
                     } catch (IllegalStateException error) {
                         System.err.println("error: " + error.getMessage());
+                    } finally {
+                        end(heartbeat);
                     }
                     if (!done && !group.isEmpty()) stopped.add(group);
                 }

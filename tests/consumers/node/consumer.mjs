@@ -5,6 +5,7 @@
 //     node consumer.mjs --look          asks the ledger, causes the side effect and deletes
 //     node consumer.mjs --mark-first    marks the message as processed, causes the side effect and deletes
 //     node consumer.mjs --delete-first  deletes, then causes the side effect
+//     node consumer.mjs --heartbeat     the first one, which extends the visibility timeout while it is at work
 import { setTimeout as sleep } from "node:timers/promises";
 
 const env = process.env;
@@ -84,6 +85,19 @@ async function handle(message, lease) {
   return await mark(key), true;
 }
 
+// No other consumer gets a message while its work goes on.
+async function whileExtended(message, timeout, work) {
+  if (variant !== "--heartbeat") return await work();
+  const parameters = { ReceiptHandle: message.ReceiptHandle, VisibilityTimeout: timeout };
+  const extend = () => sqs("ChangeMessageVisibility", parameters).catch((error) => console.error(error.message));
+  const heartbeat = setInterval(extend, 1000 * Number(env.HEARTBEAT_SECONDS || timeout / 3));
+  try {
+    return await work();
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
 const { Attributes } = await sqs("GetQueueAttributes", { AttributeNames: ["VisibilityTimeout"] });
 const lease = 1000 * Number(env.CLAIM_LEASE_SECONDS || 0.9 * Number(Attributes.VisibilityTimeout));
 while (!stopping) {
@@ -100,7 +114,7 @@ while (!stopping) {
       if (stopped.has(group)) continue;
       let done = false;
       try {
-        done = await handle(message, lease);
+        done = await whileExtended(message, Number(Attributes.VisibilityTimeout), () => handle(message, lease));
         if (done) await sqs("DeleteMessage", { ReceiptHandle: message.ReceiptHandle });
       } catch (error) {
         done = false;

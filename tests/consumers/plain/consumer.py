@@ -6,6 +6,7 @@
     python consumer.py --mark-first    marks the message as processed, causes the side effect and deletes
     python consumer.py --delete-first  deletes, then causes the side effect
 
+    ... --heartbeat                    extends the visibility timeout of a message while it is at work on it
     ... --batch-delete                 deletes what is done of a receive by one call, and what that refuses by another
     ... --drop-at-sigterm              ends at once, whatever it holds
     ... --updates                      takes each message for an update of an entity to a version
@@ -18,10 +19,12 @@ It gives back at SIGTERM what it has not begun, and lets expire what is older th
 docs/your-own-consumer.md has the lab's contract.
 """
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +32,7 @@ import urllib.request
 ENV = os.environ
 NAIVE, DELETE_FIRST = "--naive" in sys.argv, "--delete-first" in sys.argv
 LOOKS, MARK_FIRST = "--look" in sys.argv, "--mark-first" in sys.argv
+HEARTBEAT = "--heartbeat" in sys.argv
 BATCH_DELETE, DROP = "--batch-delete" in sys.argv, "--drop-at-sigterm" in sys.argv
 UPDATES = bool({"--updates", "--last-write-wins", "--read-then-write"} & set(sys.argv))
 LAST_WRITE, READS = "--last-write-wins" in sys.argv, "--read-then-write" in sys.argv
@@ -98,6 +102,29 @@ def claim(key, until):
 def side_effect(key, method):
     request = urllib.request.Request(ENV["SIDE_EFFECT_URL"] + key, method=method)  # noqa: S310 - told by the lab
     return ask(request)["executions"]
+
+
+@contextlib.contextmanager
+def extended(message):
+    """Extend a message's visibility timeout again and again: no other consumer gets it while its work goes on."""
+    if not HEARTBEAT:
+        yield
+        return
+    timeout = int(sqs("GetQueueAttributes", AttributeNames=["VisibilityTimeout"])["Attributes"]["VisibilityTimeout"])
+    over = threading.Event()
+
+    def beat():
+        while not over.wait(float(ENV.get("HEARTBEAT_SECONDS") or timeout / 3)):
+            with contextlib.suppress(urllib.error.URLError):
+                sqs("ChangeMessageVisibility", ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=timeout)
+
+    heartbeat = threading.Thread(target=beat, daemon=True)
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heartbeat.join()
 
 
 def handle(message, lease):
@@ -192,7 +219,8 @@ def handle_batch(batch, lease, stopping):
         if group in stopped:
             continue
         try:
-            done = handle(message, lease)
+            with extended(message):
+                done = handle(message, lease)
             if done and not BATCH_DELETE:
                 sqs("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
                 tidy(message)
