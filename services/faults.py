@@ -8,10 +8,16 @@ A fault names a kind of operation and strikes at the n-th one that matches. ``FA
      {"kind": "crash", "operation": "Complete", "point": "during"},
      {"kind": "reply-lost", "operation": "CallApi"},
      {"kind": "late-request", "operation": "PerformSideEffect", "seconds": 3},
-     {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]}]
+     {"kind": "partial-failure", "operation": "Delete", "entries": [0, 2]},
+     {"kind": "partition", "operation": "Receive", "nth": 2, "seconds": 5, "reach": "queue"}]
 
 A fault at ``PerformSideEffect`` strikes whatever causes the side effect, also a ``CallApi`` or a transaction with it;
 and so does a fault at ``CallApi``.
+
+A fault that lasts begins with the operation that it names, and goes on for its seconds. Meanwhile each operation of the
+process that it reaches meets the same: ``partition`` (not reached; at the point ``during`` done, and no reply comes
+back), ``throttling``, ``expired-credentials``. The history holds its beginning, and each operation that it struck as a
+fault with ``during``, as in the simulation.
 
 ``nth`` 0 means every one. ``where`` narrows to operations about a message with those facts (``key``, ``message_id``,
 ``sequence``, ``group``). A receive that brings no message does not count.
@@ -21,22 +27,48 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 from services.batches import BATCHES
 from services.errors import ConfigurationError
-from services.operations import OPERATIONS, Operation, Receive
+from services.injection import EXPIRED, NOT_REACHED
+from services.operations import OPERATIONS, CheckTables, DescribeQueue, Operation, Receive, Track
 from services.variables import MAX_SECONDS
 
-ProcessKind = Literal["crash", "error", "delay", "reply-lost", "late-request", "partial-failure", "partial-reply-lost"]
+LastingKind = Literal["partition", "throttling", "expired-credentials"]
+ProcessKind = Literal[
+    "crash",
+    "error",
+    "delay",
+    "reply-lost",
+    "late-request",
+    "partial-failure",
+    "partial-reply-lost",
+    "partition",
+    "throttling",
+    "expired-credentials",
+]
 #: What can happen to the function of an event source mapping besides; no process has it injected.
 FunctionKind = Literal["timeout", "throttle", "cold-start"]
 Kind = ProcessKind | FunctionKind
 Point = Literal["before", "during", "after"]
 #: Before an operation, when it is done and its caller has not heard of it, and after it.
 Stage = Literal["before", "reply", "after"]
+
+#: The kinds that go on for a while.
+LASTING = frozenset(get_args(LastingKind))
+#: What a fault that lasts can keep a process from, in words; all of it where it names nothing.
+REACHES: Mapping[str, str] = {
+    "queue": "the queue",
+    "store": "the tables",
+    "world": "the external system",
+    "": "everything",
+}
+#: What a process does before its first message: it gives up if that fails.
+_BEGINNING = (DescribeQueue, CheckTables)
 
 #: The operations that a fault can name.
 FAULTABLE = tuple(sorted(name for name, kind in OPERATIONS.items() if kind.recorded))
@@ -57,6 +89,7 @@ class Fault:
             ``reply-lost`` (it is done, and its caller is told of a timeout),
             ``late-request`` (its caller is told of a timeout at once, and it is done afterwards),
             ``partial-failure`` (some entries of a batch are not done, under an overall success);
+            ``partition``, ``throttling``, ``expired-credentials`` (for a while, see the module);
             of an invocation also ``timeout`` (the function stands still until it is killed), ``throttle`` (it cannot be
             invoked for a while), ``cold-start`` (the environments that wait for it are gone).
         operation: the operation's class name.
@@ -65,9 +98,11 @@ class Fault:
             caller hears so later; any other point delays the operation itself.
         nth: counts the operations that match, from 1; 0 for every one.
         where: facts that a message of the operation must have.
-        seconds: how long a delay lasts; or how long after its timeout a late request takes effect.
+        seconds: how long a delay lasts, or what goes on; or how long after its timeout a late request takes effect.
         code: the error's code.
         entries: the indices of the entries that fail in part; those beyond the batch are ignored.
+        reach: what a fault that lasts keeps the process from: ``queue``, ``store``, ``world``, or empty for everything.
+        during: the kind of the fault that lasts, where this one is a part of it.
     """
 
     kind: Kind
@@ -78,11 +113,25 @@ class Fault:
     seconds: float = 0.0
     code: str = "ServiceUnavailable"
     entries: tuple[int, ...] = ()
+    reach: Track | Literal[""] = ""
+    during: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault as a history holds it."""
         told = {name: getattr(self, name) for name in _FIELDS} | {"where": dict(self.where)}
-        return {name: value for name, value in told.items() if value not in ({}, 0.0, ()) or name == "nth"}
+        return {name: value for name, value in told.items() if value not in ({}, 0.0, (), "") or name == "nth"}
+
+    def meets(self, operation: Operation) -> Fault | None:
+        """Return what an operation meets while this fault lasts; None where it is spared."""
+        track = operation.mark.track
+        if self.reach not in ("", track) or isinstance(operation, _BEGINNING):
+            return None
+        name = type(operation).__name__
+        if self.kind == "partition" and self.point == "during":
+            return Fault("reply-lost", name, nth=0, during=self.kind)
+        throttled = "ThrottlingException" if track == "queue" else "ProvisionedThroughputExceededException"
+        code = {"partition": NOT_REACHED, "throttling": throttled, "expired-credentials": EXPIRED}[self.kind]
+        return Fault("error", name, nth=0, code=code, during=self.kind)
 
 
 _FIELDS: Final = tuple(each.name for each in fields(Fault))
@@ -95,22 +144,31 @@ class FaultPlan:
         faults: what to inject.
         crash_rate: the probability, per received message, of a crash somewhere on that message's way.
         rng: where chance comes from.
+        now: the process's clock, in seconds; faults that last ask for it.
     """
 
     def __init__(
-        self, faults: Sequence[Fault] = (), *, crash_rate: float = 0.0, rng: random.Random | None = None
+        self,
+        faults: Sequence[Fault] = (),
+        *,
+        crash_rate: float = 0.0,
+        rng: random.Random | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._faults = tuple(faults)
         self._seen = [0] * len(self._faults)
         self._crash_rate = crash_rate
         self._rng = rng or random.Random(0)  # noqa: S311 - chance in a lab must be reproducible, not secret
         self._operations_to_crash: int | None = None
+        self._now = now
+        #: What goes on, each with the time of its end.
+        self._going_on: list[tuple[Fault, float]] = []
         named = frozenset(fault.operation for fault in self._faults)
         self._operations = named | EFFECTS | {_TRANSACTION} if named & EFFECTS else named
 
     def may_strike(self, operation: Operation) -> bool:
         """Return whether an operation of this kind can be struck at all; one that cannot need not be asked about."""
-        return type(operation).__name__ in self._operations or self._crash_rate > 0
+        return type(operation).__name__ in self._operations or self._crash_rate > 0 or bool(self._going_on)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -119,12 +177,25 @@ class FaultPlan:
 
     def before(self, operation: Operation) -> Iterable[Fault]:
         """Return the faults that strike before this operation, in their order; the call counts."""
-        yield from self._due(operation, "before")
+        due = self._due(operation, "before")
+        self._going_on += [(fault, self._now() + fault.seconds) for fault in due if fault.kind in LASTING]
+        yield from due
+        yield from self._met(operation, "before")
 
     def on_reply(self, operation: Operation, result: Any) -> Iterable[Fault]:
         """Return the faults that strike when this operation is done, and its caller has not heard of it."""
         if not (isinstance(operation, Receive) and not result):
             yield from self._due(operation, "reply", result)
+        yield from self._met(operation, "reply")
+
+    def _met(self, operation: Operation, stage: Stage) -> Sequence[Fault]:
+        """Return what the first fault that goes on brings to an operation."""
+        if not self._going_on:
+            return ()
+        now = self._now()
+        self._going_on = [(fault, end) for fault, end in self._going_on if end > now]
+        hits = (hit for fault, _ in self._going_on if (hit := fault.meets(operation)) is not None)
+        return [hit for hit in hits if _stage(hit) == stage][:1]
 
     def after(self, operation: Operation, result: Any) -> Iterable[Fault]:
         """Return the faults that strike after this operation was done; the call counts."""
@@ -212,6 +283,19 @@ def _parse_fault(item: dict[str, Any]) -> Fault:
             item.get("kind") != "late-request" or item.get("seconds", 0) > 0,
             "needs seconds above 0: how long after its timeout the request takes effect",
         ),
+        (
+            item.get("kind") not in LASTING or item.get("seconds", 0) > 0,
+            "needs seconds above 0: for how long it goes on",
+        ),
+        (
+            item.get("kind") not in LASTING or item.get("nth", 1) != 0,
+            "needs an nth from 1: it begins once, and goes on",
+        ),
+        (
+            item.get("reach", "") in (REACHES if item.get("kind") in ("partition", "throttling") else ("",)),
+            "needs a reach of queue, store or world, which a partition and throttling have",
+        ),
+        ("during" not in item, "says during, which only a history does"),
         (isinstance(item.get("where", {}), dict), "needs an object as its where"),
         (isinstance(item.get("code", ""), str), "needs a text as its code"),
         (_indices(item.get("entries", [])), "needs a list of whole numbers from 0 as its entries"),

@@ -19,13 +19,16 @@ from services.operations import Operation, OperationFailed
 
 #: What a caller is told whose reply was lost, or whose request is still on its way.
 TIMEOUT = "ReadTimeoutError"
+#: What a caller is told that does not reach a service, and one whose credentials have expired.
+NOT_REACHED = "EndpointConnectionError"
+EXPIRED = "ExpiredTokenException"
 #: Codes of errors that do not pass by themselves; any other that is injected does.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
 FOR_GOOD = frozenset(
     {
         "AWS.SimpleQueueService.NonExistentQueue",
         "AccessDeniedException",
-        "ExpiredTokenException",
+        EXPIRED,
         "QueueDoesNotExist",
         "ResourceNotFoundException",
         "UnrecognizedClientException",
@@ -38,8 +41,9 @@ ARRIVED_LATE = "arrived-late"
 class InjectedFault(Protocol):
     """A fault that strikes now.
 
-    ``crash``, ``delay`` and kinds that only a simulation has are carried out by whatever steps the generator. The rest
-    is carried out here: ``error``, ``reply-lost``, ``late-request``, ``partial-failure``.
+    ``crash``, ``delay`` and kinds that only a simulation has are carried out by whatever steps the generator. One that
+    lasts does nothing by itself: its source strikes the operations that it reaches. The rest is carried out here:
+    ``error``, ``reply-lost``, ``late-request``, ``partial-failure``.
     """
 
     @property

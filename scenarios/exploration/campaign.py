@@ -4,8 +4,9 @@ Which histories there are follows from the seed and their numbers alone, and the
 first violation is the same on one process, on many, on a cluster, and in shards that never hear of each other. Nothing
 is kept of a history but what it adds to the counts, so a long campaign takes no more memory.
 
-A campaign begins with the bounded histories (see ``bounded``): all of them where they are no more than half of its
-histories, else a quarter of its own number.
+A campaign begins with the bounded histories (see ``bounded``), in turns with drawn ones: all of them where they are no
+more than half of its histories, else a quarter of its own number. Some bugs need a queue that repeats itself, or three
+faults, which no bounded history has: they would wait for the last of these. Others need one fault at one place.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ CHUNKS_EACH = 8
 BOUNDED_PART = 4
 PROGRAM_BOUNDED_PART = 2
 MOST_BOUNDED = 20_000
-#: Of a program, one in so many histories is a bounded one, as long as there are any.
-PROGRAM_TURNS = 2
+#: One in so many histories is a bounded one, as long as there are any.
+TURNS = 2
 #: Pairs of faults are tried where there is room for so many histories for each single fault.
 ROOM_FOR_PAIRS = 2
 #: All pairs are counted only where there is room for so many histories for each single fault, and for so many of these
@@ -356,12 +357,8 @@ def history_of(campaign: Campaign, index: int) -> _History:
 
 
 def _bounded_number(campaign: Campaign, index: int) -> int | None:
-    """Return which of the bounded histories a number stands for; None for one whose choices are drawn.
-
-    A program has few histories a minute, and some bugs need a queue that repeats itself, which no bounded one has. So
-    the two kinds take turns.
-    """
-    number, place = divmod(index, PROGRAM_TURNS) if campaign.target.is_program else (index, 0)
+    """Return which of the bounded histories a number stands for; None for one whose choices are drawn."""
+    number, place = divmod(index, TURNS)
     return None if place or number >= campaign.most_bounded else number
 
 

@@ -289,6 +289,8 @@ class WatchedProgram:
                     continue
                 operation = self._keys.effect(key)
                 for fault in self._faults.before(operation):
+                    if fault.as_json().get("during"):
+                        continue  # what lasts reaches what passes the proxy alone
                     hold = self._watch.hold(key) if fault.kind == "crash" else None
                     if hold is not None:
                         hold.arm()

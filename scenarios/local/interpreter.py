@@ -154,11 +154,11 @@ def left_out(request: Request, reading: Reading, result: Any) -> Response:
 def injected(request: Request, error: OperationFailed) -> Response:
     """Return the answer to an operation that a fault forbade.
 
-    The queue's is one that SDKs try again by themselves. The external system's is not: a side effect that fails is the
-    program's to handle, and an SDK that repeated it would keep that from it.
+    The queue's is one that SDKs try again by themselves, unless it is one that stays. The external system's is not: a
+    side effect that fails is the program's to handle, and an SDK that repeated it would keep that from it.
     """
-    of_queue = request.headers.get("x-amz-target", "").startswith(SQS)
-    return refusal(request, error.code, error.message, 503 if of_queue else 400)
+    again = request.headers.get("x-amz-target", "").startswith(SQS) and error.transient
+    return refusal(request, error.code, error.message, 503 if again else 400)
 
 
 def refusal(request: Request, code: str, message: str, status: int) -> Response:

@@ -29,7 +29,7 @@ from scenarios.local.observed_exchange import GoneError, Request, Response, Serv
 from services.drivers.recorded import RecordedDriver
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
-from services.injection import TIMEOUT
+from services.injection import NOT_REACHED, TIMEOUT
 from services.operations import Delete, Operation, OperationFailed, PerformSideEffect, Receive
 
 #: Seconds for which a receive waits that a program makes after it is done.
@@ -145,8 +145,8 @@ class RecordingProxy:
                 watched.received(result)
         except OperationFailed as error:
             step.answered = True
-            if error.code == TIMEOUT:
-                # The lost reply: the connection is closed without an answer.
+            if error.code in (TIMEOUT, NOT_REACHED):
+                # A lost reply, or a network that is cut: the connection is closed without an answer.
                 raise GoneError from None
             return step.response or injected(request, error)
         if step.response is not None and not step.is_cut:

@@ -21,6 +21,7 @@ from scenarios.checks.invariants import Violation
 from scenarios.history import ENDPOINT, LAB, Call, Facts, History, Record, identity_of
 from scenarios.history.events import ASKED_TO_END, SCALED
 from scenarios.verdict import Verdict
+from services.faults import REACHES
 from services.history import CLOCK
 from services.injection import ARRIVED_LATE
 from services.operations import OPERATIONS, Delete, Receive
@@ -222,7 +223,7 @@ def _fault(told: FaultRecord) -> str:
         "kind": fault["kind"],
         "seconds": f"{seconds:g} s",
         "signed": f"{seconds:+g} s",
-        "from": fault.get("from", ""),
+        "from": fault.get("from") or REACHES[fault.get("reach", "")],
         "attribute": fault.get("attribute", ""),
         "to": fault.get("to", ""),
         "within": f"{fault.get('within', 0.0):g} s",

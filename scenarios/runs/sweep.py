@@ -1,7 +1,8 @@
 """Sweep a program: run it once, then strike each of its requests with each fault in a run of its own.
 
     one run without faults ─▶ the requests that the program makes, in order
-    each request, each of {kill before, kill after, reply lost, throttled, late reply} ─▶ a run, and its verdict
+    each request, each of {kill before, kill after, reply lost, throttled, late reply, and what lasts: partition,
+    throttling, expired credentials} ─▶ a run, and its verdict
 
 A request is named by what it is and by how many of its kind came before, so that it is found again in another run.
 Each run has two consumers: the struck one, and one that is started when the fault has struck. Runs go on side by side,
@@ -29,7 +30,7 @@ from typing import Any, Protocol
 from infra.errors import InfraError
 from infra.files import write_atomically
 from infra.stack.stacks import Stack, temporary_stack
-from scenarios.checks.external_program import OtherRequest, command_line, is_program
+from scenarios.checks.external_program import OtherRequest, ReadState, command_line, is_program
 from scenarios.checks.functions import STRETCH, Handler
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.program_config import ProgramConfig
@@ -46,6 +47,7 @@ from scenarios.runs.plan import Place, RunPlan, RunRequest, invoked
 from scenarios.runs.run import RunEnvironment, RunResult, run_on, runs_of
 from scenarios.verdict import Outcome
 from services.faults import Fault
+from services.operations import OPERATIONS, Operation
 
 #: The scenario whose queue and tables a sweep uses, and the name of what is swept in the history.
 TOPOLOGY, SWEPT = "crash", "swept"
@@ -59,6 +61,10 @@ MOST_AT_A_TIME = 8
 THROTTLED = 0.25
 #: Visibility timeouts by which a reply is late.
 LATE = 1.5
+#: Visibility timeouts for which a program is cut off: a message comes again meanwhile, and it hears no reply once more.
+CUT_OFF = 1.5
+#: And those for which all that it asks for is refused.
+REFUSED = 0.75
 #: Seconds of one wait: a signal that comes just before a wait begins does not cut it short.
 LOOK_EVERY = 0.2
 
@@ -69,7 +75,12 @@ KINDS: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "reply-lost": lambda _: {"kind": "reply-lost"},
     "throttled": lambda _: {"kind": "error", "code": "ThrottlingException"},
     "late-reply": lambda timeout: {"kind": "delay", "point": "during", "seconds": LATE * timeout},
+    "partition": lambda timeout: {"kind": "partition", "point": "during", "seconds": CUT_OFF * timeout},
+    "throttling": lambda timeout: {"kind": "throttling", "seconds": REFUSED * timeout},
+    "expired-credentials": lambda timeout: {"kind": "expired-credentials", "seconds": REFUSED * timeout},
 }
+#: Those of them that reach one system alone: the one that the struck request speaks to.
+_OF_ONE_SYSTEM = ("partition", "throttling")
 
 #: Likewise for an invocation of a Lambda function, which its environment does not survive, or never begins.
 OF_INVOCATION: Mapping[str, Callable[[float], dict[str, Any]]] = {
@@ -84,6 +95,13 @@ OF_INVOCATION: Mapping[str, Callable[[float], dict[str, Any]]] = {
 OF_MAPPINGS_DELETE: Mapping[str, Callable[[float], dict[str, Any]]] = {"throttled": lambda _: {"kind": "error"}}
 #: All names that ``--faults`` takes where a handler is swept.
 HANDLER_KINDS = tuple(dict.fromkeys((*KINDS, *OF_INVOCATION)))
+
+
+#: What a program's requests come down to.
+_OPERATIONS: Mapping[str, type[Operation]] = {
+    **OPERATIONS,
+    **{kind.__name__: kind for kind in (OtherRequest, ReadState)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +135,8 @@ class Point:
     def fault(self, kind: str, timeout: float, *, handler: bool = False) -> Fault:
         """Return the fault that strikes it; ``timeout`` is the queue's visibility timeout in seconds."""
         made = self.kinds(handler=handler)[kind](timeout)
+        if made["kind"] in _OF_ONE_SYSTEM:
+            made["reach"] = _OPERATIONS[self.operation].mark.track
         return Fault(operation=self.operation, nth=self.nth, where=dict(self.where), **made)
 
 

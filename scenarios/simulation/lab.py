@@ -56,7 +56,7 @@ from services.consumer.lambda_handler import HandlerOptions, LambdaConsumer, mak
 from services.consumer.options import ConsumerOptions
 from services.consumer.patterns import Pattern
 from services.errors import ConfigurationError
-from services.faults import Fault
+from services.faults import LASTING, Fault
 from services.operations import (
     Delete,
     ListObjects,
@@ -725,6 +725,8 @@ def _receives(fault: Fault, timeout: float) -> int:
     """Return how many receives a fault of the scenario may cost a message."""
     if fault.kind == "error" and not fault.nth:
         return TRIES_IN_AN_OUTAGE
+    if fault.kind in LASTING:
+        return int(fault.seconds / timeout) + 1
     if fault.kind != "delay":
         return 1
     # Work that outlives its delivery is found in hand meanwhile, and its delete comes with a stale receipt handle.

@@ -15,6 +15,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from scenarios.simulation.random_faults import Kind, RandomFault
+from services.faults import REACHES
+from services.injection import EXPIRED, NOT_REACHED
 from services.operations import CheckTables, DescribeQueue, Operation, Track
 
 if TYPE_CHECKING:
@@ -24,20 +26,18 @@ if TYPE_CHECKING:
 LASTING_STEP = 0.25
 #: What a consumer cannot reach, as the size picks: the queue, the tables, the external system, or anything at all.
 _REACHES: Sequence[tuple[frozenset[Track], str]] = (
-    (frozenset({"queue"}), "the queue"),
-    (frozenset({"store"}), "the tables"),
-    (frozenset({"world"}), "the external system"),
-    (frozenset({"queue", "store", "world"}), "everything"),
+    (frozenset({"queue"}), REACHES["queue"]),
+    (frozenset({"store"}), REACHES["store"]),
+    (frozenset({"world"}), REACHES["world"]),
+    (frozenset({"queue", "store", "world"}), REACHES[""]),
 )
 #: What may be missing: an external system is another's, and has no operator here.
 _MAY_BE_MISSING = _REACHES[:2]
 #: What an operation meets in a brown-out, as likely as it stands here often; the tamest first.
 _IN_A_BROWN_OUT = (None, None, Kind.SERVER_ERROR, Kind.REPLY_LOST)
 
-#: Codes of what a client tells itself, and of what AWS answers.
+#: Codes of what AWS answers.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
-NOT_REACHED = "EndpointConnectionError"
-EXPIRED = "ExpiredTokenException"
 NO_SUCH_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 NO_SUCH_TABLE = "ResourceNotFoundException"
 

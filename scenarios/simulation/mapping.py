@@ -541,7 +541,7 @@ class CallFaults(FaultPlanOfCalls):
     """
 
     def __init__(self, faults: Sequence[Fault], mapping: SimulatedMapping) -> None:
-        super().__init__(faults)
+        super().__init__(faults, now=lambda: mapping.world.scheduler.now)
         self._mapping = mapping
         self._striking: CallFault | None = None
 

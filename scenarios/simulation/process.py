@@ -150,7 +150,7 @@ class SimulatedProcess:
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
         self.recorder = recorder or WorldRecorder(world, name, world.names.queue)
         self.program: Program | None = None
-        self._plan = plan or (FaultPlan(faults) if faults else None)
+        self._plan = plan or (FaultPlan(faults, now=lambda: world.scheduler.now) if faults else None)
         self._signalled = False
         self._sleepers: list[Sleeper] = []
         self._asleep: set[Sleeper] = set()

@@ -331,3 +331,83 @@ def test_an_injected_error_passes_unless_its_code_is_one_that_stays(code, transi
     with pytest.raises(op.OperationFailed) as failed:
         driver.perform(op.Claim("k", "me", 1.0))
     assert failed.value.transient is transient
+
+
+class Passing:
+    """A clock that the test moves."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def code_of(recorded, operation):
+    """Return the code of the error that an operation meets; empty for none."""
+    try:
+        recorded.perform(operation)
+    except op.OperationFailed as error:
+        return error.code
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "reach", "of_queue", "of_ledger"),
+    [
+        ("partition", "", "EndpointConnectionError", "EndpointConnectionError"),
+        ("partition", "queue", "EndpointConnectionError", ""),
+        ("throttling", "world", "", "ProvisionedThroughputExceededException"),
+        ("throttling", "", "ThrottlingException", "ProvisionedThroughputExceededException"),
+        ("expired-credentials", "", "ExpiredTokenException", "ExpiredTokenException"),
+    ],
+)
+def test_what_lasts_strikes_all_that_it_reaches_until_its_time_is_over(kind, reach, of_queue, of_ledger):
+    clock = Passing()
+    fault = Fault(kind, "PerformSideEffect", nth=2, seconds=3.0, reach=reach)
+    recorded = Recorded(fault, now=clock)
+    assert [code_of(recorded, operation) for operation in (op.Receive(1, 0), effect(1))] == ["", ""]
+    met = [code_of(recorded, operation) for operation in (effect(2), op.Receive(1, 0), op.DescribeQueue())]
+    assert met == [of_ledger, of_queue, ""], "what a process does before its first message is spared"
+    clock.now = 2.9
+    assert code_of(recorded, effect(2)) == of_ledger
+    clock.now = 3.0
+    assert [code_of(recorded, operation) for operation in (op.Receive(1, 0), effect(3))] == ["", ""]
+    struck = [record["fault"] for record in recorded.records if record["type"] == "fault"]
+    assert struck[0] == fault.as_json()
+    assert {each["during"] for each in struck[1:]} == {kind}
+    assert all("nth" in each for each in struck), "a scenario has planned all of it"
+
+
+def test_a_partition_may_lose_the_replies_alone():
+    clock = Passing()
+    recorded = Recorded(Fault("partition", "PerformSideEffect", point="during", seconds=1.0, reach="world"), now=clock)
+    assert code_of(recorded, effect(1)) == code_of(recorded, effect(1)) == "ReadTimeoutError"
+    clock.now = 1.5
+    assert code_of(recorded, effect(1)) == ""
+    assert recorded.world.ledger == {"key-1": 3}
+
+
+def test_only_expired_credentials_do_not_pass():
+    for kind, transient in (("partition", True), ("throttling", True), ("expired-credentials", False)):
+        recorded = Recorded(Fault(kind, "PerformSideEffect", seconds=1.0), now=Passing())
+        with pytest.raises(op.OperationFailed) as failed:
+            recorded.perform(effect(1))
+        assert failed.value.transient is transient
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[{"kind": "partition", "operation": "Receive"}]', "needs seconds above 0: for how long"),
+        ('[{"kind": "partition", "operation": "Receive", "seconds": 1, "nth": 0}]', "needs an nth from 1"),
+        ('[{"kind": "partition", "operation": "Receive", "seconds": 1, "reach": "moon"}]', "needs a reach"),
+        ('[{"kind": "expired-credentials", "operation": "Claim", "seconds": 1, "reach": "queue"}]', "needs a reach"),
+        ('[{"kind": "error", "operation": "Receive", "reach": "queue"}]', "needs a reach"),
+        ('[{"kind": "error", "operation": "Receive", "during": "partition"}]', "during"),
+    ],
+)
+def test_what_lasts_and_is_wrong_is_one_sentence(text, complaint):
+    with pytest.raises(ConfigurationError, match="FAULTS.*" + complaint):
+        parse_faults(text)
+    fault = Fault("throttling", "Claim", nth=2, seconds=1.5, reach="store")
+    assert parse_faults(json.dumps([fault.as_json()])) == (fault,)

@@ -333,3 +333,20 @@ def test_any_other_end_on_a_busy_machine_convicts_no_function(error, message):
 )
 def test_a_function_that_had_its_time_once_is_convicted(told):
     assert told.acquitted() == ""
+
+
+@pytest.mark.parametrize("kind", ["partition", "throttling", "expired-credentials"])
+@pytest.mark.parametrize(
+    ("lasts", "planned", "convicts"), [(45.0, False, False), (5.0, False, True), (45.0, True, True)]
+)
+def test_a_fault_that_lasts_excuses_the_receives_within_it_unless_the_scenario_asked_for_it(
+    kind, lasts, planned, convicts
+):
+    told = DeadLettered(max_receive_count=2)
+    told.send("a", endpoint=True)
+    told.receive_at(30.0, "consumer-1", "a")
+    told.claim("consumer-1", "a", kind, seconds=lasts, **({"nth": 1} if planned else {}))
+    told.receive_at(60.0, "consumer-1", "a", count=2)
+    told.claim("consumer-1", "a")
+    told.dead_letter_at(90.0, "a")
+    assert bool(told.acquitted()) is not convicts

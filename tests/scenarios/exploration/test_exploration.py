@@ -14,11 +14,11 @@ from scenarios.commands.replay import replay as replay_command
 from scenarios.commands.scenario import scenario as scenario_command
 from scenarios.errors import RequestError
 from scenarios.exploration.bounded import SIZES_OF, space_of
-from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, _is_over, explore
+from scenarios.exploration.campaign import CHUNK, Campaign, Explored, Found, Tally, _is_over, explore, history_of
 from scenarios.exploration.case import Case, case_of, record_case
 from scenarios.exploration.replay import CHOICES, FORM, history_bytes
 from scenarios.exploration.shrink import shrink
-from scenarios.exploration.targets import find, history_seed, make_target
+from scenarios.exploration.targets import find, find_mutant, history_seed, make_target
 from scenarios.runs.index import find_run
 from scenarios.simulation.choices import SeededChoices
 from scenarios.simulation.lab import consumer_class
@@ -151,6 +151,16 @@ class TestShrinking:
             )
 
 
+def schedule_at(campaign, index):
+    """Return the faults of a bounded history of a campaign; None for one that is drawn."""
+    return history_of(campaign, index).schedule
+
+
+def bounded_case(campaign, index):
+    """Return a bounded history of a campaign as a case."""
+    return case_of(campaign, Found(index, history_seed(campaign.seed, 0), frozenset(), schedule_at(campaign, index)))
+
+
 class TestBounded:
     def test_it_begins_with_the_calm_history_and_each_fault_alone(self):
         space = space_of(make_target("orders"))
@@ -176,12 +186,18 @@ class TestBounded:
     def test_it_finds_a_bug_of_few_faults_and_the_history_is_small_from_the_start(self, mutant, faults):
         target = make_target("orders", mutant=mutant)
         campaign = Campaign(target, 24_000, 1)
-        found = explore(campaign).tally.found
-        assert found.index < campaign.most_bounded
-        assert len(found.schedule) == faults
-        case = case_of(campaign, found)
+        cases = (bounded_case(campaign, index) for index in range(0, 2 * campaign.most_bounded, 2))
+        case, found = next((case, violated) for case in cases if (violated := case.violated()))
+        assert len(case.faults) == faults
         assert case.target.count == 2
-        assert case.violated() == found.invariants
+        assert found & find_mutant(mutant).breaks
+
+    def test_bounded_and_drawn_histories_take_turns(self):
+        campaign = Campaign(make_target("orders"), 40, 1)
+        schedules = [schedule_at(campaign, index) for index in range(24)]
+        assert schedules[::2][:10] == [space_of(campaign.target).schedule(number) for number in range(10)]
+        assert schedules[1::2] == [None] * 12
+        assert schedules[20:] == [None] * 4, "a quarter of it is bounded"
 
     @pytest.mark.parametrize("name", first_then_thorough(1, ["happy", "orders", "groups"]))
     def test_our_consumer_violates_nothing_with_one_fault(self, name):

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -394,3 +395,52 @@ def until(condition):
             return
         waiter.wait(0.01)
     raise AssertionError("it did not happen in time")
+
+
+def test_a_partition_closes_connections_and_is_over_after_its_time(place):
+    mine = place(Fault("partition", "Receive", seconds=0.5, reach="queue"))
+    mine.send("a")
+    end = time.monotonic() + DEADLINE
+    with pytest.raises(OSError, match=r"closed connection|reset"):
+        mine.ask_queue("ReceiveMessage")
+    assert mine.perform("a")[0] == 200, "the external system is not cut off"
+    answer = None
+    while answer is None and time.monotonic() < end:
+        with suppress(OSError):
+            answer = mine.ask_queue("ReceiveMessage")
+    assert len(answer[1]["Messages"]) == 1
+    assert mine.history.calls("Receive")[-1].result[0]["receive_count"] == 1, "no request came through before"
+    first, *others = (strike.fault for strike in mine.history.faults)
+    assert (first["kind"], first["reach"]) == ("partition", "queue")
+    assert {(fault["kind"], fault["during"]) for fault in others} == {("error", "partition")}
+
+
+def test_a_partition_may_lose_the_replies_alone(place):
+    mine = place(Fault("partition", "PerformSideEffect", "during", seconds=DEADLINE, reach="world"))
+    mine.send("a")
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"closed connection|reset"):
+            mine.perform("a")
+    told = mine.ask_queue("ReceiveMessage")[1]["Messages"]
+    assert len(told) == 1
+    direct = aws_client("dynamodb", endpoint_url=mine.endpoint, region="us-west-1")
+    with closing(direct):
+        item = direct.get_item(TableName=LEDGER, Key={"message_id": {"S": "a"}})["Item"]
+    assert int(item["executions"]["N"]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [("throttling", 503, "ThrottlingException"), ("expired-credentials", 400, "ExpiredToken")],
+)
+def test_what_lasts_is_refused_as_aws_refuses_it(place, kind, status, code):
+    mine = place(Fault(kind, "Receive", seconds=DEADLINE))
+    for _ in range(2):
+        answer = mine.ask_queue("ReceiveMessage")
+        assert answer[0] == status
+        assert code in answer[1]["__type"]
+    status, answer = mine.perform("a")
+    assert (status, answer["__type"].rpartition("#")[2]) == (
+        400,
+        {"throttling": "ProvisionedThroughputExceededException"}.get(kind, "ExpiredTokenException"),
+    )

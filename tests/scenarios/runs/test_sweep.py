@@ -50,7 +50,15 @@ def test_the_points_are_the_programs_requests_in_order_each_with_its_number():
     fault = points[4].fault("late-reply", 2)
     assert (fault.kind, fault.point, fault.nth, dict(fault.where)) == ("delay", "during", 2, dict(WRITE))
     assert fault.seconds > 2
-    assert {points[0].fault(kind, 2).kind for kind in KINDS} == {"crash", "reply-lost", "error", "delay"}
+    lasting = {"partition", "throttling", "expired-credentials"}
+    assert {points[0].fault(kind, 2).kind for kind in KINDS} == {"crash", "reply-lost", "error", "delay", *lasting}
+    # A partition keeps the program from what it asks at that moment; its credentials are the same everywhere.
+    reach = {kind: [points[at].fault(kind, 2).reach for at in (0, 1)] for kind in sorted(lasting)}
+    assert reach == {
+        "expired-credentials": ["", ""],
+        "partition": ["queue", "store"],
+        "throttling": ["queue", "store"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -128,6 +136,11 @@ def test_a_sweep_finds_that_marking_first_loses_a_message_and_acquits_the_carefu
     assert "first violation: kill-before at PerformSideEffect#1: Violated: lost (1)" in said
     assert command.sweep(consumer=small_consumer("python", "--careful"), **one) == 0
     assert "PASS  3 runs: 3 pass, 0 fail, 0 show nothing" in capsys.readouterr().out
+    lasting = {**one, "faults": "partition,throttling,expired-credentials"}
+    assert command.sweep(consumer=small_consumer("python", "--careful"), **lasting) == 0
+    assert "PASS  4 runs: 4 pass, 0 fail, 0 show nothing" in capsys.readouterr().out
+    assert command.sweep(consumer=small_consumer("python", "--mark-first"), **lasting) == 1
+    assert "first violation: partition at PerformSideEffect#1: Violated: " in capsys.readouterr().out
 
 
 @pytest.mark.processes
