@@ -30,6 +30,7 @@ from infra.stack.stacks import Stack, find_stack, overrides_for, temporary_stack
 from infra.stack.target import ENDPOINT_VARIABLE, Options, check_url, choose_target
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
+from scenarios.checks.external_program import is_program
 from scenarios.checks.functions import STRETCH
 from scenarios.checks.other_consumers import taken_by_others
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
@@ -54,6 +55,8 @@ LOCAL, ELSEWHERE, AWS = "local", "endpoint", "aws"
 
 #: Begins the names of stacks that a run made and was asked to leave up.
 KEPT_PREFIX = "kept-"
+#: How many seconds the queues' clock runs in a real one at most with a program, which may need a real second to start.
+PROGRAM_SPEED = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +312,7 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
         timeout_scale = stretch_for(latency_to(elsewhere, ProgramConfig().aws_region, request.latency))
         speed = 1.0
     else:
-        by_default = speed_of(scenario, handler=request.handler is not None)
+        by_default = speed_of(scenario, handler=request.handler is not None, program=is_program(request.consumer))
         speed = (request.speed or by_default) / stretch_for((request.latency or 0) / 1000)
         timeout_scale = 1
     making = (
@@ -378,16 +381,19 @@ def check_distance(stack: Stack, given: int | None = None) -> None:
         )
 
 
-def speed_of(scenario: Scenario, *, endpoint: str | None = None, handler: bool = False) -> float:
+def speed_of(scenario: Scenario, *, endpoint: str | None = None, handler: bool = False, program: bool = False) -> float:
     """Return how many seconds the queues' clock runs in a real one by default; AWS's own is as it is.
 
     Args:
         scenario: what is run.
         endpoint: the URL of another endpoint than the embedded one.
         handler: whether a Lambda handler takes the place of a consumer that polls.
+        program: whether a program takes the place of our consumer, which may need a second to start.
     """
     if endpoint:
         return 1.0
+    if program:
+        return min(scenario.speed, PROGRAM_SPEED)
     return scenario.speed / STRETCH if handler and scenario.function is None else scenario.speed
 
 

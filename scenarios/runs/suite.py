@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from infra.errors import InfraError
 from infra.stack.stacks import temporary_stack, use_stack
+from scenarios.checks.external_program import is_program
 from scenarios.checks.functions import Handler
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import BROKEN, RequestError, ScenarioError, ServiceFailedError
@@ -303,7 +304,9 @@ def _environments(request: SuiteRequest, spawner: Spawner | None) -> Iterator[Ma
         raise RequestError(f"The stack {request.stack} is not up; `invoke up --stack {request.stack}` brings it up.")
     at_speed: dict[float, list[str]] = {}
     for scenario in request.scenarios:
-        speed = request.speed or speed_of(scenario, handler=request.handler is not None)
+        speed = request.speed or speed_of(
+            scenario, handler=request.handler is not None, program=is_program(request.consumer)
+        )
         at_speed.setdefault(speed, []).append(scenario.name)
     with ExitStack() as cleanup:
         environments: dict[str, RunEnvironment] = {}

@@ -121,6 +121,7 @@ def test_a_parameter_that_makes_the_naive_twin_cannot_be_set_to_another_value():
 def test_a_scenario_has_a_speed_of_its_own_but_at_an_endpoint_that_keeps_time_itself():
     assert (speed_of(ONE_ROUND), speed_of(SCENARIO)) == (10.0, 1.0)
     assert speed_of(ONE_ROUND, endpoint="http://127.0.0.1:1") == 1.0
+    assert (speed_of(ONE_ROUND, program=True), speed_of(SCENARIO, program=True)) == (4.0, 1.0)
 
 
 @pytest.mark.parametrize(
