@@ -24,6 +24,7 @@ from scenarios.errors import LabError, RequestError, ScenarioError
 from scenarios.local.effect_sources import EffectSource
 from scenarios.local.observed_exchange import GoneError, Request
 from scenarios.local.sql_hold import Hold
+from services.faults import LASTING
 from services.history import Recorder
 from services.injection import FaultSource, InjectedFault
 from services.operations import Message, OperationFailed, PerformSideEffect
@@ -289,8 +290,9 @@ class WatchedProgram:
                     continue
                 operation = self._keys.effect(key)
                 for fault in self._faults.before(operation):
-                    if fault.as_json().get("during"):
-                        continue  # what lasts reaches what passes the proxy alone
+                    told = fault.as_json()
+                    if "during" in told or told.get("reach") == "world":
+                        continue  # what lasts reaches what passes the proxy alone, and this does not
                     hold = self._watch.hold(key) if fault.kind == "crash" else None
                     if hold is not None:
                         hold.arm()
@@ -298,8 +300,8 @@ class WatchedProgram:
                         continue
                     if key not in self.begun:
                         self.begun[key] = self._recorder.invoke(operation)
-                    self._recorder.fault(self.begun[key], operation, fault.as_json())
-                    seconds += fault.seconds
+                    self._recorder.fault(self.begun[key], operation, told)
+                    seconds += 0.0 if fault.kind in LASTING else fault.seconds
                     if fault.kind == "crash":
                         del self.begun[key]
                         self._die()

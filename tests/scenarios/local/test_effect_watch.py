@@ -146,6 +146,24 @@ def test_what_was_held_back_and_then_not_done_has_failed(world, request_):
     assert not program.is_at_work
 
 
+@pytest.mark.parametrize(
+    ("fault", "struck"),
+    [
+        (Fault("partition", "PerformSideEffect", "during", seconds=60.0, reach="world"), []),
+        (Fault("throttling", "PerformSideEffect", seconds=60.0, reach="world"), []),
+        (Fault("expired-credentials", "PerformSideEffect", seconds=60.0), ["expired-credentials"]),
+    ],
+)
+def test_what_lasts_reaches_no_side_effect_that_does_not_pass_the_proxy(world, request_, fault, struck):
+    program = world.program("one", fault)
+    hand(program, "a")
+    program.ends(request_)  # it would take a minute, were it taken for a delay
+    world.source.caused.append("a")
+    world.watch.look(program)
+    assert [record["fault"]["kind"] for record in world.records if record["type"] == "fault"] == struck
+    assert world.told[-1] == ("one", "ok", 1)
+
+
 def test_what_cannot_be_this_runs_is_refused():
     earlier = World(before=["a"])
     hand(earlier.program("one"), "a")
