@@ -23,7 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from http import HTTPStatus
 from importlib.machinery import SourceFileLoader
 from itertools import islice
@@ -34,12 +34,14 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import boto3
+import botocore.hooks
 import botocore.httpsession
 import botocore.session
 import time_machine
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.client import BaseClient
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.hooks import EventAliaser
 from botocore.model import OperationModel
 from greenlet import getcurrent, greenlet
 
@@ -376,6 +378,8 @@ _sleep, _monotonic, _perf_counter, _urandom, _exit = time.sleep, time.monotonic,
 _monotonic_ns, _perf_counter_ns = time.monotonic_ns, time.perf_counter_ns
 _connect, _select = socket.socket.connect, selectors.DefaultSelector.select
 _make_request, _create_client = BaseClient._make_request, botocore.session.Session.create_client  # noqa: SLF001
+_make_aliaser, _asks = EventAliaser.__init__, botocore.hooks.accepts_kwargs
+_accepts_kwargs = lru_cache(1024)(_asks)
 _get_code = SourceFileLoader.get_code
 _codes: dict[str, Any] = {}
 _NANOSECONDS: Final = 1_000_000_000
@@ -472,6 +476,26 @@ def _hooked_client(session: botocore.session.Session, *given: Any, **named: Any)
         client = _clients[key] = _create_client(session, *given, **named)
         _keep_apart(client.meta.events)
     return client
+
+
+#: By its name in botocore's code, the name of each event: a session works out a few hundred of them.
+_event_names: dict[str, str] = {}
+
+
+def _hooked_aliaser(aliaser: EventAliaser, emitter: Any, aliases: Any = None) -> None:
+    """Make a session's events, with the names that earlier sessions have worked out."""
+    _make_aliaser(aliaser, emitter, aliases)
+    if aliases is None:
+        aliaser._alias_name_cache = _event_names  # noqa: SLF001 - they follow from botocore's own table alone
+
+
+def _hooked_accepts(function: Any) -> bool:
+    """Tell whether a function takes any keyword arguments; a session asks it of each of botocore's own."""
+    return bool(
+        _accepts_kwargs(function)
+        if str(getattr(function, "__module__", "")).startswith("botocore.")
+        else _asks(function)
+    )
 
 
 def _of_aws(variables: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
@@ -729,6 +753,8 @@ HOOKS: Final[list[tuple[Any, str, Any]]] = [
     (botocore.httpsession.URLLib3Session, "send", _hooked_send),
     (BaseClient, "_make_request", _hooked_call),
     (botocore.session.Session, "create_client", _hooked_client),
+    (EventAliaser, "__init__", _hooked_aliaser),
+    (botocore.hooks, "accepts_kwargs", _hooked_accepts),
 ]
 
 

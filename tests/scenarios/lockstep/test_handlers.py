@@ -241,6 +241,33 @@ def handler(event, context):
     assert list(first.history.records) == list(again.history.records)
 
 
+def test_each_environment_has_sessions_of_its_own_that_work_as_botocores(tmp_path):
+    written(
+        tmp_path,
+        """
+session = boto3.Session()
+named = session.client("dynamodb")
+asked = []
+named.meta.events.register("before-call.dynamodb.GetItem", lambda params, **_: asked.append(params["url"]))
+
+def handler(event, context):
+    try:
+        session.events.register("before-call", lambda params: None)
+    except ValueError as error:
+        assert "**kwargs" in str(error)
+    else:
+        raise AssertionError("a function that takes no keywords was registered")
+    before = len(asked)
+    for key in keys(event):
+        named.get_item(TableName=LEDGER, Key={"message_id": {"S": key}})
+    assert len(asked) == before + len(keys(event)), (asked, before)
+    look_and_perform(event)
+""",
+    )
+    simulation = run("app.handler", tmp_path, count=4)
+    assert simulation.verdict.outcome is Outcome.PASS, simulation.counterexample()
+
+
 def test_a_handler_that_ends_its_process_is_followed_by_a_cold_start(tmp_path):
     written(
         tmp_path,
