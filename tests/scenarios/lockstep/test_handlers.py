@@ -75,7 +75,7 @@ def test_each_scenario_convicts_a_handler_with_a_true_bug(name, handler, promise
 def test_faults_anywhere_never_convict_a_handler_that_is_right(handler, code, name):
     explored = run_campaign(Campaign(target(handler, code, name, with_faults=True), 10, 7))
     assert explored.tally.found is None, explored.tally.found
-    assert sum(explored.tally.faults.values()) > 10
+    assert sum(explored.tally.faults.values()) > 5
 
 
 def test_no_work_that_lambda_would_kill_is_asked_of_a_handler():
