@@ -33,7 +33,7 @@ def quick(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[tup
     """
     first, *rest = arguments
     name = Path(first).name
-    if name == "node":
+    if name in ("node", "nodejs"):
         cache = environment.get(_NODE_CACHE) or str(_cache_directory() / "node")
         return (first, "--require", str(_NODE_PRELOAD), *rest), {**environment, _NODE_CACHE: cache}
     if name == "java" and not _has_chosen(rest, environment):
