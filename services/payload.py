@@ -19,12 +19,28 @@ class MalformedPayload(Exception):  # noqa: N818 - it is a fact about a message,
     """Why a body can never be processed."""
 
 
+#: Bodies up to this length are parsed once, and not again at each delivery and by each reader.
+LONGEST_REMEMBERED = 1_000
+
+
 def parse_payload(body: str) -> dict[str, Any]:
-    """Return a body's JSON object.
+    """Return a body's JSON object, the caller's own.
 
     Raises:
         MalformedPayload: the body is not JSON, or no object.
     """
+    remembered = _flat_payload(body) if len(body) <= LONGEST_REMEMBERED else None
+    return _parse(body) if remembered is None else remembered.copy()
+
+
+@functools.lru_cache(maxsize=1_024)
+def _flat_payload(body: str) -> dict[str, Any] | None:
+    """Return a body's JSON object for copying; None where it holds others, which a copy would share."""
+    payload = _parse(body)
+    return None if any(isinstance(value, dict | list) for value in payload.values()) else payload
+
+
+def _parse(body: str) -> dict[str, Any]:
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -47,17 +63,17 @@ def effect_key(payload: dict[str, Any], message_id: str, business_field: str = "
         MalformedPayload: a business field is absent or empty, or the key is longer than a table takes.
     """
     names = business_fields(business_field)
-    values = [_named(payload, name) for name in names]
-    if len(values) == 1:
-        key = values[0]
-    elif values:
-        # As JSON no two lists of values are one text: with a separator, ("a+b", "c") and ("a", "b+c") would be.
-        key = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    else:
+    if not names:
         own = payload.get("id")
         key = str(own) if _is_usable(own) else message_id
+    elif len(names) == 1:
+        key = _named(payload, names[0])
+    else:
+        # As JSON no two lists of values are one text: with a separator, ("a+b", "c") and ("a", "b+c") would be.
+        values = [_named(payload, name) for name in names]
+        key = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     try:
-        length = len(key.encode())
+        length = len(key) if key.isascii() else len(key.encode())
     except UnicodeEncodeError:
         raise MalformedPayload("the key holds half a surrogate pair, which no table takes") from None
     if length > MAX_KEY_BYTES:

@@ -11,11 +11,10 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from scenarios.errors import RequestError
 from services.operations import Mark, Operation
-from services.operations.base import Names, RecordedCall
+from services.operations.base import Names, RecordedCall, immutable
 
 #: The operations that every consumer does in the open: those of the queue, and those of the external system.
 SEEN = frozenset(
@@ -26,7 +25,7 @@ SEEN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OtherRequest(Operation, part="program", mark=Mark("other request", "other", "store")):
     """A request of a program's that is neither about its queue's messages nor about the ledger.
 
@@ -41,7 +40,7 @@ class OtherRequest(Operation, part="program", mark=Mark("other request", "other"
     resource: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReadState(Operation, part="program", mark=Mark("read of a version", "lookup", "world")):
     """A look at the state of an entity. Result: the version that is there; None where there is none."""
 

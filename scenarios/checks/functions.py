@@ -16,13 +16,13 @@ from typing import Any
 from scenarios.errors import LabError, RequestError
 from services.faults import Fault
 from services.operations import Mark, Operation
-from services.operations.base import Names, RecordedCall, brief_name
+from services.operations.base import Names, RecordedCall, brief_name, immutable
 
 #: AWS's default, in seconds. https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
 DEFAULT_TIMEOUT = 3
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class InvokeFunction(Operation, part="program", mark=Mark("invoke", "other", "store")):
     """One batch handed to the function.
 

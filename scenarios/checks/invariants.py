@@ -46,7 +46,7 @@ class Violation:
     records: tuple[Record, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Invariant:
     """Something that must hold of every history.
 
@@ -361,7 +361,7 @@ def _ledger_disagrees(history: History) -> Iterable[Violation]:
 
 def _deliveries_disagree(history: History) -> Iterable[Violation]:
     handed_out = {(record["message_id"], record["receive_count"]) for record in history.endpoint("delivered")}
-    for act, call in _brought(history).items():
+    for act, call in history.received_as.items():
         if act not in handed_out:
             message_id, count = act
             summary = f"{call.process} received {history.name(message_id)} (receive {count}), which was not handed out."
@@ -375,18 +375,9 @@ def _deliveries_disagree(history: History) -> Iterable[Violation]:
 def unclaimed_deliveries(history: History) -> list[Event]:
     """Return what the endpoint handed out and no consumer of the run received, nor may have without our knowledge."""
     latest = {(record["message_id"], record["receive_count"]): record for record in history.endpoint("delivered")}
-    brought = _brought(history)
+    brought = history.received_as
     unclear = [call for call in history.calls("Receive") if call.status == "unknown"]
     return [record for act, record in latest.items() if act not in brought and not _explains(unclear, record)]
-
-
-def _brought(history: History) -> dict[tuple[str, int], Call]:
-    """Return the receives of the run, by message and receive count."""
-    return {
-        (item["message_id"], item["receive_count"]): call
-        for call in history.calls("Receive")
-        for item in call.result or ()
-    }
 
 
 def _sends_disagree(history: History) -> Iterable[Violation]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from scenarios.exploration.fault_coverage import FAULT_KINDS, faults_met, may_me
 from scenarios.exploration.state_coverage import Coverage, Growth, states_of
 from scenarios.exploration.targets import Target, history_seed
 from scenarios.simulation.choices import Choices, ReplayedChoices, SeededChoices
+from scenarios.simulation.collector import no_collection
 from scenarios.simulation.lab import RandomFaults
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome, Verdict
@@ -372,7 +374,8 @@ def run_chunk(chunk: Chunk) -> Tally | ScenarioError:
             history = history_of(campaign, index)
             states = tally.coverage.count
             try:
-                violated = _count(history, tally)
+                with nullcontext() if campaign.target.is_of_the_users else no_collection():
+                    violated = _count(history, tally)
             except BrokenProgramError as error:
                 raise BrokenProgramError(_told_in(index, campaign.seed, str(error)), error.log) from None
             if history.schedule is None and tally.coverage.count > states:

@@ -15,6 +15,7 @@ from scenarios.lab import Lab, QueueInfo, has_ended
 from scenarios.model import NaiveTwin, Scenario
 from scenarios.parameters import Parameters
 from scenarios.simulation.choices import SeededChoices
+from scenarios.simulation.collector import no_collection
 from scenarios.simulation.run import SimulationPlan, simulate
 from services.faults import Fault
 
@@ -80,6 +81,7 @@ def _histories_per_second(messages: int, consumers: int, at_least: float) -> flo
     )
     began, histories = time.process_time(), 0
     while (spent := time.process_time() - began) < at_least:
-        simulate(plan, SeededChoices(histories))
+        with no_collection():
+            simulate(plan, SeededChoices(histories))
         histories += 1
     return histories / spent

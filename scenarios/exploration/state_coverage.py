@@ -156,6 +156,8 @@ class _Walk:
         self._messages: dict[str, _Message] = {}
         self._phases: dict[str, int] = {}
         self._groups: dict[str, list[_Message]] = {}
+        #: What the phases are but for two processes, by these; until a phase changes.
+        self._others: dict[tuple[str, str], frozenset[int]] = {}
         self._key_of = {message_id: message.key for message_id, message in history.messages.items()}
         self._queue = history.facts.queue
         self._has_groups = history.facts.fifo
@@ -164,7 +166,7 @@ class _Walk:
                 if told.process == ENDPOINT:
                     self._happened(told)
                 elif told.name == "exited":
-                    self._phases[told["exited"]] = _KILLED if told["code"] else _ENDED
+                    self._enters(told["exited"], _KILLED if told["code"] else _ENDED)
             elif moment in ("ok", "fail"):
                 self._answered(told, failed=moment == "fail")
 
@@ -211,7 +213,7 @@ class _Walk:
         process, operation = call.process, call.operation
         if process.startswith(LAB):
             return
-        self._phases[process] = _PHASES[operation] + failed
+        self._enters(process, _PHASES[operation] + failed)
         if operation == "Receive" and not failed:
             for item in call.result:
                 message = self._messages.get(item["message_id"])
@@ -224,10 +226,19 @@ class _Walk:
                     _apply(key, operation, call.result, process)
                 self._saw(key)
 
+    def _enters(self, process: str, phase: int) -> None:
+        """Note the phase of a process."""
+        if self._phases.get(process) != phase:
+            self._phases[process] = phase
+            self._others.clear()
+
     def _saw(self, key: _Key) -> None:
         """Add the state of a key."""
         phases, owner, holder = self._phases, key.owner, key.holder
-        others = {phase for name, phase in phases.items() if name not in (owner, holder)}
+        others = self._others.get((owner, holder))
+        if others is None:
+            rest = (phase for name, phase in phases.items() if name not in (owner, holder))
+            others = self._others[owner, holder] = frozenset(rest)
         copies = [message.code() for message in key.messages]
         if len(copies) > 1:
             copies.sort()
@@ -237,7 +248,7 @@ class _Walk:
                 key.claim | key.effects << 2 | (owner == holder) << 4,
                 phases.get(owner, _NONE),
                 phases.get(holder, _NONE),
-                frozenset(others),
+                others,
             )
         )
 

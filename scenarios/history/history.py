@@ -61,14 +61,17 @@ class History:
         self._contents: dict[tuple[str, str], tuple[str, int | None, bool]] = {}
         self._read(self.records)
 
-    def _read(self, records: Iterable[Record]) -> None:
+    def _read(self, records: Iterable[Record]) -> bool:
+        """Take in records, in their order; return whether one of them is about a send."""
         begun = self._begun
+        sends = False
         for record in records:
             kind, process = record["type"], record["process"]
             if kind == "invoke":
                 call = Call(record)
                 begun[process, record["index"]] = call
                 self._calls[call.operation].append(call)
+                sends = sends or call.operation == "Send"
             elif kind == "event":
                 (self._endpoint if process == ENDPOINT else self._events).add(record)
             else:
@@ -78,11 +81,13 @@ class History:
                         f"The history is not whole: record {record['index']} of {process} speaks of record "
                         f"{record['invocation']}, which is not there."
                     )
+                sends = sends or found.operation == "Send"
                 if kind == "fault":
                     found.faults.append(record)
                     self._fault_records.append((record, found))
                 else:
                     found.outcome = record
+        return sends
 
     # --- what is known of the run ------------------------------------------------------------------------------------
 
@@ -495,6 +500,15 @@ class History:
         return _grouped(self.calls("Receive"), lambda call: call.process)
 
     @cached_property
+    def received_as(self) -> Mapping[tuple[str, int], Call]:
+        """The receive that brought each delivery, by message and receive count."""
+        return {
+            (item["message_id"], item["receive_count"]): call
+            for call in self.calls("Receive")
+            for item in call.result or ()
+        }
+
+    @cached_property
     def claims_of(self) -> Mapping[str, Sequence[ClaimAnswer]]:
         """The claims of each key."""
         return _grouped(self.claims, lambda claim: claim.key)
@@ -645,7 +659,8 @@ class _Events:
         if records is None:
             return ()
         wrapped = self._wrapped.setdefault(name, [])
-        wrapped += map(Event, records[len(wrapped) :])
+        if len(wrapped) < len(records):
+            wrapped += map(Event, records[len(wrapped) :])
         return wrapped
 
 

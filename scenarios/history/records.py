@@ -89,14 +89,16 @@ class Call:
 
     Attributes:
         invoke: the record before it.
+        started: the time of that record, in seconds.
         outcome: the record after it; None where the process died first.
         faults: the faults that struck it.
     """
 
-    __slots__ = ("faults", "invoke", "operation", "outcome", "process")
+    __slots__ = ("faults", "invoke", "operation", "outcome", "process", "started")
 
     def __init__(self, invoke: Record) -> None:
         self.invoke = invoke
+        self.started = float(invoke["time"])
         self.outcome: Record | None = None
         self.faults: list[Record] = []
         self.operation: str = invoke["operation"]
@@ -116,11 +118,6 @@ class Call:
     def may_be_done(self) -> bool:
         """Whether it failed in a way that tells nothing: it may have been done."""
         return self.outcome is not None and bool(self.outcome.get("transient"))
-
-    @property
-    def started(self) -> float:
-        """The time of the invoke record, in seconds."""
-        return float(self.invoke["time"])
 
     @property
     def ended(self) -> float:

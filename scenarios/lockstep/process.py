@@ -310,7 +310,7 @@ class ProgramProcess(SimulatedProcess):
         reading = step.reading
         self.operations += 1
         try:
-            result = yield from self._perform(reading.operation, sleeper)
+            result = yield from self._perform(reading.operation, sleeper, self)
         except OperationFailed as error:
             step.given_up = True
             if error.code == TIMEOUT:

@@ -122,7 +122,11 @@ class FaultInjector:
         if hit is not None:
             yield from self._hit(Strike(hit, process, operation))
             return
+        refused: set[tuple[Kind, int]] = set()  # another that is alike would be refused as well
         for random_fault in self._pending:
+            alike = (random_fault.kind, random_fault.size)
+            if alike in refused:
+                continue
             if random_fault.aim is None:
                 due = random_fault.at <= process.operations
             else:
@@ -130,12 +134,14 @@ class FaultInjector:
             if not due:
                 continue
             strike = Strike(random_fault, process, operation)
-            if strike.cost <= process.world.delay_budget and self._fits(strike):
+            budget = process.world.delay_budget
+            if (budget == inf or strike.cost <= budget) and self._fits(strike):
                 if strike.comes_after:
                     self._waiting.append(strike)
                 else:
                     yield self._struck(strike)
                 break
+            refused.add(alike)
 
     def _hit(self, strike: Strike) -> Iterable[InjectedFault]:
         """Return what a lasting fault brings to an operation; where the budget has no room for it, it is over."""
@@ -349,8 +355,10 @@ class FaultInjector:
     def spares_nobody_in_need(self, strike: Strike, more: int = 0) -> bool:
         """Return whether each message in hand can afford a fault, and so many receives more."""
         process = strike.process
+        if not (process.is_consumer and process.in_hand):
+            return True
         more += int(self._is_held_elsewhere(process))
-        return not process.is_consumer or _affordable(process, self._around.scripted_costs(), more)
+        return _affordable(process, self._around.scripted_costs(), more)
 
     def affordable_time(self, strike: Strike, wanted: float) -> float:
         """Return for how many seconds the process may lose time now, up to what is wanted."""
@@ -375,8 +383,7 @@ class FaultInjector:
 
     def _spares_nobody_in_need(self, strike: Strike) -> bool:
         # A slow consumer comes back, and may claim what its successor has just received: that is one receive more.
-        comes_back = int(strike.kind in (Kind.PAUSE, Kind.DELAY)) + int(self._is_held_elsewhere(strike.process))
-        return not strike.process.is_consumer or _affordable(strike.process, self._around.scripted_costs(), comes_back)
+        return self.spares_nobody_in_need(strike, more=int(strike.kind in (Kind.PAUSE, Kind.DELAY)))
 
     def _is_held_elsewhere(self, process: SimulatedProcess) -> bool:
         """Return whether a slow consumer still holds an earlier delivery of what a process has in hand."""
@@ -580,11 +587,15 @@ def _affordable(process: SimulatedProcess, scripted_costs: int, still_to_come: i
     So must its copies: a claim that is left behind keeps them waiting as well.
     """
     world = process.world
-    return Assumption.SPARE_RECEIVES not in world.assumes or all(
-        _has_receives_left(world, message, scripted_costs, still_to_come)
-        for delivery in process.in_hand
-        for message in world.copies_of(world.held[delivery.message_id])
-    )
+    if Assumption.SPARE_RECEIVES not in world.assumes:
+        return True
+    for delivery in process.in_hand:
+        for message in world.copies_of(world.held[delivery.message_id]):
+            if message.state is not State.GONE and not _has_receives_left(
+                world, message, scripted_costs, still_to_come
+            ):
+                return False
+    return True
 
 
 def _has_receives_left(world: World, message: HeldMessage, scripted_costs: int, still_to_come: int = 0) -> bool:

@@ -331,6 +331,15 @@ class SimulatedLab:
             mapping.close()
         return self.history
 
+    def close(self) -> None:
+        """Let go of the world and its processes: they know each other, and would all wait for a collector."""
+        for process in self._processes.values():
+            process.__dict__.clear()
+        for mapping in self._mappings.values():
+            mapping.__dict__.clear()
+        self.world.close()
+        self.__dict__.clear()
+
     # --- what a scenario does ----------------------------------------------------------------------------------------
 
     def produce(self, **options: Any) -> tuple[SentMessage, ...]:

@@ -143,6 +143,8 @@ class LastingFaults:
 
     def meet(self, process: SimulatedProcess, operation: Operation) -> Hit | None:
         """Return what an operation meets, after those that are over by now have ended."""
+        if not self.going_on:
+            return None
         now = process.world.scheduler.now
         self.going_on[:] = [fault for fault in self.going_on if fault.until > now]
         beginning = isinstance(operation, DescribeQueue | CheckTables)

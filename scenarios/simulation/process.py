@@ -23,7 +23,7 @@ from scenarios.simulation.world import EPOCH, World, WorldRecorder
 from services.consumer.assumptions import Assumption
 from services.errors import ServiceError
 from services.faults import Fault, FaultPlan
-from services.injection import InjectedFault, LateRequest, perform_with_faults, record_arrival
+from services.injection import FaultSource, InjectedFault, LateRequest, perform_with_faults, record_arrival
 from services.operations import (
     CallApi,
     ChangeVisibility,
@@ -354,18 +354,25 @@ class SimulatedProcess:
         if type(operation) is ReleaseClaim:
             self.unperformed.pop(operation.key, None)  # it has given up: no side effect will follow
         plan = self._plan
-        if (
-            self.operations >= self._next_random_fault
-            or (plan is not None and plan.may_strike(operation))
-            or self.lasting
-            or self.world.lasting
-        ):
-            return self._perform(operation, sleeper)
+        if plan is not None and plan.may_strike(operation):
+            return self._perform(operation, sleeper, self)
+        injector = self._injector
+        if injector is None or not self._may_meet_a_random_fault:
+            return self._perform_unharmed(operation, sleeper)
+        # Most that may be struck are not: a fault waits for an operation that it fits.
+        struck = tuple(injector.before(self, operation))
+        if struck or injector.awaits(operation):
+            return self._perform(operation, sleeper, _RandomFaults(injector, struck))
         return self._perform_unharmed(operation, sleeper)
 
-    def _perform(self, operation: Operation, sleeper: Sleeper) -> Steps:
+    @property
+    def _may_meet_a_random_fault(self) -> bool:
+        due = self.operations >= self._next_random_fault
+        return due or bool(self.lasting.going_on or self.world.lasting.going_on)
+
+    def _perform(self, operation: Operation, sleeper: Sleeper, faults: FaultSource) -> Steps:
         """Perform one operation that faults may strike, in as many steps as it takes."""
-        steps = perform_with_faults(operation, self.recorder, self)
+        steps = perform_with_faults(operation, self.recorder, faults)
         try:
             step = next(steps)
             while True:
@@ -413,9 +420,7 @@ class SimulatedProcess:
                 cut = cut or bool(fault.entries)
                 yield fault
         # An operation of which a scripted fault takes a part has its fault; a random one waits for the next.
-        if self._injector is None or cut:
-            return
-        if self.operations >= self._next_random_fault or self.lasting or self.world.lasting:
+        if self._injector is not None and not cut and self._may_meet_a_random_fault:
             yield from self._injector.before(self, operation)
 
     def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
@@ -591,6 +596,30 @@ def _do_nothing() -> None:
 
 def _ignore_exit(_process: SimulatedProcess) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _RandomFaults:
+    """The faults of an operation that the scenario's own faults spare; see :class:`services.injection.FaultSource`.
+
+    Attributes:
+        struck: those that strike before it.
+    """
+
+    injector: FaultInjector
+    struck: Sequence[InjectedFault]
+
+    def before(self, operation: Operation) -> Iterable[InjectedFault]:  # noqa: ARG002 - it is known by now
+        """Return the random fault that strikes."""
+        return self.struck
+
+    def on_reply(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:
+        """Return the random fault that waited for the operation to take effect."""
+        return self.injector.on_reply(operation, result)
+
+    def after(self, operation: Operation, result: Any) -> Iterable[InjectedFault]:  # noqa: ARG002 - the injector knows
+        """Return a random crash that waited for the record."""
+        return self.injector.after(operation)
 
 
 class _TaskError(Exception):

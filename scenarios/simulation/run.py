@@ -18,6 +18,7 @@ from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import format_counterexample
 from scenarios.simulation.choices import Choices
+from scenarios.simulation.collector import no_collection
 from scenarios.simulation.lab import (
     NOTHING,
     Cut,
@@ -137,6 +138,13 @@ def simulate(
     Raises:
         LabError: a process ended although nothing had struck it.
     """
+    if plan.programs is not None or plan.handlers is not None:
+        return _simulate(plan, choices, random_faults, cut)
+    with no_collection():
+        return _simulate(plan, choices, random_faults, cut)
+
+
+def _simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFaults | None, cut: Cut) -> Simulation:
     scenario = plan.scenario
     if random_faults is None:
         random_faults = draw_faults(plan, choices) if plan.with_faults else NoFaults()
@@ -196,6 +204,7 @@ def simulate(
         for own in (programs, handlers):
             if own is not None:
                 own.close()
+        lab.close()
     conditions = Conditions(
         seed=plan.seed,
         parameters=plan.parameters,

@@ -42,9 +42,9 @@ class Sleeper:
         if process is not None and process.paused_until > scheduler.now:
             scheduler.wake(self, process.paused_until)
             return
-        wake = next(self.strand, None)
-        if wake is not None:
-            scheduler.wake(self, wake)
+        at = next(self.strand, None)
+        if at is not None:
+            scheduler.wake(self, at)
 
 
 class Scheduler:
@@ -72,10 +72,9 @@ class Scheduler:
 
     def wake(self, sleeper: Sleeper, at: float) -> None:
         """Let a strand go on at a time, and not at the one that it had asked for before."""
-        self._tickets += 1
-        sleeper.ticket = self._tickets
+        self._tickets = sleeper.ticket = ticket = self._tickets + 1
         sleeper.wakes_at = at
-        heappush(self._heap, (at, self._tickets, sleeper))
+        heappush(self._heap, (at, ticket, sleeper))
 
     def silence(self, sleeper: Sleeper) -> None:
         """Let a strand never go on."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -49,7 +50,7 @@ from services.operations import (
     Send,
     SendResult,
     SentEntry,
-    methods_of,
+    plain,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload
 from services.records import Record
@@ -99,6 +100,21 @@ class Setting:
 
 
 _MAY_BE_STALE = frozenset({GetItem, LookUpSideEffect})
+#: The parts whose methods take an operation alone, and not the caller's own time with it.
+_KNOW_NO_TIME: frozenset[Part] = frozenset({"queue", "process"})
+
+
+class _Methods(dict[type[Operation], Callable[..., Any]]):
+    """The methods that perform operations, each looked up when the first of its kind comes."""
+
+    def __init__(self, parts: Mapping[Part, Any]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def __missing__(self, kind: type[Operation]) -> Callable[..., Any]:
+        method: Callable[..., Any] = getattr(self._parts[kind.part], kind.method)
+        self[kind] = method
+        return method
 
 
 class World:
@@ -178,12 +194,13 @@ class World:
         self._last_tick = -1
         # The dead-letter queue is read by the lab alone, and hands out whatever is there.
         self.model.queue(names.dead_letter_queue).rates = STRICT
-        parts: dict[Part, Any] = {"store": self.tables, "outbox": self.tables.outbox, "payloads": self.objects}
-        self._store: dict[type[Operation], Callable[[Any, Clock], Any]] = methods_of(parts)
-        self._queue: dict[type[Operation], Callable[[Any], Any]] = {
-            **methods_of({"queue": self}),
-            AppendToLog: _forget_line,
-        }
+        tables: dict[Part, Any] = {"store": self.tables, "outbox": self.tables.outbox, "payloads": self.objects}
+        self._methods = _Methods({**tables, "queue": self, "process": self})
+
+    def close(self) -> None:
+        """Let go of everything; see ``SimulatedLab.close``."""
+        self.model.__dict__.clear()
+        self.__dict__.clear()
 
     def tick(self) -> float:
         """Return the time of a new record: no two have the same, so that a history is in the order of what happened."""
@@ -248,15 +265,15 @@ class World:
             OperationFailed: the queue refuses.
         """
         kind = type(operation)
-        store = self._store.get(kind)
-        if store is not None:
-            if kind in _MAY_BE_STALE and not operation.consistent and self.choices.chance(self.staleness):  # type: ignore[attr-defined]
-                return self._read_stale(operation)  # type: ignore[arg-type]
-            return store(operation, wall_clock)
-        try:
-            return self._queue[kind](operation)
-        except SqsError as error:
-            raise _refused(error) from None
+        method = self._methods[kind]
+        if kind.part in _KNOW_NO_TIME:
+            try:
+                return method(operation)
+            except SqsError as error:
+                raise _refused(error) from None
+        if kind in _MAY_BE_STALE and not operation.consistent and self.choices.chance(self.staleness):  # type: ignore[attr-defined]
+            return self._read_stale(operation)  # type: ignore[arg-type]
+        return method(operation, wall_clock)
 
     def receive(self, operation: Receive) -> tuple[Message, ...]:
         """Take what is there now.
@@ -264,10 +281,8 @@ class World:
         Raises:
             OperationFailed: the queue refuses.
         """
-        _check_integers(MaxNumberOfMessages=operation.max_messages, WaitTimeSeconds=operation.wait_seconds)
         try:
-            check_wait(operation.wait_seconds)
-            request = ReceiveRequest(operation.max_messages, long_poll=operation.wait_seconds > 0)
+            request = _request(operation.max_messages, operation.wait_seconds)
             return tuple([_message(item) for item in self.take(request)])
         except SqsError as error:
             raise _refused(error) from None
@@ -328,7 +343,7 @@ class World:
     def _read_stale(self, operation: GetItem | LookUpSideEffect) -> Any:
         """Answer a read that is not consistent from before the last write."""
         stale = self.tables.read_stale(operation)
-        if stale != self._store[type(operation)](operation, self.scheduler.time):
+        if stale != self._methods[type(operation)](operation, self.scheduler.time):
             self._observe(STALE_READ, "", {"key": operation.key})
         return stale
 
@@ -347,6 +362,9 @@ class World:
         if there != sum(present):
             self._observe(STALE_COUNTS, self.names.queue, {"said": there, "are": sum(present)})
         return QueueCounts(there, 0, 0)
+
+    def append_to_log(self, _operation: AppendToLog) -> None:
+        """Write nowhere: the file would be outside the simulation, and the history has the side effect."""
 
     def purge(self, _operation: Purge) -> None:
         """Begin a purge."""
@@ -426,6 +444,8 @@ class World:
 class WorldRecorder(Recorder):
     """Writes the records of one process of a world, or of its lab.
 
+    It writes what any recorder does, and makes nothing on the way: no thread needs a lock, and no file a typed record.
+
     Args:
         world: where the history is kept, and whose time it is.
         process: the process's name in the history.
@@ -435,11 +455,67 @@ class WorldRecorder(Recorder):
     def __init__(self, world: World, process: str, queue: str = "") -> None:
         super().__init__(world.records.append, process, world.tick, queue)
 
+    def invoke(self, operation: Operation, *, at: float | None = None) -> int:
+        """See :class:`services.history.Recorder`."""
+        arguments = operation.arguments()
+        index = self._index
+        self._index = index + 1
+        now = self._clock()
+        record = {
+            "time": now if at is None else round(at, 6),
+            "process": self.process,
+            "index": index,
+            "type": "invoke",
+            "operation": type(operation).__name__,
+            "arguments": arguments,
+        }
+        if self._queue:
+            record["queue"] = self._queue
+        self._sink(record)
+        return index
+
+    def ok(self, invocation: int, operation: Operation, result: Any) -> None:
+        """See :class:`services.history.Recorder`."""
+        kept = operation.kept_result(result)
+        index = self._index
+        self._index = index + 1
+        self._sink(
+            {
+                "time": self._clock(),
+                "process": self.process,
+                "index": index,
+                "type": "ok",
+                "invocation": invocation,
+                "operation": type(operation).__name__,
+                "result": kept,
+            }
+        )
+
+    def event(self, event: str, **details: Any) -> None:
+        """See :class:`services.history.Recorder`."""
+        kept = plain(details)
+        index = self._index
+        self._index = index + 1
+        head = {"time": self._clock(), "process": self.process, "index": index, "type": "event", "event": event}
+        self._sink(head | kept)
+
     def _stamp(self) -> tuple[float, int]:
         # The world's time needs no rounding.
         index = self._index
         self._index = index + 1
         return self._clock(), index
+
+
+@lru_cache(maxsize=64, typed=True)
+def _request(max_messages: int, wait_seconds: int) -> ReceiveRequest:
+    """Return the request of a receive; consumers ask for the same again and again.
+
+    Raises:
+        OperationFailed, SqsError: the client, or the queue, refuses it.
+    """
+    _check_integers(MaxNumberOfMessages=max_messages, WaitTimeSeconds=wait_seconds)
+    check_wait(wait_seconds)
+    return ReceiveRequest(max_messages, long_poll=wait_seconds > 0)
 
 
 def _message(delivery: Delivery) -> Message:
@@ -480,7 +556,3 @@ def _check_integers(**parameters: Any) -> None:
 
 def _entry_failure(entry: int, error: SqsError) -> EntryFailure:
     return EntryFailure(entry, error.batch_code, str(error), sender_fault=True)
-
-
-def _forget_line(_operation: AppendToLog) -> None:
-    """Write nowhere: the file would be outside the simulation, and the history has the side effect."""

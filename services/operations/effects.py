@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from services.operations.base import Mark, Names, Operation, OperationFailed, RecordedCall, brief_key
+from services.operations.base import Mark, Names, Operation, OperationFailed, RecordedCall, brief_key, immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LookUpSideEffect(Operation, part="store", mark=Mark("look up", "lookup", "world")):
     """Ask the external system whether it has already done this. Result: bool.
 
@@ -33,7 +32,7 @@ class LookUpSideEffect(Operation, part="store", mark=Mark("look up", "lookup", "
         return f"looks up {brief_key(names, call)}", "it was done before" if call.result else "it was never done"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PerformSideEffect(Operation, part="store", mark=Mark("side effect", "perform", "world")):
     """Cause the side effect. Result: how often the external system has now done it for this key.
 
@@ -63,7 +62,7 @@ class PerformSideEffect(Operation, part="store", mark=Mark("side effect", "perfo
         return f"PERFORMS {brief_key(names, call)}", _for_the_nth_time(call.result)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StateWritten:
     """What became of a :class:`WriteState`.
 
@@ -76,7 +75,7 @@ class StateWritten:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WriteState(Operation, part="store", mark=Mark("write of a version", "perform", "world")):
     """Set the state of an entity to what it is in a version. Result: :class:`StateWritten`.
 
@@ -123,7 +122,7 @@ def key_reused(idempotency_key: str) -> OperationFailed:
     return OperationFailed(KEY_REUSED, said, transient=False)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ApiAnswer:
     """The answer of a system that honours idempotency keys: the same to a key's second call as to its first.
 
@@ -136,7 +135,7 @@ class ApiAnswer:
     recognised: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CallApi(Operation, part="store", mark=Mark("call with a key", "perform", "world")):
     """Cause the side effect in a system that does it once for each idempotency key. Result: :class:`ApiAnswer`.
 

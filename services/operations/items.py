@@ -8,14 +8,13 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWrite
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from services.operations.base import Mark, Names, Operation, RecordedCall, plain
+from services.operations.base import Mark, Names, Operation, RecordedCall, immutable, plain
 from services.operations.effects import PerformSideEffect
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class GetItem(Operation, part="store", mark=Mark("get item", "lookup", "store")):
     """Read an item. Result: its value, or None where there is none.
 
@@ -32,7 +31,7 @@ class GetItem(Operation, part="store", mark=Mark("get item", "lookup", "store"))
         return f"reads {_name(names, call)}", "there is nothing" if call.result is None else str(call.result)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PutItem(Operation, part="store", mark=Mark("put item", "complete", "store")):
     """Write an item, if its condition holds. Result: whether it was written.
 
@@ -52,7 +51,7 @@ class PutItem(Operation, part="store", mark=Mark("put item", "complete", "store"
         return f"writes {_name(names, call)} = {call.arguments['value']}", "" if call.result else "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class DeleteItem(Operation, part="store", mark=Mark("delete item", "release", "store")):
     """Delete an item, if its condition holds. Result: whether there is none now.
 
@@ -69,7 +68,7 @@ class DeleteItem(Operation, part="store", mark=Mark("delete item", "release", "s
         return f"removes {_name(names, call)}", "" if call.result else "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AddToCounter(Operation, part="store", mark=Mark("add to counter", "renew", "store")):
     """Add to a counter, which is 0 where there is none. Result: what it is now."""
 
@@ -86,7 +85,7 @@ class AddToCounter(Operation, part="store", mark=Mark("add to counter", "renew",
 Write: TypeAlias = PutItem | DeleteItem | AddToCounter
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Transacted:
     """What became of a transaction.
 
@@ -99,7 +98,7 @@ class Transacted:
     executions: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Transact(Operation, part="store", mark=Mark("transaction", "perform", "world")):
     """Do several writes, and perhaps one side effect, all or none. Result: :class:`Transacted`.
 

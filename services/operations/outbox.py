@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from services.operations.base import Mark, Names, Operation, RecordedCall, brief_key
+from services.operations.base import Mark, Names, Operation, RecordedCall, brief_key, immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OutboxEntry:
     """A message that was committed and not yet marked as sent: its key and its body."""
 
@@ -16,7 +15,7 @@ class OutboxEntry:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CommitChange(Operation, part="outbox", mark=Mark("change and message", "complete", "store")):
     """Change our own state, and put a message about it into the outbox, in one transaction.
 
@@ -43,7 +42,7 @@ class CommitChange(Operation, part="outbox", mark=Mark("change and message", "co
         return f"commits {brief_key(names, call)}{message}", "" if call.result else "it was committed before"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReadOutbox(Operation, part="outbox", mark=Mark("read outbox", "lookup", "store")):
     """Read what is still to be sent, up to ``limit`` entries. Result: ``tuple[OutboxEntry, ...]``."""
 
@@ -55,7 +54,7 @@ class ReadOutbox(Operation, part="outbox", mark=Mark("read outbox", "lookup", "s
         return ("reads the outbox", f"{len(call.result)} messages") if call.result else ("", "")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class MarkSent(Operation, part="outbox", mark=Mark("mark as sent", "release", "store")):
     """Take entries out of the outbox. Result: None."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from services.operations.base import Mark, Names, Operation, RecordedCall
+from services.operations.base import Mark, Names, Operation, RecordedCall, immutable
 
 #: Characters that a line shows of an object's name, where it is longer than a short one may be.
 SHOWN, SHORT = 8, 13
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PutObject(Operation, part="payloads", mark=Mark("upload", "send", "store")):
     """Store a text under a key. Result: None."""
 
@@ -28,7 +27,7 @@ class PutObject(Operation, part="payloads", mark=Mark("upload", "send", "store")
         return f"uploads the payload {_object(call)}", ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class FetchObject(Operation, part="payloads", mark=Mark("fetch payload", "lookup", "store")):
     """Ask for the text under a key. Result: the text, or None where there is none."""
 
@@ -45,7 +44,7 @@ class FetchObject(Operation, part="payloads", mark=Mark("fetch payload", "lookup
         return f"fetches the payload {_object(call)}", "it is gone" if missing else ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RemoveObject(Operation, part="payloads", mark=Mark("remove payload", "delete", "store")):
     """Remove what is under a key, if anything is. Result: None."""
 
@@ -57,7 +56,7 @@ class RemoveObject(Operation, part="payloads", mark=Mark("remove payload", "dele
         return f"removes the payload {_object(call)}", ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ListObjects(Operation, part="payloads", mark=Mark("list bucket", "other", "store")):
     """Ask for all keys. Result: ``tuple[str, ...]``."""
 

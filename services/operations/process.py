@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from services.operations.base import Operation, Task
+from services.operations.base import Operation, Task, immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Sleep(Operation, part="process"):
     """Wait for ``seconds``. Result: True, or False where shutdown cut the wait short.
 
@@ -23,21 +22,21 @@ class Sleep(Operation, part="process"):
     uninterrupted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReadClock(Operation, part="process"):
     """Read a monotonic clock. Result: seconds; only differences have a meaning."""
 
     recorded: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReadWallClock(Operation, part="process"):
     """Read the wall clock. Result: seconds since the epoch, as far as this machine's clock is right."""
 
     recorded: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Note(Operation, part="process"):
     """Write a line into the log and an event into the history. Result: None.
 
@@ -53,7 +52,7 @@ class Note(Operation, part="process"):
     level: int = logging.INFO
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AppendToLog(Operation, part="process"):
     """Append one line to a file that several consumers may share. Result: None."""
 
@@ -61,7 +60,7 @@ class AppendToLog(Operation, part="process"):
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Gather(Operation, part="runtime"):
     """Run tasks side by side, as a pool of threads or ``Promise.all`` does. Result: what each came to, in their order.
 

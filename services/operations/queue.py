@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from services.operations.base import Mark, Names, Operation, RecordedCall, brief_name
+from services.operations.base import Mark, Names, Operation, RecordedCall, brief_name, immutable
 from services.payload import facts_of_body
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Message:
     """A delivery of a message: the same message delivered again is another value, with another receipt handle.
 
@@ -28,7 +27,7 @@ class Message:
     sequence_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class QueueFacts:
     """A queue's visibility timeout in seconds, and whether it keeps order."""
 
@@ -36,12 +35,12 @@ class QueueFacts:
     fifo: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class DescribeQueue(Operation, part="queue", mark=Mark("describe queue", "other", "queue")):
     """Ask for the queue's visibility timeout and type. Result: :class:`QueueFacts`."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class QueueCounts:
     """How many messages a queue holds, as ``ApproximateNumberOfMessages`` and its siblings say: of up to a minute ago.
 
@@ -56,7 +55,7 @@ class QueueCounts:
     delayed: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CountMessages(Operation, part="queue", mark=Mark("count messages", "other", "queue")):
     """Ask how many messages there are, about. Result: :class:`QueueCounts`."""
 
@@ -67,7 +66,7 @@ class CountMessages(Operation, part="queue", mark=Mark("count messages", "other"
         return "asks for the counts", f"{result.get('visible')} visible, {result.get('in_flight')} in flight"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Receive(Operation, part="queue", mark=Mark("receive", "receive", "queue")):
     """Receive up to ``max_messages``, waiting up to ``wait_seconds`` for the first. Result: ``tuple[Message, ...]``."""
 
@@ -91,7 +90,7 @@ class Receive(Operation, part="queue", mark=Mark("receive", "receive", "queue"))
         return (f"receives {', '.join(received)}", "") if received else ("", "")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EntryFailure:
     """An entry of a batch that the queue refused under an overall success.
 
@@ -106,7 +105,7 @@ class EntryFailure:
     sender_fault: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Delete(Operation, part="queue", mark=Mark("delete", "delete", "queue")):
     """Delete up to 10 messages as one batch. Result: ``tuple[EntryFailure, ...]``, empty where all went well."""
 
@@ -127,7 +126,7 @@ class Delete(Operation, part="queue", mark=Mark("delete", "delete", "queue")):
         return f"deletes {_names(names, call)}", f"refused in part, {', '.join(refused)}" if refused else ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ChangeVisibility(Operation, part="queue", mark=Mark("change visibility", "visibility", "queue")):
     """Set the visibility timeout of up to 10 messages in flight. Result: ``tuple[EntryFailure, ...]``.
 
@@ -153,7 +152,7 @@ class ChangeVisibility(Operation, part="queue", mark=Mark("change visibility", "
         return doing, f"{len(call.result)} refused" if call.result else ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OutgoingMessage:
     """A message to send: its body, and on a FIFO queue its group and deduplication id."""
 
@@ -163,7 +162,7 @@ class OutgoingMessage:
     delay_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SentEntry:
     """An entry of a batch that the queue took."""
 
@@ -172,7 +171,7 @@ class SentEntry:
     sequence_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SendResult:
     """What became of a batch: each entry stands in exactly one of the two."""
 
@@ -180,7 +179,7 @@ class SendResult:
     failed: tuple[EntryFailure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Send(Operation, part="queue", mark=Mark("send", "send", "queue")):
     """Send up to 10 messages, of 1 MiB together, as one batch. Result: :class:`SendResult`."""
 
@@ -193,7 +192,7 @@ class Send(Operation, part="queue", mark=Mark("send", "send", "queue")):
         return f"sends {len(call.arguments['messages'])} messages", f"{failed} of them refused" if failed else ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Purge(Operation, part="queue", mark=Mark("purge", "delete", "queue")):
     """Ask the queue to delete all that is in it. That takes up to 60 s, see ``Producer.purge``. Result: None."""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
-from services.operations.base import Mark, Names, Operation, RecordedCall, Tagged, brief_key
+from services.operations.base import Mark, Names, Operation, RecordedCall, Tagged, brief_key, immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CheckTables(Operation, part="store", mark=Mark("check tables", "other", "store")):
     """Make sure, before the first message, that the tables can be read. Result: None."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Claimed(Tagged):
     """The claim is ours.
 
@@ -29,12 +28,12 @@ class Claimed(Tagged):
         return self.fencing_token == 1
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AlreadyCompleted(Tagged):
     """The key's work is done; there is nothing left but to delete the message."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HeldByAnother(Tagged):
     """Another consumer's claim is alive for another ``seconds_left``."""
 
@@ -45,7 +44,7 @@ class HeldByAnother(Tagged):
 ClaimResult: TypeAlias = Claimed | AlreadyCompleted | HeldByAnother
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Claim(Operation, part="store", mark=Mark("claim", "claim", "store")):
     """Claim a key for ``lease_seconds``. Result: :data:`ClaimResult`."""
 
@@ -65,7 +64,7 @@ class Claim(Operation, part="store", mark=Mark("claim", "claim", "store")):
         return f"claims {brief_key(names, call)}", answer
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RenewClaim(Operation, part="store", mark=Mark("renew claim", "renew", "store")):
     """Have the lease end ``lease_seconds`` from now. Result: True, or False where the claim is no longer ours."""
 
@@ -79,7 +78,7 @@ class RenewClaim(Operation, part="store", mark=Mark("renew claim", "renew", "sto
         return f"renews its claim of {brief_key(names, call)}", "" if call.result else "refused, it is lost"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReleaseClaim(Operation, part="store", mark=Mark("release claim", "release", "store")):
     """End a claim early, so that the next attempt need not wait for the lease. Result: as :class:`RenewClaim`."""
 
@@ -92,7 +91,7 @@ class ReleaseClaim(Operation, part="store", mark=Mark("release claim", "release"
         return f"releases its claim of {brief_key(names, call)}", "" if call.result else "refused, there is a newer one"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Complete(Operation, part="store", mark=Mark("complete", "complete", "store")):
     """Mark a key's work as done, if the claim is still ours. Result: True, or False where a newer claim exists.
 

@@ -1,5 +1,7 @@
 """What an operation declares about itself is enough for all that read it."""
 
+import dataclasses
+
 import pytest
 
 from services import operations as op
@@ -44,3 +46,27 @@ def test_an_operation_that_is_recorded_is_drawn_with_words_of_its_own(kind):
 def test_an_operation_on_what_a_process_does_not_have_is_one_sentence(operation, variable):
     with pytest.raises(Unusable, match=f"{type(operation).__name__} .*{variable}"):
         AwsDriver(Queue(None, "q"), Store(None, "", "")).perform(operation)
+
+
+def test_a_record_holds_what_json_can_hold():
+    message = op.Message("m-1", "r-1", "{}", 2, None, None)
+    assert op.plain((message,)) == [
+        {
+            "message_id": "m-1",
+            "receipt_handle": "r-1",
+            "body": "{}",
+            "receive_count": 2,
+            "group": None,
+            "sequence_number": None,
+        }
+    ]
+    assert op.plain(op.Claimed(3)) == {"type": "Claimed", "fencing_token": 3}
+    assert op.plain({1: (message.body, op.QueueFacts(30, fifo=False))}) == {
+        "1": ["{}", {"visibility_timeout": 30, "fifo": False}]
+    }
+
+
+def test_equal_operations_are_one_and_a_copy_with_another_field_is_another():
+    claim = op.Claim("key", "me", 27.0)
+    assert {claim, op.Claim("key", "me", 27.0)} == {claim}
+    assert dataclasses.replace(claim, owner="another") != claim

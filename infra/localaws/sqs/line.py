@@ -48,6 +48,8 @@ class Line:
 
     def first(self) -> Message | None:
         """Return the first message, None if the line is empty."""
+        if not self._late:
+            return self._first_in_order()
         while (message := self._front()) is not None and not self._is_valid(message):
             self._drop_front()
         return message
@@ -79,6 +81,15 @@ class Line:
             message.queued = False
         self._in_order.clear()
         self._late.clear()
+
+    def _first_in_order(self) -> Message | None:
+        in_order, is_valid = self._in_order, self._is_valid
+        while in_order:
+            message = in_order[0]
+            if is_valid(message):
+                return message
+            in_order.popleft().queued = False
+        return None
 
     def _front(self) -> Message | None:
         in_order, late = self._in_order, self._late

@@ -18,6 +18,7 @@ Message move tasks go on whenever the model is called; a caller that needs them 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -149,7 +150,7 @@ class SqsModel:
                 f"You must wait {self._consistency.name_reuse:.0f} seconds after deleting a queue before you can "
                 "create another with the same name."
             )
-        wanted = QueueAttributes(fifo=fifo).changed(texts)
+        wanted = _wanted(fifo, tuple(texts.items()))
         identity = QueueIdentity(name, self.arn(name), self._created + 1, now)
         self._check_redrive(wanted, identity.arn, texts.get("RedrivePolicy", ""))
         self._created += 1
@@ -450,6 +451,12 @@ class SqsModel:
             raise _invalid_redrive(
                 text, "The redrive allow policy of the dead-letter queue does not allow this source queue."
             )
+
+
+@lru_cache(maxsize=64)
+def _wanted(fifo: bool, texts: tuple[tuple[str, str], ...]) -> QueueAttributes:
+    """Return the attributes of a new queue; a simulation makes the same queues again and again."""
+    return QueueAttributes(fifo=fifo).changed(dict(texts))
 
 
 def _check_name(name: str, fifo_text: str | None) -> bool:

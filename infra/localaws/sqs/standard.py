@@ -73,6 +73,8 @@ class StandardQueue(Queue):
             if request.long_poll:
                 return []
             raise OverLimit(f"Too many messages are in flight: a queue holds at most {MAX_IN_FLIGHT} of them.")
+        if self._line.first() is None and not self._tenants:
+            return []
         timeout = request.visibility_timeout
         if timeout is None:
             timeout = self.attributes.visibility_timeout
