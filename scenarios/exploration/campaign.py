@@ -33,7 +33,7 @@ from scenarios.verdict import Outcome, Verdict
 
 #: Histories between two reports: the fewest, and the most. A chunk on a cluster should take five seconds or more.
 CHUNK = 100
-LARGEST_CHUNK = 1_300
+LARGEST_CHUNK = 1_700
 #: Histories between two reports of a program, whose processes take time to start.
 PROGRAM_CHUNK = 4
 #: How many chunks each process gets, where there are enough histories.

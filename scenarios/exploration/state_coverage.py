@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from scenarios.history import ENDPOINT, LAB, Call, Event, History
+from scenarios.history import ENDPOINT, LAB, Call, History, Record
 from services.operations import OPERATIONS
 
 #: Bits of the map. Two states share a bit now and then, so far fewer states than bits can be told apart.
@@ -161,18 +161,19 @@ class _Walk:
         self._key_of = {message_id: message.key for message_id, message in history.messages.items()}
         self._queue = history.facts.queue
         self._has_groups = history.facts.fifo
-        for moment, told in history.moments():
-            if isinstance(told, Event):
-                if told.process == ENDPOINT:
-                    self._happened(told)
-                elif told.name == "exited":
-                    self._enters(told["exited"], _KILLED if told["code"] else _ENDED)
-            elif moment in ("ok", "fail"):
-                self._answered(told, failed=moment == "fail")
+        for record in history.records:
+            kind = record["type"]
+            if kind == "event":
+                if record["process"] == ENDPOINT:
+                    self._happened(record)
+                elif record["event"] == "exited":
+                    self._enters(record["exited"], _KILLED if record["code"] else _ENDED)
+            elif kind in ("ok", "fail"):
+                self._answered(history.call_of(record), failed=kind == "fail")
 
-    def _happened(self, event: Event) -> None:
+    def _happened(self, event: Record) -> None:
         """Take in what the endpoint says."""
-        place = _PLACES.get(event.name)
+        place = _PLACES.get(event["event"])
         if place is None or event["queue"] != self._queue:
             return
         message_id = event["message_id"]

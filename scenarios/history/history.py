@@ -114,6 +114,10 @@ class History:
         """The operations of all kinds, in the order in which they were begun."""
         return self._begun.values()
 
+    def call_of(self, record: Record) -> Call:
+        """Return the operation that a record is about, which is no event."""
+        return self._begun[record["process"], record.get("invocation", record["index"])]
+
     def moments(self) -> Iterable[tuple[Moment, Call | Event]]:
         """Yield what happened, in order: each call when it begins, when a fault strikes it and when it ends; events."""
         begun = self._begun

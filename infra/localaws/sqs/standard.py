@@ -153,8 +153,9 @@ class StandardQueue(Queue):
         deliveries: list[Delivery] = []
         to_repeat: list[Message] = []
         duplicate_rate = self.rates.duplicate
+        has_tenants = bool(self._tenants)
         while len(deliveries) < limit:
-            message, reordered = self._pick_fairly(now) if self._tenants else self._pick()
+            message, reordered = self._pick_fairly(now) if has_tenants else self._pick()
             if message is None:
                 break
             second = message.state is State.IN_FLIGHT
@@ -167,7 +168,7 @@ class StandardQueue(Queue):
                 continue
             delivery = self._deliver(message, timeout, now)
             deliveries.append(delivery)
-            if self._tenants and not second:
+            if has_tenants and not second:
                 self._tenants.took(message.group, now)
             if self.surroundings.observer:
                 self._observe_delivery(delivery, timeout, _chaos(reordered=reordered, duplicate=second))
