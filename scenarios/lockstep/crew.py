@@ -116,6 +116,7 @@ class Crew:
         watches = isinstance(config.effect, SqlEffect | LogEffect)
         self._run = RunDirectory() if watches or any(RUN in word for word in words) else None
         self._watched: Watched | None = None
+        self._logs: dict[str, tuple[str, ...]] = {}
 
     def consumer(
         self, world: World, name: str, faults: Sequence[Fault], settings: Mapping[str, Any]
@@ -141,12 +142,14 @@ class Crew:
     @property
     def logs(self) -> dict[str, tuple[str, ...]]:
         """See :class:`scenarios.simulation.lab.Programs`."""
-        return {process.name: process.log for process in self._processes if process.log}
+        return self._logs
 
     def close(self) -> None:
         """See :class:`scenarios.simulation.lab.Programs`."""
         for process in self._processes:
             process.close()
+        # A simulation lets go of its processes when it is over.
+        self._logs = {process.name: process.log for process in self._processes if process.log}
         if self._watched is not None:
             self._watched.close()
         if self._run is not None:
