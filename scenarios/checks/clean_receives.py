@@ -401,6 +401,8 @@ class _Inquiry:
         for strike in self._history.faults:
             if strike.kind not in _OF_CLOCKS:
                 found[strike.process].append(self._blow(strike))
+        for read in self._history.stale_reads:
+            found[read.process].append(Blow(read.started, read.ended, Spoiled.BEYOND, 0.0, "a stale read"))
         for record in self._history.events(ASKED_TO_END):
             name = record["asked"]
             since, until = record.time, self._end_of_process(name)

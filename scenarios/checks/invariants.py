@@ -77,7 +77,10 @@ class Invariant:
 
 
 def lost(history: History) -> list[Violation]:
-    """Find good messages whose send was acknowledged, which were never done, and which are nowhere any more."""
+    """Find good messages whose send was acknowledged, which were never done, and which are nowhere any more.
+
+    One whose body a consumer wrote into a store of its own is there: its work may go on when the run is over.
+    """
     return [
         Violation(
             f"{history.name(message.message_id)} was sent, never done, and is in no queue.",
@@ -91,6 +94,7 @@ def lost(history: History) -> list[Violation]:
         and not history.in_flight(latest := history.latest(message.message_id))
         and latest not in history.dead_letters
         and not _lives_on(history, message)
+        and not history.is_in_a_store(message.key, history.bodies.get(message.message_id, message.key))
     ]
 
 
@@ -185,10 +189,9 @@ def deleted_before_done(history: History) -> list[Violation]:
     """Find good messages that a consumer deleted when nothing said that their side effect had been caused.
 
     The side effect's own outcome says it, whichever process caused it. To the process that deletes, so does a claim
-    that is answered with completed, a look into the ledger, its own books, or its own send of a copy, which lives on.
-    Deleted on no
-    such word, a message is lost if its consumer dies, or another one that holds it does; that none died this time makes
-    it no better. One that was never done is lost.
+    that is answered with completed, a look into the ledger, its own books, its own send of a copy, which lives on, or
+    its own write of the body into a store. Deleted on no such word, a message is lost if its consumer dies, or another
+    one that holds it does; that none died this time makes it no better. One that was never done is lost.
     """
     return deleted_on_no_word(history, lambda _: True)
 
@@ -224,7 +227,11 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
         )
         or any(
             call.process == deletion.process and call.ended <= begun
-            for call in chain(history.refused_transactions_of.get(key, ()), history.reads_of_books(key))
+            for call in chain(
+                history.refused_transactions_of.get(key, ()),
+                history.reads_of_books(key),
+                history.handed_over(key, history.bodies.get(deletion.message_id, key)),
+            )
         )
         or (history.facts.program and _may_stand_in_the_books(history, key, deletion))
     )
@@ -316,8 +323,19 @@ def in_flight_at_the_end(history: History) -> list[Violation]:
             tuple(_records_of(history, message)),
         )
         for message in history.unsettled
-        if not _came_after_the_last_receive(history, message)
+        if not _came_after_the_last_receive(history, message) and not _is_put_off(history, message)
     ]
+
+
+def _is_put_off(history: History, message: SentMessage) -> bool:
+    """Return whether a consumer has put a message off for longer than a visibility timeout, beyond the end."""
+    return any(
+        call.status != "fail"
+        and message.message_id in call.arguments["messages"]
+        and call.arguments["timeout"] > history.facts.visibility_timeout
+        and call.started + call.arguments["timeout"] > history.records[-1]["time"]
+        for call in history.calls("ChangeVisibility")
+    )
 
 
 def _came_after_the_last_receive(history: History, message: SentMessage) -> bool:

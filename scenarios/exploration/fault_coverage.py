@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from scenarios.history import History
-from scenarios.simulation.world import STALE_COUNTS, STALE_READ
+from scenarios.history.events import STALE_READ
+from scenarios.simulation.world import STALE_COUNTS
 from services.consumer.assumptions import Assumption
 from services.operations import ChangeVisibility, Delete, Purge, Receive, Send
 

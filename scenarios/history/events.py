@@ -12,6 +12,8 @@ SCALED = "scaled"
 #: A machine kept a process from its processors. ``waiter`` is its name, ``seconds`` for how long it was ready to run
 #: and did not, ``within`` the lab's seconds until now in which that was.
 WAITED = "waited"
+#: A table answers a read that is not consistent from before its last write; the endpoint's own word.
+STALE_READ = "stale-read"
 #: A lab has dead letters moved back at an endpoint that does not tell which message became which.
 REDRIVING = "redriving"
 #: By its scenario's settings a consumer's claims may outlast their deliveries. ``seconds`` is for how long.

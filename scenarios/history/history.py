@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from scenarios.errors import HistoryError
-from scenarios.history.events import REDRIVING
+from scenarios.history.events import REDRIVING, STALE_READ
 from scenarios.history.records import (
     ENDPOINT,
     LAB,
@@ -557,6 +557,44 @@ class History:
                     yield call
 
     @cached_property
+    def stale_reads(self) -> Sequence[Call]:
+        """The reads that a table answered from before its last write."""
+        told = self.endpoint(STALE_READ)
+        reads = [*self.calls("GetItem"), *self.calls("LookUpSideEffect")] if told else []
+        return [
+            call
+            for record in told
+            for call in reads
+            if call.arguments["key"] == record["key"] and call.started <= record.time <= call.over
+        ]
+
+    def handed_over(self, key: str, body: str) -> Iterable[Call]:
+        """Return the writes by which a consumer took over a message: its body in an item, or in the outbox.
+
+        From then on it is in a store that outlives the consumer; what becomes of it there, its side effect tells.
+        """
+        for call in self.calls("CommitChange"):
+            if call.status == "ok" and call.arguments["message"] and _holds(call.arguments["key"], key):
+                yield call
+        for call in self.calls("PutItem"):
+            if call.status == "ok" and call.result and body in call.arguments["value"]:
+                yield call
+
+    def is_in_a_store(self, key: str, body: str) -> bool:
+        """Return whether a consumer took over a message, and no consumer has asked for its entry to go since."""
+        sent = {key for call in self.calls("MarkSent") if call.status != "fail" for key in call.arguments["keys"]}
+        changes = [call for name in ("PutItem", "DeleteItem", "Transact") for call in self.calls(name)]
+        for taken in self.handed_over(key, body):
+            entry = taken.arguments["key"]
+            if taken.operation == "CommitChange":
+                gone = entry in sent
+            else:
+                gone = any(call.started > taken.started and entry in _items_of(call) for call in changes)
+            if not gone:
+                return True
+        return False
+
+    @cached_property
     def ledger(self) -> Mapping[str, int] | None:
         """The external system's own count of executions by key, read at the end; None where it was not read."""
         read = self.events("ledger")
@@ -629,8 +667,8 @@ class History:
         """Return the name of the first message that has a key; a step of a saga stands behind it: ``#1/refund``."""
         found = self._by_key.get(key)
         if found is None:
-            whole, slash, step = key.rpartition("/")
-            return f"{self.name(self._by_key[whole])}{slash}{step}" if whole in self._by_key else f"key {key[:8]}"
+            whole, slash, step = str(key).rpartition("/")  # a consumer may name no key
+            return f"{self.name(self._by_key[whole])}{slash}{step}" if whole in self._by_key else f"key {str(key)[:8]}"
         return self.name(found)
 
     @cached_property
@@ -717,6 +755,13 @@ def _order(record: Record) -> tuple[float, str, int]:
 
 def _of_the_lab(call: Call) -> bool:
     return call.process.partition("-")[0] == LAB
+
+
+def _items_of(call: Call) -> Sequence[str]:
+    """Return the items that a request may have written or deleted."""
+    if call.status == "fail":
+        return ()
+    return [write["key"] for write in call.arguments.get("writes", [call.arguments])]
 
 
 def _holds(text: str, key: str) -> bool:

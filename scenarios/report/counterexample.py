@@ -35,6 +35,7 @@ _QUEUE_ACTS: Mapping[str, str] = {
     "expired": "the queue forgets {name}: its retention is over",
     "dead-lettered": "the queue moves {name} to the dead-letter queue after {receive_count} receives",
     "brought-back": "the queue will deliver {name} again, after its delete",
+    "stale-read": "*** the table answers a read of {key} from before its last write ***",
     "delete-ignored": "the queue ignores a delete of {name}: the receipt handle is stale, or it is gone",
 }
 #: A scenario longer than this, in lines, is told around what violates.
@@ -177,8 +178,9 @@ def _lines(history: History) -> Iterable[Line]:
             case Told(process=process, event=event, time=time, details=said) if process == ENDPOINT:
                 text = _QUEUE_ACTS.get(event)
                 if text is not None:
-                    what = text.format(**{**said, "name": history.name(said["message_id"])})
-                    yield Line(time, "the queue", what, _of(said["message_id"]), record)
+                    about = said.get("message_id")
+                    what = text.format(**{**said, "name": history.name(about) if about else ""})
+                    yield Line(time, "the queue" if about else "the table", what, _of(about), record)
             case Told() as told:
                 yield from _event(record, told)
             case FaultRecord() as fault:
@@ -288,8 +290,8 @@ def _subjects(call: Call) -> frozenset[str]:
     return frozenset(found)
 
 
-def _of(message_id: str) -> frozenset[str]:
-    return frozenset({message_id})
+def _of(message_id: str | None) -> frozenset[str]:
+    return frozenset(filter(None, [message_id]))
 
 
 def _short(value: Any) -> str:

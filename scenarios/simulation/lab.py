@@ -38,6 +38,7 @@ from scenarios.lab import (
 from scenarios.model import DeliveryRates
 from scenarios.parameters import Parameters
 from scenarios.simulation.choices import Choices
+from scenarios.simulation.cold_start import cold_start
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.incremental import IncrementalHistory
 from scenarios.simulation.mapping import ConsumerEnvironment, Environment, SimulatedMapping
@@ -185,6 +186,7 @@ class Staging:
         function: how a consumer that is a Lambda function is set up; None for one that polls.
         programs: the consumers, where they are programs; None for ``consumer``.
         handlers: the functions' environments, where their handler is a user's own; None for ``consumer``.
+        leases_items: the consumer is known to write items with a condition, which may be leases.
         staleness: how often an answer that may be stale is stale, in percent.
     """
 
@@ -208,6 +210,7 @@ class Staging:
     function: FunctionSettings | None = None
     programs: Programs | None = None
     handlers: Handlers | None = None
+    leases_items: bool = False
     staleness: int = 0
 
 
@@ -232,6 +235,7 @@ class SimulatedLab:
         self.world.business_field = staging.business_field
         self.world.assumes = staging.assumes
         self.world.staleness = staging.staleness
+        self.world.leases_items = staging.leases_items
         if Assumption.BOUNDED_DELAY in staging.assumes:
             self.world.delay_budget = staging.delay_budget
         self._scheduler = self.world.scheduler
@@ -568,14 +572,15 @@ class SimulatedLab:
             self._start_program(known_as, name, faults, settings)
             return
         process = SimulatedProcess(self.world, name, is_consumer=True, faults=faults)
-        kind = self._staging.consumer
+        kind = cold_start(self._staging.consumer)
         try:
             consumer = kind(consumer_options(f"{name}-{self.seed:x}", settings))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a class of the user's own may do anything
             raise ServiceFailedError(f"{kind.__module__}:{kind.__qualname__} cannot be made: {error!r}.") from error
-        beside = (consumer.heartbeat(),) if consumer.options.heartbeat_seconds else ()
+        beats = bool(consumer.options.heartbeat_seconds) or kind.heartbeat is not Consumer.heartbeat
+        beside = (consumer.heartbeat(),) if beats else ()
         main = _idle() if known_as in self._staging.cut.idle else consumer.poll()
         if not isinstance(main, Generator):
             raise RequestError(not_a_task(consumer, "poll", main))
@@ -633,7 +638,7 @@ class SimulatedLab:
 
         def make(number: int) -> Environment:
             made = HandlerOptions(f"{name}-{number}-{self.seed:x}", **options)
-            return ConsumerEnvironment(make_consumer(made, kind))
+            return ConsumerEnvironment(make_consumer(made, cold_start(kind)))
 
         return make
 

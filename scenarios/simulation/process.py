@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import inf
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from zlib import crc32
 
 from infra.localaws.sqs.message import State
 from scenarios.errors import RequestError
@@ -138,15 +139,17 @@ class SimulatedProcess:
         self.respawns = self.has_received = False
         #: Seconds by which its wall clock drifts: at most, each second, and since when.
         self._drift = (0.0, 0.0, 0.0)
-        #: For how many seconds it was frozen: its monotonic clock has not counted them.
-        self._frozen = 0.0
+        #: By how many seconds its monotonic clock is behind: each machine's begins somewhere else, and does not count
+        #: what it was frozen for.
+        self._behind = -float(crc32(name.encode()) % ORIGINS)
+        #: When something that takes no time was asked for last, and how often at that moment.
+        self._counted_at, self._at_once = 0.0, 0
         #: While it stands still: when each of its strands would have gone on.
         self._standing: dict[Sleeper, float] = {}
         self.lasting = LastingFaults()
         self.operations = 0
         self.in_hand: tuple[Message, ...] = ()
         self.unperformed: dict[str, float] = {}
-        self._leases_items = False
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
         self.recorder = recorder or WorldRecorder(world, name, world.names.queue)
         self.program: Program | None = None
@@ -192,7 +195,7 @@ class SimulatedProcess:
         """Stand still, and let the monotonic clock stand still: no wait goes on meanwhile."""
         scheduler = self.world.scheduler
         self.paused_until = scheduler.now + seconds
-        self._frozen += seconds
+        self._behind += seconds
         for sleeper in self._asleep:
             scheduler.wake(sleeper, sleeper.wakes_at + seconds)
 
@@ -283,7 +286,7 @@ class SimulatedProcess:
                 its_own_turn = False
                 try:
                     if isinstance(operation, ReadClock):
-                        result = self.world.scheduler.now - self._frozen
+                        result = self._monotonic_clock()
                     elif isinstance(operation, Note):
                         self.recorder.event(operation.event, **operation.details)
                         result = None
@@ -512,6 +515,8 @@ class SimulatedProcess:
             self._asleep.add(sleeper)
             yield now + operation.seconds
             self._asleep.discard(sleeper)
+        if self._signalled:
+            self._count_at_once()
         return not self._signalled
 
     def _receive(self, operation: Receive, sleeper: Sleeper) -> Steps:
@@ -528,7 +533,7 @@ class SimulatedProcess:
         # Another task that runs beside may have received as well.
         kept = [message for message in self.in_hand if world.held[message.message_id].state is not State.GONE]
         self.in_hand = (*kept, *messages) if self._side_by_side else messages
-        if self._leases_items:
+        if self.world.leases_items:
             self.take_unseen_leases(messages)
         return messages
 
@@ -537,6 +542,22 @@ class SimulatedProcess:
         if type(operation) in _CLAIMING:
             self._keep_account(operation, result)
         return result
+
+    def _monotonic_clock(self) -> float:
+        self._count_at_once()
+        return self.world.scheduler.now - self._behind
+
+    def _count_at_once(self) -> None:
+        """Refuse a loop in which no time passes.
+
+        Raises:
+            RequestError: it does not end.
+        """
+        now = self.world.scheduler.now
+        self._at_once = self._at_once + 1 if now == self._counted_at else 0
+        self._counted_at = now
+        if self._at_once > MOST_AT_ONCE:
+            raise RequestError(_SPINS.format(self.name))
 
     def _wall_clock(self) -> float:
         return EPOCH + self.world.scheduler.now + self._off()
@@ -564,9 +585,9 @@ class SimulatedProcess:
             case Transact() if operation.effect is not None:
                 self.unperformed.pop(operation.effect.key, None)
             case PutItem() if result and (operation.if_absent or operation.if_equal is not None):
-                self._leases_items = True
+                self.world.leases_items = True
                 self.take_unseen_leases(self.in_hand)
-            case Delete() | ChangeVisibility() if self._leases_items:
+            case Delete() | ChangeVisibility() if self.world.leases_items:
                 self.let_go(operation.messages)
 
     def take_unseen_leases(self, messages: Iterable[Message]) -> None:
@@ -582,6 +603,14 @@ class SimulatedProcess:
                 self.unperformed.pop(self.world.key_of(self.world.held[message.message_id]), None)
 
 
+#: A process that asks more often at one moment for what takes no time is in a loop that does not end.
+MOST_AT_ONCE: Final = 100_000
+_SPINS: Final = (
+    "{} is in a loop without end. In a simulation time stands still while a consumer computes, reads the clock, or "
+    "sleeps after a request to end: let it end then, or sleep with uninterrupted=True."
+)
+#: Monotonic clocks of different machines differ by less than so many seconds, about a day.
+ORIGINS: Final = 1 << 16
 #: For this part of the visibility timeout a consumer may be held up between a receive and a side effect whose lease is
 #: not seen. It may have been taken at once; whatever it is, it lasts for longer.
 UNSEEN_LEASE: Final = 0.5

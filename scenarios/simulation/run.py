@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Any, Final, get_args
 
 from infra.config import ProgramConfig
 from infra.topology import topology_of
 from scenarios.checks.functions import FunctionSettings
-from scenarios.errors import BrokenProgramError, DeadlineMissed, Terminated
+from scenarios.errors import BrokenProgramError, DeadlineMissed, ScenarioError, Terminated
 from scenarios.history import History
 from scenarios.lab import QueueInfo
 from scenarios.model import DeliveryRates, Scenario
 from scenarios.parameters import Parameters
 from scenarios.report.counterexample import format_counterexample
-from scenarios.simulation.choices import Choices
+from scenarios.simulation.choices import Choices, SeededChoices
 from scenarios.simulation.collector import no_collection
 from scenarios.simulation.lab import (
     NOTHING,
@@ -180,6 +180,7 @@ def _simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFault
             function=function,
             programs=programs,
             handlers=handlers,
+            leases_items=plan.with_faults and programs is None and handlers is None and leases_items(plan),
         ),
         choices,
     )
@@ -217,6 +218,30 @@ def _simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFault
         handler=plan.handler,
     )
     return Simulation(judge(scenario, history, conditions), history, {} if programs is None else programs.logs)
+
+
+def leases_items(plan: SimulationPlan) -> bool:
+    """Return whether a consumer writes items with a condition, which may be leases, by a rehearsal without faults.
+
+    What strikes before the first of them must leave time for it as well.
+    """
+    known = (plan.consumer, plan.scenario.name)
+    if known not in _LEASES_ITEMS:
+        _LEASES_ITEMS[known] = False
+        with suppress(ScenarioError):
+            rehearsed = simulate(replace(plan, with_faults=False, seed=0), SeededChoices(0))
+            writes = rehearsed.history.calls("PutItem")
+            _LEASES_ITEMS[known] = any(is_conditional(call.arguments) for call in writes)
+    return _LEASES_ITEMS[known]
+
+
+def is_conditional(arguments: Mapping[str, Any]) -> bool:
+    """Return whether a write of an item compares it, by the write's arguments."""
+    return bool(arguments.get("if_absent")) or arguments.get("if_equal") is not None
+
+
+#: What is known of the consumers in this process, by class and scenario.
+_LEASES_ITEMS: Final[dict[tuple[type[Consumer], str], bool]] = {}
 
 
 def draw_faults(plan: SimulationPlan, choices: Choices) -> RandomFaults:

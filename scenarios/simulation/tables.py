@@ -23,6 +23,7 @@ from services.operations import (
     GetItem,
     HeldByAnother,
     LookUpSideEffect,
+    OperationFailed,
     PerformSideEffect,
     PutItem,
     ReleaseClaim,
@@ -156,6 +157,8 @@ class TableModel:
 
     def put_item(self, operation: PutItem, now: Callable[[], float]) -> bool:  # noqa: ARG002 - likewise
         """Write an item, if its condition holds."""
+        if not isinstance(operation.value, str):
+            raise invalid(f"the value of {operation.key} is {operation.value!r} and no text")
         if not self._allows(operation):
             return False
         self._write(operation.key, operation.value)
@@ -176,6 +179,8 @@ class TableModel:
 
     def transact(self, operation: Transact, now: Callable[[], float]) -> Transacted:
         """Do all of a transaction if every condition holds, and nothing otherwise."""
+        if len({write.key for write in operation.writes}) < len(operation.writes):
+            raise invalid("a transaction writes an item twice")
         if not all(self._allows(write) for write in operation.writes if not isinstance(write, AddToCounter)):
             return Transacted(done=False)
         executions = None if operation.effect is None else self.perform_side_effect(operation.effect, now)
@@ -209,6 +214,11 @@ class TableModel:
     def _own(self, operation: RenewClaim | ReleaseClaim | Complete) -> ClaimItem | None:
         item = self.claims.get(operation.key)
         return item if item is not None and item.attempts == operation.fencing_token else None
+
+
+def invalid(what: str) -> OperationFailed:
+    """Return DynamoDB's refusal of a request that it cannot read."""
+    return OperationFailed("ValidationException", what, transient=False)
 
 
 def _milliseconds(now: Callable[[], float]) -> int:

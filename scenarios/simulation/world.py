@@ -22,6 +22,7 @@ from infra.localaws.sqs.queue import ReceiveRequest, check_wait
 from infra.localaws.sqs.rates import STRICT, DeliveryRates
 from infra.localaws.sqs.standard import StandardQueue
 from scenarios.history import ENDPOINT
+from scenarios.history.events import STALE_READ
 from scenarios.lab import QueueInfo
 from scenarios.simulation.choices import Choices, ChosenRandom
 from scenarios.simulation.lasting_faults import LastingFaults
@@ -69,7 +70,7 @@ COUNTS_SETTLE = 60
 _SETTLES = {"sent": 1, "deleted": -1, "dead-lettered": -1, "expired": -1, "purged": -1, "brought-back": 1}
 
 #: The events that tell of an answer that was not up to date: of a table, of the queue's counts.
-STALE_READ, STALE_COUNTS = "stale-read", "stale-counts"
+STALE_COUNTS = "stale-counts"
 
 Clock = Callable[[], float]
 
@@ -133,6 +134,7 @@ class World:
         business_field: the payload field by which a side effect is known, empty for the message's own id.
         assumes: what random faults keep to.
         late_until: when the last late request arrives.
+        leases_items: consumers may keep leases in items of their own.
         hidden_lease: for how many seconds a claim that nobody sees may outlast its delivery: a program's own.
         lasting: what goes on to strike every consumer.
         attributes_changed: an operator has changed the queue's attributes.
@@ -159,6 +161,7 @@ class World:
         self.business_field = ""
         self.assumes: frozenset[Assumption] = ALL
         self.late_until = 0.0
+        self.leases_items = False
         self.hidden_lease = 0.0
         self.lasting = LastingFaults()
         self.attributes_changed = False

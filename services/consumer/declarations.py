@@ -16,6 +16,8 @@ def members(kind: type[Member], given: Any) -> frozenset[Member]:
     Raises:
         ValueError: it is no such thing; the sentence ends one that begins with the declaration's name.
     """
+    if isinstance(given, frozenset) and all(isinstance(item, kind) for item in given):
+        return given
     what = f"services.consumer.{'assumptions' if kind.__name__ == 'Assumption' else 'patterns'}:{kind.__name__}"
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValueError(f"is {given!r}, and has to be a set of members of {what}")  # noqa: TRY004 - one sentence

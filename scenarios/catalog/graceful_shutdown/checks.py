@@ -24,7 +24,10 @@ from services.consumer.patterns import Pattern
 
 _SETTLED = frozenset({"done", "duplicate", "discarded", "expired", "superseded"})
 #: What a consumer asks for one message's sake.
-_WORK = ("Claim", "LookUpSideEffect", "FetchObject", "PerformSideEffect", "CallApi", "WriteState", "Complete")
+_WORK = (
+    *("Claim", "LookUpSideEffect", "FetchObject", "PerformSideEffect", "CallApi", "WriteState", "Complete"),
+    *("GetItem", "PutItem", "DeleteItem", "AddToCounter", "Transact"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def _came_to_nothing(history: History, delivery: Delivery, handled: Event | None
         for call in history.calls(operation)
         if call.process == delivery.process
         and call.started > delivery.time
-        and _may_be_about(call.arguments["key"], keys, others)
+        and any(_may_be_about(key, keys, others) for key in _keys(call))
     )
 
 
@@ -147,7 +150,14 @@ def _may_be_about(key: str, mine: Iterable[str], others: Iterable[str]) -> bool:
 
 def _is_refused(call: Call) -> bool:
     held = call.operation == "Claim" and call.result["type"] == "HeldByAnother"
-    return held or (call.operation == "Complete" and not call.result)
+    refused = call.operation in ("Complete", "PutItem", "DeleteItem") and not call.result
+    return held or refused or (call.operation == "Transact" and not call.result["done"])
+
+
+def _keys(call: Call) -> Sequence[str]:
+    """Return what a request of a consumer's work is about: a transaction names several things."""
+    writes = [write["key"] for write in call.arguments.get("writes", ())]
+    return [*writes, call.arguments["key"]] if "key" in call.arguments else writes
 
 
 def begun_after_sigterm(history: History) -> list[Violation]:
@@ -174,7 +184,7 @@ def _was_begun(history: History, call: Call, asked: Iterable[Call], by: float) -
     """Return whether its process had asked for anything for a call's key by then, since its last receive."""
     receives = [item.ended for item in history.receives_of.get(call.process, ())]
     since = max((time for time in receives if time <= call.started), default=0.0)
-    return any(since <= item.started <= by and item.arguments["key"] == call.arguments["key"] for item in asked)
+    return any(since <= item.started <= by and call.arguments["key"] in _keys(item) for item in asked)
 
 
 def find_released_early(history: History) -> Evidence | None:

@@ -45,9 +45,9 @@ from services.faults import Fault
 
 #: Messages of the producer that dies before it sends them.
 UNSENT = 2
-#: How many deletes fail: more than anybody tries of one message, and few enough for who keeps an object until its
-#: message is deleted to come to one that is.
-FAILED_DELETES = 10
+#: How many deletes fail: more than anybody tries of one message at a receive, and few enough that no message of the
+#: least number runs out of receives, where its consumer tries once.
+FAILED_DELETES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ SCENARIO = Scenario(
     ),
     consumer="services.consumer.large_payload:LargePayloadConsumer",
     defaults=PayloadParameters(count=6, batch_size=2),
-    # One for the victim, one whose payload is gone.
-    least=Parameters(count=3, batch_size=1),
+    # One whose payload is gone, and enough others to share the deletes that fail.
+    least=Parameters(count=6, batch_size=1),
     # In order and once: the victim's message is one whose payload is there.
     delivery=DeliveryRates(reorder=0.0, duplicate=0.0, underfill=0.0),
     any_program=True,

@@ -12,6 +12,7 @@ from scenarios.catalog.graceful_shutdown.checks import (
 )
 from scenarios.history.events import ASKED_TO_END
 from scenarios.lab import SIGNAL_SECONDS
+from services.operations import PerformSideEffect, PutItem
 from tests.scenarios.recorded import Told
 
 
@@ -57,7 +58,10 @@ def in_hand(*, says=True, fails=False, late=True, deletes=False, gives_back=Fals
     if late:
         told.event("lab", ASKED_TO_END, asked="leaving", heard_within=SIGNAL_SECONDS)
     told.effect("leaving", "a")
-    if fails:
+    if fails == "Transact":
+        given = {"writes": (PutItem("inbox/a", "done"),), "effect": PerformSideEffect("a", "m-a")}
+        told.fail("leaving", told.begin("leaving", "Transact", **given), "Transact")
+    elif fails:
         told.fail("leaving", told.begin("leaving", "Complete", key="a", fencing_token=1), "Complete")
     if says:
         told.event("leaving", "handled", message_id="m-a", key="a", outcome="failed")
@@ -84,8 +88,8 @@ def test_what_fails_after_the_request_though_nothing_has_failed_was_broken_off(h
 
 @pytest.mark.parametrize(
     "how",
-    [{"fails": True}, {"fails": True, "says": False}, {"late": False}, {"gives_back": True}],
-    ids=["the store failed", "failed, and says nothing", "before the request", "given back"],
+    [{"fails": True}, {"fails": True, "says": False}, {"late": False}, {"gives_back": True}, {"fails": "Transact"}],
+    ids=["the store failed", "failed, and says nothing", "before the request", "given back", "a transaction failed"],
 )
 def test_what_failed_for_a_reason_or_was_given_back_is_left_to_the_queue(how):
     assert abandoned(in_hand(**how)) == []

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from services.consumer.consumer import Consumer, Outcome
+from services.consumer.patterns import Pattern
 from services.injection import TIMEOUT
 from services.operations import (
     AlreadyCompleted,
@@ -58,6 +59,8 @@ class KeepsBooksUnderAKeyForEachConsumer(CrashesOnly):
 
 class DeletesBeforeItSendsTheCopy(SendsACopyAgain):
     """Delete the original, then send the copy: a death in between loses it."""
+
+    follows = SendsACopyAgain.follows - {Pattern.RETRIED_ENTRIES}
 
     def handle(self, delivery):
         outcome = yield from super(SendsACopyAgain, self).handle(delivery)

@@ -13,7 +13,7 @@ from scenarios.verdict import Outcome
 from services.consumer.assumptions import Assumption
 from services.consumer.large_payload import LargePayloadConsumer
 from services.consumer.patterns import Pattern
-from tests.scenarios.designs import broken, correct, own_patterns
+from tests.scenarios.designs import broken, correct, own_patterns, unusual
 
 #: What a scenario asks for that is no matter of receiving, doing once and deleting: it needs its own pattern.
 OWN_PATTERN = {
@@ -138,6 +138,21 @@ def test_a_broken_design_with_a_pattern_of_its_own_is_convicted(name, kind, foun
     tally = explore(Campaign(make_target(name, consumer=spec(kind)), 200, seed=1)).tally
     assert tally.found is not None
     assert tally.found.invariants & found
+
+
+@pytest.mark.parametrize("kind", unusual.PAIRS, ids=lambda kind: kind.__name__)
+def test_a_correct_design_that_remembers_elsewhere_is_never_convicted_and_the_one_next_to_it_is(kind):
+    assert explore(Campaign(make_target("orders", consumer=spec(kind)), 150, seed=1)).tally.found is None
+    near, found = unusual.PAIRS[kind]
+    tally = explore(Campaign(make_target("orders", consumer=spec(near)), 400, seed=1)).tally
+    assert tally.found is not None
+    assert tally.found.invariants & found
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", unusual.PAIRS, ids=lambda kind: kind.__name__)
+def test_a_correct_design_that_remembers_elsewhere_is_never_convicted_in_many_histories(kind):
+    assert explore(Campaign(make_target("orders", consumer=spec(kind)), 1500, seed=7)).tally.found is None
 
 
 class LeavesPayloadsToTheLifeCycle(LargePayloadConsumer):

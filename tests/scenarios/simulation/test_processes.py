@@ -6,7 +6,7 @@ import pytest
 
 from infra.localaws.sqs.rates import STRICT
 from scenarios.checks.external_program import OtherRequest
-from scenarios.errors import Terminated
+from scenarios.errors import RequestError, Terminated
 from scenarios.lab import QueueInfo
 from scenarios.simulation.choices import DrawnChoices
 from scenarios.simulation.process import UNHANDLED, UNUSABLE, Program, SimulatedProcess
@@ -231,6 +231,24 @@ def test_no_two_records_have_the_same_time(simulated):
     history = simulated("crash", 3, with_faults=True).history
     times = [record["time"] for record in history.records]
     assert times == sorted(set(times))
+
+
+class ReadsTheClock(Consumer):
+    def poll(self):
+        while (yield op.ReadClock()) >= 0:
+            pass
+
+
+class SleepsOnAfterSigterm(Consumer):
+    def poll(self):
+        while True:
+            yield op.Sleep(0.5)
+
+
+@pytest.mark.parametrize("kind", [ReadsTheClock, SleepsOnAfterSigterm])
+def test_a_loop_in_which_no_time_passes_ends_with_a_sentence(simulated, kind):
+    with pytest.raises(RequestError, match="is in a loop without end"):
+        simulated("happy", 1, consumer=f"{__name__}:{kind.__name__}")
 
 
 def test_the_simulation_performs_every_operation_that_is_recorded(world):

@@ -278,3 +278,13 @@ def test_a_transaction_is_done_as_a_whole_or_not_at_all(store):
     assert store.get_item(op.GetItem("total")) == "3"
     assert store.transact(op.Transact((op.DeleteItem("inbox/k", if_equal="done"),))) == op.Transacted(True)
     assert store.get_item(op.GetItem("inbox/k")) is None
+
+
+def test_what_dynamodb_cannot_read_is_refused_for_good():
+    model = TableModel()
+    with pytest.raises(op.OperationFailed, match="is 5 and no text"):
+        model.put_item(op.PutItem("k", 5), lambda: 0.0)
+    with pytest.raises(op.OperationFailed, match="writes an item twice") as refused:
+        model.transact(op.Transact((op.PutItem("k", "one"), op.PutItem("k", "two"))), lambda: 0.0)
+    assert (refused.value.code, refused.value.transient) == ("ValidationException", False)
+    assert model.items == {}
