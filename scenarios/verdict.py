@@ -273,7 +273,7 @@ def judge(scenario: Scenario, history: History, conditions: Conditions) -> Verdi
     asked = (*scenario.invariants, *COSTS)
     judged = [item for item in asked if item.name not in not_judged and item.name not in undeclared]
     found = {item: tuple(item.check(history)) for item in judged}
-    excused = _excuse(found, history, naive=conditions.naive)
+    excused = _excuse(found, history)
     unprotected = _unprotected(scenario, found, history)
     undeclared |= {name: str(scenario.relies_on[name]) for name in unprotected}
     return Verdict(
@@ -316,11 +316,8 @@ def _unprotected(scenario: Scenario, found: dict[Invariant, tuple[Violation, ...
     return {item.name: len(found.pop(item)) for item in accused}
 
 
-def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History, *, naive: bool) -> tuple[Excuse, ...]:
-    """Take back the violations that convict no consumer; return what is excused.
-
-    A naive twin has to violate its invariant, on a busy machine as well.
-    """
+def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History) -> tuple[Excuse, ...]:
+    """Take back the violations that convict no consumer; return what is excused."""
     accused = [item for item, violations in found.items() if violations]
     deleted = deleted_for_good(history)
     reasons = acquitted(history) if any(item.excusable for item in accused) else {}
@@ -329,7 +326,7 @@ def _excuse(found: dict[Invariant, tuple[Violation, ...]], history: History, *, 
         for violation in found[item]:
             why = deleted if item.eventual else ""
             why = why or (next(filter(None, map(reasons.get, violation.message_ids)), "") if item.excusable else "")
-            why = why or (late_by_starvation(history, violation) if item.of_leases and not naive else "")
+            why = why or (late_by_starvation(history, violation) if item.of_leases else "")
             if why:
                 concerned = (*violation.message_ids, *violation.keys, item.name)[0]
                 excused.append(Excuse(item.name, concerned, why))

@@ -250,7 +250,7 @@ class _Inquiry:
 
     def _was_starved(self, item: Handout) -> bool:
         """Tell whether the invocation with the message timed out, and had to wait for a processor for a good part."""
-        for call in self._history.calls("InvokeFunction"):
+        for call in () if self._history.facts.naive else self._history.calls("InvokeFunction"):
             if call.process != item.process or call.error != TIMED_OUT or not item.since <= call.started <= item.until:
                 continue
             if item.message.message_id not in call.arguments["messages"]:
@@ -260,7 +260,11 @@ class _Inquiry:
                 for event in self._history.events("environment-timed-out")
                 if event.process == call.process and call.started <= event.time <= call.ended
             ]
-            if ends and ends[-1].get("starved", 0.0) >= STARVED_PART * ends[-1].get("within", inf):
+            if (
+                ends
+                and not self._history.facts.naive
+                and ends[-1].get("starved", 0.0) >= STARVED_PART * ends[-1].get("within", inf)
+            ):
                 return True
         return False
 

@@ -31,6 +31,7 @@ class Facts(NamedTuple):
         follows: the patterns that the consumer declares; None for all.
         assumes: the assumptions that the faults keep to; None for all.
         program: whether the consumers are programs, whose own books are not seen.
+        naive: whether the run is of a naive twin, which has to violate its invariant on a busy machine as well.
     """
 
     queue: str = ""
@@ -43,6 +44,7 @@ class Facts(NamedTuple):
     follows: tuple[str, ...] | None = None
     assumes: tuple[str, ...] | None = None
     program: bool = False
+    naive: bool = False
 
 
 #: What names an operation: its process, and the index of its first record.

@@ -74,9 +74,10 @@ def test_a_fault_on_top_of_those_of_the_scenario_is_one_too_many():
     assert dead_lettered("error staged", "error staged", "crash", "error staged").acquitted()
 
 
-def kept_waiting(*waits, waiter="consumer-{}"):
+def kept_waiting(*waits, waiter="consumer-{}", naive=False):
     """Tell of a message that came four times; each consumer waited so many seconds of two for a processor."""
     told = DeadLettered()
+    told.records[0]["naive"] = naive
     told.send("a", endpoint=True)
     for number, seconds in enumerate(waits, 1):
         told.receive_at(30.0 * number, f"consumer-{number}", "a", count=number)
@@ -95,6 +96,10 @@ def test_a_machine_that_keeps_a_consumer_or_what_answers_it_from_its_processors_
 @pytest.mark.parametrize("waits", [(1.3, 1.3, 0.0, 1.3), (1.2, 1.2, 1.2, 1.2)])
 def test_a_consumer_that_once_had_most_of_its_time_had_a_fair_chance(waits):
     assert kept_waiting(*waits) == ""
+
+
+def test_a_busy_machine_is_no_excuse_for_a_naive_twin():
+    assert kept_waiting(1.3, 1.3, 1.3, 1.3, naive=True) == ""
 
 
 def test_another_process_that_waits_takes_no_chance():

@@ -15,9 +15,9 @@ from tests.scenarios.recorded import Told
 TIMEOUT = 2.0
 
 
-def done_twice(*, waited=1.0, waiter="late", held=3.0, assumes=ALL):
+def done_twice(*, waited=1.0, waiter="late", held=3.0, assumes=ALL, naive=False):
     """Tell of a consumer that held a message for some seconds, in which another one did it, and then did it as well."""
-    told = Told(visibility_timeout=TIMEOUT, assumes=sorted(assumes))
+    told = Told(visibility_timeout=TIMEOUT, assumes=sorted(assumes), naive=naive)
     told.send("a", endpoint=True)
     told.receive("late", "a")
     told.now += held / 2
@@ -30,9 +30,9 @@ def done_twice(*, waited=1.0, waiter="late", held=3.0, assumes=ALL):
     return told.history
 
 
-def judged(history, *, naive=False):
+def judged(history):
     scenario = replace(all_scenarios()["crash"], invariants=(DUPLICATED_SIDE_EFFECT,))
-    return judge(scenario, history, Conditions(1, Parameters(1, 1), "local", naive=naive))
+    return judge(scenario, history, Conditions(1, Parameters(1, 1), "local"))
 
 
 def duplicates(verdict):
@@ -74,4 +74,4 @@ def test_a_duplicate_of_anything_else_convicts(near):
 
 
 def test_a_naive_twin_has_to_violate_on_a_busy_machine_as_well():
-    assert duplicates(judged(done_twice(), naive=True)) == 1
+    assert duplicates(judged(done_twice(naive=True))) == 1
