@@ -260,11 +260,7 @@ class _Inquiry:
                 for event in self._history.events("environment-timed-out")
                 if event.process == call.process and call.started <= event.time <= call.ended
             ]
-            if (
-                ends
-                and not self._history.facts.naive
-                and ends[-1].get("starved", 0.0) >= STARVED_PART * ends[-1].get("within", inf)
-            ):
+            if ends and ends[-1].get("starved", 0.0) >= STARVED_PART * ends[-1].get("within", inf):
                 return True
         return False
 
