@@ -233,7 +233,7 @@ def _nothing_shown(explored: Explored) -> str:
         return "NO FAULT STRUCK in any history, so this campaign proves nothing; give it more --histories or --seconds."
     if passed := explored.tally.outcomes[Outcome.PASS]:
         return (
-            f"TOO FEW PASSED: {passed:,} of {explored.tally.histories:,} histories, and {MIN_CONCLUSIVE:.0%} must. "
+            f"TOO FEW PASSED: {passed:,} of {explored.counted:,} histories, and {MIN_CONCLUSIVE:.0%} must. "
             f"This campaign proves too little; e.g. {explored.tally.inconclusive}"
         )
     return f"NONE PASSED. This campaign proves nothing; e.g. {explored.tally.inconclusive}"

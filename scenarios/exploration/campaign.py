@@ -89,6 +89,7 @@ class Tally:
         witnesses: histories by witness.
         inconclusive: why the first inconclusive history is, a sentence; empty where none is.
         bounded: how many of the histories were bounded ones.
+        bounded_in_vain: how many of those were inconclusive: few messages may not bring about what a scenario is about.
         coverage: the abstract states that they went through.
         unusual: the histories that saw most new states, each as a number of states and its index.
         unsteady: how many violated something and did not when they were repeated: of a program, which has chance of its
@@ -103,6 +104,7 @@ class Tally:
     witnesses: Counter[str] = field(default_factory=Counter)
     inconclusive: str = ""
     bounded: int = 0
+    bounded_in_vain: int = 0
     coverage: Coverage = field(default_factory=Coverage)
     unusual: list[tuple[int, int]] = field(default_factory=list, compare=False)
     unsteady: int = 0
@@ -112,6 +114,7 @@ class Tally:
         """Add what came after."""
         self.histories += other.histories
         self.bounded += other.bounded
+        self.bounded_in_vain += other.bounded_in_vain
         self.coverage.merge(other.coverage)
         self.unusual = sorted((*self.unusual, *other.unusual), reverse=True)[: 2 * MOST]
         self.unsteady += other.unsteady
@@ -228,10 +231,16 @@ class Explored:
         return self.tally.histories / self.seconds if self.seconds else 0.0
 
     @property
+    def counted(self) -> int:
+        """Of how many histories enough must pass: where others were drawn, no bounded one that shows nothing counts."""
+        tally = self.tally
+        return tally.histories - (tally.bounded_in_vain if tally.histories > tally.bounded else 0)
+
+    @property
     def enough_passed(self) -> bool:
         """Whether enough of the histories passed."""
         passed = self.tally.outcomes[Outcome.PASS]
-        return bool(passed) and passed >= MIN_CONCLUSIVE * self.tally.histories
+        return bool(passed) and passed >= MIN_CONCLUSIVE * self.counted
 
     @property
     def met_no_fault(self) -> bool:
@@ -410,6 +419,7 @@ def _count(history: _History, tally: Tally) -> frozenset[str]:
         return frozenset({SERVICE_FAILED})
     verdict = simulation.verdict
     tally.outcomes[verdict.outcome] += 1
+    tally.bounded_in_vain += history.schedule is not None and verdict.outcome is Outcome.INCONCLUSIVE
     if verdict.outcome is Outcome.INCONCLUSIVE and not tally.inconclusive:
         tally.inconclusive = verdict.reason
     met = faults_met(simulation.history)

@@ -328,6 +328,18 @@ class TestCommands:
         tally = Tally(9 + passed, outcomes, Counter({"reply lost": 1}), inconclusive="It came too late.")
         assert Explored(Campaign(make_target("orders"), 10, 1), tally, 1.0).outcome is outcome
 
+    @pytest.mark.parametrize(
+        ("bounded", "in_vain", "outcome"),
+        [(5, 5, Outcome.PASS), (5, 4, Outcome.INCONCLUSIVE), (13, 9, Outcome.INCONCLUSIVE)],
+        ids=["those drawn pass", "one of them does not", "none was drawn"],
+    )
+    def test_a_bounded_history_that_shows_nothing_is_not_held_against_those_that_were_drawn(
+        self, bounded, in_vain, outcome
+    ):
+        outcomes = Counter({Outcome.INCONCLUSIVE: 9, Outcome.PASS: 4})
+        tally = Tally(13, outcomes, Counter({"reply lost": 1}), bounded=bounded, bounded_in_vain=in_vain)
+        assert Explored(Campaign(make_target("orders"), 10, 1), tally, 1.0).outcome is outcome
+
     def test_where_every_witness_was_seen_and_no_history_passed_the_first_says_why(self, capsys, tmp_path):
         tally = Tally(1, Counter({Outcome.INCONCLUSIVE: 1}), inconclusive="It came too late.")
         print_campaign(Explored(Campaign(make_target("orders"), 1, 1), tally, 1.0), None, {}, tmp_path)
