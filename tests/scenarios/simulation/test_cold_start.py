@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from scenarios.errors import RequestError
 from scenarios.exploration.campaign import Campaign, explore
 from scenarios.exploration.targets import make_target
 from scenarios.simulation.cold_start import cold_start
@@ -98,3 +99,26 @@ def test_each_start_loads_what_remembers_and_leaves_the_loaded_modules_alone(loa
 @pytest.mark.parametrize("kind", [Consumer, CallsAnIdempotentApi], ids=["ours", "a test's"])
 def test_a_class_that_remembers_nothing_is_loaded_once(kind):
     assert cold_start(kind) is kind
+
+
+#: What stands beside the class, as tests do: it holds what changes, and stands no second load.
+BESIDE = """
+import sys
+LOADS = sys.modules.setdefault("loads_of_mine", type(sys)("loads_of_mine")).__dict__.setdefault(__name__, [])
+LOADS.append(1)
+assert len(LOADS) == 1, "it is loaded once"
+"""
+
+
+def test_what_the_class_does_not_reach_is_no_memory_of_its_own(loads):
+    text = source("a module").replace("DONE = set()", "DONE = frozenset()")
+    module = importlib.import_module(loads(BESIDE + text).partition(":")[0])
+    assert cold_start(module.Mine) is module.Mine
+
+
+def test_a_module_that_cannot_be_loaded_once_more_is_refused_by_a_sentence(loads):
+    module = importlib.import_module(loads(BESIDE + source("a module")).partition(":")[0])
+    with pytest.raises(
+        RequestError, match=r"cannot be loaded once more .*it is loaded once.*put the class into a module"
+    ):
+        cold_start(module.Mine)
