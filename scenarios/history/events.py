@@ -12,7 +12,8 @@ SCALED = "scaled"
 #: A machine kept a process from its processors. ``waiter`` is its name, ``seconds`` for how long it was ready to run
 #: and did not, ``within`` the lab's seconds until now in which that was.
 WAITED = "waited"
-#: A table answers a read that is not consistent from before its last write; the endpoint's own word.
+#: A table answers a read that is not consistent from before its last write; the endpoint's own word. ``key`` is the
+#: item's, and ``reader`` the process that asked, where that is a program or a handler.
 STALE_READ = "stale-read"
 #: A lab has dead letters moved back at an endpoint that does not tell which message became which.
 REDRIVING = "redriving"

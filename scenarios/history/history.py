@@ -558,14 +558,24 @@ class History:
 
     @cached_property
     def stale_reads(self) -> Sequence[Call]:
-        """The reads that a table answered from before its last write."""
+        """The reads that a table answered from before its last write.
+
+        A program's own read tells no key: it is found by the process that the endpoint names. That process may live on
+        in another invocation, so a read whose answer it never heard is none of them.
+        """
         told = self.endpoint(STALE_READ)
-        reads = [*self.calls("GetItem"), *self.calls("LookUpSideEffect")] if told else []
+        names = ("GetItem", "LookUpSideEffect", "ReadState", "OtherRequest") if told else ()
+        reads = [call for name in names for call in self.calls(name)]
         return [
             call
             for record in told
             for call in reads
-            if call.arguments["key"] == record["key"] and call.started <= record.time <= call.over
+            if call.started <= record.time <= call.over
+            and (
+                call.process == record["reader"] and call.status == "ok"
+                if "reader" in record
+                else call.arguments.get("key") == record["key"]
+            )
         ]
 
     def handed_over(self, key: str, body: str) -> Iterable[Call]:

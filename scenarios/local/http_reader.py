@@ -300,7 +300,13 @@ class Reader:
             raise BreaksContractError(
                 "puts a condition on its side effect; the external system refuses none, or no duplicate could be seen"
             )
-        return Reading(self.effect(key), body, lambda data: (_executions(_told(data)), data))
+
+        def refused(_status: int, data: bytes) -> tuple[Any, bytes] | None:
+            """Take a repeated call at its word: it is refused because it has added before, and its reply was lost."""
+            told = _told(data)
+            return (_executions(told, "Item"), data) if condition and _is_refusal(told) else None
+
+        return Reading(self.effect(key), body, lambda data: (_executions(_told(data)), data), refused=refused)
 
     # --- states and payloads -----------------------------------------------------------------------------------------
 
@@ -329,7 +335,7 @@ class Reader:
         def refused(_status: int, data: bytes) -> tuple[StateWritten, bytes] | None:
             told = _told(data)
             there = _version_in(told)
-            if not str(told.get("__type")).endswith("ConditionalCheckFailedException") or there is None:
+            if not _is_refusal(told) or there is None:
                 return None
             kept = told if asked else {name: value for name, value in told.items() if name != "Item"}
             return StateWritten(took=False, version=there), json.dumps(kept).encode()
@@ -367,6 +373,11 @@ class Reader:
                 refused=lambda _status, data: (None, data) if b"<Code>NoSuchKey</Code>" in data else None,
             )
         return Reading(RemoveObject(key), b"", lambda data: (None, data)) if method == "DELETE" else None
+
+
+def _is_refusal(told: Mapping[str, Any]) -> bool:
+    """Tell whether an error says that a write's condition does not hold."""
+    return str(told.get("__type")).endswith("ConditionalCheckFailedException")
 
 
 def _version_set(document: Document) -> Mapping[str, Any]:

@@ -52,13 +52,19 @@ class Endpoint:
         """The path of the queue's URL."""
         return f"/{ACCOUNT}/{self._world.names.queue}"
 
-    def answer(self, request: Request, body: bytes) -> Response | LongPoll:
-        """Let a request take effect; a receive that finds nothing may have to wait."""
+    def answer(self, request: Request, body: bytes, reader: str = "") -> Response | LongPoll:
+        """Let a request take effect; a receive that finds nothing may have to wait.
+
+        Args:
+            request: what was asked.
+            body: its body, or what is left of it.
+            reader: the process that hears the answer; empty for none.
+        """
         target = request.headers.get("x-amz-target", "")
         if target.startswith(SQS):
             return self._answer_sqs(target.removeprefix(SQS), body)
         if target.startswith(DYNAMODB):
-            return _of_wire(self._tables.answer(request.headers, body))
+            return _of_wire(self._stale(request, body, reader) or self._tables.answer(request.headers, body))
         if not target and self.bucket is not None and self.bucket.has(request.path):
             return _of_wire(self.bucket.answer(request))
         if b"Action=GetCallerIdentity" in body:
@@ -95,6 +101,19 @@ class Endpoint:
         item = self._tables.item(self.ledger, f"{STATE_PREFIX}{entity}")
         if "version" in item:
             self._world.tables.states[entity] = counted(item["version"])
+
+    def _stale(self, request: Request, body: bytes, reader: str) -> WireResponse | None:
+        """Answer a read that is not consistent from before the last change of an item, where the choices say so."""
+        world = self._world
+        if not world.staleness or not reader:
+            return None
+        found = self._tables.answer_stale(request.headers, body, lambda: world.choices.chance(world.staleness))
+        if found is None:
+            return None
+        answer, keys = found
+        for key in keys:
+            world.note_stale_read(key, reader)
+        return answer
 
     def _answer_sqs(self, action: str, body: bytes) -> Response | LongPoll:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from signal import SIGTERM
 from typing import Any, Final, Protocol
 
@@ -19,7 +20,7 @@ from infra.localaws.sqs.context import LongPoll
 from infra.localaws.sqs.message import State
 from scenarios.errors import BrokenProgramError
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, Reading
-from scenarios.local.interpreter import Interpreter, concluded, injected, json_answer, left_out
+from scenarios.local.interpreter import Interpreter, as_failure, concluded, injected, json_answer, left_out
 from scenarios.local.observed_exchange import Request, Response
 from scenarios.lockstep.endpoint import Endpoint
 from scenarios.lockstep.watched import Watched
@@ -342,7 +343,7 @@ class ProgramProcess(SimulatedProcess):
         world = self.world
         reading = step.reading.part(operation)
         step.is_cut |= reading is not step.reading
-        answer = step.endpoint.answer(step.request, reading.body)
+        answer = step.endpoint.answer(step.request, reading.body, self.name)
         if isinstance(answer, LongPoll):
             poll, deadline = answer, world.scheduler.now + answer.seconds
             answer = step.endpoint.nothing(poll)
@@ -369,6 +370,8 @@ class ProgramProcess(SimulatedProcess):
         try:
             answer = step.endpoint.answer(step.request, step.reading.body)
             if isinstance(answer, Response):
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise as_failure(answer)
                 step.conclude(answer, step.reading)
                 self._keep_books(late.operation, None)
         except OperationFailed as failed:

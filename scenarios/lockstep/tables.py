@@ -3,6 +3,9 @@
 A history of a few messages asks for a dozen items, and a campaign has thousands of histories. Moto's way through a
 request takes several milliseconds where it has an expression. Requests for one item of plain values are read and
 written here, in the same tables; moto answers all others. A test compares the two.
+
+Each item is kept as it was before its last change: a read without ``ConsistentRead``, DynamoDB's default, may see that.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -51,6 +55,8 @@ _RETURNED: Final = {
     "UpdateItem": frozenset({"NONE", "ALL_OLD", "ALL_NEW", "UPDATED_NEW"}),
     "DeleteItem": frozenset({"NONE", "ALL_OLD"}),
 }
+#: The reads that need not be consistent; those of a transaction are.
+_READS: Final = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 #: Characters of a key, bytes of a request and attributes of an item that need no look at DynamoDB's limits.
 _SHORT: Final = 1000
 _SMALL: Final = 4000
@@ -73,6 +79,8 @@ class Tables:
         self._answered = 0
         for name in names:
             self._backend.tables[name] = _new(region, name)
+        #: By table: what each item that has changed was before its last change; None where there was none.
+        self._before: dict[str, dict[DynamoType, MotoItem | None]] = {name: {} for name in names}
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer a request of the DynamoDB JSON protocol."""
@@ -83,13 +91,84 @@ class Tables:
                 self._answered += 1
                 request_id = {"x-amzn-requestid": f"{self._answered:052d}"}
                 return Response(status, json.dumps(told).encode(), CONTENT_TYPE, request_id)
-        return self._dynamodb.answer(Request("POST", "/", dict(headers), body))
+        before = {} if action in _READS else self._copies()
+        answer = self._dynamodb.answer(Request("POST", "/", dict(headers), body))
+        self._keep(before)
+        return answer
+
+    def answer_stale(
+        self, headers: Mapping[str, str], body: bytes, chooses: Callable[[], bool]
+    ) -> tuple[Response, list[str]] | None:
+        """Answer a read that need not be consistent, with items as they were before their last change.
+
+        Args:
+            headers: as for :meth:`answer`.
+            body: likewise.
+            chooses: says of an item that would change the answer whether it is read as it was; called for each.
+
+        Returns:
+            The answer, and the keys of the items that it has as they were; None where the answer is the present one.
+        """
+        if headers.get("x-amz-target", "").removeprefix(DYNAMODB) not in _READS:
+            return None
+        present = self.answer(headers, body)
+        if present.status != HTTPStatus.OK:
+            return None
+        chosen = []
+        for table, place in self._read_loosely(json.loads(body)):
+            with self._as_it_was([(table, place)]):
+                differs = self.answer(headers, body).body != present.body
+            if differs and chooses():
+                chosen.append((table, place))
+        if not chosen:
+            return None
+        with self._as_it_was(chosen):
+            return self.answer(headers, body), [str(place.value) for _, place in chosen]
+
+    def _read_loosely(self, asked: Any) -> list[tuple[str, DynamoType]]:
+        """Return the items that have changed and that a read may see as they were; of a Query or Scan, all of them."""
+        found = []
+        for name, part in asked.get("RequestItems", {asked.get("TableName"): asked}).items():
+            table = name.rpartition("/")[2]
+            keys = part.get("Keys", [part["Key"]] if "Key" in part else None)
+            places = None if keys is None else [DynamoType(key[KEY]) for key in keys]
+            if not part.get("ConsistentRead"):
+                changed = self._before.get(table, {})
+                found += [(table, place) for place in changed if places is None or place in places]
+        return found
+
+    @contextmanager
+    def _as_it_was(self, places: list[tuple[str, DynamoType]]) -> Iterator[None]:
+        """Show items as they were before their last change."""
+        shown = {table: self._backend.tables[table].items for table, _ in places}
+        for table, items in shown.items():
+            past = {**items, **{place: self._before[table][place] for of, place in places if of == table}}
+            there = {place: item for place, item in past.items() if item is not None}
+            self._backend.tables[table].items = defaultdict(dict, there)
+        try:
+            yield
+        finally:
+            for table, items in shown.items():
+                self._backend.tables[table].items = items
+
+    def _copies(self) -> dict[str, dict[DynamoType, MotoItem]]:
+        """Return copies of all items; moto changes some in their place."""
+        tables = self._backend.tables
+        return {name: copy.deepcopy(dict(tables[name].items)) for name in self._before if name in tables}
+
+    def _keep(self, before: Mapping[str, Mapping[DynamoType, MotoItem]]) -> None:
+        """Keep what the items were that have changed."""
+        for name, items in before.items():
+            now = self._backend.tables[name].items if name in self._backend.tables else {}
+            for place in {**items, **now}:
+                was, is_now = items.get(place), now.get(place)
+                if _shape(was) != _shape(is_now):
+                    self._before[name][place] = was
 
     def item(self, table: str, key: str) -> Item:
         """Return an item as the protocol has it; empty where there is none."""
         item = self._backend.tables[table].items.get(DynamoType({"S": key}))
-        found: Item = item.to_json()["Attributes"] if item else {}
-        return found
+        return _shape(item)
 
     def _quick(self, action: str, asked: Any) -> tuple[int, Mapping[str, Any]]:
         """Answer a plain request for one item; return the status, and the answer.
@@ -116,16 +195,23 @@ class Tables:
             return 400, {**_FAILED, **shown}
         after = asked.get("Item", {}) if update is None else update.applied(before or {KEY: {"S": key}}, values)
         told = _told(asked.get("ReturnValues", "NONE"), before, after, update)
-        self._write(table, key, after)
+        self._write(table, key, before, after)
         return 200, told
 
-    def _write(self, table: str, key: str, item: Item) -> None:
+    def _write(self, table: str, key: str, before: Item, item: Item) -> None:
         _must_be_plain(item)
-        place = DynamoType({"S": key})
+        place, items = DynamoType({"S": key}), self._backend.tables[table].items
+        if item != before and table in self._before:
+            self._before[table][place] = items.get(place)
         if item:
-            self._backend.tables[table].items[place] = MotoItem(place, None, dict(item))
+            items[place] = MotoItem(place, None, dict(item))
         else:
-            self._backend.tables[table].items.pop(place, None)
+            items.pop(place, None)
+
+
+def _shape(item: MotoItem | None) -> Item:
+    shape: Item = item.to_json()["Attributes"] if item else {}
+    return shape
 
 
 _FAILED: Final = {

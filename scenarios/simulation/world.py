@@ -347,8 +347,17 @@ class World:
         """Answer a read that is not consistent from before the last write."""
         stale = self.tables.read_stale(operation)
         if stale != self._methods[type(operation)](operation, self.scheduler.time):
-            self._observe(STALE_READ, "", {"key": operation.key})
+            self.note_stale_read(operation.key)
         return stale
+
+    def note_stale_read(self, key: str, reader: str = "") -> None:
+        """Have the history tell that a table answered a read from before its last write.
+
+        Args:
+            key: of the item.
+            reader: the process that read it, where that is a program; empty for any other.
+        """
+        self._observe(STALE_READ, "", {"key": key, **({"reader": reader} if reader else {})})
 
     def count_messages(self, _operation: CountMessages) -> QueueCounts:
         """Return how many messages there are, or were within the last minute."""

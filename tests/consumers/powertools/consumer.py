@@ -24,6 +24,7 @@ from aws_lambda_powertools.utilities.idempotency import (
     IdempotencyConfig,
     idempotent_function,
 )
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 QUEUE_URL = os.environ["QUEUE_URL"]
@@ -34,7 +35,8 @@ LOOKS = "--look" in sys.argv
 FIFO = QUEUE_URL.endswith(".fifo")
 
 sqs = boto3.client("sqs")
-dynamodb = boto3.client("dynamodb")
+# A payment adds, so the SDK must not repeat one whose reply was lost: the message comes again, and the ledger is asked.
+dynamodb = boto3.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
 store = DynamoDBPersistenceLayer(table_name=os.environ["MESSAGE_STATUS_TABLE"], key_attr="message_id")
 config = IdempotencyConfig(event_key_jmespath=KEY_FIELD, raise_on_no_idempotency_key=True)
 processor = SqsFifoPartialProcessor(skip_group_on_error=True) if FIFO else BatchProcessor(EventType.SQS)

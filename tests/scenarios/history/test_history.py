@@ -225,3 +225,26 @@ def test_a_note_of_a_consumer_named_like_the_recorders_own_event_is_no_reading_o
     told.event("c", "clock", wall_minus_monotonic=1.0)
     told.event("c", "clock", wall_minus_monotonic=1.5)
     assert told.history.clock_change == 0.5
+
+
+def test_a_stale_read_is_found_by_its_key_and_a_programs_by_its_process():
+    told = Told()
+    for process, operation, about in [
+        ("class", "GetItem", {"key": "row"}),
+        ("program", "OtherRequest", {"service": "dynamodb", "action": "Query", "resource": "status-table"}),
+        ("program", "LookUpSideEffect", {"key": "row"}),
+    ]:
+        # Another process reads meanwhile, and one dies with a read whose answer it never hears.
+        for other in ("other", "program"):
+            told.begin(other, operation, **about)
+        read = told.begin(process, operation, **about)
+        reader = {} if process == "class" else {"reader": process}
+        told.event("endpoint", "stale-read", queue="", key="row" if process == "class" else "item", **reader)
+        told.end(process, read, operation)
+    found = [(read.process, read.operation, read.status) for read in told.history.stale_reads if read.outcome]
+    assert found == [
+        ("class", "GetItem", "ok"),
+        ("program", "OtherRequest", "ok"),
+        ("program", "LookUpSideEffect", "ok"),
+    ]
+    assert all(read.outcome or read.operation == "GetItem" for read in told.history.stale_reads)

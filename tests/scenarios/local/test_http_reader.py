@@ -4,6 +4,7 @@ import pytest
 
 from scenarios.checks.external_program import ReadState
 from scenarios.local.http_reader import BreaksContractError, Reader, Surroundings, executions_in
+from services.drivers.attempts import NOT_ADDED_YET
 from services.operations import (
     ChangeVisibility,
     Delete,
@@ -128,6 +129,16 @@ def test_a_side_effect_is_an_update_of_the_ledger_and_knows_its_message(reader):
     assert answered(reading)[0] is None
     update["Key"] = {"message_id": {"S": "never received"}}
     assert dynamodb(reader, "UpdateItem", **update).operation == PerformSideEffect("never received", "")
+
+
+@pytest.mark.parametrize("shown", [{}, {"Item": {"executions": {"N": "1"}}}], ids=["bare", "with the item"])
+def test_a_repeated_call_that_is_refused_says_that_it_was_done_before(reader, shown):
+    update = {"TableName": "ledger", "Key": {"message_id": {"S": "key-a"}}, "UpdateExpression": "ADD executions :one"}
+    refusal = json.dumps({"__type": "com.amazonaws.dynamodb#ConditionalCheckFailedException", **shown}).encode()
+    repeated = dynamodb(reader, "UpdateItem", **update, ConditionExpression=NOT_ADDED_YET)
+    assert repeated.refused(400, refusal) == (1 if shown else None, refusal)
+    assert repeated.refused(400, json.dumps({"__type": "com.amazonaws#ThrottlingException"}).encode()) is None
+    assert dynamodb(reader, "UpdateItem", **update).refused(400, refusal) is None
 
 
 def test_a_look_into_the_ledger_is_read(reader):

@@ -4,6 +4,7 @@ SHARED = """
 import asyncio, datetime, json, os, sys, threading, time, urllib.error, urllib.request
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 LEDGER, STATUS = os.environ["MESSAGE_SIDE_EFFECTS_TABLE"], os.environ["MESSAGE_STATUS_TABLE"]
 dynamodb = boto3.client("dynamodb")

@@ -131,6 +131,80 @@ def careful(event, context):
     assert replay(str(directory), tmp_path / "runs").differs_at is None
 
 
+#: A claim with a lease, by a conditional write; the handlers differ in how they look into the ledger after it.
+CLAIMS = """
+STARTED, DONE = {"S": "STARTED"}, {"S": "DONE"}
+
+def claim(key):
+    now = int(time.time())
+    dynamodb.put_item(
+        TableName=STATUS,
+        Item={"message_id": {"S": key}, "progress": STARTED, "lease": {"N": str(now + 2)}},
+        ConditionExpression="attribute_not_exists(message_id) OR (progress = :started AND lease < :now)",
+        ExpressionAttributeValues={":started": STARTED, ":now": {"N": str(now)}},
+    )
+
+def look(key, **options):
+    return "Item" in dynamodb.get_item(TableName=LEDGER, Key={"message_id": {"S": key}}, **options)
+
+def pay(key, was_done):
+    there = dynamodb.get_item(TableName=STATUS, Key={"message_id": {"S": key}}).get("Item", {})
+    if there.get("progress") != DONE:
+        claim(key)  # where the read above did not see that it is done, this fails
+        if not was_done(key):
+            perform(key)
+        dynamodb.put_item(TableName=STATUS, Item={"message_id": {"S": key}, "progress": DONE})
+
+def pay_each(event, was_done):
+    failed = []
+    for key, record in zip(keys(event), event["Records"]):
+        try:
+            pay(key, was_done)
+        except ClientError:
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}
+
+def trusts(event, context):
+    return pay_each(event, look)
+
+def consistent(event, context):
+    return pay_each(event, lambda key: look(key, ConsistentRead=True))
+
+def looks_again(event, context):
+    return pay_each(event, lambda key: look(key) or look(key, ConsistentRead=True))
+"""
+
+
+def test_who_acts_on_a_read_that_is_not_consistent_is_convicted_and_who_writes_on_condition_is_not(tmp_path):
+    written(tmp_path, CLAIMS)
+    tallies = {
+        handler: run_campaign(Campaign(target(f"app.{handler}", tmp_path, with_faults=True), 60, 7)).tally
+        for handler in ("trusts", "consistent", "looks_again")
+    }
+    found = tallies.pop("trusts").found
+    assert found is not None
+    assert found.invariants == {"duplicated-side-effect"}
+    guilty = simulate(target("app.trusts", tmp_path, with_faults=True).plan(found.seed), SeededChoices(found.seed))
+    (key,) = guilty.verdict.violations["duplicated-side-effect"][0].keys
+    (read,) = (read for read in guilty.history.stale_reads if read.arguments.get("key") == key)
+    assert (read.operation, read.result) == ("LookUpSideEffect", False)
+    assert f"a read of {key} from before its last write" in guilty.counterexample()
+    for tally in tallies.values():
+        assert tally.found is None
+        assert tally.faults["stale read"] > 10
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["crash", "check-race"])
+@pytest.mark.parametrize("handler", ["consistent", "looks_again"])
+def test_receives_that_stale_reads_cost_are_excused(tmp_path, name, handler):
+    tally = run_campaign(
+        Campaign(target(f"app.{handler}", written(tmp_path, CLAIMS), name, with_faults=True), 60, 11)
+    ).tally
+    assert tally.found is None, tally.found
+    assert tally.faults["stale read"] > 10
+
+
 def test_an_answer_that_is_not_read_is_convicted():
     silent = run("handler.careful", PLAIN, "lambda-partial-response", settings={"report_batch_item_failures": False})
     assert "poison-acknowledged" in violated(silent)

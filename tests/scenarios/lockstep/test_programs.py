@@ -11,6 +11,7 @@ import pytest
 from scenarios.checks.program_config import CONFIG
 from scenarios.errors import BrokenProgramError, RequestError
 from scenarios.exploration.bounded import ScheduledFaults
+from scenarios.exploration.fault_coverage import faults_met
 from scenarios.exploration.targets import make_target
 from scenarios.lockstep.clock import why_not
 from scenarios.lockstep.crew import close_crews
@@ -105,6 +106,21 @@ def test_a_staged_scenario_passes_with_a_careful_program(small_consumer):
     simulation = _run(small_consumer("python", "--careful"), "crash")
     assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
     assert simulation.verdict.reason.startswith("Not judged: crashed-after-claim.")
+
+
+@pytest.mark.parametrize(("consistent", "violated"), [(False, {"duplicated-side-effect"}), (True, set())])
+def test_a_look_that_is_not_consistent_may_not_see_what_was_done(tmp_path, monkeypatch, consistent, violated):
+    monkeypatch.setattr("scenarios.simulation.run.STALENESS", 100)
+    ledger = 'TableName=ENV["MESSAGE_SIDE_EFFECTS_TABLE"], Key={"message_id": {"S": key}}'
+    look = (
+        f'def was_done(key): return "Item" in aws("DynamoDB_20120810.GetItem", {ledger}, ConsistentRead={consistent})'
+    )
+    # Its operations: Receive, the look, the side effect, the delete.
+    dies = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 3)))
+    simulation = _run(written(tmp_path, f"{look}\n{LOOKS}"), faults=dies, count=2)
+    assert _violated(simulation) == violated, simulation.counterexample()
+    assert bool(simulation.history.stale_reads) is not consistent
+    assert faults_met(simulation.history)["stale read"] == len(simulation.history.stale_reads)
 
 
 # --- the same again -------------------------------------------------------------------------------------------------

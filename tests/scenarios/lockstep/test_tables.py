@@ -224,3 +224,85 @@ def test_a_request_that_is_not_answered_at_once_changes_nothing(monkeypatch):
 def _given(action, document):
     request = wire(action, document)
     return request.headers, request.body
+
+
+# --- reads that are not consistent -----------------------------------------------------------------------------------
+
+PLACE = {"message_id": {"S": "a"}}
+#: Writes of the item, each with whether it is answered at once.
+WRITES = [
+    ("PutItem", {"TableName": "status", "Item": {**PLACE, "n": {"N": "2"}}}),
+    ("DeleteItem", {"TableName": "status", "Key": PLACE}),
+    ("UpdateItem", {"TableName": "status", "Key": PLACE, "UpdateExpression": "ADD n :one",
+                    "ExpressionAttributeValues": {":one": {"N": "1"}}}),
+    # By moto, which changes an item in its place.
+    ("UpdateItem", {"TableName": "status", "Key": PLACE, "UpdateExpression": "SET m = :map",
+                    "ExpressionAttributeValues": {":map": {"M": {"x": {"S": "y"}}}}}),
+    ("TransactWriteItems", {"TransactItems": [{"Delete": {"TableName": "status", "Key": PLACE}}]}),
+    ("BatchWriteItem", {"RequestItems": {"status": [{"PutRequest": {"Item": {**PLACE, "m": {"L": []}}}}]}}),
+]  # fmt: skip
+READS = [
+    ("GetItem", {"TableName": "status", "Key": PLACE}),
+    ("GetItem", {"TableName": "status", "Key": PLACE, "ConsistentRead": False, "ProjectionExpression": "n, m.x"}),
+    ("BatchGetItem", {"RequestItems": {"status": {"Keys": [PLACE]}}}),
+    ("Query", {"TableName": "status", "KeyConditionExpression": "message_id = :a",
+               "ExpressionAttributeValues": {":a": {"S": "a"}}}),
+    ("Scan", {"TableName": "status"}),
+]  # fmt: skip
+
+
+def tables_with(item):
+    quick = Tables("us-west-1", "status")
+    for held in ({"message_id": {"S": "b"}}, {"message_id": {"S": "b"}, "n": {"N": "7"}}, item):
+        assert quick.answer(*_given("PutItem", {"TableName": "status", "Item": held})).status == 200
+    return quick
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write[0])
+@pytest.mark.parametrize("read", READS, ids=lambda read: read[0])
+def test_a_read_that_is_not_consistent_may_see_an_item_as_it_was_before_its_last_change(write, read):
+    quick = tables_with({**PLACE, "n": {"N": "1"}})
+    before = quick.answer(*_given(*read)).body
+    assert quick.answer(*_given(*write)).status == 200
+    present = quick.answer(*_given(*read)).body
+    asked = []
+    # Of the items that a Scan shows, this is the last that changed.
+    stale = quick.answer_stale(*_given(*read), lambda: not asked.append(True) and (read[0] != "Scan" or len(asked) > 1))
+    assert stale is not None
+    assert (stale[0].status, stale[0].body, stale[1]) == (200, before, ["a"])
+    assert before != present == quick.answer(*_given(*read)).body
+    # Only what changes is a change: what was before it stays known.
+    refused = {"TableName": "status", "Item": {**PLACE, "n": {"N": "9"}}, "ConditionExpression": "n = :no",
+               "ExpressionAttributeValues": {":no": {"N": "-1"}}}  # fmt: skip
+    assert quick.answer(*_given("PutItem", refused)).status == 400
+    assert quick.answer_stale(*_given(*read), lambda: True) is not None
+    assert quick.answer_stale(*_given(*read), lambda: False) is None
+
+
+@pytest.mark.parametrize(("action", "document"), [
+    ("GetItem", {"TableName": "status", "Key": PLACE, "ConsistentRead": True}),
+    ("GetItem", {"TableName": "status", "Key": {"message_id": {"S": "never written"}}}),
+    ("GetItem", {"TableName": "none", "Key": PLACE}),
+    ("GetItem", {"TableName": "status", "Key": PLACE, "ProjectionExpression": "other"}),
+    ("BatchGetItem", {"RequestItems": {"status": {"Keys": [PLACE], "ConsistentRead": True}}}),
+    ("Scan", {"TableName": "status", "ConsistentRead": True}),
+    ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": "status", "Key": PLACE}}]}),
+    ("PutItem", {"TableName": "status", "Item": PLACE}),
+])  # fmt: skip
+def test_what_is_consistent_or_would_be_no_different_is_answered_from_the_present(action, document):
+    quick = tables_with({**PLACE, "n": {"N": "1"}})
+    quick.answer(*_given("PutItem", {"TableName": "status", "Item": {**PLACE, "n": {"N": "2"}}}))
+    assert quick.answer_stale(*_given(action, document), lambda: pytest.fail("nothing is to choose")) is None
+    assert quick.item("status", "a")["n"] == {"N": "2"}
+
+
+def test_the_reads_of_a_batch_are_stale_one_by_one():
+    quick = tables_with({**PLACE, "n": {"N": "1"}})
+    batch = {"RequestItems": {"status": {"Keys": [PLACE, {"message_id": {"S": "b"}}]}}}
+    choices = [False, True]
+    answer, keys = quick.answer_stale(*_given("BatchGetItem", batch), choices.pop)
+    assert (keys, choices) == (["b"], [])
+    assert {item["message_id"]["S"]: "n" in item for item in json.loads(answer.body)["Responses"]["status"]} == {
+        "a": True,
+        "b": False,
+    }
