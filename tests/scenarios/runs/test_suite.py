@@ -121,7 +121,7 @@ def test_what_cannot_be_asked_of_a_set_is_one_sentence_and_exit_64(project, caps
 @pytest.fixture
 def two(monkeypatch):
     scenarios = {name: find_scenario(name) for name in ("happy", "poison")}
-    monkeypatch.setattr("scenarios.commands.suite.all_scenarios", lambda: scenarios)
+    monkeypatch.setattr("scenarios.runs.plan.all_scenarios", lambda: scenarios)
 
 
 @pytest.mark.processes
