@@ -164,9 +164,15 @@ HARD: tuple[Mutant, ...] = (
     _consumer("lease without margin", elusive.LeavesNoMargin, _story("poison"), _DEAD),
     _consumer("lease by the wall clock", elusive.TakesALeaseThatIsNearlyOver, _ORDERS, _TWICE),
     _consumer("claim released by another", elusive.ReleasesAnothersClaim, _ORDERS, _TWICE),
-    _consumer("held for the third time, and deleted", elusive.GivesUpWhatIsHeld, _ORDERS, _LOST),
+    _consumer(
+        "held for the third time, and deleted",
+        elusive.GivesUpWhatIsHeld,
+        _ORDERS,
+        _LOST,
+        also=("deleted-before-done",),
+    ),
     _tables("attempts forgotten at a release", elusive.ForgetsAttempts, _ORDERS, _TWICE),
-    _consumer("skipped by receive count", elusive.SkipsByReceiveCount, _ORDERS, _LOST),
+    _consumer("skipped by receive count", elusive.SkipsByReceiveCount, _ORDERS, _LOST, also=("deleted-before-done",)),
     _consumer("held, and given back in a hot loop", elusive.GivesBackAtOnce, _ORDERS, _DEAD),
     _consumer(
         "deleted, then sent again", elusive.DeletesBeforeItSendsAgain, _ORDERS, _LOST, also=("deleted-before-done",)
@@ -194,7 +200,7 @@ HARD: tuple[Mutant, ...] = (
         elusive.DeletesWhatItCannotGiveBack,
         _ORDERS,
         _LOST,
-        also=("poison-acknowledged",),
+        also=("deleted-before-done", "poison-acknowledged"),
     ),
 )
 

@@ -8,7 +8,6 @@ from services.operations import (
     ChangeVisibility,
     CommitChange,
     Delete,
-    DeleteItem,
     GetItem,
     LookUpSideEffect,
     MarkSent,
@@ -94,7 +93,7 @@ class PutsEverythingOff(PutsOffForMinutes):
 
 
 class StampsItsLeaseFirst(CallsAnIdempotentApi):
-    """Take a lease in an item, whose end follows from the moment before the write; look where it took one over."""
+    """Take a lease in an item, whose end follows from the moment before the write; look before, and again."""
 
     assumes = Consumer.assumes
     part = 0.45
@@ -106,16 +105,25 @@ class StampsItsLeaseFirst(CallsAnIdempotentApi):
         delivery = self.open(message, 0.0)
         if delivery.rejection:
             return
-        row, now = f"lease/{delivery.key}", (yield from self.clock())
-        mine = json.dumps([self.options.owner, message.receive_count, now + self.part * self._facts.visibility_timeout])
-        first = yield PutItem(row, mine, if_absent=True)
-        if not first:
-            held = yield GetItem(row)
-            if held is None or json.loads(held)[2] > now or not (yield PutItem(row, mine, if_equal=held)):
+        if not (yield LookUpSideEffect(delivery.key)):
+            if not (yield from self.owns(delivery)):
                 return
-        if first or not (yield LookUpSideEffect(delivery.key)):
-            yield effect_of(delivery)
+            # Another one may have done it since.
+            if not (yield LookUpSideEffect(delivery.key)):
+                yield effect_of(delivery)
         yield Delete((message,))
+
+    def owns(self, delivery):
+        row, now = f"lease/{delivery.key}", (yield from self.clock())
+        until = now + self.part * self._facts.visibility_timeout
+        mine = json.dumps([self.options.owner, delivery.message.receive_count, until])
+        if (yield PutItem(row, mine, if_absent=True)):
+            return True
+        held = yield from self.read(row)
+        return held is not None and json.loads(held)[2] <= now and (yield PutItem(row, mine, if_equal=held))
+
+    def read(self, row):
+        return (yield GetItem(row))
 
 
 class LeasesByTheMonotonicClock(StampsItsLeaseFirst):
@@ -128,31 +136,21 @@ class LeasesByTheMonotonicClock(StampsItsLeaseFirst):
 class MayReadStale(StampsItsLeaseFirst):
     """The same, and a read of the lease that need not be consistent: the write compares in any case."""
 
-    def take(self, message):
-        delivery = self.open(message, 0.0)
-        if delivery.rejection:
-            return
+    def read(self, row):
+        return (yield GetItem(row, consistent=False))
+
+
+class TakesOverWhatItReads(MayReadStale):
+    """The same, and takes an ended lease over without a condition: two hold it."""
+
+    def owns(self, delivery):
         row, now = f"lease/{delivery.key}", (yield ReadWallClock())
-        mine = json.dumps([self.options.owner, message.receive_count, now + self.part * self._facts.visibility_timeout])
-        held = yield GetItem(row, consistent=False)
+        until = now + self.part * self._facts.visibility_timeout
+        held = yield from self.read(row)
         if held is not None and json.loads(held)[2] > now:
-            return
-        if not (yield PutItem(row, mine, if_absent=held is None, if_equal=held)):
-            return
-        if not (yield LookUpSideEffect(delivery.key)):
-            yield effect_of(delivery)
-        yield Delete((message,))
-
-
-class DropsALeaseThatItReads(MayReadStale):
-    """The same, and deletes another's lease without a condition: two hold it."""
-
-    def take(self, message):
-        delivery = self.open(message, 0.0)
-        if delivery.rejection:
-            return
-        yield DeleteItem(f"lease/{delivery.key}")
-        yield from super().take(message)
+            return False
+        yield PutItem(row, json.dumps([self.options.owner, delivery.message.receive_count, until]))
+        return True
 
 
 #: By correct design: the broken one next to it, and what that one must be convicted of.
@@ -163,5 +161,5 @@ PAIRS = {
         LeasesByTheMonotonicClock,
         {"duplicated-side-effect", "wrongly-dead-lettered", "in-flight-at-end"},
     ),
-    MayReadStale: (DropsALeaseThatItReads, {"duplicated-side-effect"}),
+    MayReadStale: (TakesOverWhatItReads, {"duplicated-side-effect"}),
 }
