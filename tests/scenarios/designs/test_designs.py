@@ -152,7 +152,7 @@ def test_a_correct_design_that_remembers_elsewhere_is_never_convicted_and_the_on
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", unusual.PAIRS, ids=lambda kind: kind.__name__)
 def test_a_correct_design_that_remembers_elsewhere_is_never_convicted_in_many_histories(kind):
-    assert explore(Campaign(make_target("orders", consumer=spec(kind)), 1500, seed=7)).tally.found is None
+    assert explore(Campaign(make_target("orders", consumer=spec(kind)), 1500, seed=1)).tally.found is None
 
 
 class LeavesPayloadsToTheLifeCycle(LargePayloadConsumer):
