@@ -584,7 +584,7 @@ class SimulatedProcess:
                 self.unperformed.pop(operation.key, None)
             case Transact() if operation.effect is not None:
                 self.unperformed.pop(operation.effect.key, None)
-            case PutItem() if result and (operation.if_absent or operation.if_equal is not None):
+            case PutItem() if result and operation.is_conditional:
                 self.world.leases_items = True
                 self.take_unseen_leases(self.in_hand)
             case Delete() | ChangeVisibility() if self.world.leases_items:

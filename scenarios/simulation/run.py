@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from infra.config import ProgramConfig
 from infra.topology import topology_of
@@ -36,6 +36,7 @@ from scenarios.simulation.world import names_for
 from scenarios.verdict import Conditions, Verdict, judge
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import Consumer
+from services.operations import PutItem
 from services.producer.producer import Producer
 
 TIER = "sim"
@@ -223,21 +224,18 @@ def _simulate(plan: SimulationPlan, choices: Choices, random_faults: RandomFault
 def leases_items(plan: SimulationPlan) -> bool:
     """Return whether a consumer writes items with a condition, which may be leases, by a rehearsal without faults.
 
-    What strikes before the first of them must leave time for it as well.
+    What strikes before the first of them must leave time for it as well. Who lives with long pauses is spared nothing.
     """
+    if Assumption.SHORT_PAUSES not in plan.assumes:
+        return False
     known = (plan.consumer, plan.scenario.name)
     if known not in _LEASES_ITEMS:
         _LEASES_ITEMS[known] = False
         with suppress(ScenarioError):
             rehearsed = simulate(replace(plan, with_faults=False, seed=0), SeededChoices(0))
             writes = rehearsed.history.calls("PutItem")
-            _LEASES_ITEMS[known] = any(is_conditional(call.arguments) for call in writes)
+            _LEASES_ITEMS[known] = any(PutItem(**call.arguments).is_conditional for call in writes)
     return _LEASES_ITEMS[known]
-
-
-def is_conditional(arguments: Mapping[str, Any]) -> bool:
-    """Return whether a write of an item compares it, by the write's arguments."""
-    return bool(arguments.get("if_absent")) or arguments.get("if_equal") is not None
 
 
 #: What is known of the consumers in this process, by class and scenario.

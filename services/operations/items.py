@@ -45,6 +45,11 @@ class PutItem(Operation, part="store", mark=Mark("put item", "complete", "store"
     if_absent: bool = False
     if_equal: str | None = None
 
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it compares what is there."""
+        return self.if_absent or self.if_equal is not None
+
     @classmethod
     def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
         """Say what it wrote."""

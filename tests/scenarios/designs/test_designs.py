@@ -9,6 +9,7 @@ from scenarios.exploration.campaign import Campaign, explore, violated_by
 from scenarios.exploration.targets import make_target
 from scenarios.mutants.elusive import LeavesNoMargin
 from scenarios.mutants.workloads import ALL as WORKLOADS
+from scenarios.simulation.run import leases_items
 from scenarios.verdict import Outcome
 from services.consumer.assumptions import Assumption
 from services.consumer.large_payload import LargePayloadConsumer
@@ -147,6 +148,20 @@ def test_a_correct_design_that_remembers_elsewhere_is_never_convicted_and_the_on
     tally = explore(Campaign(make_target("orders", consumer=spec(near)), 400, seed=1)).tally
     assert tally.found is not None
     assert tally.found.invariants & found
+
+
+@pytest.mark.parametrize(
+    ("kind", "dropped", "spared"),
+    [
+        (unusual.StampsItsLeaseFirst, (), True),
+        (unusual.StampsItsLeaseFirst, (Assumption.SHORT_PAUSES,), False),
+        (correct.KeepsAnInbox, (), False),
+        (correct.LoopOfItsOwn, (), False),
+    ],
+    ids=["a lease", "a lease, and long pauses", "no short pauses assumed", "no items"],
+)
+def test_leases_in_items_are_spared_long_pauses_of_who_assumes_short_ones(kind, dropped, spared):
+    assert leases_items(make_target("orders", consumer=spec(kind), dropped=dropped).plan(1)) is spared
 
 
 @pytest.mark.thorough
