@@ -24,7 +24,7 @@ convicts in any case.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -250,11 +250,7 @@ class _Inquiry:
 
     def _was_starved(self, item: Handout) -> bool:
         """Tell whether the invocation with the message timed out, and had to wait for a processor for a good part."""
-        for call in () if self._history.facts.naive else self._history.calls("InvokeFunction"):
-            if call.process != item.process or call.error != TIMED_OUT or not item.since <= call.started <= item.until:
-                continue
-            if item.message.message_id not in call.arguments["messages"]:
-                continue
+        for call in () if self._history.facts.naive else self._invocations_with(item, TIMED_OUT):
             ends = [
                 event
                 for event in self._history.events("environment-timed-out")
@@ -266,13 +262,14 @@ class _Inquiry:
 
     def _answered_badly(self, item: Handout) -> bool:
         """Tell whether a function answered for the message, and no mapping could read its answer."""
-        return any(
-            call.error == MALFORMED
-            and call.process == item.process
-            and item.since <= call.started <= item.until
-            and item.message.message_id in call.arguments["messages"]
-            for call in self._history.calls("InvokeFunction")
-        )
+        return any(self._invocations_with(item, MALFORMED))
+
+    def _invocations_with(self, item: Handout, error: str) -> Iterable[Call]:
+        """Yield the invocations that were handed the message of a receive and ended so."""
+        for call in self._history.calls("InvokeFunction"):
+            mine = call.process == item.process and item.since <= call.started <= item.until
+            if mine and call.error == error and item.message.message_id in call.arguments["messages"]:
+                yield call
 
     def _receive_that_took(self, time: float) -> Call | None:
         """Return the receive whose reply no consumer saw."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from scenarios.checks.invariants import Violation
-from scenarios.history import ENDPOINT, LAB, Delivery, Effect, Event, History
+from scenarios.history import ENDPOINT, LAB, Event, History
 from scenarios.history.events import WAITED
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import LEASE_PART
@@ -58,7 +58,7 @@ def late_by_starvation(history: History, violation: Violation) -> str:
         return ""
     spans = starvations(history)
     for effect in (effect for key in violation.keys for effect in history.effects_of.get(key, ())):
-        delivery = _delivery_of(history, effect)
+        delivery = history.delivery_in_hand(effect)
         if delivery is None or effect.status == "fail":
             continue
         held = effect.call.ended - delivery.time
@@ -71,13 +71,3 @@ def late_by_starvation(history: History, violation: Violation) -> str:
                 "kept it, or what answers it, from the processors."
             )
     return ""
-
-
-def _delivery_of(history: History, effect: Effect) -> Delivery | None:
-    """Return the delivery by which a process had the message in hand when it set out to cause the side effect."""
-    received = [
-        delivery
-        for delivery in history.deliveries_of.get(effect.message_id, ())
-        if delivery.process == effect.process and delivery.time <= effect.call.started
-    ]
-    return received[-1] if received else None

@@ -503,6 +503,15 @@ class History:
         """The receives of each process."""
         return _grouped(self.calls("Receive"), lambda call: call.process)
 
+    def delivery_in_hand(self, effect: Effect) -> Delivery | None:
+        """Return the delivery by which a process had the message in hand when it set out to cause a side effect."""
+        received = [
+            delivery
+            for delivery in self.deliveries_of.get(effect.message_id, ())
+            if delivery.process == effect.process and delivery.time <= effect.call.started
+        ]
+        return received[-1] if received else None
+
     @cached_property
     def received_as(self) -> Mapping[tuple[str, int], Call]:
         """The receive that brought each delivery, by message and receive count."""

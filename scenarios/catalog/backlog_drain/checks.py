@@ -13,7 +13,7 @@ from math import inf
 
 from scenarios.checks.invariants import DELETED_BEFORE_DONE, Invariant, Violation, deleted_on_no_word
 from scenarios.checks.witnesses import Evidence, Witness, times
-from scenarios.history import Deletion, Delivery, Effect, Event, History
+from scenarios.history import Deletion, Delivery, Event, History
 from services.consumer.patterns import Pattern
 
 #: By this part of the visibility timeout the wall clocks of two machines may differ, with what lies between two steps.
@@ -26,7 +26,7 @@ def stale_work(history: History) -> list[Violation]:
     limit = _max_age(history) + _tolerance(history)
     found = []
     for effect in history.effects:
-        delivery = _delivery_of(history, effect)
+        delivery = history.delivery_in_hand(effect)
         if effect.status != "ok" or delivery is None or effect.message_id not in created:
             continue
         age = delivery.time - created[effect.message_id]
@@ -199,16 +199,6 @@ def _created(history: History) -> Mapping[str, float]:
         for message in call.arguments["messages"]:
             offered.setdefault(message["body"], call.started)
     return {message_id: offered[body] for message_id, body in history.bodies.items() if body in offered}
-
-
-def _delivery_of(history: History, effect: Effect) -> Delivery | None:
-    """Return the receive by which a consumer had the message in hand when it caused the side effect."""
-    received: Sequence[Delivery] = [
-        delivery
-        for delivery in history.deliveries_of.get(effect.message_id, ())
-        if delivery.process == effect.process and delivery.time <= effect.call.started
-    ]
-    return received[-1] if received else None
 
 
 STALE_WORK = Invariant(
