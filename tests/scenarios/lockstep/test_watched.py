@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,8 @@ from scenarios.simulation.lab import NoFaults
 from scenarios.simulation.random_faults import Kind, RandomFault
 from scenarios.simulation.run import simulate
 from tests.scenarios.conftest import project
+from tests.scenarios.local.test_effects import LOG, SQLITE
+from tests.scenarios.local.test_effects import PROGRAM as EFFECTS
 from tests.scenarios.lockstep.small_programs import written
 from tests.scenarios.lockstep.test_programs import _schedule
 
@@ -26,23 +27,6 @@ pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(bool(why_not()), reason="a program's clock cannot be set here"),
 ]
-
-EFFECTS = Path(__file__).resolve().parents[2] / "consumers" / "plain" / "effects.py"
-SQLITE = """
-[env]
-DATABASE = "{run}/payments.db"
-[effect]
-sql = "sqlite:///{run}/payments.db"
-table = "payments"
-key = "order_id"
-"""
-LOG = """
-[env]
-CHARGES = "{run}/charges.txt"
-[effect]
-log = "{run}/charges.txt"
-pattern = 'charged (?P<key>\\S+)$'
-"""
 PRINTS = """
 [effect]
 log = "stdout"
