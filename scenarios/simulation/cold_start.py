@@ -21,7 +21,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final, TypeVar
 
 from scenarios.errors import RequestError
-from scenarios.simulation.memory import remembering
+from scenarios.simulation.memory import remembering, syntax_of
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -78,7 +78,7 @@ def _anew(kind: type, own: Mapping[str, ModuleType]) -> frozenset[str]:
 
 def _imported_by(module: ModuleType) -> Iterator[str]:
     """Yield the names of what a module imports, and what may be a module of them."""
-    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_bytes())):
+    for node in ast.walk(syntax_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

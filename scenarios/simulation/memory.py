@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any, Final, TypeVar
@@ -124,10 +125,15 @@ def _names_in(code: CodeType) -> Iterator[str]:
             yield from _names_in(constant)
 
 
+@cache
+def syntax_of(module: ModuleType) -> ast.Module:
+    """Return a module's syntax tree, which several questions are asked about."""
+    return ast.parse(Path(str(module.__file__)).read_bytes())
+
+
 def _assigning_lines(module: ModuleType) -> Iterator[int]:
     """Yield the first lines of functions that assign to a global name, or to an attribute of anything but ``self``."""
-    tree = ast.parse(Path(str(module.__file__)).read_bytes())
-    for node in ast.walk(tree):
+    for node in ast.walk(syntax_of(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(map(_assigns, ast.walk(node))):
             yield min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
