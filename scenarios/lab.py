@@ -27,6 +27,8 @@ from services.producer.options import ProducerOptions
 SIGNAL_SECONDS = 1.0
 #: Seconds of a consumer's long poll in a lab. A consumer that is asked to end finishes its poll; a short one ends soon.
 WAIT_TIME_SECONDS = 1
+#: So many visibility timeouts after the queue or the tables were deleted for good, a scenario waits for nothing more.
+GIVEN_UP = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,18 @@ TIMEOUT = "ReadTimeoutError"
 #: What a caller is told that does not reach a service, and one whose credentials have expired.
 NOT_REACHED = "EndpointConnectionError"
 EXPIRED = "ExpiredTokenException"
+#: What it is told where the queue, or a table, is not there.
+NO_SUCH_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
+NO_SUCH_TABLE = "ResourceNotFoundException"
 #: Codes of errors that do not pass by themselves; any other that is injected does.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
 FOR_GOOD = frozenset(
     {
-        "AWS.SimpleQueueService.NonExistentQueue",
+        NO_SUCH_QUEUE,
         "AccessDeniedException",
         EXPIRED,
         "QueueDoesNotExist",
-        "ResourceNotFoundException",
+        NO_SUCH_TABLE,
         "UnrecognizedClientException",
     }
 )

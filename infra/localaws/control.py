@@ -47,11 +47,14 @@ def control(
             return _reset(unquote(name), request.body, model, leases, waiting)
         case "POST", ["queues", name, "give-back"]:
             return _give_back(unquote(name), request.body, leases)
+        case "POST", ["queues", name, "free-name"]:
+            model.free_name(unquote(name))
+            return _json({})
         case _:
             return text_response(
                 404,
                 "There is no such route; there are GET /_localaws/health, GET /_localaws/queues/NAME/delivery, and "
-                "POST /_localaws/queues/NAME/reset and /give-back.",
+                "POST /_localaws/queues/NAME/reset, /give-back and /free-name.",
             )
 
 

@@ -36,6 +36,7 @@ from scenarios.history import Call, Event, FaultStrike, History, Record, SentMes
 from scenarios.history.events import ASKED_TO_END, LONG_LEASE
 from services.consumer.assumptions import Assumption
 from services.consumer.patterns import Pattern
+from services.faults import DELETED, REACHES
 
 #: A scenario's own slow work that takes more than this part of the visibility timeout leaves too little of it.
 SLOW_PART = 0.25
@@ -58,8 +59,6 @@ _CLAIM_NOTHING = frozenset(
 )
 #: What makes a wall clock wrong takes no chance: within its assumptions a consumer lives with it.
 _OF_CLOCKS = frozenset({"clock-skew", "clock-jump", "clock-drift"})
-#: The fault that takes the queue, or the tables, away from all consumers for good.
-DELETED_FOR_GOOD = "deleted-resource"
 #: Faults that take another article.
 _WORDS = {"error": "an error", "outage": "an outage"}
 #: The exit code of a process that was killed from outside.
@@ -145,8 +144,9 @@ def deleted_for_good(history: History) -> str:
     What becomes of a message afterwards is no consumer's affair: it is untold.
     """
     for strike in history.faults:
-        if strike.kind == DELETED_FOR_GOOD:
-            return f"{strike.fault['from'].capitalize()} had been deleted for good, and nothing could come to its end."
+        if strike.kind == DELETED:
+            what = strike.fault.get("from") or REACHES[strike.fault.get("reach", "")]
+            return f"{what.capitalize()} had been deleted for good, and nothing could come to its end."
     return ""
 
 

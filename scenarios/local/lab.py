@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ from infra.stack import endpoint
 from infra.stack.paths import stack_paths
 from scenarios.checks.functions import OF_MAPPING, Function
 from scenarios.checks.program_config import ProgramConfig
-from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError
+from scenarios.errors import DeadlineMissed, LabError, ServiceFailedError, UnsuitableError
 from scenarios.history import ENDPOINT, LAB, History, Record, SentMessage
 from scenarios.history.events import ASKED_TO_END, LONG_LEASE, REDRIVING
 from scenarios.history.files import HistoryTail, TailedFile
 from scenarios.lab import (
+    GIVEN_UP,
     SIGNAL_SECONDS,
     ConsumerHandle,
     ProducerHandle,
@@ -62,7 +64,7 @@ from services.common.waits import waits_of
 from services.consumer.consumer import Consumer
 from services.consumer.patterns import Pattern
 from services.errors import ConfigurationError, MachineError
-from services.faults import Fault
+from services.faults import DELETED, Fault
 from services.history import Recorder, append_to
 from services.operations import Message
 
@@ -173,6 +175,9 @@ class SubprocessLab:
         self._tail = HistoryTail(self._files)
         self._supervision = Supervision(self._new_name)
         self._speed = 1.0
+        #: What faults are still to delete for good, and when nothing is waited for any more after that.
+        self._to_delete: set[str] = set()
+        self._given_up_at = inf
 
     @property
     def parameters(self) -> Parameters:
@@ -343,6 +348,7 @@ class SubprocessLab:
         if long := long_lease(settings, self._visibility_timeout):
             self._recorder.event(LONG_LEASE, consumer=name, **long)
         timing = self._timing
+        self._expect_deletion(faults)
         if self._functions is not None:
             self._functions.start(self._function_start(name, faults, settings), self._environment)
             return ConsumerHandle(name)
@@ -350,6 +356,37 @@ class SubprocessLab:
         has_limit = bool(settings.get("message_limit"))
         self._supervision.start(name, timing.faults(faults), begin, has_limit=has_limit)
         return ConsumerHandle(name)
+
+    def _expect_deletion(self, faults: Sequence[Fault]) -> None:
+        """Be ready to delete what a fault deletes.
+
+        Raises:
+            UnsuitableError: it cannot be made again after the run.
+        """
+        reaches = {fault.reach for fault in faults if fault.kind == DELETED}
+        if not reaches:
+            return
+        if not self._stack_resources.embedded:
+            raise UnsuitableError(
+                "A queue or table is deleted at the embedded endpoint alone, and the stack "
+                f"{self._setup.stack.name} has another one; leave out --stack and --endpoint."
+            )
+        if "queue" in reaches and self._functions is not None:
+            raise UnsuitableError(
+                "The queue of a Lambda handler cannot be deleted while its event source mapping polls; let the fault "
+                "delete the tables (reach store)."
+            )
+        self._to_delete |= reaches
+
+    def _delete(self) -> None:
+        """Delete what a fault has deleted for one consumer, for all the others as well."""
+        struck = {strike.fault["reach"] for strike in self.history.faults if strike.kind == DELETED}
+        for reach in struck & self._to_delete:
+            self._to_delete.remove(reach)
+            self._stack_resources.deletion.delete(reach)
+            # No consumer could start again.
+            self._supervision.dismiss_all()
+            self._given_up_at = time.monotonic() + GIVEN_UP * self._visibility_timeout / self._speed
 
     def _begin_consumer(self, settings: Mapping[str, Any], name: str, faults: Sequence[Fault]) -> None:
         """Start a consumer of a name, for the first time or again."""
@@ -508,7 +545,7 @@ class SubprocessLab:
             if self._is_starting():
                 # Only what is ready can be late: how long a program takes to start is its own affair.
                 end = time.monotonic() + self._real(deadline) - self._supervision.made_up
-            if time.monotonic() > end + self._supervision.made_up:
+            if time.monotonic() > min(end + self._supervision.made_up, self._given_up_at):
                 raise DeadlineMissed(f"Timed out after {deadline:g} s waiting for {what}.")
             self._observer.waited()
             time.sleep(LOOK_EVERY)
@@ -632,6 +669,8 @@ class SubprocessLab:
         # First who ended, then the files: what a process wrote before its end is then read before its end is known.
         ended = self._note_exits()
         grown = self._tail.poll()
+        if grown and self._to_delete:
+            self._delete()
         if self._programs is not None:
             done = set(self._programs.look(self._processes.running)) - self._asked_to_end.keys()
             self._asked_to_end.update(done)
@@ -700,7 +739,7 @@ class SubprocessLab:
             may_end = name in self._asked_to_end
             fine = may_end and code == 0
         killed = code == -signal.SIGKILL and name in self._killed
-        if fine or killed_by_fault or ended_while_starting or killed:
+        if fine or killed_by_fault or ended_while_starting or killed or self._given_up_at < inf:
             return
         if not may_end and self._supervision.takes_over(
             name, code, self.history, now=time.monotonic(), speed=self._speed

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scenarios.errors import UnsuitableError
 from scenarios.history import LAB
 from scenarios.history.events import REMOVER, SWEEPER
+from scenarios.local.deletion import Deletion
 from scenarios.local.foreign_queue import MARGIN, Counts, ForeignQueue, long_poll
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, counted
 from scenarios.local.move_task import MoveTask
@@ -54,6 +55,9 @@ class StackResources:
     Args:
         sink: where the lab's operations on the queues are recorded.
         clock: monotonic seconds.
+
+    Attributes:
+        deletion: deletes them for good, until the run is over.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class StackResources:
             ForeignQueue(self._ask, self._sqs, url, clock=clock)
             for url in (resources.queue_url, resources.dead_letter_queue_url)
         )
+        self.deletion = Deletion(self._ask, self._sqs, self._dynamodb, resources, self._free_name)
         self._remover, self._sweeper = (driver(process, resources.queue_url) for process in (REMOVER, SWEEPER))
 
     @property
@@ -182,6 +187,8 @@ class StackResources:
 
     def give_back(self) -> None:
         """Let the embedded endpoint's queues deliver as before the run; safe at any time, more than once."""
+        with suppress(UnsuitableError):  # an endpoint that is gone has nothing to make again
+            self.deletion.restore()
         while self._leased:
             queue = self._leased.pop()
             with suppress(UnsuitableError):  # an endpoint that is gone has nothing to give back
@@ -213,6 +220,9 @@ class StackResources:
         rates = {**asdict(delivery), "stale_delete": 1.0}
         asked = {"seed": seed, "delivery": rates, "purge": purge_seconds, "owner": os.getpid()}
         return int(self._post(queue, "reset", asked)["waiting"])
+
+    def _free_name(self, queue: str) -> None:
+        self._post(queue, "free-name", {})
 
     def _post(self, queue: str, route: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask a queue's route of the embedded endpoint."""

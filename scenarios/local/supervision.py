@@ -128,4 +128,6 @@ def _still_to_strike(planned: Sequence[Fault], names: Sequence[str], history: Hi
 def _identity(fault: object) -> str:
     """Return what tells one fault from another, whatever the lab's clock makes of its seconds."""
     assert isinstance(fault, dict)  # noqa: S101 - both are JSON objects
-    return dumps({name: value for name, value in fault.items() if name != "seconds"}, sort_keys=True, default=list)
+    return dumps(
+        {name: value for name, value in fault.items() if name not in ("seconds", "at")}, sort_keys=True, default=list
+    )

@@ -55,5 +55,5 @@ class Timing:
         return scaled
 
     def faults(self, faults: Sequence[Fault]) -> list[Fault]:
-        """Return faults whose delays are in real seconds."""
-        return [replace(fault, seconds=fault.seconds / self.speed) for fault in faults]
+        """Return faults whose delays, and whose beginnings by the clock, are in real seconds."""
+        return [replace(fault, seconds=fault.seconds / self.speed, at=fault.at / self.speed) for fault in faults]

@@ -24,6 +24,7 @@ from scenarios.history import LAB, History, SentMessage
 from scenarios.history.events import ASKED_TO_END, LONG_LEASE, REMOVER, SWEEPER
 from scenarios.history.mapping_events import MappingEvents
 from scenarios.lab import (
+    GIVEN_UP,
     WAIT_TIME_SECONDS,
     ConsumerHandle,
     ProducerHandle,
@@ -86,8 +87,6 @@ PRODUCER_DEADLINE = 120.0
 #: How often a message is tried at most while the scenario has every side effect fail: by a consumer that backs off.
 TRIES_IN_AN_OUTAGE = 4
 
-#: So many visibility timeouts after the queue or the tables were deleted for good, a scenario waits for nothing more.
-GIVEN_UP = 5
 #: A program may sleep for longer than a scenario of ours waits: a deadline is so many times as long for it.
 PATIENCE = 4.0
 

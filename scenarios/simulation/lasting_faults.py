@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from scenarios.simulation.random_faults import Kind, RandomFault
 from services.faults import REACHES
-from services.injection import EXPIRED, NOT_REACHED
+from services.injection import EXPIRED, NO_SUCH_QUEUE, NO_SUCH_TABLE, NOT_REACHED
 from services.operations import CheckTables, DescribeQueue, Operation, Track
 
 if TYPE_CHECKING:
@@ -35,11 +35,6 @@ _REACHES: Sequence[tuple[frozenset[Track], str]] = (
 _MAY_BE_MISSING = _REACHES[:2]
 #: What an operation meets in a brown-out, as likely as it stands here often; the tamest first.
 _IN_A_BROWN_OUT = (None, None, Kind.SERVER_ERROR, Kind.REPLY_LOST)
-
-#: Codes of what AWS answers.
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
-NO_SUCH_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
-NO_SUCH_TABLE = "ResourceNotFoundException"
 
 
 @dataclass(frozen=True, slots=True)

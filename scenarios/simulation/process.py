@@ -18,12 +18,13 @@ from zlib import crc32
 
 from infra.localaws.sqs.message import State
 from scenarios.errors import RequestError
+from scenarios.simulation.choices import ChosenRandom
 from scenarios.simulation.lasting_faults import LastingFaults
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World, WorldRecorder
 from services.consumer.assumptions import Assumption
 from services.errors import ServiceError
-from services.faults import Fault, FaultPlan
+from services.faults import DELETED, Fault, FaultPlan
 from services.injection import FaultSource, InjectedFault, LateRequest, perform_with_faults, record_arrival
 from services.operations import (
     CallApi,
@@ -153,7 +154,9 @@ class SimulatedProcess:
         self.on_end: Callable[[SimulatedProcess], None] = _ignore_exit
         self.recorder = recorder or WorldRecorder(world, name, world.names.queue)
         self.program: Program | None = None
-        self._plan = plan or (FaultPlan(faults, now=lambda: world.scheduler.now) if faults else None)
+        self._plan = plan or (
+            FaultPlan(faults, rng=ChosenRandom(world.choices, 0), now=lambda: world.scheduler.now) if faults else None
+        )
         self._signalled = False
         self._sleepers: list[Sleeper] = []
         self._asleep: set[Sleeper] = set()
@@ -454,6 +457,8 @@ class SimulatedProcess:
             yield None
         elif fault.kind == "delay":
             yield self.world.scheduler.now + fault.seconds
+        elif fault.kind == DELETED and fault.reach:
+            self.world.delete_for_good(fault.reach)
 
     # --- what an operation takes -------------------------------------------------------------------------------------
 

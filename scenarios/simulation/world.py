@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
-from typing import Any
+from typing import Any, NoReturn
 
 from infra.localaws.sqs.batch import check_batch_size, check_entry_ids
 from infra.localaws.sqs.content import MessageDraft
@@ -31,6 +31,7 @@ from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
 from services.consumer.assumptions import ALL, Assumption
 from services.history import Recorder
+from services.injection import NO_SUCH_QUEUE, NO_SUCH_TABLE
 from services.operations import (
     AppendToLog,
     ChangeVisibility,
@@ -51,6 +52,7 @@ from services.operations import (
     Send,
     SendResult,
     SentEntry,
+    Track,
     plain,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload
@@ -117,6 +119,25 @@ class _Methods(dict[type[Operation], Callable[..., Any]]):
         self[kind] = method
         return method
 
+    def without(self, track: Track) -> _Methods:
+        """Return the methods once a system was deleted for good: what speaks to it is refused."""
+        return _MethodsLeft(self._parts, track)
+
+
+class _MethodsLeft(_Methods):
+    def __init__(self, parts: Mapping[Part, Any], deleted: Track) -> None:
+        super().__init__(parts)
+        self._deleted = deleted
+
+    def __missing__(self, kind: type[Operation]) -> Callable[..., Any]:
+        return (
+            partial(_refuse_deleted, self._deleted) if kind.mark.track == self._deleted else super().__missing__(kind)
+        )
+
+
+def _refuse_deleted(track: Track, *_: Any) -> NoReturn:
+    raise OperationFailed(NO_SUCH_QUEUE if track == "queue" else NO_SUCH_TABLE, "it was deleted", transient=False)
+
 
 class World:
     """Everything outside of the producers and consumers, and who performs their operations on it.
@@ -129,6 +150,7 @@ class World:
         claims_late_by: for how many seconds a claim was late, at most; it outlasts its delivery by as much.
         time_lost: by how many seconds random faults may have held up the scenario so far.
         deleted_at: when the queue or the tables were deleted for good.
+        deleted: which of them a scenario had deleted.
         delay_budget: by how many they may still hold it up.
         held_up_until: until when what has struck so far may go on holding it up.
         business_field: the payload field by which a side effect is known, empty for the message's own id.
@@ -156,6 +178,7 @@ class World:
         self.claims_late_by = 0.0
         self.time_lost = 0.0
         self.deleted_at = inf
+        self.deleted: Track | None = None
         self.delay_budget = inf
         self.held_up_until = 0.0
         self.business_field = ""
@@ -284,11 +307,18 @@ class World:
         Raises:
             OperationFailed: the queue refuses.
         """
+        if self.deleted == "queue":
+            _refuse_deleted(self.deleted)
         try:
             request = _request(operation.max_messages, operation.wait_seconds)
             return tuple([_message(item) for item in self.take(request)])
         except SqsError as error:
             raise _refused(error) from None
+
+    def delete_for_good(self, track: Track) -> None:
+        """Have an operator delete the queue, or the tables: whoever asks for them is refused from now on."""
+        self.deleted, self.deleted_at = track, self.scheduler.now
+        self._methods = self._methods.without(track)
 
     def take(self, request: ReceiveRequest) -> list[Delivery]:
         """Take what is there now, and remember what it is that was taken."""

@@ -1,6 +1,6 @@
 import json
 import random
-from collections import deque
+from collections import Counter, deque
 
 import pytest
 
@@ -395,6 +395,95 @@ def test_only_expired_credentials_do_not_pass():
         assert failed.value.transient is transient
 
 
+def test_in_a_brown_out_the_first_fails_and_of_the_others_a_share_fails_is_slow_or_hears_no_reply():
+    clock = Passing()
+    fault = Fault("brown-out", "PerformSideEffect", nth=2, seconds=3.0)
+    recorded = Recorded(fault, now=clock)
+    assert code_of(recorded, effect(1)) == ""
+    assert code_of(recorded, effect(2)) == "InternalServerError"
+    clock.now = 2.9
+    codes = Counter(code_of(recorded, op.Receive(1, 0)) for _ in range(400))
+    assert codes.keys() == {"", "InternalError", "ReadTimeoutError"}
+    assert all(50 < count < 300 for count in codes.values())
+    struck = [record["fault"] for record in recorded.records if record["type"] == "fault"]
+    assert struck[0] == fault.as_json()
+    assert {(each["kind"], each["during"]) for each in struck[1:]} == {
+        (kind, "brown-out") for kind in ("error", "delay", "reply-lost")
+    }
+    assert set(recorded.handler.delays) == {0.3}
+    clock.now = 3.0
+    assert {code_of(recorded, op.Receive(1, 0)) for _ in range(100)} == {""}
+
+
+def test_a_brown_out_may_reach_one_system_alone():
+    recorded = Recorded(Fault("brown-out", "Receive", seconds=3.0, reach="queue"), now=Passing())
+    assert code_of(recorded, op.Receive(1, 0)) == "InternalError"
+    assert {code_of(recorded, effect(1)) for _ in range(100)} == {""}
+    assert {code_of(recorded, op.Receive(1, 0)) for _ in range(100)} == {"", "InternalError", "ReadTimeoutError"}
+
+
+@pytest.mark.parametrize(
+    ("reach", "of_queue", "of_table", "operation"),
+    [
+        ("queue", "AWS.SimpleQueueService.NonExistentQueue", "", op.Receive(1, 0)),
+        ("store", "", "ResourceNotFoundException", op.Claim("key", "me", 1.0)),
+    ],
+)
+def test_what_is_deleted_is_refused_for_good(reach, of_queue, of_table, operation):
+    clock = Passing()
+    recorded = Recorded(Fault("deleted-resource", type(operation).__name__, reach=reach), now=clock)
+    asked = (op.Receive(1, 0), op.Claim("key", "me", 1.0), effect(1))
+    assert code_of(recorded, operation) == of_queue + of_table
+    for clock.now in (1.0, 1e9):
+        assert [code_of(recorded, each) for each in asked] == [of_queue, of_table, ""]
+    with pytest.raises(op.OperationFailed) as failed:
+        recorded.perform(operation)
+    assert not failed.value.transient
+
+
+def test_what_lasts_can_begin_at_a_second_of_the_process():
+    clock = Passing()
+    clock.now = 100.0
+    fault = Fault("throttling", at=2.0, seconds=3.0, reach="queue")
+    recorded = Recorded(fault, now=clock)
+    assert code_of(recorded, op.DescribeQueue()) == ""  # its clock starts here
+    met = []
+    for clock.now in (101.9, 102.0, 104.9, 105.0):
+        met.append((code_of(recorded, op.Receive(1, 0)), code_of(recorded, effect(1))))
+    assert met == [("", ""), ("ThrottlingException", ""), ("ThrottlingException", ""), ("", "")]
+    struck = [record["fault"] for record in recorded.records if record["type"] == "fault"]
+    assert struck[0] == fault.as_json()
+    assert [each["kind"] for each in struck[1:]] == ["error", "error"]
+
+
+def test_what_is_over_before_the_process_asks_for_anything_is_not_told():
+    clock = Passing()
+    recorded = Recorded(Fault("partition", at=2.0, seconds=3.0), now=clock)
+    assert code_of(recorded, op.DescribeQueue()) == ""
+    clock.now = 5.0
+    assert code_of(recorded, op.Receive(1, 0)) == ""
+    assert not [record for record in recorded.records if record["type"] == "fault"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault("partition", at=2.0, seconds=3.0), "ReadTimeoutError"),
+        (Fault("partition", at=2.0, seconds=3.0, reach="store"), ""),
+        (Fault("throttling", at=2.0, seconds=3.0), ""),
+        (Fault("partition", at=4.0, seconds=3.0), ""),
+    ],
+)
+def test_a_network_that_is_cut_while_a_reply_is_on_its_way_loses_it(fault, code):
+    clock = Passing()
+    plan = FaultPlan([fault], now=clock)
+    list(plan.before(op.DescribeQueue()))
+    assert not list(plan.before(op.Receive(1, 20)))
+    clock.now = 3.0  # a long poll later
+    kinds = [each.kind for each in plan.on_reply(op.Receive(1, 20), ())]
+    assert ("reply-lost" in kinds) is bool(code)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -404,10 +493,27 @@ def test_only_expired_credentials_do_not_pass():
         ('[{"kind": "expired-credentials", "operation": "Claim", "seconds": 1, "reach": "queue"}]', "needs a reach"),
         ('[{"kind": "error", "operation": "Receive", "reach": "queue"}]', "needs a reach"),
         ('[{"kind": "error", "operation": "Receive", "during": "partition"}]', "during"),
+        ('[{"kind": "brown-out", "operation": "Receive"}]', "needs seconds above 0: for how long"),
+        ('[{"kind": "deleted-resource", "operation": "Receive"}]', "needs a reach: queue or store"),
+        ('[{"kind": "deleted-resource", "operation": "Receive", "reach": "world"}]', "needs a reach: queue or store"),
+        (
+            '[{"kind": "deleted-resource", "operation": "Receive", "reach": "queue", "seconds": 1}]',
+            "needs no seconds",
+        ),
+        ('[{"kind": "partition", "operation": "Receive", "seconds": 1, "at": 2}]', "begins at a second"),
+        ('[{"kind": "partition", "seconds": 1, "at": 2, "nth": 2}]', "begins at a second"),
+        ('[{"kind": "crash", "at": 2}]', "begins at a second"),
+        ('[{"kind": "partition", "seconds": 1, "at": -2}]', "needs at from 0"),
+        ('[{"kind": "partition", "seconds": 1, "at": "soon"}]', "needs at from 0"),
+        ('[{"kind": "partition", "seconds": 1}]', "needs an operation"),
     ],
 )
 def test_what_lasts_and_is_wrong_is_one_sentence(text, complaint):
     with pytest.raises(ConfigurationError, match="FAULTS.*" + complaint):
         parse_faults(text)
-    fault = Fault("throttling", "Claim", nth=2, seconds=1.5, reach="store")
-    assert parse_faults(json.dumps([fault.as_json()])) == (fault,)
+    for fault in (
+        Fault("throttling", "Claim", nth=2, seconds=1.5, reach="store"),
+        Fault("brown-out", at=2.5, seconds=1.5),
+        Fault("deleted-resource", "Receive", reach="queue"),
+    ):
+        assert parse_faults(json.dumps([fault.as_json()])) == (fault,)

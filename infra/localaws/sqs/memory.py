@@ -30,6 +30,10 @@ class TimedMemory(Generic[K, V]):
         self._entries[key] = (now, value)
         self._order.append((now, key))
 
+    def forget(self, key: K) -> None:
+        """Forget one key, remembered or not."""
+        self._entries.pop(key, None)
+
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()

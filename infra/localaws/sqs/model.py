@@ -195,6 +195,10 @@ class SqsModel:
         if on_available := self._surroundings.on_available:
             on_available(queue)
 
+    def free_name(self, name: str) -> None:
+        """Let the name of a deleted queue be used again at once."""
+        self._deleted.forget(name)
+
     def attribute_texts(self, name: str) -> dict[str, str]:
         """Return all attributes of a queue by AWS's names, counts and times among them."""
         queue = self.queue(name)
