@@ -1,8 +1,8 @@
 """Delete a run's queue, or its status table, for good, as an operator would; after the run it is made again.
 
 A consumer whose fault asks for it meets the deletion by itself, at once. The lab sees that in the history, and has the
-endpoint delete the resource, so that every other consumer meets it as well. Only the embedded endpoint frees the name of
-a deleted queue at once.
+endpoint delete the resource, so that every other consumer meets it as well. Only the embedded endpoint frees a deleted
+queue's name at once.
 """
 
 from __future__ import annotations

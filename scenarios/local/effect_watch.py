@@ -24,10 +24,10 @@ from scenarios.errors import LabError, RequestError, ScenarioError
 from scenarios.local.effect_sources import EffectSource
 from scenarios.local.observed_exchange import GoneError, Request
 from scenarios.local.sql_hold import Hold
-from services.faults import LASTING
+from services.faults import EFFECTS, LASTING, Fault
 from services.history import Recorder
 from services.injection import FaultSource, InjectedFault
-from services.operations import Message, OperationFailed, PerformSideEffect
+from services.operations import Message, Operation, OperationFailed, PerformSideEffect
 
 #: Seconds that a program which shall die before its side effect waits for another to show where that is.
 LEARNING = 0.5
@@ -36,6 +36,18 @@ LOOK_EVERY = 0.01
 COMES_TO_IT = 20.0
 #: The outcome of a side effect that was held back, and that the program then did not cause.
 NOT_DONE = OperationFailed("NotDone", "the program did not cause its side effect", transient=False)
+
+
+def passes_by(fault: Fault) -> bool:
+    """Tell whether a fault could not be carried out at a side effect that is only watched.
+
+    Nothing can refuse it there, or keep its answer back. What lasts reaches what passes the proxy, and begins there.
+    """
+    if fault.operation not in EFFECTS:
+        return False
+    if fault.kind in LASTING:
+        return fault.reach == "world"
+    return fault.kind not in ("crash", "delay") or fault.point == "during"
 
 
 class Keys(Protocol):
@@ -56,6 +68,9 @@ class Faults(FaultSource, Protocol):
     """
 
     kills_before: bool
+
+    def before(self, operation: Operation) -> Iterable[Fault]:
+        """See :class:`services.injection.FaultSource`."""
 
 
 class EffectWatch:
@@ -290,9 +305,8 @@ class WatchedProgram:
                     continue
                 operation = self._keys.effect(key)
                 for fault in self._faults.before(operation):
-                    told = fault.as_json()
-                    if "during" in told or told.get("reach") == "world":
-                        continue  # what lasts reaches what passes the proxy alone, and this does not
+                    if passes_by(fault):
+                        continue  # the history tells of nothing that does not happen
                     hold = self._watch.hold(key) if fault.kind == "crash" else None
                     if hold is not None:
                         hold.arm()
@@ -300,7 +314,7 @@ class WatchedProgram:
                         continue
                     if key not in self.begun:
                         self.begun[key] = self._recorder.invoke(operation)
-                    self._recorder.fault(self.begun[key], operation, told)
+                    self._recorder.fault(self.begun[key], operation, fault.as_json())
                     seconds += 0.0 if fault.kind in LASTING else fault.seconds
                     if fault.kind == "crash":
                         del self.begun[key]

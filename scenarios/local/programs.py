@@ -15,7 +15,7 @@ from scenarios.checks.effects import RUN, HttpEffect, LogEffect, SqlEffect
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.errors import ServiceFailedError, UnsuitableError
 from scenarios.local.effect_sources import source_of
-from scenarios.local.effect_watch import EffectWatch
+from scenarios.local.effect_watch import EffectWatch, passes_by
 from scenarios.local.environment import IDENTITY_VARIABLES, as_variables
 from scenarios.local.http_reader import CONTRACT, Surroundings
 from scenarios.local.interpreter import SIDE_EFFECTS
@@ -115,7 +115,11 @@ class Programs:
         Args:
             start: what is asked for.
             shared: the environment that all services of the run have.
+
+        Raises:
+            UnsuitableError: a fault shall strike at a side effect that is only watched, and cannot.
         """
+        self._check_faults(start.faults)
         settings = dict(start.settings)
         slow = settings.pop("side_effect_delay_seconds", 0.0)
         faults = [*start.faults, *([Fault("delay", "PerformSideEffect", nth=0, seconds=slow)] if slow else [])]
@@ -149,6 +153,14 @@ class Programs:
         told |= {"PROCESS_NAME": start.name, "SEED": str(start.seed)}
         arguments = tuple(self._filled(word, tap.url) for word in self._arguments)
         return Command(start.name, arguments, told, Path.cwd(), self._log(start.name), foreign=True)
+
+    def _check_faults(self, faults: Sequence[Fault]) -> None:
+        beyond = next(filter(passes_by, faults), None) if self._watch is not None else None
+        if beyond is not None:
+            raise UnsuitableError(
+                f"The fault {beyond.kind} cannot strike at a row or a line, which the lab only watches; a crash or a "
+                "delay before it can, and a crash after it. Let the fault strike at another operation."
+            )
 
     def _filled(self, text: str, url: str) -> str:
         """Return a word of the configuration with what is known only now."""

@@ -2,7 +2,7 @@
 
     one run without faults ─▶ the requests that the program makes, in order
     each request, each of {kill before, kill after, reply lost, throttled, late reply, and what lasts: partition,
-    throttling, expired credentials} ─▶ a run, and its verdict
+    throttling, brown-out, expired credentials} ─▶ a run, and its verdict
 
 A request is named by what it is and by how many of its kind came before, so that it is found again in another run.
 Each run has two consumers: the struck one, and one that is started when the fault has struck. Runs go on side by side,
@@ -30,6 +30,7 @@ from typing import Any, Protocol
 from infra.errors import InfraError
 from infra.files import write_atomically
 from infra.stack.stacks import Stack, temporary_stack
+from scenarios.checks.effects import LogEffect, SqlEffect
 from scenarios.checks.external_program import OtherRequest, ReadState, command_line, is_program
 from scenarios.checks.functions import STRETCH, Handler
 from scenarios.checks.invariants import STANDARD
@@ -38,6 +39,7 @@ from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.errors import RequestError, ScenarioError
 from scenarios.history import Call, History
 from scenarios.lab import Lab, has_died, struck
+from scenarios.local.effect_watch import passes_by
 from scenarios.local.queue_settings import configured_resources
 from scenarios.local.spawner import Spawner, fork_server
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
@@ -77,10 +79,11 @@ KINDS: Mapping[str, Callable[[float], dict[str, Any]]] = {
     "late-reply": lambda timeout: {"kind": "delay", "point": "during", "seconds": LATE * timeout},
     "partition": lambda timeout: {"kind": "partition", "point": "during", "seconds": CUT_OFF * timeout},
     "throttling": lambda timeout: {"kind": "throttling", "seconds": REFUSED * timeout},
+    "brown-out": lambda timeout: {"kind": "brown-out", "seconds": REFUSED * timeout},
     "expired-credentials": lambda timeout: {"kind": "expired-credentials", "seconds": REFUSED * timeout},
 }
 #: Those of them that reach one system alone: the one that the struck request speaks to.
-_OF_ONE_SYSTEM = ("partition", "throttling")
+_OF_ONE_SYSTEM = ("partition", "throttling", "brown-out")
 
 #: Likewise for an invocation of a Lambda function, which its environment does not survive, or never begins.
 OF_INVOCATION: Mapping[str, Callable[[float], dict[str, Any]]] = {
@@ -317,6 +320,12 @@ def sweep(request: SweepRequest, observer: SweepObserver) -> Sweep:
             if not points:
                 raise RequestError(f"The program makes no request whose name holds {request.only!r}.")
             runs = _runs_of(points, request)
+            if not runs:
+                names = ", ".join(each.name for each in points)
+                raise RequestError(
+                    f"None of the faults {', '.join(request.kinds)} can strike {names}; leave out --faults, or choose "
+                    "another request by --only."
+                )
             observer.begins(len(points), len(runs))
             entries += _strike_all(worker, runs, observer, partial(_one_more, worker, stacks, speed))
     found = Sweep(request, entries, directory, time.monotonic() - began)
@@ -350,7 +359,13 @@ def _where(call: Call) -> tuple[tuple[str, str], ...]:
 def _runs_of(points: Sequence[Point], request: SweepRequest) -> list[tuple[Point, str]]:
     """Return each request with each of the faults that can strike it."""
     handler = request.handler is not None
-    return [(point, kind) for point in points for kind in request.kinds if kind in point.kinds(handler=handler)]
+    watched = isinstance(request.program.effect, SqlEffect | LogEffect)
+    return [
+        (point, kind)
+        for point in points
+        for kind in request.kinds
+        if kind in point.kinds(handler=handler) and not (watched and passes_by(point.fault(kind, 1.0, handler=handler)))
+    ]
 
 
 def _one_more(worker: _Worker, stacks: ExitStack, speed: float) -> None:

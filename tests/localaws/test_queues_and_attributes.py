@@ -51,6 +51,19 @@ def test_a_deleted_queues_name_is_free_after_sixty_seconds(lab):
     lab.model.create_queue("q")
 
 
+def test_the_lab_frees_the_name_of_a_deleted_queue_at_once(lab):
+    for name in ("q", "r"):
+        lab.model.create_queue(name)
+        lab.send(name, "x")
+        lab.model.delete_queue(name)
+    lab.model.free_name("q")
+    lab.model.free_name("never-there")
+    lab.model.create_queue("q")
+    assert lab.receive("q") == []
+    with pytest.raises(QueueDeletedRecently):
+        lab.model.create_queue("r")
+
+
 def test_a_queue_is_purged_once_in_sixty_seconds_with_what_is_in_flight(lab):
     lab.model.create_queue("q")
     sent = {lab.send("q", "x") for _ in range(3)}

@@ -1,12 +1,17 @@
 """The watch over side effects: whose each is, between which two requests it was caused, and where faults strike."""
 
+import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 
-from scenarios.errors import LabError, RequestError
-from scenarios.local.effect_watch import EffectWatch
+from scenarios.checks.effects import LogEffect
+from scenarios.checks.program_config import ProgramConfig
+from scenarios.errors import LabError, RequestError, UnsuitableError
+from scenarios.local.effect_watch import EffectWatch, passes_by
 from scenarios.local.observed_exchange import GoneError, Request
+from scenarios.local.programs import Programs, Start
 from scenarios.local.recording_proxy import _Shared
 from services.faults import Fault, FaultPlan
 from services.history import Recorder
@@ -162,6 +167,48 @@ def test_what_lasts_reaches_no_side_effect_that_does_not_pass_the_proxy(world, r
     world.watch.look(program)
     assert [record["fault"]["kind"] for record in world.records if record["type"] == "fault"] == struck
     assert world.told[-1] == ("one", "ok", 1)
+
+
+@pytest.mark.parametrize("kind", ["error", "late-request"])
+def test_what_nothing_carries_out_is_not_told(world, request_, kind):
+    fault = Fault(kind, "PerformSideEffect", seconds=0.001)
+    program = world.program("one", fault)
+    hand(program, "a")
+    program.ends(request_)
+    world.source.caused.append("a")
+    world.watch.look(program)
+    assert [record["type"] for record in world.records] == ["invoke", "ok"]
+    assert passes_by(fault)
+
+
+@pytest.mark.parametrize(
+    ("fault", "passes"),
+    [
+        (Fault("crash", "PerformSideEffect", "before"), False),
+        (Fault("crash", "PerformSideEffect", "after"), False),
+        (Fault("crash", "PerformSideEffect", "during"), True),
+        (Fault("delay", "PerformSideEffect", seconds=1.0), False),
+        (Fault("delay", "PerformSideEffect", "during", seconds=1.0), True),
+        (Fault("reply-lost", "PerformSideEffect"), True),
+        (Fault("error", "CallApi"), True),
+        (Fault("error", "Delete"), False),
+        (Fault("brown-out", "PerformSideEffect", seconds=1.0, reach="world"), True),
+        (Fault("brown-out", "PerformSideEffect", seconds=1.0), False),
+        (Fault("partition", at=1.0, seconds=1.0, reach="world"), False),
+    ],
+)
+def test_a_fault_that_cannot_strike_at_what_is_only_watched_is_known_beforehand(fault, passes):
+    assert passes_by(fault) is passes
+
+
+def test_a_program_whose_fault_cannot_be_carried_out_is_not_started(tmp_path):
+    stack = SimpleNamespace(endpoint_url="http://127.0.0.1:1", name="mine")
+    config = ProgramConfig(effect=LogEffect("charges.log", re.compile("charged (.*)")))
+    programs = Programs(["true"], stack, None, tmp_path, config=config)
+    start = Start("one", [Fault("error", "PerformSideEffect")], {}, 1, lambda: None)
+    with pytest.raises(UnsuitableError, match=r"The fault error cannot strike at a row or a line"):
+        programs.prepare(start, {})
+    assert not list(programs)
 
 
 def test_what_cannot_be_this_runs_is_refused():

@@ -4,11 +4,24 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.checks.effects import SqlEffect
 from scenarios.checks.external_program import OtherRequest
 from scenarios.checks.functions import Handler
+from scenarios.checks.program_config import ProgramConfig
 from scenarios.commands import sweep as command
 from scenarios.errors import RequestError
-from scenarios.runs.sweep import HANDLER_KINDS, KINDS, SWEPT, Entry, Point, Sweep, SweepRequest, points_of, sweep
+from scenarios.runs.sweep import (
+    HANDLER_KINDS,
+    KINDS,
+    SWEPT,
+    Entry,
+    Point,
+    Sweep,
+    SweepRequest,
+    _runs_of,
+    points_of,
+    sweep,
+)
 from tests.consumers.small import LANGUAGES
 from tests.scenarios.recorded import Told
 
@@ -50,11 +63,12 @@ def test_the_points_are_the_programs_requests_in_order_each_with_its_number():
     fault = points[4].fault("late-reply", 2)
     assert (fault.kind, fault.point, fault.nth, dict(fault.where)) == ("delay", "during", 2, dict(WRITE))
     assert fault.seconds > 2
-    lasting = {"partition", "throttling", "expired-credentials"}
+    lasting = {"partition", "throttling", "brown-out", "expired-credentials"}
     assert {points[0].fault(kind, 2).kind for kind in KINDS} == {"crash", "reply-lost", "error", "delay", *lasting}
     # A partition keeps the program from what it asks at that moment; its credentials are the same everywhere.
     reach = {kind: [points[at].fault(kind, 2).reach for at in (0, 1)] for kind in sorted(lasting)}
     assert reach == {
+        "brown-out": ["queue", "store"],
         "expired-credentials": ["", ""],
         "partition": ["queue", "store"],
         "throttling": ["queue", "store"],
@@ -91,6 +105,16 @@ def test_one_run_of_a_sweep_is_repeated_by_its_own_command():
     assert request.command("Delete#1", "kill-after") == (
         "invoke sweep --consumer 'node my.js' --seed 7 --count 2 --faults kill-after --only 'Delete#1'"
     )
+
+
+def test_a_side_effect_that_is_only_watched_is_struck_by_what_can_be_carried_out_there():
+    points = [Point("Delete", (), 1), Point("PerformSideEffect", (), 1)]
+    rows = ProgramConfig(effect=SqlEffect("sqlite:///{run}/payments.db", "payments", "order_id"))
+    of_rows = _runs_of(points, SweepRequest("x", program=rows))
+    assert [kind for point, kind in of_rows if point.operation == "Delete"] == list(KINDS)
+    struck = [kind for point, kind in of_rows if point.operation == "PerformSideEffect"]
+    assert struck == ["kill-before", "kill-after", "expired-credentials"]
+    assert len(_runs_of(points, SweepRequest("x"))) == 2 * len(KINDS)
 
 
 HANDLER = Handler("handler.mark_first", code=PLAIN, settings={"report_batch_item_failures": True})
@@ -136,9 +160,9 @@ def test_a_sweep_finds_that_marking_first_loses_a_message_and_acquits_the_carefu
     assert "first violation: kill-before at PerformSideEffect#1: Violated: lost (1)" in said
     assert command.sweep(consumer=small_consumer("python", "--careful"), **one) == 0
     assert "PASS  3 runs: 3 pass, 0 fail, 0 show nothing" in capsys.readouterr().out
-    lasting = {**one, "faults": "partition,throttling,expired-credentials"}
+    lasting = {**one, "faults": "partition,throttling,brown-out,expired-credentials"}
     assert command.sweep(consumer=small_consumer("python", "--careful"), **lasting) == 0
-    assert "PASS  4 runs: 4 pass, 0 fail, 0 show nothing" in capsys.readouterr().out
+    assert "PASS  5 runs: 5 pass, 0 fail, 0 show nothing" in capsys.readouterr().out
     assert command.sweep(consumer=small_consumer("python", "--mark-first"), **lasting) == 1
     assert "first violation: partition at PerformSideEffect#1: Violated: " in capsys.readouterr().out
 
