@@ -79,6 +79,11 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
 
+    @property
+    def reason(self) -> str:
+        """What its status line says beside the status."""
+        return _REASONS.get(self.status, "Unknown")
+
     def without_body(self) -> "Response":
         """Return the answer to a HEAD: the same headers, and no body."""
         length = len(self.body) if self.length is None else self.length
@@ -91,7 +96,7 @@ class Response:
             extra += "Connection: close\r\n"
         length = len(self.body) if self.length is None else self.length
         head = (
-            f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}\r\n"
+            f"HTTP/1.1 {self.status} {self.reason}\r\n"
             f"Content-Type: {self.content_type}\r\nContent-Length: {length}\r\n{extra}\r\n"
         )
         return head.encode("latin-1") + self.body

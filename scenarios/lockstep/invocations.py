@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -36,6 +37,7 @@ from scenarios.local.environment import as_variables, shared_environment
 from scenarios.local.http_reader import Surroundings as Around
 from scenarios.local.interpreter import Interpreter
 from scenarios.local.programs import program_environment
+from scenarios.lockstep import shortcuts as _shortcuts  # noqa: F401 - it adds its hooks to those of turns
 from scenarios.lockstep.endpoint import REGION, Endpoint
 from scenarios.lockstep.green_threads import GreenThreads, PendingAnswer, Waiting
 from scenarios.lockstep.process import Hired, ProgramProcess
@@ -420,9 +422,16 @@ class Handlers:
         )
 
 
+#: By handler, configuration and this process's environment variables: what its histories know of their functions.
+_known: dict[str, dict[str, Known]] = {}
+
+
 def handlers_of(handler: Handler, config: ProgramConfig) -> Callable[[], Handlers]:
     """Return what makes the functions of a history; all histories know the same functions."""
-    known: dict[str, Known] = {}
+    key = repr((handler, config, sorted(os.environ.items())))
+    if key not in _known:
+        _known.clear()  # a campaign has one
+    known = _known.setdefault(key, {})
     return lambda: Handlers(handler, config, known)
 
 

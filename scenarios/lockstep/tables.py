@@ -15,6 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -77,6 +78,8 @@ class Tables:
         self._dynamodb = DynamoDb(ACCOUNT, region)
         self._backend: Any = self._dynamodb.backend
         self._answered = 0
+        #: By table and key: an item as the tables have it, and its shape, which is not worked out at each read.
+        self._shapes: dict[tuple[str, str], tuple[MotoItem, Item]] = {}
         for name in names:
             self._backend.tables[name] = _new(region, name)
         #: By table: what each item that has changed was before its last change; None where there was none.
@@ -91,6 +94,7 @@ class Tables:
                 self._answered += 1
                 request_id = {"x-amzn-requestid": f"{self._answered:052d}"}
                 return Response(status, json.dumps(told).encode(), CONTENT_TYPE, request_id)
+        self._shapes.clear()
         before = {} if action in _READS else self._copies()
         answer = self._dynamodb.answer(Request("POST", "/", dict(headers), body))
         self._keep(before)
@@ -167,8 +171,14 @@ class Tables:
 
     def item(self, table: str, key: str) -> Item:
         """Return an item as the protocol has it; empty where there is none."""
-        item = self._backend.tables[table].items.get(DynamoType({"S": key}))
-        return _shape(item)
+        item = self._backend.tables[table].items.get(_place(key))
+        known = self._shapes.get((table, key))
+        if known is not None and known[0] is item:
+            return known[1]
+        shape = _shape(item)
+        if item is not None:
+            self._shapes[table, key] = item, shape
+        return shape
 
     def _quick(self, action: str, asked: Any) -> tuple[int, Mapping[str, Any]]:
         """Answer a plain request for one item; return the status, and the answer.
@@ -200,13 +210,19 @@ class Tables:
 
     def _write(self, table: str, key: str, before: Item, item: Item) -> None:
         _must_be_plain(item)
-        place, items = DynamoType({"S": key}), self._backend.tables[table].items
+        place, items = _place(key), self._backend.tables[table].items
         if item != before and table in self._before:
             self._before[table][place] = items.get(place)
         if item:
             items[place] = MotoItem(place, None, dict(item))
         else:
             items.pop(place, None)
+
+
+@lru_cache(4096)
+def _place(key: str) -> DynamoType:
+    """Return where an item of a key lies."""
+    return DynamoType({"S": key})
 
 
 def _shape(item: MotoItem | None) -> Item:

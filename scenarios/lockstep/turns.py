@@ -244,7 +244,7 @@ def begin_history(seed: int) -> None:
     global _drawn  # noqa: PLW0603 - a process has one such state
     if _drawn is None:
         _drawn = random.getstate()
-        _replaced.extend((where, name, getattr(where, name)) for where, name, _ in HOOKS)
+        _replaced.extend((where, name, getattr(where, name, None)) for where, name, _ in HOOKS)
         for where, name, hook in HOOKS:
             setattr(where, name, hook)
     random.seed(seed)
@@ -258,7 +258,10 @@ def end_history() -> None:
         _drawn = None
         while _replaced:
             where, name, before = _replaced.pop()
-            setattr(where, name, before)
+            if before is None:
+                delattr(where, name)  # a module's name in the place of Python's own
+            else:
+                setattr(where, name, before)
 
 
 class _Before(NamedTuple):
