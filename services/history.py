@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def nowhere(_record: Record) -> None:
 
 
 def append_to(path: Path) -> Sink:
-    """Return a sink that appends to a file with one ``write`` a line.
+    """Return a sink that appends to a file with one ``write`` a line; the file is open for as long as the sink is used.
 
     Raises:
         OSError: the file cannot be opened for appending.
@@ -143,4 +144,6 @@ def append_to(path: Path) -> Sink:
         while line:  # a disk that is nearly full takes a part; the next write then raises
             line = line[os.write(descriptor, line) :]
 
+    # Not on request: a thread that is late would write into whatever has the number by then.
+    weakref.finalize(write, os.close, descriptor)
     return write

@@ -44,6 +44,8 @@ class Browser:
         )
         os.close(asked)
         os.close(answered)
+        self._poll = select.poll()  # unlike select, it takes any file descriptor
+        self._poll.register(self._answers, select.POLLIN)
         self._unread, self._number, self._session = b"", 0, None
         self.complaints, self.requests, self._loaded = [], [], False
 
@@ -51,8 +53,7 @@ class Browser:
         try:
             self._attach()
         except BaseException:
-            self._process.kill()
-            self._process.wait()
+            self._end()
             raise
         return self
 
@@ -69,10 +70,13 @@ class Browser:
             self._call("Browser.close")
             self._process.wait(PATIENCE)
         finally:
-            self._process.kill()
-            self._process.wait()
-            os.close(self._ask)
-            os.close(self._answers)
+            self._end()
+
+    def _end(self):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ask)
+        os.close(self._answers)
 
     def open(self, url, until):
         """Open a page, and wait until an expression of JavaScript is true in it."""
@@ -129,7 +133,7 @@ class Browser:
         while b"\0" not in self._unread:
             left = deadline - time.monotonic()
             assert left > 0, "the browser does not answer"
-            assert select.select([self._answers], [], [], left)[0], "the browser does not answer"
+            assert self._poll.poll(1000 * left), "the browser does not answer"
             read = os.read(self._answers, 1 << 20)
             assert read, "the browser has ended"
             self._unread += read

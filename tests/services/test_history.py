@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -77,6 +78,23 @@ def test_a_line_of_which_the_disk_takes_a_part_is_written_to_its_end(tmp_path, m
     monkeypatch.setattr("os.write", lambda descriptor, data: real(descriptor, data[:7]))
     append_to(tmp_path / "h.jsonl")({"event": "x" * 100})
     assert json.loads((tmp_path / "h.jsonl").read_text()) == {"event": "x" * 100}
+
+
+def test_a_file_is_closed_once_nobody_writes_into_it(tmp_path):
+    sink = append_to(tmp_path / "h.jsonl")
+    file = (tmp_path / "h.jsonl").stat()
+    assert is_open(file)
+    del sink
+    assert not is_open(file)
+
+
+def is_open(file):
+    numbers = [int(name) for name in os.listdir("/dev/fd")]
+    found = []
+    for number in numbers:
+        with suppress(OSError):  # the listing's own
+            found.append(os.fstat(number))
+    return any(os.path.samestat(each, file) for each in found)
 
 
 def test_a_history_is_its_owners_alone(tmp_path):
