@@ -128,9 +128,10 @@ class ProgramClock:
             return b""
 
     def close(self) -> None:
-        """Let go of the process's memory."""
+        """Let go of the process's memory: its number can be another file's from now on."""
+        memory, self.memory = self.memory, -1
         with suppress(OSError):
-            os.close(self.memory)
+            os.close(memory)
 
 
 _REFUSED = (

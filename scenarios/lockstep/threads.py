@@ -112,7 +112,9 @@ class _Thread:
     state: int
 
     def close(self) -> None:
-        for descriptor in (self.call, self.runs, self.state):
+        descriptors = self.call, self.runs, self.state
+        self.call = self.runs = self.state = -1  # the numbers can be other files' from now on
+        for descriptor in descriptors:
             with suppress(OSError):
                 os.close(descriptor)
 

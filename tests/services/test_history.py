@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -89,11 +90,10 @@ def test_a_file_is_closed_once_nobody_writes_into_it(tmp_path):
 
 
 def is_open(file):
-    numbers = [int(name) for name in os.listdir("/dev/fd")]
     found = []
-    for number in numbers:
+    for entry in list(Path("/dev/fd").iterdir()):
         with suppress(OSError):  # the listing's own
-            found.append(os.fstat(number))
+            found.append(os.fstat(int(entry.name)))
     return any(os.path.samestat(each, file) for each in found)
 
 

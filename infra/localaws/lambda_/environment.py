@@ -145,10 +145,7 @@ class ExecutionEnvironment:
         if self.is_gone:
             return
         self.is_gone = True
-        self._api.close()
-        if self._group is not None:
-            self._group.end()
-            end_strays(self._marker)
+        self._drop_process()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._flush_log()
@@ -250,10 +247,11 @@ class ExecutionEnvironment:
         self._around.observe("environment-started", pid=self._group.pid)
 
     def _drop_process(self) -> None:
-        self._api.close()
         if self._group is not None:
             self._group.end()
+            # Its port is what strays are told by: as soon as it is free, another environment may have it.
             end_strays(self._marker)
+        self._api.close()
 
     async def _invoke(self, call: Call) -> Result:
         group = self._group

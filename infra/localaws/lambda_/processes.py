@@ -73,8 +73,8 @@ class ProcessGroup:
         self._watch()
 
     def read_output(self) -> None:
-        """Hand over what the processes have written by now."""
-        while True:
+        """Hand over what the processes have written by now; after their end nothing is left to hand over."""
+        while self.is_running:
             try:
                 data = os.read(self._output, _READ_BYTES)
             except BlockingIOError:
@@ -149,9 +149,10 @@ class ProcessGroup:
     def _finish(self) -> int:
         """Kill what is left of the group, take its last output, and reap its first process."""
         self._signal(signal.SIGKILL)
-        self.is_running = False
         code = self._process.wait()
         self.read_output()
+        # From here on the number of the pipe, and that of the process, can be another's.
+        self.is_running = False
         self._loop.remove_reader(self._output)
         os.close(self._output)
         return code

@@ -15,8 +15,10 @@ import pytest
 from infra.localaws.lambda_.actions import Failure
 from infra.localaws.lambda_.faults import Fault, FaultKind
 from infra.localaws.lambda_.limits import MAX_PAYLOAD_BYTES
+from infra.localaws.lambda_.processes import ProcessGroup
 from tests.localaws.lambda_.functions import (
     ARN,
+    DEADLINE,
     Code,
     error,
     eventually,
@@ -44,6 +46,26 @@ COUNTER = """
 @pytest.fixture
 def code(tmp_path):
     return Code(tmp_path)
+
+
+def test_a_process_that_has_ended_reads_from_no_file_that_has_its_pipes_number(tmp_path):
+    async def go():
+        ended = asyncio.Event()
+        taken = []
+        group = ProcessGroup(["sh", "-c", "echo bye"], tmp_path, os.environ, taken.append, lambda _: ended.set())
+        await asyncio.wait_for(ended.wait(), DEADLINE)
+        others = [os.pipe() for _ in range(20)]
+        for read, written in others:
+            os.set_blocking(read, False)
+            os.write(written, b"another's")
+        group.read_output()
+        assert b"".join(taken) == b"bye\n"
+        for read, written in others:
+            assert os.read(read, 20) == b"another's"
+            os.close(read)
+            os.close(written)
+
+    asyncio.run(go())
 
 
 # Life
