@@ -41,6 +41,23 @@ class OtherRequest(Operation, part="program", mark=Mark("other request", "other"
 
 
 @immutable
+class WriteFile(Operation, part="program", mark=Mark("write to a file", "other", "store")):
+    """The moment at which a program begins to write to a file that its side effects lie in.
+
+    Attributes:
+        file: its name: that of an SQLite database, or of a log.
+    """
+
+    asks = False
+    file: str
+
+    @classmethod
+    def told(cls, call: RecordedCall, _names: Names) -> tuple[str, str]:
+        """Say where it writes."""
+        return f"begins to write to {call.arguments['file']}", ""
+
+
+@immutable
 class ReadState(Operation, part="program", mark=Mark("read of a version", "lookup", "world")):
     """A look at the state of an entity. Result: the version that is there; None where there is none."""
 

@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from scenarios.lockstep.clock import ProgramClock, where_vdso_is
 from scenarios.lockstep.orphans import MARK, adopt, descendants_of, end, orphans
 from scenarios.lockstep.server import PendingRequest, ProgramServer
 from scenarios.lockstep.threads import Look, Threads, Wait, end_wait, have_run
+from scenarios.lockstep.writes import Write, Writes
 
 #: Real seconds in which a program must come to rest, or ask for something.
 COMPUTING = 30.0
@@ -125,6 +127,7 @@ class Child:
         startup_timeout: real seconds until it must have asked for something.
         inherited: descriptors that it is given; ``{port}`` in a variable is then its own port.
         fork: forks one that was started with the command; None to start it.
+        writes: holds what it writes to watched files; None where it writes to none.
 
     Attributes:
         exit_code: how it ended, or minus the signal; None while it runs.
@@ -135,7 +138,13 @@ class Child:
     """
 
     def __init__(
-        self, command: Command, startup_timeout: float, *, inherited: Sequence[int] = (), fork: Fork | None = None
+        self,
+        command: Command,
+        startup_timeout: float,
+        *,
+        inherited: Sequence[int] = (),
+        fork: Fork | None = None,
+        writes: Writes | None = None,
     ) -> None:
         adopt()
         self.exit_code: int | None = None
@@ -149,6 +158,12 @@ class Child:
         #: By process and thread: how often it must have run before the program has heard; empty where nothing is due.
         self._expected: dict[int, dict[int, int]] = {}
         self._started = time.monotonic()
+        self._writes = writes
+        arguments, passed = command.arguments, tuple(inherited)
+        if writes is not None:
+            passed = (*passed, writes.theirs.fileno())
+            arguments = (*writes.launched(sys.executable), *arguments)
+            self._server.heed(writes.control.fileno(), self._take_listener)
         environment = {name: value.replace("{url}", self._server.url) for name, value in command.environment}
         if inherited:
             environment = {name: value.replace("{port}", str(self._server.port)) for name, value in environment.items()}
@@ -158,13 +173,16 @@ class Child:
                 self._process = fork(self._server.port, self._mark, self._log.fileno())
             else:
                 told = {**environment, MARK: self._mark}
-                self._process = _started(command.arguments, told, self._log.fileno(), inherited)
+                self._process = _started(arguments, told, self._log.fileno(), passed)
         except ServiceFailedError:
             self.release()
             raise
         except OSError as error:
             self.release()
             raise ServiceFailedError(f"{command.arguments[0]} cannot be run: {error.strerror}.") from None
+        finally:
+            if writes is not None:
+                writes.theirs.close()
 
     @property
     def pid(self) -> int:
@@ -201,6 +219,8 @@ class Child:
             self._server.pump(LAST_LOOK)
         if self._runs():
             self._find_members()
+            if self._writes is not None:
+                self._writes.begin()
 
     def show(self, elapsed: float, wall: float) -> None:
         """Set its clock.
@@ -240,11 +260,28 @@ class Child:
                     f"computes for more than {COMPUTING:g} s and asks for nothing; while it computes its clock stands "
                     "still, so a loop that waits for a time has to sleep"
                 )
-            self._server.pump(look_again)
-            look_again = min(LAST_LOOK, 2 * look_again)
+            came = self._server.pump(look_again)
+            # What has asked is about to wait for the answer.
+            look_again = FIRST_LOOK if came else min(LAST_LOOK, 2 * look_again)
         self._expected.clear()
         arrived, self._server.arrived = self._server.arrived, []
         return sorted((item for item in arrived if item.is_open), key=_content)
+
+    def next_write(self) -> Write | None:
+        """Return a write to a watched file that it stands still at; None where there is none."""
+        if self._writes is None or not self._runs():
+            return None
+        return min(self._writes.held, default=None)
+
+    def let_write(self, write: Write) -> None:
+        """Let a write go on."""
+        assert self._writes is not None  # noqa: S101 - it is where all writes come from
+        for pid, member in self._members.items():
+            if write.thread in member.threads.held:
+                member.threads.held.discard(write.thread)
+                runs = member.threads.runs().get(write.thread, 0)
+                self._expected[pid] = {write.thread: runs + 1}
+        self._writes.let(write)
 
     @property
     def next_due(self) -> float | None:
@@ -284,6 +321,8 @@ class Child:
         for member in self._members.values():
             member.close()
         self._members.clear()
+        if self._writes is not None:
+            self._writes.close()
         self._server.close()
         self._log.close()
 
@@ -309,6 +348,23 @@ class Child:
             self.forked_away = bool(left)
             end(left)
         return self.exit_code is None
+
+    def _take_listener(self) -> bool:
+        """Take over what holds its writes."""
+        assert self._writes is not None  # noqa: S101 - it is what calls this
+        listener = self._writes.take_listener()
+        if listener >= 0:
+            self._server.heed(listener, self._take_write)
+        return False  # nothing more comes this way
+
+    def _take_write(self) -> bool:
+        """Take in a write; one to a watched file stands still from now on."""
+        assert self._writes is not None  # noqa: S101 - it is what calls this
+        goes_on = self._writes.receive()
+        held = [write.thread for write in self._writes.held]
+        for pid, member in self._members.items():
+            member.threads.held = {thread for thread in held if Path(f"/proc/{pid}/task/{thread}").exists()}
+        return goes_on
 
     def _check(self) -> None:
         if self._server.complaint:

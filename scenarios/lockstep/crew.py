@@ -20,6 +20,7 @@ from scenarios.lockstep.fork_server import ForkServer, is_python
 from scenarios.lockstep.process import Hired, ProgramProcess
 from scenarios.lockstep.runtimes import quick
 from scenarios.lockstep.watched import RunDirectory, Watched
+from scenarios.lockstep.writes import Writes
 from scenarios.simulation.process import SimulatedProcess
 from scenarios.simulation.world import World
 from services.faults import Fault
@@ -70,9 +71,9 @@ class Pool:
             child.kill()
         return self._start(command)
 
-    def start_anew(self, command: Command) -> Child:
-        """Start a program that shares nothing with other histories."""
-        return Child(command, self.spec.startup_timeout)
+    def start_anew(self, command: Command, writes: Writes | None) -> Child:
+        """Start a program that shares nothing with other histories; ``writes`` holds what it writes."""
+        return Child(command, self.spec.startup_timeout, writes=writes)
 
     def prepare(self, used: Mapping[Command, int]) -> None:
         """Start as many as the last history needed, so that they are ready for the next."""
@@ -158,7 +159,8 @@ class Crew:
 
     def _take(self, command: Command) -> Child:
         if self._run is not None:
-            return self._pool.start_anew(command)  # one that was started before has not seen this directory
+            # One that was started before has not seen this directory.
+            return self._pool.start_anew(command, self._watched.writes() if self._watched else None)
         self._used[command] += 1
         return self._pool.take(command)
 

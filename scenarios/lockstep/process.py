@@ -12,25 +12,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from signal import SIGTERM
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from infra.localaws.http import Request as WireRequest
 from infra.localaws.http import Response as WireResponse
 from infra.localaws.sqs.context import LongPoll
 from infra.localaws.sqs.message import State
+from scenarios.checks.external_program import WriteFile
 from scenarios.errors import BrokenProgramError
 from scenarios.local.http_reader import CONTRACT, BreaksContractError, Reading
 from scenarios.local.interpreter import Interpreter, as_failure, concluded, injected, json_answer, left_out
 from scenarios.local.observed_exchange import Request, Response
 from scenarios.lockstep.endpoint import Endpoint
 from scenarios.lockstep.watched import Watched
+from scenarios.lockstep.writes import Write
 from scenarios.simulation.fault_injector import FaultInjector
 from scenarios.simulation.process import Program, SimulatedProcess, Steps
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World, WorldRecorder
 from services.consumer.assumptions import Assumption
 from services.faults import Fault, FaultPlan
-from services.injection import TIMEOUT, LateRequest, record_arrival
+from services.injection import TIMEOUT, LateRequest, perform_with_faults, record_arrival
 from services.operations import (
     ChangeVisibility,
     Delete,
@@ -107,6 +109,17 @@ class Computing(Protocol):
 
     def failure(self, what: str) -> BrokenProgramError:
         """Return the error that it does something which cannot be explored."""
+
+
+@runtime_checkable
+class Writing(Computing, Protocol):
+    """What stands still at its watched writes as well."""
+
+    def next_write(self) -> Write | None:
+        """Return a write to a watched file that it stands still at; None where there is none."""
+
+    def let_write(self, write: Write) -> None:
+        """Let a write go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +237,9 @@ class ProgramProcess(SimulatedProcess):
         child, scheduler = self._child, self.world.scheduler
         if child is None:
             return
-        arrived = child.settle()
-        self._note_effects(child)
+        arrived = self._compute(child)
+        if self._child is None:
+            return  # a fault has ended it
         for pending in arrived:
             sleeper = Sleeper(self)
             sleeper.strand = self._serve(pending, sleeper)
@@ -239,6 +253,36 @@ class ProgramProcess(SimulatedProcess):
             scheduler.silence(self._watch)
         else:
             scheduler.wake(self._watch, max(due, scheduler.now))
+
+    def _compute(self, child: Computing) -> Sequence[Asking]:
+        """Let the program compute until it is at rest; a crash may strike wherever it begins a watched write."""
+        arrived = [*child.settle()]
+        if self._hired.watched is not None and isinstance(child, Writing):
+            self._note_effects(child)
+            while self._child is not None and (write := child.next_write()) is not None:
+                arrived += self._let_write(child, write)
+        return arrived
+
+    def _let_write(self, child: Writing, write: Write) -> Sequence[Asking]:
+        """Let a watched write go on, in no time; return what the program has asked for when it is at rest again."""
+        operation = WriteFile(write.file)
+        self.operations += 1
+        arrived: Sequence[Asking] = ()
+        steps = perform_with_faults(operation, self.recorder, self)
+        with suppress(StopIteration):
+            step = next(steps)
+            while True:
+                if step is operation:
+                    child.let_write(write)
+                    arrived = child.settle()
+                    self._note_effects(child)
+                else:
+                    assert not isinstance(step, Operation | LateRequest)  # noqa: S101 - no fault asks for any here
+                    next(self._carry_out(step), None)
+                if self._child is None:
+                    break  # the fault was a crash
+                step = steps.send(None)
+        return arrived
 
     def _note_effects(self, child: Computing) -> None:
         """Record the side effects that the program has caused since it was last at rest.

@@ -81,6 +81,8 @@ class ProgramServer:
         self._poll = select.epoll()
         self._poll.register(self._listener, select.EPOLLIN)
         self._links: dict[int, _Link] = {}
+        #: What else is read here, by its descriptor.
+        self._others: dict[int, Callable[[], bool]] = {}
         self._waiting: set[PendingRequest] = set()
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -101,9 +103,23 @@ class ProgramServer:
             link = self._links.get(descriptor)
             if link is not None:
                 link.read()
+            elif descriptor in self._others:
+                if not self._others[descriptor]():
+                    self.ignore(descriptor)
             else:
                 self._accept()
         return bool(events)
+
+    def heed(self, descriptor: int, take: Callable[[], bool]) -> None:
+        """Have something else taken in by ``pump``, until it returns False."""
+        self._others[descriptor] = take
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def ignore(self, descriptor: int) -> None:
+        """Take in nothing more of what was heeded."""
+        if self._others.pop(descriptor, None) is not None:
+            with suppress(OSError):
+                self._poll.unregister(descriptor)
 
     def close(self) -> None:
         """Close all connections."""

@@ -132,6 +132,8 @@ class Threads:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        #: Those that the explorer holds at a system call, until it lets them go on.
+        self.held: set[int] = set()
         self._threads: dict[int, _Thread] = {}
 
     def close(self) -> None:
@@ -175,7 +177,9 @@ class Threads:
                     continue
                 call = os.pread(thread.call, 256, 0).decode("ascii").strip()
                 runs = os.pread(thread.runs, 128, 0).decode("ascii").split()
-                if call == _RUNNING or not self._waits_in(thread, int(call.partition(" ")[0])):
+                if call == _RUNNING:
+                    return None
+                if tid not in self.held and not self._waits_in(thread, int(call.partition(" ")[0])):
                     return None
                 if tid == self.pid and self._is_ending(thread):
                     return None

@@ -117,8 +117,8 @@ class FaultInjector:
         One that strikes when the operation has taken effect waits until then, see :meth:`on_reply`.
         """
         place, times = self._count(operation)
-        hit = process.world.lasting.meet(process, operation) if process.is_consumer else None
-        hit = hit or process.lasting.meet(process, operation)
+        hit = process.world.lasting.meet(process, operation) if process.is_consumer and operation.asks else None
+        hit = hit or (process.lasting.meet(process, operation) if operation.asks else None)
         if hit is not None:
             yield from self._hit(Strike(hit, process, operation))
             return
@@ -290,6 +290,8 @@ class FaultInjector:
     # --- the budget --------------------------------------------------------------------------------------------------
 
     def _fits(self, strike: Strike) -> bool:
+        if not strike.operation.asks and strike.kind not in _WITHOUT_AN_ANSWER:
+            return False
         rule = RULES.get(strike.kind)
         if rule is not None:
             return rule.fits(strike, self)
@@ -504,6 +506,8 @@ _STEPS = {
     Kind.LATE_REQUEST: LATE_STEP,
 }
 _CRASHES = {Kind.CRASH_BEFORE: "before", Kind.CRASH_DURING: "during"}
+#: What can strike an operation that asks no other system.
+_WITHOUT_AN_ANSWER = frozenset({Kind.CRASH_BEFORE, Kind.CRASH_AFTER})
 _AFTER = frozenset({Kind.REPLY_LOST, Kind.CRASH_DURING, Kind.CRASH_AFTER})
 #: What the history calls those that it does not know by their own names.
 _RECORDED_AS = {

@@ -98,6 +98,8 @@ class Operation:
 
     #: Whether the history keeps it. Reading a clock or waiting is no fact about the queue.
     recorded: ClassVar[bool] = True
+    #: Whether it asks another system, which may refuse it, be slow, or not be heard.
+    asks: ClassVar[bool] = True
     #: Which part of a driver performs it.
     part: ClassVar[Part]
     #: The name of that part's method.
