@@ -153,6 +153,12 @@ TOPOLOGY: tuple[ScenarioTopology, ...] = (
         why="the message of the call that timed out comes again, well before the late request arrives",
     ),
     ScenarioTopology(
+        "partition",
+        visibility_timeout=2,
+        max_receive_count=10,
+        why="the message of the consumer that is cut off comes again while its claim is alive, and once it has ended",
+    ),
+    ScenarioTopology(
         "saga",
         visibility_timeout=1,
         max_receive_count=10,

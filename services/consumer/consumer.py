@@ -297,6 +297,9 @@ class Consumer:
                 return Outcome.HELD
 
         if not (yield from self.already_done(delivery, claim)):
+            if self.options.work_seconds and not (yield from self.work(delivery, claim)):
+                yield Note("claim-lost", {"key": delivery.key}, logging.WARNING)
+                return Outcome.HELD
             yield from self.perform(delivery)
 
         if self.options.claims:
@@ -336,6 +339,23 @@ class Consumer:
             return False
         found: bool = yield LookUpSideEffect(delivery.key)
         return found
+
+    def work(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
+        """Work for as long as the options say; return whether the side effect is still ours to cause."""
+        yield Sleep(self.options.work_seconds, uninterrupted=True)
+        return (yield from self.still_ours(delivery, claim))
+
+    def still_ours(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
+        """Return whether no other consumer has taken over; the claim then holds for a whole lease from now on.
+
+        The status table decides, and no memory of the claim: a heartbeat that could not reach the table kept nothing.
+        An error fails closed, as everywhere: whoever cannot ask does not act.
+        """
+        if not self.options.claims:
+            return True
+        lease = self.options.claim_lease_seconds or LEASE_PART * self._facts.visibility_timeout
+        renewed: bool = yield RenewClaim(delivery.key, claim.fencing_token, lease)
+        return renewed
 
     def perform(self, delivery: Delivery) -> Task[None]:
         """Cause the side effect, and append a line to the log file if there is one."""

@@ -18,7 +18,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from services import runtime
 from services.classes import load_class
@@ -60,6 +60,8 @@ class HandlerOptions:
     min_lease_seconds: float | None = None
     side_effect_log_path: str = ""
     side_effect_log_field: str = "sequence"
+    #: A function works as long as its code does: none of the work that the lab asks of a consumer that polls.
+    work_seconds: ClassVar[float] = 0.0
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str]) -> HandlerOptions:

@@ -48,6 +48,9 @@ class ConsumerVariables(BaseModel):
     heartbeat_seconds: Seconds = variable(
         0.0, "extend visibility and claim of the messages in hand this often; 0 is never"
     )
+    work_seconds: Seconds = variable(
+        0.0, "work for so long before each side effect, and then make sure of the claim; 0 is no work"
+    )
     max_age_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False), OwnClock()] = variable(
         0.0, "an older message is stale, for a consumer with a freshness rule; 0 is never"
     )

@@ -12,6 +12,7 @@ from scenarios.catalog.graceful_shutdown.naive import DropsWhatItHolds
 from scenarios.catalog.happy.naive import WithoutGuard
 from scenarios.catalog.heartbeat.naive import WithoutHeartbeat
 from scenarios.catalog.partial_batch.naive import AllOrNothingBatch
+from scenarios.catalog.partition.naive import GoesOnWithWhatItHolds
 from scenarios.catalog.poison.naive import DeletesRejected
 from scenarios.catalog.retry_backoff.naive import RetriesAtOnce
 from scenarios.catalog.side_effects.naive import WithoutLedger
@@ -61,6 +62,37 @@ class TestTheWayOfOneMessage:
         world = World([message(1, receive_count=2)])
         world.claims["key-1"] = (1, "STARTED", False)
         consume(world)
+        assert world.ledger == {"key-1": 1}
+
+    def test_after_its_work_it_makes_sure_of_its_claim_and_then_causes_the_side_effect(self):
+        world = World([message(1)])
+        assert consume(world, work_seconds=3.0) == 1
+        kinds = world.kinds()
+        at = kinds.index("PerformSideEffect")
+        assert kinds[at - 1] == "RenewClaim"
+        assert world.ledger == {"key-1": 1}
+
+    def test_a_claim_that_is_lost_while_it_works_leaves_the_side_effect_to_another(self):
+        world = World([message(1)])
+        world.on[op.RenewClaim] = lambda _: world.claims.update({"key-1": (2, "STARTED", True)})
+        consume(world, work_seconds=3.0)
+        assert (world.ledger, world.deleted, world.outcomes()) == ({}, [], ["held"])
+
+    def test_a_claim_that_it_cannot_ask_for_leaves_the_side_effect_alone(self):
+        world = World([message(1)])
+        world.answer(op.RenewClaim, UNAVAILABLE)
+        consume(world, work_seconds=3.0)
+        assert (world.ledger, world.deleted, world.outcomes()) == ({}, [], ["failed"])
+
+    def test_without_a_table_there_is_no_claim_to_make_sure_of(self):
+        world = World([message(1)])
+        assert consume(world, work_seconds=3.0, claims=False) == 1
+        assert "RenewClaim" not in world.kinds()
+
+    def test_the_twin_that_never_asks_causes_it_all_the_same(self):
+        world = World([message(1)])
+        world.on[op.PerformSideEffect] = lambda _: world.claims.update({"key-1": (2, "STARTED", True)})
+        consume(world, GoesOnWithWhatItHolds, work_seconds=3.0)
         assert world.ledger == {"key-1": 1}
 
     def test_a_completed_key_is_deleted_and_nothing_else(self):

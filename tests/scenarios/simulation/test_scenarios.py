@@ -100,6 +100,7 @@ VALUES = {
     "claim_lease_seconds": 4.5,
     "min_lease_seconds": 0.5,
     "heartbeat_seconds": 1.5,
+    "work_seconds": 3.5,
     "max_age_seconds": 6.5,
     "timestamp_field": "at",
     "side_effect_log_path": "log",
