@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -44,7 +46,7 @@ from scenarios.exploration.campaign import MOST_BOUNDED, Campaign, Explored, Sha
 from scenarios.exploration.campaign import explore as run_campaign
 from scenarios.exploration.case import case_of
 from scenarios.exploration.corpus import best_of, corpus_path, read_corpus, write_corpus
-from scenarios.exploration.executors import Pool
+from scenarios.exploration.executors import Pool, handed_over, pool_of
 from scenarios.exploration.executors import cluster as cluster_of
 from scenarios.exploration.programs import Agreement, agreement, rehearse
 from scenarios.exploration.rotation import Rotation, every_name
@@ -271,13 +273,15 @@ def _what(name: str | None, given: str | None, *, named: bool, ours: bool) -> tu
 def _explore_program(campaign: Campaign, budget: float | None, *, json: bool, runs: Path | None) -> int:
     """Explore a program, and leave none of its processes behind.
 
-    The first history is a rehearsal in this process: what cannot be explored is said before anything else is begun.
+    The first history is a rehearsal in this process: what cannot be explored is said before anything else is explored.
+    Meanwhile the other processes load what they need.
     """
-    with none_left():
+    with none_left(), ExitStack() as stack:
         try:
+            workers = stack.enter_context(pool_of(campaign.jobs, partial(campaign.target.plan, 0)))
             rehearse(campaign.target)
             with CampaignProgress(campaign, make_console(stderr=json)) as progress:
-                explored = run_campaign(campaign, progress.tell)
+                explored = run_campaign(campaign, progress.tell, handed_over(stack, workers))
                 shrunk = shrink_found(explored, progress, budget) if campaign.shard.of == 1 else None
                 agreed = None
                 if shrunk is not None:

@@ -19,7 +19,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
@@ -59,9 +59,21 @@ class Workers:
 Pool = AbstractContextManager[Workers]
 
 
-def pool_of(jobs: int) -> Pool:
-    """Return this process, or so many of this machine."""
-    return _processes(jobs) if jobs > 1 else _here()
+def pool_of(jobs: int, beforehand: Callable[[], object] | None = None) -> Pool:
+    """Return this process, or so many of this machine.
+
+    Args:
+        jobs: how many.
+        beforehand: what each of several processes does at once, before there is a task; it can be sent to them.
+    """
+    return _processes(jobs, beforehand) if jobs > 1 else _here()
+
+
+@contextmanager
+def handed_over(stack: ExitStack, workers: Workers) -> Iterator[Workers]:
+    """Yield workers that were entered with a stack, and leave the stack's contexts with them."""
+    with stack.pop_all():
+        yield workers
 
 
 def in_order(
@@ -151,7 +163,8 @@ def _here() -> Iterator[Workers]:
 class Processes(Executor):
     """Processes of this machine, each in a pool of its own: one that dies breaks no other one's work."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, beforehand: Callable[[], object] | None = None) -> None:
+        self._beforehand = beforehand
         # A fresh interpreter for each process: what a fork inherits of threads and locks is not to be relied on.
         self._context = multiprocessing.get_context("spawn")
         self._idle = [self._start() for _ in range(count)]
@@ -160,6 +173,8 @@ class Processes(Executor):
     def _start(self) -> _Lane:
         pid = self._context.Value("i", 0)
         pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=(pid,))
+        if self._beforehand is not None:
+            pool.submit(self._beforehand)
         return _Lane(pool, pid)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -196,8 +211,8 @@ class _Lane:
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Workers]:
-    executor = Processes(count)
+def _processes(count: int, beforehand: Callable[[], object] | None) -> Iterator[Workers]:
+    executor = Processes(count, beforehand)
     try:
         yield Workers(executor, count)
     finally:

@@ -1,6 +1,7 @@
 """The same first violation and the same counts, however a campaign is shared out, and whoever dies meanwhile."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -9,9 +10,9 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from scenarios.commands.explore import merge as merge_command
 from scenarios.commands.options import BAD_REQUEST
 from scenarios.errors import LabError, RequestError
 from scenarios.exploration.campaign import CHUNK, Campaign, Chunk, Shard, explore, run_chunk
-from scenarios.exploration.executors import Died, Workers, cluster, in_order
+from scenarios.exploration.executors import Died, Workers, cluster, handed_over, in_order, pool_of
 from scenarios.exploration.rotation import Rotation, every_name
 from scenarios.exploration.shards import SHARD, merge, write_shard
 from scenarios.exploration.targets import make_target
@@ -261,6 +262,17 @@ def test_turns_end_with_their_seconds_and_what_had_none_is_inconclusive():
     results = Rotation(("happy", "poison"), 1_000_000, 0.0, 3, 1).run(lambda _: None)
     assert [explored.tally.histories for explored in results] == [0, 0]
     assert {explored.outcome for explored in results} == {Outcome.INCONCLUSIVE}
+
+
+@pytest.mark.processes
+def test_each_process_does_something_before_its_first_task_and_workers_may_be_handed_over():
+    nicer = min(os.nice(0) + 3, 19)
+    with ExitStack() as stack:
+        workers = stack.enter_context(pool_of(2, partial(os.nice, 3)))
+        with handed_over(stack, workers) as handed:
+            assert [told for _, told in in_order(handed, os.nice, [0, 0])] == [nicer, nicer]
+        at_work = {child.pid for child in multiprocessing.active_children()}
+        assert not at_work & {lane.pid.value for lane in workers.executor._busy.values()}
 
 
 @pytest.mark.thorough
