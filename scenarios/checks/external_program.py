@@ -20,7 +20,7 @@ from services.operations.base import Names, RecordedCall, immutable
 SEEN = frozenset(
     {
         *("Receive", "Delete", "ChangeVisibility", "Send", "LookUpSideEffect", "PerformSideEffect"),
-        *("ReadState", "WriteState", "FetchObject", "RemoveObject"),
+        *("ReadLedger", "ReadState", "WriteState", "FetchObject", "RemoveObject"),
     }
 )
 
@@ -55,6 +55,19 @@ class WriteFile(Operation, part="program", mark=Mark("write to a file", "other",
     def told(cls, call: RecordedCall, _names: Names) -> tuple[str, str]:
         """Say where it writes."""
         return f"begins to write to {call.arguments['file']}", ""
+
+
+@immutable
+class ReadLedger(Operation, part="program", mark=Mark("read of the ledger", "lookup", "world")):
+    """A look into the ledger for any number of side effects at once. Result: the keys that it may have found.
+
+    Where an answer tells no key, the keys that the request names may be found.
+
+    Attributes:
+        action: such as ``Query``.
+    """
+
+    action: str
 
 
 @immutable

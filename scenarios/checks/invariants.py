@@ -222,8 +222,7 @@ def _was_known_to_be_done(history: History, key: str, deletion: Deletion) -> boo
         )
         or _was_sent_again(history, key, deletion)
         or any(
-            call.result is True and call.process == deletion.process and call.ended <= begun
-            for call in history.look_ups_of.get(key, ())
+            call.process == deletion.process and call.ended <= begun for call in history.found_in_ledger.get(key, ())
         )
         or any(
             call.process == deletion.process and call.ended <= begun
@@ -260,8 +259,7 @@ def _may_stand_in_the_books(history: History, key: str, deletion: Deletion) -> b
             read.process == deletion.process and read.ended >= write.started and read.ended <= deletion.call.started
             for read in own
         )
-        for look in history.look_ups_of.get(key, ())
-        if look.result is True
+        for look in history.found_in_ledger.get(key, ())
         for write in own
     )
 

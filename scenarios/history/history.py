@@ -537,9 +537,16 @@ class History:
         return _grouped(self.sends, lambda message: message.key)
 
     @cached_property
-    def look_ups_of(self) -> Mapping[str, Sequence[Call]]:
-        """The looks into the ledger for each key."""
-        return _grouped(self.calls("LookUpSideEffect"), lambda call: str(call.arguments["key"]))
+    def found_in_ledger(self) -> Mapping[str, Sequence[Call]]:
+        """The looks into the ledger that found each key's side effect."""
+        found: dict[str, list[Call]] = defaultdict(list)
+        for call in self.calls("LookUpSideEffect"):
+            if call.result is True:
+                found[str(call.arguments["key"])].append(call)
+        for call in self.calls("ReadLedger"):
+            for key in call.result or ():
+                found[key].append(call)
+        return found
 
     @cached_property
     def refused_transactions_of(self) -> Mapping[str, Sequence[Call]]:
@@ -573,7 +580,7 @@ class History:
         in another invocation, so a read whose answer it never heard is none of them.
         """
         told = self.endpoint(STALE_READ)
-        names = ("GetItem", "LookUpSideEffect", "ReadState", "OtherRequest") if told else ()
+        names = ("GetItem", "LookUpSideEffect", "ReadLedger", "ReadState", "OtherRequest") if told else ()
         reads = [call for name in names for call in self.calls(name)]
         return [
             call

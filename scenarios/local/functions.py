@@ -118,6 +118,7 @@ class Functions:
         self._config = config or ProgramConfig()
         self._prefix = resources.queue_name.removesuffix(".fifo")
         self._deployed: dict[str, _Deployed] = {}
+        self._handed: dict[str, Message] = {}
         self._over: set[str] = set()
         self.events = MappingEvents(resources.queue_name)
 
@@ -266,6 +267,7 @@ class Functions:
             },
             effect=effect if isinstance(effect, HttpEffect) else None,
             received=_Received(self._history, function),
+            handed=self._handed,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)
@@ -331,7 +333,14 @@ class _Received:
 
 
 def _message(item: Record) -> Message:
-    return Message(item["message_id"], "", item["body"], item["receive_count"], item["group"], item["sequence_number"])
+    return Message(
+        item["message_id"],
+        item["receipt_handle"],
+        item["body"],
+        item["receive_count"],
+        item["group"],
+        item["sequence_number"],
+    )
 
 
 def access_key_of(headers: Mapping[str, str]) -> str | None:

@@ -6,6 +6,7 @@
     SendMessage, SendMessageBatch                   Send
     UpdateItem of the side-effects table            PerformSideEffect
     GetItem of the side-effects table               LookUpSideEffect
+    BatchGetItem, Query, Scan of it                 ReadLedger
     UpdateItem, PutItem there of a key state/...    WriteState
     GetItem there of such a key                     ReadState
     GET, DELETE of an object in the bucket          FetchObject, RemoveObject
@@ -22,11 +23,12 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
 from scenarios.checks.effects import HttpEffect
-from scenarios.checks.external_program import ReadState
+from scenarios.checks.external_program import ReadLedger, ReadState
 from scenarios.checks.message_templates import MessageTemplates
 from services.drivers.attempts import NOT_ADDED_YET
 from services.drivers.store import STATE_PREFIX
@@ -134,6 +136,7 @@ class Surroundings:
         bucket: the bucket for payloads; empty where there is none.
         received: returns the messages that came since the last call, where another receives them for the program; None
             where it asks for them by itself.
+        handed: what the programs of the run were handed, by its receipt handle, which another program may use as well.
     """
 
     queue: str
@@ -147,6 +150,7 @@ class Surroundings:
     bucket: str = ""
     messages: MessageTemplates | None = None
     received: Callable[[], Sequence[Message]] | None = None
+    handed: dict[str, Message] = field(default_factory=dict)
 
 
 class Reader:
@@ -154,7 +158,6 @@ class Reader:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._by_handle: dict[str, Message] = {}
         self._by_key: dict[str, Message] = {}
         self._done: set[str] = set()
 
@@ -215,9 +218,7 @@ class Reader:
         def answer(data: bytes) -> tuple[tuple[Message, ...], bytes]:
             told = _told(data)
             messages = tuple(_message(item) for item in told.get("Messages") or ())
-            for message in messages:
-                self._by_handle[message.receipt_handle] = message
-                self._by_key[self.key_of(message)] = message
+            self._note(messages)
             self._replace(told, document.get("MessageAttributeNames") or ())
             return messages, _without(told, hidden)
 
@@ -255,8 +256,18 @@ class Reader:
         return Reading(operation, body, answer, *((entries, cut) if "Id" in entries[0] else ()))
 
     def _handed(self, entries: Sequence[Document]) -> tuple[Message, ...]:
+        self._take_received()
         handles = [entry["ReceiptHandle"] for entry in entries]
-        return tuple(self._by_handle.get(handle) or Message("", handle, "") for handle in handles)
+        return tuple(self._around.handed.get(handle) or Message("", handle, "") for handle in handles)
+
+    def _take_received(self) -> None:
+        if self._around.received is not None:
+            self._note(self._around.received())
+
+    def _note(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._around.handed[message.receipt_handle] = message
+            self._by_key[self.key_of(message)] = message
 
     def key_of(self, message: Message) -> str:
         """Return the key by which a message's side effect is known."""
@@ -269,8 +280,7 @@ class Reader:
 
     def effect(self, key: str) -> PerformSideEffect:
         """Return the side effect of a key, of the message that the program was last handed with it."""
-        for received in self._around.received() if self._around.received is not None else ():
-            self._by_key[self.key_of(received)] = received
+        self._take_received()
         message = self._by_key.get(key)
         if message is None:
             return PerformSideEffect(key, "")
@@ -288,13 +298,14 @@ class Reader:
             raise BreaksContractError(
                 f"changes the side-effects table by {action}; the external system counts, by an UpdateItem that adds"
             )
+        if action == "BatchGetItem":
+            return self._read_batch(document, body)
         if _last_part(document.get("TableName")) != self._around.ledger:
             return None
-        if action not in ("GetItem", "UpdateItem"):
-            return None
+        return self._count(document, body) if action == "UpdateItem" else _read(action, document, body)
+
+    def _count(self, document: Document, body: bytes) -> Reading:
         key = document["Key"]["message_id"]["S"]
-        if action == "GetItem":
-            return Reading(LookUpSideEffect(key), body, lambda data: ("Item" in _told(data), data))
         condition = document.get("ConditionExpression")
         if (condition and condition != NOT_ADDED_YET) or document.get("Expected"):
             raise BreaksContractError(
@@ -307,6 +318,19 @@ class Reader:
             return (_executions(told, "Item"), data) if condition and _is_refusal(told) else None
 
         return Reading(self.effect(key), body, lambda data: (_executions(_told(data)), data), refused=refused)
+
+    def _read_batch(self, document: Document, body: bytes) -> Reading | None:
+        asked = {_last_part(table): wanted for table, wanted in document["RequestItems"].items()}
+        if self._around.ledger not in asked:
+            return None
+        named = tuple(chain.from_iterable(map(_texts, asked[self._around.ledger]["Keys"])))
+
+        def answer(data: bytes) -> tuple[tuple[str, ...], bytes]:
+            of_tables = _told(data).get("Responses") or {}
+            items = next((found for table, found in of_tables.items() if _last_part(table) == self._around.ledger), ())
+            return _found({"Items": items}, named), data
+
+        return Reading(ReadLedger("BatchGetItem"), body, answer)
 
     # --- states and payloads -----------------------------------------------------------------------------------------
 
@@ -446,6 +470,30 @@ def executions_in(data: bytes) -> int:
     """Return how often a side effect was caused, from the answer to either."""
     document = _told(data)
     return _executions(document) or _executions(document, "Item") or 0
+
+
+def _read(action: str, document: Document, body: bytes) -> Reading | None:
+    """Understand a look into the ledger; None for what is none."""
+    if action == "GetItem":
+        key = document["Key"]["message_id"]["S"]
+        return Reading(LookUpSideEffect(key), body, lambda data: ("Item" in _told(data), data))
+    if action not in ("Query", "Scan"):
+        return None
+    named = _texts(document.get("ExpressionAttributeValues") or {})
+    return Reading(ReadLedger(action), body, lambda data: (_found(_told(data), named), data))
+
+
+def _texts(attributes: Document) -> tuple[str, ...]:
+    """Return the texts among an item's, or a request's, values."""
+    return tuple(value["S"] for value in attributes.values() if isinstance(value.get("S"), str))
+
+
+def _found(document: Document, named: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys that an answer may have found: what the items tell, or else what the request has named."""
+    items: Sequence[Document] = document.get("Items") or ()
+    told = [item["message_id"]["S"] for item in items if "message_id" in item]
+    is_all = len(told) == len(items) and (items or not document.get("Count"))
+    return tuple(dict.fromkeys((*told, *(() if is_all else named))))
 
 
 def _executions(document: Mapping[str, Any], where: str = "Attributes") -> int | None:

@@ -25,6 +25,7 @@ from scenarios.local.recording_proxy import Program, RecordingProxy
 from services.common.loopback import is_loopback_url
 from services.faults import Fault, FaultPlan
 from services.history import Recorder, append_to
+from services.operations import Message
 
 if TYPE_CHECKING:
     from infra.stack.stacks import ScenarioResources, Stack
@@ -102,6 +103,7 @@ class Programs:
         )
         self._taps: dict[str, RecordingProxy] = {}
         self._started: dict[str, float] = {}
+        self._handed: dict[str, Message] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._taps)
@@ -142,6 +144,7 @@ class Programs:
             self._http,
             resources.bucket,
             self._messages,
+            handed=self._handed,
         )
         sink = append_to(self._files / f"{start.name}.jsonl")
         recorder = Recorder(sink, start.name, time.monotonic, resources.queue_name)

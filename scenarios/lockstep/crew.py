@@ -24,6 +24,7 @@ from scenarios.lockstep.writes import Writes
 from scenarios.simulation.process import SimulatedProcess
 from scenarios.simulation.world import World
 from services.faults import Fault
+from services.operations import Message
 
 #: A started program that has waited for longer than this, in real seconds, is not used: its client may have given up.
 STALE = 30.0
@@ -118,6 +119,7 @@ class Crew:
         self._run = RunDirectory() if watches or any(RUN in word for word in words) else None
         self._watched: Watched | None = None
         self._logs: dict[str, tuple[str, ...]] = {}
+        self._handed: dict[str, Message] = {}
 
     def consumer(
         self, world: World, name: str, faults: Sequence[Fault], settings: Mapping[str, Any]
@@ -202,6 +204,7 @@ class Crew:
             effect=config.effect if isinstance(config.effect, HttpEffect) else None,
             bucket=endpoint.bucket.name if endpoint.bucket else "",
             messages=config.messages,
+            handed=self._handed,
         )
 
 

@@ -362,6 +362,7 @@ class Handlers:
         self._config = config
         self._known = known
         self._endpoint: Endpoint | None = None
+        self._handed: dict[str, Message] = {}
 
     def environments(
         self, world: World, name: str, settings: Mapping[str, Any], *, timeout: int, memory: int, seed: int
@@ -393,6 +394,7 @@ class Handlers:
                 },
                 effect=effect if isinstance(effect, HttpEffect) else None,
                 received=made.take_received,
+                handed=self._handed,
             )
         )
         return lambda number: HandlerEnvironment(made, number)

@@ -553,8 +553,7 @@ def _done(history: History) -> frozenset[str]:
     if history.ledger is not None:
         return frozenset(history.executions)
     begun = {effect.key for effect in history.effects if effect.status != "fail"}
-    found = {str(call.arguments["key"]) for call in history.calls("LookUpSideEffect") if call.result is True}
-    return frozenset(begun | found)
+    return frozenset(begun | history.found_in_ledger.keys())
 
 
 def _killed(history: History) -> frozenset[str]:

@@ -31,7 +31,7 @@ from infra.errors import InfraError
 from infra.files import write_atomically
 from infra.stack.stacks import Stack, temporary_stack
 from scenarios.checks.effects import LogEffect, SqlEffect
-from scenarios.checks.external_program import OtherRequest, ReadState, command_line, is_program
+from scenarios.checks.external_program import OtherRequest, ReadLedger, ReadState, command_line, is_program
 from scenarios.checks.functions import STRETCH, Handler
 from scenarios.checks.invariants import STANDARD
 from scenarios.checks.program_config import ProgramConfig
@@ -103,7 +103,7 @@ HANDLER_KINDS = tuple(dict.fromkeys((*KINDS, *OF_INVOCATION)))
 #: What a program's requests come down to.
 _OPERATIONS: Mapping[str, type[Operation]] = {
     **OPERATIONS,
-    **{kind.__name__: kind for kind in (OtherRequest, ReadState)},
+    **{kind.__name__: kind for kind in (OtherRequest, ReadLedger, ReadState)},
 }
 
 

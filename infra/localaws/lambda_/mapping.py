@@ -534,6 +534,7 @@ def _told(delivery: Delivery) -> dict[str, Any]:
     number = message.sequence_number
     return {
         "message_id": delivery.message_id,
+        "receipt_handle": delivery.receipt_handle,
         "receive_count": delivery.receive_count,
         "body": message.body,
         "group": message.group,

@@ -12,9 +12,9 @@ def find_found_in_ledger(history: History) -> Evidence | None:
     completed = {(item.key, item.process) for item in history.completions if item.accepted}
     found = [
         (effect, call)
-        for call in history.calls("LookUpSideEffect")
-        if call.result is True
-        for effect in history.effects_of.get(call.arguments["key"], ())[:1]
+        for key, calls in history.found_in_ledger.items()
+        for call in calls
+        for effect in history.effects_of.get(key, ())[:1]
         if effect.process != call.process and (effect.key, effect.process) not in completed
     ]
     if not found:

@@ -173,6 +173,8 @@ def words_of(history: History, call: Call) -> str:
         case "WriteState":
             said = f"{arguments['entity']} version {arguments['version']}"
             said += f": refused, version {result['version']} is there" if result and not result["took"] else ""
+        case "ReadLedger":
+            said = f"{arguments['action']}: {', '.join(map(history.name_of_key, result or ())) or 'nothing found'}"
         case "WriteFile":
             said = arguments["file"]
         case "OtherRequest":

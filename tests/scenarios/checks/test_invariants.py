@@ -312,6 +312,16 @@ def test_deleted_before_done_rejects_what_only_another_process_was_told():
     assert message_ids(deleted_before_done(told.history)) == [("m-a",)]
 
 
+@pytest.mark.parametrize(("found", "convicted"), [(["b", "a"], []), (["b"], [("m-a",)])])
+def test_deleted_before_done_takes_a_read_of_several_side_effects_for_word_of_those_that_it_found(found, convicted):
+    told = Told()
+    told.send("a", "b")
+    told.do("c", "ReadLedger", found, action="BatchGetItem")
+    told.delete("c", "a")
+    told.ledger(a=1, b=1)
+    assert message_ids(deleted_before_done(told.history)) == convicted
+
+
 def _read_in_an_item(key, *, item, value="done", reader="c"):
     """Tell of a deletion after the read of an item, which another process wrote together with a side effect."""
     told = Told()

@@ -1,8 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from scenarios.checks.external_program import ReadState
+from scenarios.checks.external_program import ReadLedger, ReadState
 from scenarios.local.http_reader import BreaksContractError, Reader, Surroundings, executions_in
 from services.drivers.attempts import NOT_ADDED_YET
 from services.operations import (
@@ -10,6 +11,7 @@ from services.operations import (
     Delete,
     FetchObject,
     LookUpSideEffect,
+    Message,
     PerformSideEffect,
     Receive,
     RemoveObject,
@@ -174,7 +176,7 @@ def test_a_business_key_names_the_message_of_a_side_effect():
         ("AmazonSQS.ReceiveMessage", "no object"),
         ("DynamoDB_20120810.PutItem", {"TableName": "its-own", "Item": {}}),
         ("DynamoDB_20120810.UpdateItem", {"TableName": "its-own", "Key": {}, "ConditionExpression": "x"}),
-        ("DynamoDB_20120810.Scan", {"TableName": "ledger"}),
+        ("DynamoDB_20120810.DescribeTable", {"TableName": "ledger"}),
         ("AWSSecurityTokenService.GetCallerIdentity", {}),
     ],
 )
@@ -275,3 +277,44 @@ def test_objects_of_the_bucket_are_fetched_and_removed():
     for method, path in (("GET", "/other/a"), ("PUT", "/bucket/a"), ("GET", "/bucket"), ("GET", "/bucket/")):
         assert reader.read_object(method, path) is None
     assert Reader(Surroundings("work", "ledger")).read_object("GET", "/bucket/a") is None
+
+
+FOUND_BY_A_QUERY = {"TableName": "ledger", "ExpressionAttributeValues": {":key": {"S": "key-a"}}}
+TOLD = [{"message_id": {"S": "key-a"}, "executions": {"N": "1"}}]
+
+
+@pytest.mark.parametrize(
+    ("action", "asked", "answer", "found"),
+    [
+        ("Query", FOUND_BY_A_QUERY, {"Items": TOLD, "Count": 1}, ("key-a",)),
+        ("Query", FOUND_BY_A_QUERY, {"Items": [], "Count": 0}, ()),
+        ("Query", FOUND_BY_A_QUERY, {"Count": 1}, ("key-a",)),
+        ("Query", FOUND_BY_A_QUERY, {"Items": [{"executions": {"N": "1"}}], "Count": 1}, ("key-a",)),
+        ("Scan", {"TableName": "ledger"}, {"Items": TOLD, "Count": 1}, ("key-a",)),
+        ("Scan", {"TableName": "ledger", "Select": "COUNT"}, {"Count": 1}, ()),
+        ("BatchGetItem", {"RequestItems": {"ledger": {"Keys": TOLD}}}, {"Responses": {"ledger": TOLD}}, ("key-a",)),
+        ("BatchGetItem", {"RequestItems": {"ledger": {"Keys": TOLD}}}, {"Responses": {"own": TOLD}}, ()),
+    ],
+)
+def test_a_look_for_any_number_of_side_effects_tells_which_it_may_have_found(reader, action, asked, answer, found):
+    reading = dynamodb(reader, action, **asked)
+    assert reading.operation == ReadLedger(action)
+    assert answered(reading, **answer)[0] == found
+
+
+def test_a_look_into_a_table_of_its_own_is_the_programs_own_affair(reader):
+    assert dynamodb(reader, "Query", TableName="own") is None
+    assert dynamodb(reader, "BatchGetItem", RequestItems={"own": {"Keys": TOLD}}) is None
+
+
+def test_a_handle_that_another_program_was_handed_tells_its_message():
+    around = Surroundings("work", "ledger")
+    received(Reader(around))
+    another = Reader(replace(around))
+    assert sqs(another, "DeleteMessage", ReceiptHandle="handle-a").operation.arguments() == {"messages": ["a"]}
+
+
+def test_a_handle_that_came_with_an_event_tells_its_message():
+    came = [Message("a", "handle-a", "{}", 1)]
+    reader = Reader(Surroundings("work", "ledger", received=lambda: came))
+    assert sqs(reader, "DeleteMessage", ReceiptHandle="handle-a").operation.arguments() == {"messages": ["a"]}

@@ -70,6 +70,32 @@ def test_each_scenario_convicts_a_handler_with_a_true_bug(name, handler, promise
     assert promise in violated(simulation), simulation.verdict.reason
 
 
+DELETES_ITSELF = """
+sqs = boto3.client("sqs")
+
+def delete(event):
+    for record in event["Records"]:
+        sqs.delete_message(QueueUrl=os.environ["QUEUE_URL"], ReceiptHandle=record["receiptHandle"])
+
+def when_done(event, context):
+    look_and_perform(event)
+    delete(event)
+    raise RuntimeError("none of it shall be deleted once more")
+
+def too_soon(event, context):
+    delete(event)
+    look_and_perform(event)
+"""
+
+
+@pytest.mark.parametrize(("handler", "promises"), [("when_done", set()), ("too_soon", {"lost"})])
+def test_a_handler_may_delete_what_it_has_done_by_itself(tmp_path, handler, promises):
+    explored = run_campaign(Campaign(target(f"app.{handler}", written(tmp_path, DELETES_ITSELF), "crash"), 40, 7))
+    found = set() if explored.tally.found is None else explored.tally.found.invariants
+    assert promises <= found
+    assert promises or not found, explored.tally.found
+
+
 @pytest.mark.parametrize(("handler", "code"), [("handler.careful", PLAIN), (OURS, ROOT)], ids=["careful", "ours"])
 @pytest.mark.parametrize("name", ["lambda-timeout", "lambda-partial-response", "lambda-fifo"])
 def test_faults_anywhere_never_convict_a_handler_that_is_right(handler, code, name):
