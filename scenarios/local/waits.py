@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -13,6 +15,18 @@ from services.history import Recorder
 EVERY: Final = 0.25
 #: A process that waited for less than this part of the time had what it needed.
 PART: Final = 0.1
+#: Processor seconds after which a process knows whether it has to wait for a processor.
+PROBE: Final = 0.05
+
+
+def has_free_processors() -> bool:
+    """Tell whether this machine has processors to spare, by what it did in the last minute and by computing now."""
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        return False
+    began, until = time.monotonic(), time.thread_time() + PROBE
+    while time.thread_time() < until:
+        pass
+    return time.monotonic() - began < (1 + PART) * PROBE
 
 
 class WaitWatch:

@@ -31,7 +31,7 @@ from infra.stack.target import ENDPOINT_VARIABLE, Options, check_url, choose_tar
 from infra.stack.workspace import open_workspace
 from infra.topology import topology_of
 from scenarios.checks.external_program import is_program
-from scenarios.checks.functions import STRETCH
+from scenarios.checks.functions import FREE_FUNCTION_SPEED, STRETCH
 from scenarios.checks.other_consumers import taken_by_others
 from scenarios.errors import DeadlineMissed, RequestError, UnsuitableError
 from scenarios.history import History
@@ -44,6 +44,7 @@ from scenarios.local.observer import NoObserver, Observer
 from scenarios.local.programs import STARTUP_TIMEOUT
 from scenarios.local.queue_settings import configured_resources, patience
 from scenarios.local.spawner import Spawner, fork_server
+from scenarios.local.waits import has_free_processors
 from scenarios.model import Scenario
 from scenarios.report.html import REPORT, render
 from scenarios.runs.directory import VERDICT, new_run_directory, only_run, point_latest_at
@@ -312,8 +313,7 @@ def _stack(plan: RunPlan, observer: Observer) -> Iterator[tuple[Stack, bool]]:
         timeout_scale = stretch_for(latency_to(elsewhere, ProgramConfig().aws_region, request.latency))
         speed = 1.0
     else:
-        by_default = speed_of(scenario, handler=request.handler is not None, program=is_program(request.consumer))
-        speed = (request.speed or by_default) / stretch_for((request.latency or 0) / 1000)
+        speed = (request.speed or default_speed(scenario, request)) / stretch_for((request.latency or 0) / 1000)
         timeout_scale = 1
     making = (
         _kept_stack(scenario, options, speed, timeout_scale)
@@ -395,6 +395,16 @@ def speed_of(scenario: Scenario, *, endpoint: str | None = None, handler: bool =
     if program:
         return min(scenario.speed, PROGRAM_SPEED)
     return scenario.speed / STRETCH if handler and scenario.function is None else scenario.speed
+
+
+def default_speed(scenario: Scenario, request: RunRequest) -> float:
+    """Return the speed of a run on a temporary stack of its own; see :func:`speed_of`.
+
+    A run has the machine to itself, unlike the runs of a suite, and our own handler is known to be quick.
+    """
+    if scenario.function is not None and not (request.handler or request.keep) and has_free_processors():
+        return FREE_FUNCTION_SPEED
+    return speed_of(scenario, handler=request.handler is not None, program=is_program(request.consumer))
 
 
 def check_speed(stack: Stack, speed: float) -> None:

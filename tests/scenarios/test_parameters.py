@@ -4,11 +4,12 @@ import sys
 import pytest
 
 from scenarios.catalog import find_scenario
+from scenarios.checks.functions import Handler
 from scenarios.errors import RequestError
 from scenarios.local.timing import Timing
 from scenarios.model import NaiveTwin
 from scenarios.parameters import Parameters, parameter
-from scenarios.runs import plan
+from scenarios.runs import plan, run
 from scenarios.runs.plan import Place, RunRequest, command_of, invoked, parameters_of
 from scenarios.runs.run import speed_of
 from services.faults import Fault
@@ -122,6 +123,25 @@ def test_a_scenario_has_a_speed_of_its_own_but_at_an_endpoint_that_keeps_time_it
     assert (speed_of(ONE_ROUND), speed_of(SCENARIO)) == (10.0, 1.0)
     assert speed_of(ONE_ROUND, endpoint="http://127.0.0.1:1") == 1.0
     assert (speed_of(ONE_ROUND, program=True), speed_of(SCENARIO, program=True)) == (4.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "busy", "free"),
+    [
+        ("lambda-fifo", {}, 0.5, 2.0),
+        ("lambda-fifo", {"naive": True}, 0.5, 2.0),
+        ("lambda-fifo", {"handler": Handler("app.handler")}, 0.5, 0.5),
+        ("lambda-fifo", {"keep": True}, 0.5, 0.5),
+        ("fifo-order", {}, 1.0, 1.0),
+        ("fifo-order", {"handler": Handler("app.handler")}, 0.4, 0.4),
+    ],
+)
+def test_our_own_handler_runs_faster_where_the_machine_has_processors_to_spare(monkeypatch, name, options, busy, free):
+    speeds = []
+    for spare in (False, True):
+        monkeypatch.setattr(run, "has_free_processors", lambda spare=spare: spare)
+        speeds.append(run.default_speed(find_scenario(name), RunRequest(name, **options)))
+    assert speeds == [busy, free]
 
 
 @pytest.mark.parametrize(

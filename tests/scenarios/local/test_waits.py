@@ -1,6 +1,8 @@
 """The machine's own word on who waited for a processor."""
 
-from scenarios.local.waits import WaitWatch
+import pytest
+
+from scenarios.local.waits import WaitWatch, has_free_processors
 from services.common.waits import longest_wait, waits_of
 from services.history import Recorder
 
@@ -46,3 +48,38 @@ def test_a_watch_notes_who_waited_for_a_tenth_of_the_time_in_the_seconds_of_the_
     watch.look(waits_now, 101.0, 2.0)
     told = [{name: record[name] for name in ("event", "waiter", "seconds", "within")} for record in records]
     assert told == [{"event": "waited", "waiter": "consumer-1", "seconds": 0.4, "within": 2.0}]
+
+
+# --- processors to spare -----------------------------------------------------------------------------------------
+
+
+class Machine:
+    """A machine's clocks and load: while a process computes for a second, so many seconds pass."""
+
+    def __init__(self, load, seconds):
+        self.load, self.seconds, self.computed = load, seconds, 0.0
+
+    def thread_time(self):
+        self.computed += 0.001
+        return self.computed
+
+    def monotonic(self):
+        return self.computed * self.seconds
+
+    def getloadavg(self):
+        return self.load, 0.0, 0.0
+
+    def cpu_count(self):
+        return 2
+
+
+@pytest.mark.parametrize(
+    ("load", "seconds", "free"), [(0.3, 1.0, True), (2.0, 1.05, True), (2.1, 1.0, False), (0.3, 1.2, False)]
+)
+def test_a_machine_has_processors_to_spare_where_it_was_idle_and_one_who_computes_does_not_wait(
+    monkeypatch, load, seconds, free
+):
+    machine = Machine(load, seconds)
+    monkeypatch.setattr("scenarios.local.waits.os", machine)
+    monkeypatch.setattr("scenarios.local.waits.time", machine)
+    assert has_free_processors() is free
