@@ -77,6 +77,7 @@ class HandlerEnvironment(Environment):
         self.number = number
         self.is_over = False
         self._handler: Callable[[Any, Any], Any] | None = None
+        self._marshaller: LambdaMarshaller | None = None
         self.around = Surroundings(
             function.variables(number),
             str(function.directory),
@@ -148,11 +149,12 @@ class HandlerEnvironment(Environment):
             deadline: when the function is killed, in seconds since the epoch.
             request_id: of the invocation.
         """
-        handler = self._handler
+        if self._marshaller is None:
+            self._marshaller = LambdaMarshaller()  # which asks the environment's own variables
+        handler, marshaller = self._handler, self._marshaller
         if handler is None:
             handler = self._handler = _loaded(self.function.handler.handler)
         context = LambdaContext(request_id, None, None, int(deadline * 1000), self.function.config.arn)
-        marshaller = LambdaMarshaller()
         answer = marshaller.marshal_response(handler(marshaller.unmarshal_request(payload), context))[0]
         return answer if isinstance(answer, bytes) else str(answer).encode()
 
@@ -424,16 +426,29 @@ class Handlers:
         )
 
 
-#: By handler, configuration and this process's environment variables: what its histories know of their functions.
-_known: dict[str, dict[str, Known]] = {}
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the functions of several histories follow from, and what is known of them.
+
+    Attributes:
+        variables: this process's own.
+    """
+
+    handler: Handler
+    config: ProgramConfig
+    variables: dict[str, str]
+    known: dict[str, Known] = field(default_factory=dict, compare=False)
+
+
+_latest: list[_Common] = []
 
 
 def handlers_of(handler: Handler, config: ProgramConfig) -> Callable[[], Handlers]:
-    """Return what makes the functions of a history; all histories know the same functions."""
-    key = repr((handler, config, sorted(os.environ.items())))
-    if key not in _known:
-        _known.clear()  # a campaign has one
-    known = _known.setdefault(key, {})
+    """Return what makes the functions of a history; all histories of a campaign know the same functions."""
+    common = _Common(handler, config, dict(os.environ))
+    if _latest != [common]:
+        _latest[:] = [common]
+    known = _latest[0].known
     return lambda: Handlers(handler, config, known)
 
 

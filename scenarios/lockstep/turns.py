@@ -568,8 +568,8 @@ def _hooked_call(
 
     Where it does not, the outcome is kept for the client's first attempt, so that it fares as it would by itself.
     """
-    address = urlsplit(request["url"])
-    if not at_work() or (address.hostname, address.port) != (HOST, PORT):
+    path = _path_at_lab(request["url"])
+    if path is None or not at_work():
         return _make_request(client, operation, request, context)
     turns = _mine("asks AWS")
     headers = {name.lower(): _text(value) for name, value in request["headers"].items()}
@@ -577,7 +577,7 @@ def _hooked_call(
     body = request["body"]
     if not isinstance(body, bytes | str) or request["method"] != "POST":
         return _make_request(client, operation, request, context)
-    wire = WireRequest("POST", address.path or "/", headers, body.encode() if isinstance(body, str) else body)
+    wire = WireRequest("POST", path, headers, body.encode() if isinstance(body, str) else body)
     endpoint = client._endpoint  # noqa: SLF001 - the client's own, and its reader of answers
     answer: Response | Exception
     try:
@@ -591,6 +591,13 @@ def _hooked_call(
         return http, parser.parse(told, operation.output_shape)
     turns.first_attempt = answer
     return _make_request(client, operation, request, context)
+
+
+@lru_cache(256)
+def _path_at_lab(url: str) -> str | None:
+    """Return the path of a URL of the lab's; None where it is another's."""
+    address = urlsplit(url)
+    return (address.path or "/") if (address.hostname, address.port) == (HOST, PORT) else None
 
 
 @cache
