@@ -141,6 +141,8 @@ _OBVIOUS: tuple[Mutant, ...] = (
     _consumer("looks for the last undo alone", consumers.LooksForTheLastUndo, _story("saga"), "partial-saga"),
     _consumer("undoes what was not done", consumers.UndoesWhatWasNotDone, _story("saga"), "partial-saga"),
     _consumer("heartbeat for the first of a batch alone", consumers.BeatsForTheFirstAlone, _LONG, _TWICE),
+    _consumer("acts where it cannot ask for its claim", consumers.ActsWhereItCannotAsk, _story("partition"), _TWICE),
+    _consumer("no question but the heartbeat's", consumers.TrustsItsHeartbeat, _story("partition"), _TWICE),
     Mutant(
         "forgets-refused-sends",
         "Failed entries of a send ignored",

@@ -348,6 +348,26 @@ class BeatsForTheFirstAlone(Consumer):
             yield from super()._extend(delivery)
 
 
+class ActsWhereItCannotAsk(Consumer):
+    """Take a claim that cannot be asked for, after long work, for one's own."""
+
+    def still_ours(self, delivery: Delivery, claim: Claimed) -> Task[bool]:
+        """Ask, and take an error for a yes."""
+        try:
+            return (yield from super().still_ours(delivery, claim))
+        except OperationFailed:
+            return True
+
+
+class TrustsItsHeartbeat(Consumer):
+    """Take a claim for one's own until a heartbeat is told that it is lost; one that is cut off is told nothing."""
+
+    def still_ours(self, delivery: Delivery, _claim: Claimed) -> Task[bool]:
+        """Ask nobody."""
+        yield from ()
+        return delivery in self._in_hand
+
+
 class RepeatsAnUnclearSideEffect(Consumer):
     """Perform again at once where the answer was lost: a timeout is no proof that nothing was done."""
 
