@@ -13,6 +13,7 @@ from scenarios.checks.witnesses import Evidence, Witness
 from scenarios.history import History
 from scenarios.lab import QueueInfo, has_ended, struck
 from scenarios.local.observer import NoObserver
+from scenarios.local.spawner import fork_server
 from scenarios.model import DeliveryRates, NaiveTwin, Scenario
 from scenarios.mutants.consumers import DeletesWhatFailed, FailsOpen
 from scenarios.mutants.elusive import EndsAtAFailedReceive, TakesAFailedLookUpAsNotDone
@@ -157,12 +158,12 @@ def test_simulated_deletion(consumer, fault, broken):
     ids=["few", "rest"],
 )
 def test_on_real_processes(project, cases):
-    with temporary_stack(["crash"]) as stack:
+    with temporary_stack(["crash"]) as stack, fork_server("lasting") as spawner:
         for consumer, fault, broken in cases:
             scenario = scenario_of(fault)
             request = RunRequest("crash", consumer=consumer, runs=project / "runs")
             plan = RunPlan(request, scenario, scenario.defaults, 1)
-            result = run_on(RunEnvironment(stack, fresh=False), plan, NoObserver())
+            result = run_on(RunEnvironment(stack, fresh=False, spawner=spawner), plan, NoObserver())
             assert violated(result.verdict) == broken, result.verdict.reason
             if not broken:
                 assert result.verdict.outcome is Outcome.PASS, result.verdict.reason
@@ -173,12 +174,12 @@ def test_on_real_processes(project, cases):
     "cases", [DELETED[:1], pytest.param(DELETED[1:], marks=pytest.mark.thorough)], ids=["few", "rest"]
 )
 def test_deletion_on_real_processes(project, cases):
-    with temporary_stack(["crash"]) as stack:
+    with temporary_stack(["crash"]) as stack, fork_server("lasting") as spawner:
         for consumer, fault, broken in cases:
             scenario = scenario_of(fault)
             plan = RunPlan(
                 RunRequest("crash", consumer=consumer, runs=project / "runs"), scenario, scenario.defaults, 1
             )
             # Each run needs what the last one deleted.
-            result = run_on(RunEnvironment(stack, fresh=False), plan, NoObserver())
+            result = run_on(RunEnvironment(stack, fresh=False, spawner=spawner), plan, NoObserver())
             check_deleted(result.verdict, result.history, fault, broken)
