@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ import psutil
 from scenarios.errors import BrokenProgramError, ServiceFailedError
 from scenarios.local.logs import last_lines
 from scenarios.local.processes import leash
-from scenarios.lockstep.clock import ProgramClock, where_vdso_is
-from scenarios.lockstep.orphans import MARK, adopt, descendants_of, end, orphans
+from scenarios.lockstep.members import Member, Members, UntakenError
+from scenarios.lockstep.orphans import MARK, adopt, end, orphans
 from scenarios.lockstep.server import PendingRequest, ProgramServer
-from scenarios.lockstep.threads import Look, Threads, Wait, end_wait, have_run
+from scenarios.lockstep.threads import Look
 from scenarios.lockstep.writes import Write, Writes
 
 #: Real seconds in which a program must come to rest, or ask for something.
@@ -60,22 +60,6 @@ class Command:
 
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
-
-
-@dataclass(slots=True)
-class _Member:
-    """One process of a program."""
-
-    threads: Threads
-    clock: ProgramClock
-    #: By thread: how often it had run when its wait was first seen, and the wait.
-    waits: dict[int, tuple[str, Wait]] = field(default_factory=dict)
-    #: The sockets, as the system calls them, that are known to lead to the lab alone.
-    harmless: set[str] = field(default_factory=set)
-
-    def close(self) -> None:
-        self.threads.close()
-        self.clock.close()
 
 
 class Forked:
@@ -127,6 +111,7 @@ class Child:
         startup_timeout: real seconds until it must have asked for something.
         inherited: descriptors that it is given; ``{port}`` in a variable is then its own port.
         fork: forks one that was started with the command; None to start it.
+        elder: what it is forked from.
         writes: holds what it writes to watched files; None where it writes to none.
 
     Attributes:
@@ -144,6 +129,7 @@ class Child:
         *,
         inherited: Sequence[int] = (),
         fork: Fork | None = None,
+        elder: Child | None = None,
         writes: Writes | None = None,
     ) -> None:
         adopt()
@@ -154,9 +140,8 @@ class Child:
         self._mark = secrets.token_hex(8)
         self._startup_timeout = startup_timeout
         self._server = ProgramServer()
-        self._members: dict[int, _Member] = {}
-        #: By process and thread: how often it must have run before the program has heard; empty where nothing is due.
-        self._expected: dict[int, dict[int, int]] = {}
+        self._elder = elder
+        self._members = Members(self._mark)
         self._started = time.monotonic()
         self._writes = writes
         arguments, passed = command.arguments, tuple(inherited)
@@ -218,7 +203,7 @@ class Child:
                 )
             self._server.pump(LAST_LOOK)
         if self._runs():
-            self._find_members()
+            self._take_over()
             if self._writes is not None:
                 self._writes.begin()
 
@@ -229,13 +214,11 @@ class Child:
             elapsed: seconds of virtual time.
             wall: seconds since the epoch.
         """
-        for member in self._members.values():
-            member.clock.set(elapsed, wall)
+        self._members.show(elapsed, wall)
 
     def expect(self) -> None:
         """Take note that an answer is about to be sent: a thread that listens has to run."""
-        for pid, member in self._members.items():
-            self._expected[pid] = {tid: runs + 1 for tid, runs in member.threads.runs(listening=True).items()}
+        self._members.expect_answer()
 
     def settle(self) -> list[PendingRequest]:
         """Let it compute until it is at rest; return what it has asked for by then, in an order that it decides.
@@ -247,11 +230,11 @@ class Child:
         look_again = FIRST_LOOK
         while self._runs():
             self._check()
-            looks = self._at_rest()
+            looks = self._members_at_rest()
             passed = time.monotonic() - began
-            heard = looks is not None and (passed > STIRRING or self._has_heard(looks))
+            heard = looks is not None and (passed > STIRRING or self._members.has_heard(looks))
             if looks is not None and heard and not self._server.pump():
-                spins = self._note_waits(looks)
+                spins = self._members.note_waits(looks)
                 if not spins or passed > SPINNING:
                     self._check_company()
                     break
@@ -263,7 +246,7 @@ class Child:
             came = self._server.pump(look_again)
             # What has asked is about to wait for the answer.
             look_again = FIRST_LOOK if came else min(LAST_LOOK, 2 * look_again)
-        self._expected.clear()
+        self._members.expect_nothing()
         arrived, self._server.arrived = self._server.arrived, []
         return sorted((item for item in arrived if item.is_open), key=_content)
 
@@ -276,41 +259,28 @@ class Child:
     def let_write(self, write: Write) -> None:
         """Let a write go on."""
         assert self._writes is not None  # noqa: S101 - it is where all writes come from
-        for pid, member in self._members.items():
-            if write.thread in member.threads.held:
-                member.threads.held.discard(write.thread)
-                runs = member.threads.runs().get(write.thread, 0)
-                self._expected[pid] = {write.thread: runs + 1}
+        self._members.expect_write(write.thread)
         self._writes.let(write)
 
     @property
     def next_due(self) -> float | None:
         """When the next of its waits is over, in seconds since its clock was taken over; None for never."""
-        due = [wait.due - member.clock.began for member in self._members.values() for _, wait in member.waits.values()]
-        return min(due, default=None)
+        return self._members.next_due
 
     def end_waits(self, elapsed: float) -> None:
         """End the waits whose time has come."""
-        for pid, member in self._members.items():
-            over = [tid for tid, (_, wait) in member.waits.items() if wait.due - member.clock.began <= elapsed]
-            runs = member.threads.runs() if over else {}
-            for tid in over:
-                if end_wait(tid, member.waits.pop(tid)[1]) and tid in runs:
-                    # Once to be told that it is over, and once to go on.
-                    self._expected.setdefault(pid, {})[tid] = runs[tid] + 2
+        self._members.end_waits(elapsed)
 
     def terminate(self) -> None:
         """Send SIGTERM to it."""
-        if self.pid in self._members:
-            threads = self._members[self.pid].threads
-            self._expected[self.pid] = {tid: runs + 1 for tid, runs in threads.runs().items()}
+        self._members.expect_signal()
         with suppress(ProcessLookupError):
             self._process.terminate()
 
     def kill(self) -> None:
         """End it, with whatever it has started, and wait until it is gone."""
         if self._process.returncode is None:
-            end([*(pid for pid in self._members if pid != self.pid), self.pid])
+            end([*self._members.pids, self.pid])
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GONE)
         end(orphans(self._mark))
@@ -318,9 +288,7 @@ class Child:
 
     def release(self) -> None:
         """Close what tells of it."""
-        for member in self._members.values():
-            member.close()
-        self._members.clear()
+        self._members.close()
         if self._writes is not None:
             self._writes.close()
         self._server.close()
@@ -361,9 +329,7 @@ class Child:
         """Take in a write; one to a watched file stands still from now on."""
         assert self._writes is not None  # noqa: S101 - it is what calls this
         goes_on = self._writes.receive()
-        held = [write.thread for write in self._writes.held]
-        for pid, member in self._members.items():
-            member.threads.held = {thread for thread in held if Path(f"/proc/{pid}/task/{thread}").exists()}
+        self._members.hold([write.thread for write in self._writes.held])
         return goes_on
 
     def _check(self) -> None:
@@ -387,9 +353,9 @@ class Child:
                 for connection in psutil.Process(pid).net_connections("all"):
                     self._check_connection(connection, sockets.get(connection.fd, ""), member)
 
-    def _check_connection(self, connection: Any, link: str, member: _Member) -> None:
+    def _check_connection(self, connection: Any, link: str, member: Member) -> None:
         there = connection.raddr
-        if connection.family == socket.AF_UNIX or (there and there.port == self._server.port):
+        if connection.family == socket.AF_UNIX or (there and there.port in self._server.ports):
             member.harmless.add(link)
         elif there and connection.status in _UNDER_WAY:
             raise self.failure(
@@ -397,72 +363,27 @@ class Child:
                 "AWS_ENDPOINT_URL and SIDE_EFFECT_URL"
             )
 
-    def _find_members(self) -> None:
-        for pid in (self.pid, *descendants_of(self.pid)):
-            if pid not in self._members:
-                try:
-                    self._members[pid] = _Member(Threads(pid), self._take_clock(pid))
-                except ServiceFailedError:
-                    # A process that ends just now has no clock any more, and needs none.
-                    if pid == self.pid and self._runs():
-                        raise
-
-    def _take_clock(self, pid: int) -> ProgramClock:
-        """Take over a process's clock while it is stopped, and no thread is reading it.
+    def _take_over(self) -> None:
+        """Take over its clock, and those of the processes that it has started.
 
         Raises:
-            ServiceFailedError: its memory cannot be written.
+            ServiceFailedError: its clock cannot be set.
         """
-        threads = Threads(pid)
-        until = time.monotonic() + GONE
-        vdso = None
+        if self._elder is not None:
+            # A fork was told the address of what it was forked from, and tells it to what it starts.
+            self._server.listen_for(self._elder._server)  # noqa: SLF001 - its own kind
         try:
-            while True:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGSTOP)
-                try:
-                    while not threads.are_stopped() and time.monotonic() < until:
-                        time.sleep(FIRST_LOOK)
-                    vdso = vdso or where_vdso_is(pid)
-                    if not threads.are_within(vdso) or time.monotonic() > until:
-                        return ProgramClock(pid, vdso)
-                finally:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGCONT)
-        finally:
-            threads.close()
+            self._members.begin(self.pid)
+        except ServiceFailedError:
+            # A process that ends just now has no clock any more, and needs none.
+            if self._runs():
+                raise
 
-    def _at_rest(self) -> Mapping[int, Look] | None:
-        looks = {}
-        for pid, member in tuple(self._members.items()):
-            look = member.threads.at_rest()
-            if look is None:
-                return None
-            if look:
-                looks[pid] = look
-            elif pid == self.pid:
-                return None  # it is about to end
-            else:
-                self._members.pop(pid).close()
-        return looks
-
-    def _has_heard(self, looks: Mapping[int, Look]) -> bool:
-        """Tell whether what was on its way has reached a thread: the system may take a moment for that."""
-        expected = {pid: runs for pid, runs in self._expected.items() if runs and pid in self._members}
-        return not expected or any(have_run(runs, looks.get(pid, {})) for pid, runs in expected.items())
-
-    def _note_waits(self, looks: Mapping[int, Look]) -> bool:
-        """Keep the waits that have not changed, and take down new ones; return whether a thread only looks for work."""
-        spins = False
-        for pid, look in looks.items():
-            member = self._members[pid]
-            known, member.waits = member.waits, {}
-            for tid, wait in member.threads.waits(look, member.clock).items():
-                runs = look[tid][1]
-                spins = spins or wait.spins
-                before = known.get(tid)
-                member.waits[tid] = before if before is not None and before[0] == runs else (runs, wait)
-        return spins
+    def _members_at_rest(self) -> Mapping[int, Look] | None:
+        try:
+            return self._members.at_rest()
+        except UntakenError as error:
+            raise self.failure(str(error).rstrip(".")) from None
 
 
 def _started(

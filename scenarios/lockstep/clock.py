@@ -76,6 +76,7 @@ class ProgramClock:
     Args:
         pid: the process; it should be at rest.
         vdso: where its vDSO is, where that is known.
+        like: the clock of another process of the same program, whose time it shows; None for none.
 
     Attributes:
         memory: a descriptor of its memory.
@@ -86,9 +87,11 @@ class ProgramClock:
         ServiceFailedError: its memory cannot be written.
     """
 
-    def __init__(self, pid: int, vdso: range | None = None) -> None:
-        self.monotonic = self.wall = 0.0
-        self.began = float(floor(time.monotonic()) + AHEAD)
+    def __init__(self, pid: int, vdso: range | None = None, like: ProgramClock | None = None) -> None:
+        self.began: float = floor(time.monotonic()) + AHEAD if like is None else like.began
+        elapsed, wall = (0.0, 0.0) if like is None else (like.monotonic - like.began, like.wall)
+        self.monotonic: float = self.began + elapsed
+        self.wall: float = wall
         functions = _functions()
         base = (vdso or where_vdso_is(pid)).start
         try:
@@ -98,7 +101,7 @@ class ProgramClock:
         code = functions["__vdso_clock_gettime"]
         self._table = base + code + _TABLE
         try:
-            self.set(0.0, 0.0)
+            self.set(elapsed, wall)
             os.pwrite(self.memory, _CODE, base + code)
             for name, part in (("__vdso_gettimeofday", _GETTIMEOFDAY), ("__vdso_time", _TIME)):
                 os.pwrite(self.memory, _jump(functions[name], code + part), base + functions[name])
@@ -126,6 +129,11 @@ class ProgramClock:
             return os.pread(self.memory, size, address)
         except OSError:
             return b""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the memory is gone: the process has ended, or has become another program (execve(2))."""
+        return not self.read(self._table, 1)
 
     def close(self) -> None:
         """Let go of the process's memory: its number can be another file's from now on."""

@@ -65,7 +65,7 @@ class ForkServer:
         if self._is_warm is None:
             self._is_warm = self._becomes_warm()
         if self._is_warm and self._program is not None and self._program.is_fresh(float("inf")):
-            return Child(self._command, self._timeout, fork=self._fork)
+            return Child(self._command, self._timeout, fork=self._fork, elder=self._program)
         if self._program is not None and not self._is_warm:
             cold, self._program = self._program, None
             return cold

@@ -76,16 +76,25 @@ class ProgramServer:
     def __init__(self) -> None:
         self.arrived: list[PendingRequest] = []
         self.complaint = ""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._listener.setblocking(False)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._poll = select.epoll()
-        self._poll.register(self._listener, select.EPOLLIN)
+        self._listeners: dict[int, socket.socket] = {}
+        self._listen(listener)
         self._links: dict[int, _Link] = {}
         #: What else is read here, by its descriptor.
         self._others: dict[int, Callable[[], bool]] = {}
         self._waiting: set[PendingRequest] = set()
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports at which it listens."""
+        return frozenset(listener.getsockname()[1] for listener in self._listeners.values())
+
+    def listen_for(self, other: ProgramServer) -> None:
+        """Take in what comes to another's address as well, from now on."""
+        self._listen(next(iter(other._listeners.values())).dup())
 
     @property
     def waits(self) -> bool:
@@ -107,7 +116,7 @@ class ProgramServer:
                 if not self._others[descriptor]():
                     self.ignore(descriptor)
             else:
-                self._accept()
+                self._accept(self._listeners[descriptor])
         return bool(events)
 
     def heed(self, descriptor: int, take: Callable[[], bool]) -> None:
@@ -125,13 +134,19 @@ class ProgramServer:
         """Close all connections."""
         for link in tuple(self._links.values()):
             link.reset()
-        self._listener.close()
+        for listener in self._listeners.values():
+            listener.close()
         self._poll.close()
 
-    def _accept(self) -> None:
+    def _listen(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener
+        self._poll.register(listener, select.EPOLLIN)
+
+    def _accept(self, listener: socket.socket) -> None:
         with suppress(BlockingIOError, ConnectionError):
             while True:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
                 client.setblocking(False)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 link = _Link(client, self)

@@ -14,8 +14,9 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -41,6 +42,9 @@ RUNTIME: Final = frozenset(
 SPIN: Final = 0.011
 
 _RUNNING: Final = "running"
+#: How a line of proc's ``syscall`` begins for a thread that stands in none, and the states of one that has ended.
+_NO_CALL: Final = "-1"
+_ENDED: Final = (b"Z", b"X")
 
 
 class Wait(NamedTuple):
@@ -110,10 +114,11 @@ class _Thread:
     call: int
     runs: int
     state: int
+    children: int
 
     def close(self) -> None:
-        descriptors = self.call, self.runs, self.state
-        self.call = self.runs = self.state = -1  # the numbers can be other files' from now on
+        descriptors = self.call, self.runs, self.state, self.children
+        self.call = self.runs = self.state = self.children = -1  # the numbers can be other files' from now on
         for descriptor in descriptors:
             with suppress(OSError):
                 os.close(descriptor)
@@ -142,11 +147,6 @@ class Threads:
             thread.close()
         self._threads.clear()
 
-    def at_rest(self) -> Look | None:
-        """Return what the threads stand in where none of them computes; None where one does."""
-        first = self._look()
-        return first if first is not None and first == self._look() else None
-
     def waits(self, look: Look, clock: ProgramClock) -> dict[int, Wait]:
         """Return the threads that wait for a time, and until when."""
         found = {}
@@ -159,14 +159,17 @@ class Threads:
                 found[tid] = wait
         return found
 
-    def _tids(self) -> list[int]:
-        try:
-            return sorted(map(int, os.listdir(f"/proc/{self.pid}/task")))  # noqa: PTH208 - asked very often
-        except OSError:
-            return []
+    def children(self) -> list[int]:
+        """Return the processes that the threads of the last look have started, those that have ended included."""
+        found: list[int] = []
+        for thread in self._threads.values():
+            with suppress(OSError):
+                found += map(int, os.pread(thread.children, 4096, 0).split())
+        return found
 
-    def _look(self) -> Look | None:
-        tids = self._tids()
+    def look(self) -> Look | None:
+        """Return what the threads stand in where none of them computes; None where one does, empty at the end."""
+        tids = _tids(self.pid)
         for gone in self._threads.keys() - set(tids):
             self._threads.pop(gone).close()
         found: Look = {}
@@ -179,6 +182,8 @@ class Threads:
                 runs = os.pread(thread.runs, 128, 0).decode("ascii").split()
                 if call == _RUNNING:
                     return None
+                if call.startswith(_NO_CALL) and self._state(thread) in _ENDED:
+                    continue
                 if tid not in self.held and not self._waits_in(thread, int(call.partition(" ")[0])):
                     return None
                 if tid == self.pid and self._is_ending(thread):
@@ -194,30 +199,11 @@ class Threads:
 
     def _waits_in(self, thread: _Thread, number: int) -> bool:
         if number == _READ:
-            return os.pread(thread.state, 512, 0).rpartition(b")")[2].split()[0] == b"S"
+            return self._state(thread) == b"S"
         return number in _WAITING
 
-    def are_stopped(self) -> bool:
-        """Tell whether all threads are stopped, as by SIGSTOP."""
-        return all(self._state(tid) in ("T", "Z", "X") for tid in self._tids())
-
-    def are_within(self, addresses: range) -> bool:
-        """Tell whether a thread is at one of these addresses."""
-        return any(self._place(tid) in addresses for tid in self._tids())
-
-    def _state(self, tid: int) -> str:
-        try:
-            with open(f"/proc/{self.pid}/task/{tid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-                return file.read().rpartition(")")[2].split()[0]
-        except OSError:
-            return "X"
-
-    def _place(self, tid: int) -> int:
-        try:
-            with open(f"/proc/{self.pid}/task/{tid}/syscall", encoding="ascii") as file:  # noqa: PTH123
-                return int(file.read().split()[-1], 16)
-        except (OSError, ValueError, IndexError):
-            return 0
+    def _state(self, thread: _Thread) -> bytes:
+        return os.pread(thread.state, 512, 0).rpartition(b")")[2].split()[0]
 
     def runs(self, *, listening: bool = False) -> dict[int, int]:
         """Return how often each thread has run, or each that waits for what comes by a connection."""
@@ -235,7 +221,7 @@ class Threads:
             name = file.read().strip()
         descriptors: list[int] = []
         try:
-            for part in ("syscall", "schedstat", "stat"):
+            for part in ("syscall", "schedstat", "stat", "children"):
                 descriptors.append(os.open(f"{at}/{part}", os.O_RDONLY | os.O_CLOEXEC))  # noqa: PERF401 - all or none
         except OSError:
             for descriptor in descriptors:
@@ -243,6 +229,22 @@ class Threads:
             raise
         thread = self._threads[tid] = _Thread(name, *descriptors)
         return thread
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process has ended; its parent may not have taken note of that yet."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - no file of ours
+            return file.read().rpartition(b")")[2].split()[0] in _ENDED
+    except OSError:
+        return True
+
+
+def _tids(pid: int) -> list[int]:
+    try:
+        return sorted(map(int, os.listdir(f"/proc/{pid}/task")))  # noqa: PTH208 - asked very often
+    except OSError:
+        return []
 
 
 def have_run(expected: Mapping[int, int], look: Look) -> bool:
@@ -283,14 +285,81 @@ def _kind_of_time(number: int, arguments: list[int]) -> tuple[bool, bool]:
     return False, False
 
 
-# --- ending a wait ---------------------------------------------------------------------------------------------------
+# --- stopping a process, and ending a wait ---------------------------------------------------------------------------
 
 _SEIZE, _INTERRUPT, _DETACH, _GETREGS, _SETREGS = 0x4206, 0x4207, 17, 12, 13
 _ALL_CHILDREN: Final = 0x40000000
-#: The registers of x86-64 in the kernel's order: how many, and the places of two.
-_REGISTERS, _RAX, _ORIG_RAX = 27, 10, 15
+#: The registers of x86-64 in the kernel's order: how many, and the places of three.
+_REGISTERS, _RAX, _ORIG_RAX, _RIP = 27, 10, 15, 16
+#: What a call has returned that would begin again by ``restart_syscall``, and one that begins again as it was.
+_RESTART_BLOCK, _RESTART_CALL = -516, -513
+#: The calls that give up where their process was stopped: epoll_wait and its kin.
+_EPOLL: Final = frozenset({232, 281, 441})
+#: Real seconds between two looks at a thread that is to stop.
+_PATIENCE: Final = 0.00005
 #: What a call has returned, inside the kernel, that would begin again after the stop.
 _INTERRUPTED: Final = frozenset({-errno.EINTR, -512, -513, -514, -516})
+
+
+@contextmanager
+def halted(pid: int, seconds: float) -> Iterator[list[int]]:
+    """Stop all threads of a process for a while, and yield the addresses at which they stand.
+
+    SIGSTOP would do so too, and the process's parent would hear of it. A call that waits begins again afterwards, with
+    its arguments as they were.
+
+    Args:
+        pid: the process.
+        seconds: how long to wait for a thread that does not stop.
+    """
+    until = time.monotonic() + seconds
+    places: dict[int, int] = {}
+    try:
+        while new := [tid for tid in _tids(pid) if tid not in places]:
+            for tid in new:
+                places[tid] = 0
+                with suppress(OSError):
+                    _ptrace(_SEIZE, tid)
+                    _ptrace(_INTERRUPT, tid)
+                    if _has_stopped(tid, pid, until):
+                        places[tid] = _have_begin_again(tid)
+        yield [*places.values()]
+    finally:
+        for tid in places:
+            with suppress(OSError):
+                _ptrace(_DETACH, tid)
+
+
+def _has_stopped(tid: int, pid: int, until: float) -> bool:
+    """Wait until a thread has stopped; return whether it has, and not ended."""
+    while time.monotonic() < until:
+        told = os.waitid(os.P_PID, tid, os.WEXITED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG | _ALL_CHILDREN)
+        if told is None:
+            time.sleep(_PATIENCE)
+        elif told.si_code in (os.CLD_TRAPPED, os.CLD_STOPPED):
+            return True
+        else:
+            # Its parent hears of its end only now; where that is this process, its exit code is not to be lost.
+            if tid != pid or not _is_own(pid):
+                os.waitpid(tid, _ALL_CHILDREN)
+            return False
+    return False
+
+
+def _is_own(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - no file of ours
+        return int(file.read().rpartition(b")")[2].split()[1]) == os.getpid()
+
+
+def _have_begin_again(tid: int) -> int:
+    """Have a thread's call, where it stands in one, begin again when it goes on; return the address where it stands."""
+    registers = (ctypes.c_ulonglong * _REGISTERS)()
+    _ptrace(_GETREGS, tid, ctypes.addressof(registers))
+    number, result = (ctypes.c_longlong(registers[place]).value for place in (_ORIG_RAX, _RAX))
+    if result == _RESTART_BLOCK or (number in _EPOLL and result == -errno.EINTR):
+        registers[_RAX] = _RESTART_CALL & 0xFFFFFFFFFFFFFFFF
+        _ptrace(_SETREGS, tid, ctypes.addressof(registers))
+    return int(registers[_RIP])
 
 
 def end_wait(tid: int, wait: Wait) -> bool:

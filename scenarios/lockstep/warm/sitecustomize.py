@@ -27,6 +27,7 @@ class _Program:
         self.control = control
         self.parent = parent
         self.port = self.address = port
+        self.process = os.getpid()
         self.asked = False
 
     def watch(self):
@@ -50,6 +51,8 @@ class _Program:
         if self.asked:
             return
         self.asked = True
+        if os.getpid() != self.process:
+            return  # a process that the program has forked: no other one could be forked from here
         import socket
 
         control = socket.socket(fileno=self.control)

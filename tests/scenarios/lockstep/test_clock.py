@@ -72,7 +72,7 @@ def test_a_program_reads_the_time_that_it_is_given(started, language):
 def _until_at_rest(pid):
     threads = Threads(pid)
     end = time.monotonic() + 20
-    while (look := threads.at_rest()) is None and time.monotonic() < end:
+    while (look := threads.look()) is None and time.monotonic() < end:
         time.sleep(0.001)
     threads.close()
     return look
@@ -85,7 +85,7 @@ def test_a_thread_that_computes_is_not_at_rest_and_one_that_waits_is(started):
         process.stdout.readline()
     assert _until_at_rest(idle.pid)
     threads = Threads(busy.pid)
-    assert not any(threads.at_rest() for _ in range(50))
+    assert not any(threads.look() for _ in range(50))
     threads.close()
 
 
@@ -111,7 +111,7 @@ def test_a_wait_for_a_time_is_seen_and_can_be_ended(started, kind):
     end = time.monotonic() + 20
     waits = {}
     while not waits and time.monotonic() < end:
-        look = threads.at_rest()
+        look = threads.look()
         waits = threads.waits(look, clock) if look else {}
     assert [round(wait.due - clock.began, 3) for wait in waits.values()] == [1000]
     for tid, wait in waits.items():
