@@ -58,6 +58,8 @@ class Members:
         self._expected: dict[int, dict[int, int]] = {}
         #: It has started others.
         self._has_company = False
+        #: Those that have ended, and that their parents have not taken note of.
+        self._ended: set[int] = set()
         #: When a process's clock could first not be taken over.
         self._untaken: dict[int, float] = {}
 
@@ -122,15 +124,17 @@ class Members:
         return [pid for pid in found if pid != self._pid]
 
     def _find(self, pids: Iterable[int]) -> bool:
-        """Take over the clocks of new processes, and of those that have become other programs; tell whether any was."""
+        """Take over the clocks of new processes, and of those that have become other programs; tell of any change."""
         lost = [pid for pid, member in self._members.items() if member.clock.is_lost]
         new = [pid for pid in pids if pid not in self._members]
-        taken = False
-        for pid in (*lost, *new):
-            if not has_ended(pid):
-                self._take(pid)
-                taken = True
-        return taken
+        ended = {pid for pid in (*lost, *new) if has_ended(pid)}
+        alive = [pid for pid in (*lost, *new) if pid not in ended]
+        for pid in alive:
+            self._take(pid)
+        # What one that has just ended had started is listed elsewhere now: it takes another look to find that.
+        changed = bool(alive) or not ended <= self._ended
+        self._ended = ended
+        return changed
 
     def _take(self, pid: int) -> None:
         first = self._members[self._pid].clock
