@@ -25,9 +25,11 @@ from scenarios.errors import BrokenProgramError, LabError
 from scenarios.exploration.targets import Target, find
 from scenarios.history import ENDPOINT, HEADER, Event, History
 from scenarios.simulation.choices import ReplayedChoices
+from scenarios.simulation.fault_injector import WITHOUT_AN_ANSWER
 from scenarios.simulation.random_faults import SIZES, Kind, RandomFault, Role
 from scenarios.simulation.run import simulate
 from scenarios.simulation.world_faults import RULES
+from services.operations.base import OPERATIONS
 
 #: Messages, where the scenario can do with so few.
 MESSAGES = 2
@@ -161,11 +163,22 @@ def space_of(target: Target, kinds: frozenset[Kind] = frozenset()) -> Space:
     except LabError:
         # It violates something with nothing gone wrong: the one history is enough.
         return Space(small, (), kinds)
-    singles = list(_faults(history, faults.roles, _offered(small, kinds), after=-1.0))
+    placed = list(_placed_faults(history, faults.roles, _offered(small, kinds), after=-1.0))
     if target.is_program:
         # Not all of them may be tried: a kind that finds most stands first.
-        singles.sort(key=lambda single: _PROGRAMS_FIRST.get(single[1].kind, len(_PROGRAMS_FIRST)))
-    return Space(small, tuple((single,) for single in singles), kinds)
+        placed.sort(key=lambda each: _turn_of(each[1].kind, each[2]))
+    return Space(small, tuple(((name, fault),) for name, fault, _ in placed), kinds)
+
+
+def _turn_of(kind: Kind, operation: str) -> int:
+    """Return the turn of a fault of a program's: before a side effect that is no request a crash finds most."""
+    if kind is Kind.CRASH_BEFORE and not _asks(operation):
+        return -1
+    return _PROGRAMS_FIRST.get(kind, len(_PROGRAMS_FIRST))
+
+
+def _asks(operation: str) -> bool:
+    return operation not in OPERATIONS or OPERATIONS[operation].asks
 
 
 @lru_cache(maxsize=TARGETS)
@@ -319,17 +332,13 @@ def _offered(small: Target, wanted: frozenset[Kind]) -> Mapping[Role, Sequence[K
     }
 
 
-def _faults(
-    history: History, roles: Mapping[str, Role], offered: Mapping[Role, Sequence[Kind]], after: float
-) -> Iterable[tuple[str, RandomFault]]:
-    """Yield each fault that a process can meet at an operation that it begins after a moment."""
-    return ((name, fault) for name, fault, _ in _placed_faults(history, roles, offered, after))
-
-
 def _placed_faults(
     history: History, roles: Mapping[str, Role], offered: Mapping[Role, Sequence[Kind]], after: float
 ) -> Iterable[tuple[str, RandomFault, str]]:
-    """Yield each of these faults with the process and the kind of operation at which it is aimed."""
+    """Yield each fault that a process can meet at an operation that it begins after a moment.
+
+    Each comes with the process and the kind of operation at which it is aimed.
+    """
     begun: dict[str, int] = {}
     for call in history.all_calls:
         process = call.process
@@ -341,6 +350,8 @@ def _placed_faults(
         for kind in offered[roles[process]]:
             if kind is Kind.CLOCK_SKEW and at > 1:
                 continue
+            if kind not in WITHOUT_AN_ANSWER and not _asks(call.operation):
+                continue  # it would strike a later operation, where it is tried as well
             for size in SIZES_OF.get(kind, (0,)):
                 yield process, RandomFault(kind, at, size), call.operation
 

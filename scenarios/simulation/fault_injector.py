@@ -290,7 +290,7 @@ class FaultInjector:
     # --- the budget --------------------------------------------------------------------------------------------------
 
     def _fits(self, strike: Strike) -> bool:
-        if not strike.operation.asks and strike.kind not in _WITHOUT_AN_ANSWER:
+        if not strike.operation.asks and strike.kind not in WITHOUT_AN_ANSWER:
             return False
         rule = RULES.get(strike.kind)
         if rule is not None:
@@ -507,7 +507,7 @@ _STEPS = {
 }
 _CRASHES = {Kind.CRASH_BEFORE: "before", Kind.CRASH_DURING: "during"}
 #: What can strike an operation that asks no other system.
-_WITHOUT_AN_ANSWER = frozenset({Kind.CRASH_BEFORE, Kind.CRASH_AFTER})
+WITHOUT_AN_ANSWER = frozenset({Kind.CRASH_BEFORE, Kind.CRASH_AFTER})
 _AFTER = frozenset({Kind.REPLY_LOST, Kind.CRASH_DURING, Kind.CRASH_AFTER})
 #: What the history calls those that it does not know by their own names.
 _RECORDED_AS = {

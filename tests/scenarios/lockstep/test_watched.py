@@ -8,6 +8,7 @@ import pytest
 
 from scenarios.checks.program_config import CONFIG
 from scenarios.errors import RequestError
+from scenarios.exploration.bounded import space_of
 from scenarios.exploration.programs import rehearse
 from scenarios.exploration.replay import history_bytes
 from scenarios.exploration.targets import make_target
@@ -250,3 +251,20 @@ def test_a_program_starts_where_the_system_holds_nothing(project, monkeypatch):
     simulation = run(project, SQLITE)
     assert str(simulation.verdict.outcome) == "pass", simulation.verdict.reason
     assert "payments.db" not in begun(simulation)
+
+
+def test_bounded_histories_begin_with_a_crash_before_each_write_and_try_nothing_there_that_cannot_strike(project):
+    (project / CONFIG).write_text(LOG)
+    target = make_target("deliveries", consumer=shlex.join([sys.executable, str(EFFECTS), "--mark-in-file"]), count=1)
+    history = run(project, LOG, "--mark-in-file").history
+    space = space_of(target)
+    aimed = [(name, fault.at, fault.kind) for ((name, fault),) in space.singles]
+    writes = [
+        (call.process, at)
+        for process in {call.process for call in history.all_calls}
+        for at, call in enumerate((each for each in history.all_calls if each.process == process), 1)
+        if call.operation == "WriteFile"
+    ]
+    assert writes
+    assert set(aimed[: len(writes)]) == {(*write, Kind.CRASH_BEFORE) for write in writes}
+    assert {kind for name, at, kind in aimed if (name, at) in writes} == {Kind.CRASH_BEFORE, Kind.CRASH_AFTER}
