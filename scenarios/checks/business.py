@@ -91,7 +91,8 @@ def _payments(history: History, effects: Sequence[Effect]) -> int:
     for key in dict.fromkeys(effect.key for effect in effects):
         mine = [effect for effect in effects if effect.key == key]
         alone = len(mine) == sum(effect.status != "fail" for effect in history.effects_of[key])
-        count += history.executions.get(key, 0) if alone else sum(effect.status == "ok" for effect in mine)
+        seen = sum(effect.status == "ok" and not effect.recognised for effect in mine)
+        count += history.executions.get(key, 0) if alone else seen
     return count
 
 

@@ -20,6 +20,10 @@ from services.common.loopback import is_loopback_url
 #: A header that holds the key where the body has none.
 #: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 KEY_HEADER = "idempotency-key"
+#: The name, in the configuration, of the header by which an API knows a call again; and what a header's name is.
+#: https://datatracker.ietf.org/doc/html/rfc9110#name-field-names
+IDEMPOTENCY_KEY = "idempotency-key"
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: The name of the pattern's group that holds the key, where the pattern has more than one group.
 KEY_GROUP = "key"
 #: Stands for a directory of the run's own in the words of a configuration.
@@ -33,10 +37,13 @@ class HttpEffect:
     Attributes:
         path: requests to it and below are side effects.
         key: where the key stands in the request's JSON body.
+        idempotency_header: the header whose value the API knows again, in lower case: a second call with it does
+            nothing. Empty for an API that does each call.
     """
 
     path: str
     key: KeyPath
+    idempotency_header: str = ""
 
     def covers(self, path: str) -> bool:
         """Tell whether a request's path is this effect's."""
@@ -139,11 +146,16 @@ def read_effect(document: Any, where: str) -> Effect | None:
 
 
 def _http(document: Mapping[str, Any], where: str) -> HttpEffect:
-    check_names(document, ("http", "key"), "effect.", where)
-    path, key = (text_of(document, name, "effect.", where) for name in ("http", "key"))
+    check_names(document, ("http", "key", IDEMPOTENCY_KEY), "effect.", where)
+    path, key, header = (text_of(document, name, "effect.", where) for name in ("http", "key", IDEMPOTENCY_KEY))
+    if IDEMPOTENCY_KEY in document and not _HEADER.fullmatch(header):
+        raise RequestError(
+            f"{where}: effect.{IDEMPOTENCY_KEY} must be the name of a header such as Idempotency-Key, and is "
+            f"{header!r}."
+        )
     if not path.startswith("/") or path == "/":
         raise RequestError(f"{where}: effect.http must be a path such as /v1/charges, and is {path!r}.")
-    return HttpEffect(path, parse_key_path(key or USUAL_KEY, f"{where}: effect.key"))
+    return HttpEffect(path, parse_key_path(key or USUAL_KEY, f"{where}: effect.key"), header.lower())
 
 
 def _sql(document: Mapping[str, Any], where: str) -> SqlEffect:

@@ -83,6 +83,19 @@ class ReadState(Operation, part="program", mark=Mark("read of a version", "looku
         return f"reads {call.arguments['entity']}", there if call.status == "ok" else ""
 
 
+@immutable
+class Recognised:
+    """The answer of an HTTP API to a call whose idempotency key it has seen: that of the first, and nothing is done.
+
+    Attributes:
+        executions: how often the side effect has been done; the API does not say.
+        recognised: always.
+    """
+
+    executions: None = None
+    recognised: bool = True
+
+
 _CLASS = re.compile(r"\w+(\.\w+)*:\w+")
 
 

@@ -30,8 +30,9 @@ from urllib.parse import unquote
 from scenarios.checks.effects import HttpEffect
 from scenarios.checks.external_program import ReadLedger, ReadState
 from scenarios.checks.message_templates import MessageTemplates
+from services.batches import BATCHES
 from services.drivers.attempts import NOT_ADDED_YET
-from services.drivers.store import STATE_PREFIX
+from services.drivers.store import IDEMPOTENCY_KEY_PREFIX, STATE_PREFIX
 from services.operations import (
     ChangeVisibility,
     Delete,
@@ -49,6 +50,7 @@ from services.operations import (
     SentEntry,
     StateWritten,
     WriteState,
+    key_reused,
 )
 from services.payload import MalformedPayload, effect_key, parse_payload, sequence_of, update_of
 
@@ -96,16 +98,25 @@ class Reading:
 
     def part(self, operation: Operation) -> Reading:
         """Return the reading of an operation of which a fault has perhaps left out a part; itself for the whole."""
-        if operation is self.operation or not isinstance(operation, Delete | ChangeVisibility) or not self.cut:
+        whole = self.operation
+        if operation is whole or not (isinstance(operation, BATCHES) and isinstance(whole, BATCHES)) or not self.cut:
             return self
-        kept = {message.receipt_handle for message in operation.messages}
-        return self.cut([entry for entry in self.entries if entry["ReceiptHandle"] in kept])
+        # Two messages of a batch may be equal: a fault leaves the others as the objects that they are.
+        kept = {id(message) for message in operation.messages}
+        return self.cut(
+            [entry for message, entry in zip(whole.messages, self.entries, strict=True) if id(message) in kept]
+        )
 
-    def without(self, failures: Collection[EntryFailure]) -> bytes:
-        """Return the answer to a batch of which some entries have failed."""
+    def without(self, failures: Collection[EntryFailure], answer: bytes = b"") -> bytes:
+        """Return the answer to a batch of which some entries have failed.
+
+        Args:
+            failures: of the whole batch.
+            answer: AWS's answer to the other entries; empty where there were none.
+        """
         failed = {failure.entry: failure for failure in failures}
         told = {
-            "Successful": [{"Id": entry["Id"]} for place, entry in enumerate(self.entries) if place not in failed],
+            "Successful": _told(answer).get("Successful") or [],
             "Failed": [
                 {
                     "Id": self.entries[place]["Id"],
@@ -461,6 +472,33 @@ def add_one(table: str, key: str) -> bytes:
     ).encode()
 
 
+def add_under_key(table: str, key: str, idempotency_key: str) -> bytes:
+    """Return the body of the TransactWriteItems that counts a side effect, unless its idempotency key is known."""
+    name = {"message_id": {"S": f"{IDEMPOTENCY_KEY_PREFIX}{idempotency_key}"}}
+    remember = {
+        "TableName": table,
+        "Item": {**name, "contents": {"S": key}},
+        "ConditionExpression": "attribute_not_exists(message_id)",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    count = {name: value for name, value in json.loads(add_one(table, key)).items() if name != "ReturnValues"}
+    return json.dumps({"TransactItems": [{"Put": remember}, {"Update": count}]}).encode()
+
+
+def is_known(data: bytes, key: str, idempotency_key: str) -> bool:
+    """Tell whether an error says that a call with the same idempotency key was done before.
+
+    Raises:
+        OperationFailed: that one was for another side effect.
+    """
+    reasons = _told(data).get("CancellationReasons") or [{}]
+    if reasons[0].get("Code") != "ConditionalCheckFailed":
+        return False
+    if reasons[0]["Item"]["contents"] != {"S": key}:
+        raise key_reused(idempotency_key)
+    return True
+
+
 def look_up(table: str, key: str) -> bytes:
     """Return the body of the GetItem that asks how often a side effect was caused."""
     return json.dumps({"TableName": table, "Key": {"message_id": {"S": key}}, "ConsistentRead": True}).encode()
@@ -537,7 +575,10 @@ def _send(entries: Sequence[Document], body: bytes) -> Reading:
         )
         return SendResult(taken, _failures(document, entries)), data
 
-    return Reading(Send(messages), body, answer)
+    def cut(left: Sequence[Document]) -> Reading:
+        return _send(left, _with_entries(body, left))
+
+    return Reading(Send(messages), body, answer, *((entries, cut) if "Id" in entries[0] else ()))
 
 
 def _message(item: Mapping[str, Any]) -> Message:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from scenarios.checks.effects import HttpEffect
-from scenarios.checks.external_program import OtherRequest
+from scenarios.checks.external_program import OtherRequest, Recognised
 from scenarios.local.http_reader import (
     DYNAMODB,
     SQS,
@@ -21,11 +21,13 @@ from scenarios.local.http_reader import (
     Reading,
     Surroundings,
     add_one,
+    add_under_key,
     executions_in,
+    is_known,
     look_up,
 )
 from scenarios.local.observed_exchange import Request, Response, plain
-from services.operations import LookUpSideEffect, OperationFailed
+from services.operations import LookUpSideEffect, OperationFailed, SendResult
 
 #: Below this path a program without a DynamoDB client causes its side effects.
 SIDE_EFFECTS = "/side-effects/"
@@ -56,7 +58,8 @@ class Interpreter:
             return self._side_effect(request, unquote(request.path.removeprefix(SIDE_EFFECTS)))
         effect = self.around.effect
         if effect is not None and effect.covers(request.path):
-            return self._side_effect(request, self._key_of(request, effect))
+            known_by = request.headers.get(effect.idempotency_header, "")
+            return self._side_effect(request, self._key_of(request, effect), known_by)
         try:
             reading = self.reader.read(request.headers.get("x-amz-target", ""), request.body)
         except BreaksContractError as error:
@@ -81,14 +84,22 @@ class Interpreter:
             )
         return key
 
-    def _side_effect(self, request: Request, key: str) -> tuple[Request, Reading] | Response:
-        """Read a side effect, or the question for it, of a program without a DynamoDB client."""
+    def _side_effect(self, request: Request, key: str, known_by: str = "") -> tuple[Request, Reading] | Response:
+        """Read a side effect, or the question for it, of a program without a DynamoDB client.
+
+        Args:
+            request: the request.
+            key: of the side effect.
+            known_by: the idempotency key by which the API knows the call again; empty where it does each call.
+        """
         if request.refuses_pages:
             return plain(403, "Web pages cause no side effects here.")
         if not key or request.method not in ("GET", "POST", *(("PUT", "PATCH") if self.around.effect else ())):
             return plain(405, f"POST {SIDE_EFFECTS}KEY causes a side effect, GET asks how often it was caused.")
         table = self.around.ledger
         asks = request.method == "GET"
+        if known_by and not asks:
+            return request.of_dynamodb("TransactWriteItems"), self._call_with_key(key, known_by)
         operation = LookUpSideEffect(key) if asks else self.reader.effect(key)
         body = look_up(table, key) if asks else add_one(table, key)
 
@@ -99,6 +110,16 @@ class Interpreter:
 
         action = "GetItem" if asks else "UpdateItem"
         return request.of_dynamodb(action), Reading(operation, body, answer)
+
+    def _call_with_key(self, key: str, known_by: str) -> Reading:
+        """Return the reading of a call that the API does once for each idempotency key, and answers alike each time."""
+        told = json.dumps({"key": key, "executions": 1}).encode() + b"\n"
+        return Reading(
+            self.reader.effect(key),
+            add_under_key(self.around.ledger, key, known_by),
+            lambda _data: (None, told),
+            refused=lambda _status, data: (Recognised(), told) if is_known(data, key, known_by) else None,
+        )
 
 
 def other_request(request: Request, roles: Mapping[str, str]) -> OtherRequest:
@@ -138,17 +159,26 @@ def concluded(answer: Response, reading: Reading) -> tuple[Any, Response]:
     if failed and refused is None:
         raise as_failure(answer)
     result, body = refused or reading.answer(answer.body)
+    status = http.client.OK if isinstance(result, Recognised) else answer.status
     headers = answer.headers
     if body != answer.body:
         headers = {name: value for name, value in headers.items() if name.lower() != _SUM}
-    return result, Response(answer.status, headers, body)
+    return result, Response(status, headers, body)
 
 
-def left_out(request: Request, reading: Reading, result: Any) -> Response:
-    """Return the answer to a request of which a fault has left out a part, or all."""
+def left_out(request: Request, reading: Reading, result: Any, rest: Response | None) -> Response:
+    """Return the answer to a request of which a fault has left out a part, or all.
+
+    Args:
+        request: the request.
+        reading: its reading.
+        result: what became of the whole operation.
+        rest: AWS's answer to the rest; None where there was none.
+    """
     if not reading.entries:
         return refusal(request, "ServiceUnavailable", "an injected fault", 503)
-    return json_answer(reading.without(result))
+    failures = result.failed if isinstance(result, SendResult) else result
+    return json_answer(reading.without(failures, rest.body if rest else b""))
 
 
 def injected(request: Request, error: OperationFailed) -> Response:

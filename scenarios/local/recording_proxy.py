@@ -151,7 +151,7 @@ class RecordingProxy:
             return step.response or injected(request, error)
         if step.response is not None and not step.is_cut:
             return step.response
-        return left_out(request, reading, result)
+        return left_out(request, reading, result, step.response)
 
     def forward(self, request: Request, body: bytes, *, late: bool = False) -> Response:
         """Have the endpoint answer, as long as the program waits for it; or all the same, where it is late.

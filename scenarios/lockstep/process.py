@@ -367,7 +367,7 @@ class ProgramProcess(SimulatedProcess):
             return
         response = step.response
         if response is None or step.is_cut:
-            response = left_out(step.request, reading, result)
+            response = left_out(step.request, reading, result, response)
         self._reply(pending, response)
 
     def _reply(self, pending: Asking, response: Response) -> None:
@@ -378,6 +378,10 @@ class ProgramProcess(SimulatedProcess):
     def _expect(self) -> None:
         if self._child is not None:
             self._child.expect()
+
+    def is_batch(self, operation: Operation) -> bool:
+        """Return whether a request is a batch call, which alone is answered entry by entry."""
+        return any(step.reading.operation is operation and step.reading.entries for step in self._steps.values())
 
     # --- what an operation takes -------------------------------------------------------------------------------------
 

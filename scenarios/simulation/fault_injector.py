@@ -309,7 +309,7 @@ class FaultInjector:
         beginning = isinstance(operation, _BEGINNING)
         match strike.kind:
             case Kind.PARTIAL_FAILURE:
-                fits = isinstance(operation, BATCHES)
+                fits = process.is_batch(operation)
             case Kind.THROTTLE | Kind.SERVER_ERROR | Kind.REPLY_LOST:
                 fits = not beginning and not self._needs_its_beat(process, operation)
                 if strike.kind is Kind.REPLY_LOST and isinstance(operation, Send):

@@ -22,6 +22,7 @@ from scenarios.simulation.choices import ChosenRandom
 from scenarios.simulation.lasting_faults import LastingFaults
 from scenarios.simulation.scheduler import Sleeper, Strand
 from scenarios.simulation.world import EPOCH, World, WorldRecorder
+from services.batches import BATCHES
 from services.consumer.assumptions import Assumption
 from services.errors import ServiceError
 from services.faults import DELETED, Fault, FaultPlan
@@ -461,6 +462,10 @@ class SimulatedProcess:
             self.world.delete_for_good(fault.reach)
 
     # --- what an operation takes -------------------------------------------------------------------------------------
+
+    def is_batch(self, operation: Operation) -> bool:
+        """Return whether an operation is answered entry by entry, so that it can fail in part."""
+        return isinstance(operation, BATCHES)
 
     def exchange(self, operation: Operation, sleeper: Sleeper) -> Steps:
         """Send a request, let it take effect, and hear of it."""

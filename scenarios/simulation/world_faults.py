@@ -144,7 +144,7 @@ class _PartialReplyLost(Rule):
 
     def applies(self, strike: Strike, injector: FaultInjector) -> bool:
         operation = strike.operation
-        if not isinstance(operation, BATCHES) or injector.needs_its_beat(strike):
+        if not strike.process.is_batch(operation) or injector.needs_its_beat(strike):
             return False
         if isinstance(operation, Send) and not strike.second_copies_are_harmless:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from services.operations.base import Mark, Names, Operation, OperationFailed, RecordedCall, brief_key, immutable
@@ -58,8 +59,10 @@ class PerformSideEffect(Operation, part="store", mark=Mark("side effect", "perfo
 
     @classmethod
     def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
-        """Say how often it has been done by now, where it is not the first time."""
-        return f"PERFORMS {brief_key(names, call)}", _for_the_nth_time(call.result)
+        """Say how often it has been done by now, where it is not the first time; or that its API did nothing again."""
+        # An HTTP API of a program's that honours idempotency keys answers as one that CallApi calls.
+        known = isinstance(call.result, Mapping) and call.result.get("recognised")
+        return f"PERFORMS {brief_key(names, call)}", _KNOWN if known else _for_the_nth_time(call.result)
 
 
 @immutable
@@ -156,11 +159,13 @@ class CallApi(Operation, part="store", mark=Mark("call with a key", "perform", "
     def told(cls, call: RecordedCall, names: Names) -> tuple[str, str]:
         """Say whether the system knew the key."""
         answer = call.result or {}
-        known = "the API knows the key, and does nothing again"
         return (
             f"CALLS THE API for {brief_key(names, call)} with the key {call.arguments['idempotency_key']}",
-            known if answer.get("recognised") else _for_the_nth_time(answer.get("executions")),
+            _KNOWN if answer.get("recognised") else _for_the_nth_time(answer.get("executions")),
         )
+
+
+_KNOWN = "the API knows the key, and does nothing again"
 
 
 def _for_the_nth_time(count: int | None) -> str:

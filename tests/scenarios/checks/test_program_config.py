@@ -88,6 +88,12 @@ def test_a_queue_is_given_more_where_a_program_asks_for_it_and_never_less(config
         ("[effect]\nlog = 'x.log'\npattern = '['", "effect.pattern is no regular expression: "),
         ("[effect]\nlog = 'x.log'\npattern = 'charged'", "effect.pattern must hold the key in a group"),
         ("[effect]\npattern = 'charged'", "knows no effect.pattern; it takes http, sql, log"),
+        (
+            "[effect]\nhttp = '/x'\nidempotency-key = 'two words'",
+            "effect.idempotency-key must be the name of a header such as Idempotency-Key, and is 'two words'",
+        ),
+        ("[effect]\nhttp = '/x'\nidempotency-key = ''", "must be the name of a header"),
+        ("[effect]\nlog = 'x'\nidempotency-key = 'K'", "knows no effect.idempotency-key; it takes log, pattern"),
         ("[effect]\nlog = ''", "effect.log must be a file such as charges.log, or stdout"),
         ("command = ", "cannot be read"),
         ("messages = 'x'", "messages must be a table"),
@@ -114,6 +120,13 @@ def test_the_key_of_a_call_stands_in_its_body_or_in_a_header():
     assert effect.covers("/v1/charges")
     assert effect.covers("/v1/charges/a?x=1")
     assert not effect.covers("/v1/chargesback")
+
+
+def test_an_api_may_know_a_call_again_by_a_header(tmp_path):
+    (tmp_path / CONFIG).write_text("[effect]\nhttp = '/v1/charges'")
+    assert read_config(tmp_path).effect.idempotency_header == ""
+    (tmp_path / CONFIG).write_text("[effect]\nhttp = '/v1/charges'\nidempotency-key = 'Idempotency-Key'")
+    assert read_config(tmp_path).effect.idempotency_header == "idempotency-key"
 
 
 def test_an_effect_may_be_rows_or_lines(tmp_path):

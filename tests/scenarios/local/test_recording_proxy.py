@@ -1,5 +1,6 @@
 """A tap between a program, played by the test, and an endpoint."""
 
+import hashlib
 import json
 import socket
 import threading
@@ -16,6 +17,8 @@ from infra.clients import aws_client
 from infra.localaws.config import EndpointConfig
 from infra.localaws.server import running_endpoint
 from infra.localaws.sqs.rates import STRICT
+from scenarios.checks.effects import HttpEffect
+from scenarios.checks.key_paths import parse_key_path
 from scenarios.history import History
 from scenarios.local.http_reader import Surroundings
 from scenarios.local.recording_proxy import Program, RecordingProxy
@@ -43,7 +46,7 @@ def endpoint():
 class Place:
     """A queue with one message, and a tap to it."""
 
-    def __init__(self, endpoint, name, faults, limit):
+    def __init__(self, endpoint, name, faults, limit, effect=None):
         self.queue = name
         self.endpoint = endpoint.url
         self.sqs = aws_client("sqs", endpoint_url=endpoint.url, region="us-west-1")
@@ -53,7 +56,7 @@ class Place:
         self.tap = RecordingProxy(
             Program(
                 "mine",
-                Surroundings(name, LEDGER, message_limit=limit, roles={name: "queue"}),
+                Surroundings(name, LEDGER, message_limit=limit, roles={name: "queue"}, effect=effect),
                 FaultPlan(faults),
                 lambda _: self.killed.set(),
             ),
@@ -110,8 +113,8 @@ def post(url, body, headers, method="POST"):
 def place(endpoint, request):
     places = []
 
-    def make(*faults, limit=0):
-        made = Place(endpoint, f"q{len(request.node.name)}-{next(ticks)}", faults, limit)
+    def make(*faults, limit=0, effect=None):
+        made = Place(endpoint, f"q{len(request.node.name)}-{next(ticks)}", faults, limit, effect)
         places.append(made)
         return made
 
@@ -156,6 +159,44 @@ def test_a_side_effect_may_be_a_plain_post(place):
     assert post(url, b"", {"Host": "example.com"})[0] == 403
     assert post(url, b"", {}, "PUT")[0] == 405
     assert post(f"{here.tap.url}/side-effects/", b"", {})[0] == 405
+
+
+def _executions(here, key):
+    ledger = aws_client("dynamodb", endpoint_url=here.endpoint, region="us-west-1")
+    item = ledger.get_item(TableName=LEDGER, Key={"message_id": {"S": key}}, ConsistentRead=True)["Item"]
+    ledger.close()
+    return int(item["executions"]["N"])
+
+
+def test_an_api_that_knows_a_key_does_a_second_call_nothing_and_answers_as_the_first_time(place):
+    charges = HttpEffect("/v1/charges", parse_key_path("order", "the key"), "idempotency-key")
+    here = place(Fault("reply-lost", "PerformSideEffect"), effect=charges)
+    url = f"{here.tap.url}/v1/charges"
+
+    def charge(order, **headers):
+        return post(url, json.dumps({"order": order}).encode(), headers)
+
+    with pytest.raises((OSError, urllib.error.URLError)):
+        charge("answered twice", **{"Idempotency-Key": "k-1"})
+    assert charge("answered twice", **{"Idempotency-Key": "k-1"}) == (200, {"key": "answered twice", "executions": 1})
+    assert _executions(here, "answered twice") == 1
+    assert [(effect.status, effect.recognised) for effect in here.history.effects] == [("unknown", False), ("ok", True)]
+    # Another key is another call, and one without is as well.
+    assert charge("answered twice", **{"Idempotency-Key": "k-2"})[0] == 200
+    assert charge("answered twice")[0] == 200
+    assert _executions(here, "answered twice") == 3
+    # A known key with other contents is refused.
+    assert charge("another order", **{"Idempotency-Key": "k-1"})[0] == 400
+    assert here.history.effects[-1].status == "fail"
+    assert post(f"{url}/another%20order", None, {}, "GET")[1]["executions"] == 0
+
+
+def test_an_api_that_is_not_said_to_know_keys_does_each_call(place):
+    here = place(effect=HttpEffect("/v1/charges", parse_key_path("order", "the key")))
+    body = json.dumps({"order": "each call"}).encode()
+    for _ in range(2):
+        assert post(f"{here.tap.url}/v1/charges", body, {"Idempotency-Key": "each-1"})[0] == 200
+    assert _executions(here, "each call") == 2
 
 
 def test_a_crash_kills_the_program_before_it_sees_an_answer(place):
@@ -241,6 +282,27 @@ def test_a_late_reply_is_work_that_is_done_at_once(place):
     here.tap.close()
     asking.join()
     assert outcomes
+
+
+def test_a_send_can_fail_in_part_and_the_rest_is_truly_sent(place):
+    here = place(
+        Fault("partial-failure", "Send", entries=(0, 2)), Fault("partial-failure", "Send", nth=2, entries=(0,))
+    )
+    entries = [{"Id": f"id-{at}", "MessageBody": json.dumps({"id": key})} for at, key in enumerate("aba")]
+    status, told = here.ask_queue("SendMessageBatch", Entries=entries)
+    assert status == 200
+    assert [(item["Id"], item["Code"]) for item in told["Failed"]] == [
+        ("id-0", "InternalError"),
+        ("id-2", "InternalError"),
+    ]
+    (taken,) = told["Successful"]
+    assert taken["Id"] == "id-1"
+    assert taken["MD5OfMessageBody"] == hashlib.md5(b'{"id": "b"}', usedforsecurity=False).hexdigest()
+    status, none = here.ask_queue("SendMessageBatch", Entries=entries[:1])
+    assert (status, none["Successful"], [item["Id"] for item in none["Failed"]]) == (200, [], ["id-0"])
+    assert [(sent.message_id, sent.key) for sent in here.history.sends] == [(taken["MessageId"], "b")]
+    counts = here.sqs.get_queue_attributes(QueueUrl=here.url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert counts["Attributes"]["ApproximateNumberOfMessages"] == "1"
 
 
 def test_a_batch_can_fail_in_part_and_the_program_is_told_which(place):

@@ -84,6 +84,93 @@ def test_to_mark_and_then_to_act_loses_a_message_and_to_act_and_then_to_mark_doe
         assert len(careful.history.faults) == 1, "the fault has struck"
 
 
+#: Puts each message off once, by a copy that comes in a second; a batch's ``Failed`` is read, or is not.
+PUTS_OFF = """
+while True:
+    for message in receive():
+        body = json.loads(message["Body"])
+        if body.get("again"):
+            if not was_done(key_of(message)):
+                perform(key_of(message))
+        else:
+            copy = json.dumps({**body, "again": True})
+            sent = sqs("SendMessageBatch", Entries=[{"Id": "0", "MessageBody": copy, "DelaySeconds": 1}])
+            if CAREFUL and sent.get("Failed"):
+                continue
+        delete(message)
+"""
+
+
+@pytest.mark.parametrize(("careful", "violated"), [(False, {"lost"}), (True, set())])
+def test_a_copy_that_a_batch_of_one_does_not_take_is_lost_with_its_original(tmp_path, careful, violated):
+    # Its operations: the receive, then for each message the batch and the delete.
+    fails = _schedule(("consumer-1", RandomFault(Kind.PARTIAL_FAILURE, 2)))
+    command = written(tmp_path, f"CAREFUL = {careful}\n" + PUTS_OFF)
+    run = _run(command, faults=fails, count=2)
+    (send,) = [strike.call for strike in run.history.faults]
+    assert faults_met(run.history)["partial failure of a send"] == 1
+    assert [failure["code"] for failure in send.result["failed"]] == ["InternalError"]
+    assert not send.result["sent"]
+    assert _violated(run) == violated, run.verdict.reason
+
+
+def test_a_request_for_one_message_does_not_fail_in_part(tmp_path):
+    fails = _schedule(("consumer-1", RandomFault(Kind.PARTIAL_FAILURE, 1)))
+    run = _run(written(tmp_path, LOOKS), faults=fails, count=2)
+    assert not run.history.faults
+    assert not _violated(run)
+
+
+#: Pays by an API that knows a call again by its key, and asks nobody before.
+CALLS_WITH_KEY = """
+import uuid
+while True:
+    for message in receive():
+        order = key_of(message)
+        key = uuid.uuid4().hex if NEW_EACH_TIME else order
+        ask(ENV["PAYMENTS_URL"], json.dumps({"order": order}).encode(), **{"Idempotency-Key": key})
+        delete(message)
+"""
+
+
+@pytest.mark.parametrize(
+    ("new_each_time", "setting", "violated"),
+    [
+        (False, "idempotency-key = 'Idempotency-Key'", set()),
+        (True, "idempotency-key = 'Idempotency-Key'", {"duplicated-side-effect"}),
+        (False, "", {"duplicated-side-effect"}),
+    ],
+    ids=["one key", "a new key for each attempt", "an API that knows none"],
+)
+def test_an_api_may_know_a_call_again_by_its_idempotency_key(tmp_path, project, new_each_time, setting, violated):
+    (project / CONFIG).write_text(
+        f"[env]\nPAYMENTS_URL = '{{url}}/v1/charges'\n[effect]\nhttp = '/v1/charges'\nkey = 'order'\n{setting}\n"
+    )
+    # Its operations: the receive, then for each message the call and the delete.
+    loses = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 2)))
+    run = _run(written(tmp_path, f"NEW_EACH_TIME = {new_each_time}\n" + CALLS_WITH_KEY), faults=loses, count=2)
+    assert _violated(run) == violated, run.verdict.reason
+    assert any(effect.recognised for effect in run.history.effects) == (not violated)
+
+
+def test_one_idempotency_key_for_all_calls_leaves_orders_unpaid(tmp_path, project):
+    (project / CONFIG).write_text(
+        "[env]\nPAYMENTS_URL = '{url}/v1/charges'\n"
+        "[effect]\nhttp = '/v1/charges'\nkey = 'order'\nidempotency-key = 'Idempotency-Key'\n"
+    )
+    one_key = """
+        while True:
+            for message in receive():
+                order = json.dumps({"order": key_of(message)}).encode()
+                try:
+                    ask(ENV["PAYMENTS_URL"], order, **{"Idempotency-Key": "k"})
+                except urllib.error.HTTPError:
+                    pass
+                delete(message)
+    """
+    assert _violated(_run(written(tmp_path, one_key), count=2)) == {"lost"}
+
+
 def test_a_lease_ends_by_virtual_time(small_consumer):
     # Its claim outlives the crash, and is taken over when the lease of 1.8 seconds is over.
     dies = _schedule(("consumer-1", RandomFault(Kind.CRASH_AFTER, 3)))
