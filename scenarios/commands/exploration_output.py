@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,12 +181,13 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
         said = f"LOST: the histories {'; '.join(explored.lost)}, with the processes that simulated them."
         console.print(Text(said, "bold yellow"), soft_wrap=True)
     if explored.outcome is Outcome.INCONCLUSIVE and not explored.lost:
-        console.print(Text(_nothing_shown(explored), "bold yellow"), soft_wrap=True)
+        said = _nothing_shown(explored) if explored.unproven is None else _unproven(explored, document["replays"])
+        console.print(Text(said, "bold yellow"), soft_wrap=True)
     if tally.bounded and tally.found is None:
         console.print(Text(_bounded_line(explored)), soft_wrap=True)
     if tally.found is None:
         console.print(Text(_states_line(explored)), soft_wrap=True)
-    _print_unsteady(console, tally.unsteady)
+    _print_unsteady(console, tally.unsteady - (explored.unproven is not None))
     if shrunk is not None:
         console.print(Text("\n".join(document["story"])), soft_wrap=True)
         console.print()
@@ -194,6 +195,7 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
     if shrunk is not None:
         parts = f"{_count(shrunk.case.messages, 'message')} and {_count(len(shrunk.case.faults), 'fault')}"
         more = "" if shrunk.complete else "; the budget of seconds was over before nothing more could be left out"
+        more = "; it is as it was found, since what was shrunk did not come again" if shrunk.as_found else more
         said = f"shrunk     in {shrunk.histories:,} more histories, {shrunk.seconds:.1f} s, to {parts}{more}"
         console.print(Text(said), soft_wrap=True)
         console.print(Text(f"reproduce  {document['replay']}"), soft_wrap=True)
@@ -201,6 +203,18 @@ def print_campaign(explored: Explored, shrunk: Shrunk | None, document: dict[str
     console.print(Text(f"run        {short(directory)}"), soft_wrap=True)
     if shrunk is not None:
         console.print(Text(f"report     {short(directory / REPORT)}"), soft_wrap=True)
+
+
+def _unproven(explored: Explored, told: Mapping[str, int]) -> str:
+    """Say what was found, and why it convicts nobody."""
+    found = explored.unproven
+    assert found is not None  # noqa: S101 - it is asked for where there is one
+    number = found.index + 1
+    return (
+        f"NO PROOF: history {number:,} violates {', '.join(sorted(found.invariants))}, and {told['violated']} of "
+        f"{told['replays']} replays of it do. The program's own chance decides: tell it to take its random numbers "
+        f"from SEED, and repeat it by --seed {explored.campaign.seed} --histories {number}."
+    )
 
 
 def _print_unsteady(console: Console, histories: int) -> None:
@@ -247,7 +261,7 @@ def _summary(explored: Explored) -> tuple[str, str, str]:
     if explored.outcome is Outcome.INCONCLUSIVE:
         few = "too few passed" if tally.outcomes[Outcome.PASS] else "none passed"
         few = "no fault struck" if explored.enough_passed else few
-        why = "a part is lost" if explored.lost else few
+        why = "a part is lost" if explored.lost else "one that does not come again" if explored.unproven else few
         return "INCONCLUSIVE", "bold yellow", f"  0 violations, and {why}; {took}"
     if tally.found is None:
         return "0 VIOLATIONS", "bold green", f"  {took}"

@@ -42,13 +42,13 @@ from scenarios.errors import RequestError
 from scenarios.exploration import replay as files
 from scenarios.exploration import shrink
 from scenarios.exploration.bounded import space_of
-from scenarios.exploration.campaign import MOST_BOUNDED, Campaign, Explored, Shard, history_of, is_countable
+from scenarios.exploration.campaign import MOST_BOUNDED, Campaign, Explored, Shard, acquitted, history_of, is_countable
 from scenarios.exploration.campaign import explore as run_campaign
 from scenarios.exploration.case import case_of
 from scenarios.exploration.corpus import best_of, corpus_path, read_corpus, write_corpus
 from scenarios.exploration.executors import Pool, handed_over, pool_of
 from scenarios.exploration.executors import cluster as cluster_of
-from scenarios.exploration.programs import Agreement, agreement, rehearse
+from scenarios.exploration.programs import Agreement, rehearse, replayed, violation_of
 from scenarios.exploration.rotation import Rotation, every_name
 from scenarios.exploration.shards import merge as merged
 from scenarios.exploration.shards import write_shard
@@ -101,8 +101,8 @@ def explore(
 ) -> int:
     """Simulate many histories with faults anywhere; return the exit code of their common verdict.
 
-    It is 0 where none violates anything and half pass, 1 where one violates something, and 2 where fewer pass, or
-    where a part of them was lost with the process that simulated it.
+    It is 0 where none violates anything and half pass, 1 where one violates something, and 2 where fewer pass, where
+    a part of them was lost with the process that simulated it, or where a violation does not come again.
 
     Args:
         name: the scenario, or a workload of the simulation; ``all`` takes turns among all that the consumer fits.
@@ -117,7 +117,7 @@ def explore(
         batch_size: messages that a consumer receives at once.
         settings: parameters of the scenario, each as ``key=value``.
         beyond: drop the consumer's assumptions one by one, and report which it needs.
-        seconds: after so many the campaign ends with what it has.
+        seconds: after so many the campaign ends with what it has; they begin when its processes are ready.
         cluster: the address of a Dask scheduler, whose workers share the work.
         shard: ``I/N``: explore the I-th of N parts of the campaign, for ``invoke merge``.
         saturated: the campaign ends when so many histories in a row have seen no new state.
@@ -199,7 +199,7 @@ def explore(
     with CampaignProgress(campaign, make_console(stderr=json)) as progress:
         explored = run_campaign(campaign, progress.tell, chosen_pool(cluster))
         shrunk = shrink_found(explored, progress, budget) if part.of == 1 else None
-        agreed = _agreed(shrunk)
+        shrunk, agreed = _replayed(explored, shrunk)
         if corpus:
             progress.say("choosing the histories of the corpus")
             keep_unusual(explored, path)
@@ -222,9 +222,12 @@ def _check_that_it_loads(target: Target) -> None:
         target.plan(0)
 
 
-def _agreed(shrunk: Shrunk | None) -> Agreement | None:
-    """Return how the replays of a handler's counterexample come out; None where there is no such thing."""
-    return agreement(shrunk.case) if shrunk is not None and shrunk.case.target.handler else None
+def _replayed(explored: Explored, shrunk: Shrunk | None) -> tuple[Shrunk | None, Agreement | None]:
+    """Return what comes again of a program's counterexample, or a handler's, and how its replays come out."""
+    found, target = explored.tally.found, explored.campaign.target
+    if shrunk is None or found is None or not (target.is_program or target.handler):
+        return shrunk, None
+    return replayed(shrunk, case_of(explored.campaign, found))
 
 
 def most_of(target: Target) -> int:
@@ -283,10 +286,9 @@ def _explore_program(campaign: Campaign, budget: float | None, *, json: bool, ru
             with CampaignProgress(campaign, make_console(stderr=json)) as progress:
                 explored = run_campaign(campaign, progress.tell, handed_over(stack, workers))
                 shrunk = shrink_found(explored, progress, budget) if campaign.shard.of == 1 else None
-                agreed = None
                 if shrunk is not None:
                     progress.say("replaying it")
-                    agreed = agreement(shrunk.case)
+                shrunk, agreed = _replayed(explored, shrunk)
             return conclude(explored, shrunk, json=json, runs=runs, agreed=agreed)
         finally:
             close_crews()
@@ -323,15 +325,17 @@ def conclude(
     part = campaign.shard
     which = f"-shard-{part.number}-of-{part.of}" if part.of > 1 else ""
     directory = files.new_directory(f"explore-{campaign.target.name}{which}", campaign.seed, runs)
+    if agreed is not None and not agreed.convicts:
+        explored, shrunk = acquitted(explored), None
     document = _document(explored, shrunk, directory)
+    if agreed is not None:
+        document["replays"] = agreed.as_json()
     if shrunk is not None:
-        simulation = shrunk.case.simulate(files.command_of(directory))
+        simulation = violation_of(shrunk.case, files.command_of(directory))
         files.write_run(shrunk.case, simulation, directory)
         document["verdict"] = simulation.verdict.as_json()
         document["story"] = (directory / files.STORY).read_text().splitlines()
         document["replay"] = files.command_of(directory)
-        if agreed is not None:
-            document["replays"] = agreed.as_json()
     if part.of > 1:
         write_shard(directory, explored)
     files.write_document(directory / CAMPAIGN, document)
@@ -381,7 +385,7 @@ def explore_all(
                 shrunk = shrink_found(explored, told, budget)
             directory = files.new_directory(f"explore-{explored.campaign.target.name}", rotation.seed, runs)
             if shrunk is not None:
-                files.write_run(shrunk.case, shrunk.case.simulate(files.command_of(directory)), directory)
+                files.write_run(shrunk.case, violation_of(shrunk.case, files.command_of(directory)), directory)
                 files.write_document(directory / CAMPAIGN, _document(explored, shrunk, directory))
                 point_latest_at(directory)
         codes.append(explored.outcome)
@@ -426,6 +430,7 @@ def _document(explored: Explored, shrunk: Shrunk | None, directory: Path) -> dic
         "histories": tally.histories,
         "bounded": bounded_as_json(explored),
         "unsteady": tally.unsteady,
+        "unproven": sorted(explored.unproven.invariants) if explored.unproven else [],
         "lost_histories": list(explored.lost),
         "shard": f"{campaign.shard.number}/{campaign.shard.of}",
         "seconds": round(explored.seconds, 3),

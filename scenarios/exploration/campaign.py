@@ -14,8 +14,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from scenarios.errors import BrokenProgramError, LabError, ScenarioError
@@ -27,7 +27,7 @@ from scenarios.exploration.state_coverage import Coverage, Growth, states_of
 from scenarios.exploration.targets import Target, history_seed
 from scenarios.simulation.choices import Choices, ReplayedChoices, SeededChoices
 from scenarios.simulation.collector import no_collection
-from scenarios.simulation.lab import RandomFaults
+from scenarios.simulation.lab import NoFaults, RandomFaults
 from scenarios.simulation.run import simulate
 from scenarios.verdict import Outcome, Verdict
 
@@ -215,6 +215,7 @@ class Explored:
         lost: chunks of which nothing is known: the process died with them.
         growth: how many states it had seen after how many histories.
         is_saturated: it ended because there were no new states.
+        unproven: what ended it, and yet convicts nobody: most of its replays violate nothing.
     """
 
     campaign: Campaign
@@ -224,6 +225,7 @@ class Explored:
     lost: tuple[str, ...] = ()
     growth: Growth = field(default_factory=Growth)
     is_saturated: bool = False
+    unproven: Found | None = None
 
     @property
     def rate(self) -> float:
@@ -256,9 +258,15 @@ class Explored:
         """The campaign's verdict: where nothing is violated and too few histories passed, it has shown too little."""
         if self.tally.found is not None:
             return Outcome.FAIL
-        if self.lost:
+        if self.lost or self.unproven is not None:
             return Outcome.INCONCLUSIVE
         return Outcome.PASS if self.enough_passed and not self.met_no_fault else Outcome.INCONCLUSIVE
+
+
+def acquitted(explored: Explored) -> Explored:
+    """Return a campaign whose violation does not come again: it convicts nobody, and shows nothing."""
+    tally = replace(explored.tally, found=None, unsteady=explored.tally.unsteady + 1)
+    return replace(explored, tally=tally, unproven=explored.tally.found)
 
 
 def explore(
@@ -274,12 +282,14 @@ def explore(
     Raises:
         ScenarioError: what a chunk ended with, or too many chunks were lost with their processes.
     """
-    began = time.monotonic()
     total, growth = Tally(), Growth()
     chunks: list[tuple[int, int, Tally]] = []
     lost: list[str] = []
     quiet, saturated, done = 0, False, 0
     with pool_of(campaign.jobs) if pool is None else pool as workers:
+        workers.get_ready(_get_ready, campaign)
+        # To start a process, and a program in it, takes seconds that no history has.
+        began = time.monotonic()
         for chunk, told in in_order(workers, run_chunk, _chunks(campaign, workers.slots)):
             if isinstance(told, Died):
                 lost.append(str(chunk))
@@ -371,6 +381,13 @@ def _bounded_number(campaign: Campaign, index: int) -> int | None:
     """Return which of the bounded histories a number stands for; None for one whose choices are drawn."""
     number, place = divmod(index, TURNS)
     return None if place or number >= campaign.most_bounded else number
+
+
+def _get_ready(campaign: Campaign) -> None:
+    """Do once what the first history would have to wait for: a program is started, and waits for the next one."""
+    if campaign.target.is_program:
+        with suppress(ScenarioError):
+            simulate(campaign.target.plan(0), ReplayedChoices(()), NoFaults())
 
 
 def run_chunk(chunk: Chunk) -> Tally | ScenarioError:

@@ -54,6 +54,11 @@ class Workers:
     executor: Executor
     slots: int
 
+    def get_ready(self, function: Callable[..., object], *given: object) -> None:
+        """Start the processes of this machine, where there are any, and have each do something before its work."""
+        if isinstance(self.executor, Processes):
+            self.executor.get_ready(function, *given)
+
 
 #: Who simulates, for as long as it is needed.
 Pool = AbstractContextManager[Workers]
@@ -177,19 +182,28 @@ class Processes(Executor):
             pool.submit(self._beforehand)
         return _Lane(pool, pid)
 
+    def get_ready(self, function: Callable[..., object], *given: object) -> None:
+        """Have each process do something; one that dies of it is started again."""
+        told = [(lane, lane.pool.submit(function, *given)) for lane in self._idle]
+        self._idle = [self._renewed(lane, _error_of(future)) for lane, future in told]
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See :class:`concurrent.futures.Executor`; there must be an idle process."""
         for future, lane in list(self._busy.items()):
             if future.done():
                 del self._busy[future]
-                broken = isinstance(_error_of(future), BrokenExecutor)
-                if broken:
-                    lane.pool.shutdown(wait=True)
-                self._idle.append(self._start() if broken else lane)
+                self._idle.append(self._renewed(lane, _error_of(future)))
         lane = self._idle.pop()
         future = lane.pool.submit(fn, *args, **kwargs)
         self._busy[future] = lane
         return future
+
+    def _renewed(self, lane: _Lane, error: BaseException | None) -> _Lane:
+        """Return a process that works: this one, or another where it has died."""
+        if not isinstance(error, BrokenExecutor):
+            return lane
+        lane.pool.shutdown(wait=True)
+        return self._start()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes at once, whatever they are at."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scenarios.checks.effects import LogEffect, SqlEffect
 from scenarios.checks.program_config import CONFIG, read_config
 from scenarios.errors import BrokenProgramError, RequestError
+from scenarios.exploration.campaign import violated_by
 from scenarios.exploration.case import Case
 from scenarios.exploration.replay import history_bytes
+from scenarios.exploration.shrink import Shrunk
 from scenarios.exploration.targets import Target
 from scenarios.history import LAB
 from scenarios.simulation.choices import ReplayedChoices
 from scenarios.simulation.lab import NoFaults
-from scenarios.simulation.run import simulate
+from scenarios.simulation.run import Simulation, simulate
 
 #: How often a counterexample is replayed, and for how many seconds at most.
 REPLAYS = 20
@@ -35,6 +37,11 @@ class Agreement:
     replays: int
     same: int
     violated: int
+
+    @property
+    def convicts(self) -> bool:
+        """Whether it is no chance: half of the replays or more violate the same."""
+        return 2 * self.violated >= self.replays
 
     def as_json(self) -> dict[str, int]:
         """Return the figures by their names."""
@@ -73,5 +80,39 @@ def agreement(case: Case) -> Agreement:
         replays += 1
         again = case.simulate()
         same += history_bytes(again.history) == first
-        violated += bool(case.violates & {name for name, found in again.verdict.violations.items() if found})
+        violated += bool(case.violates & violated_by(again.verdict))
     return Agreement(replays, same, violated)
+
+
+def replayed(shrunk: Shrunk, found: Case) -> tuple[Shrunk, Agreement]:
+    """Replay a counterexample, and the history that it was shrunk from where most replays of it violate nothing.
+
+    Chance may have let parts be left out that the violation needs. So a history is no chance if it comes again as it
+    was found.
+
+    Args:
+        shrunk: the counterexample.
+        found: the history that was found.
+
+    Returns:
+        What comes again, and how its replays come out; the counterexample where neither comes again.
+    """
+    agreed = agreement(shrunk.case)
+    if agreed.convicts or shrunk.case == found:
+        return shrunk, agreed
+    as_found = agreement(found)
+    return (replace(shrunk, case=found, as_found=True), as_found) if as_found.convicts else (shrunk, agreed)
+
+
+def violation_of(case: Case, command: str = "") -> Simulation:
+    """Let a case happen until it violates what it was found for; the last time, where it never does.
+
+    Args:
+        case: what to simulate.
+        command: the command that does the same again.
+    """
+    for _ in range(REPLAYS):
+        simulation = case.simulate(command)
+        if case.violates & violated_by(simulation.verdict):
+            break
+    return simulation

@@ -43,12 +43,14 @@ class Shrunk:
 
     Attributes:
         complete: nothing more can be left out; False where the budget was over before that was known.
+        as_found: nothing was left out: what was shrunk did not come again.
     """
 
     case: Case
     histories: int
     seconds: float
     complete: bool = True
+    as_found: bool = False
 
 
 def shrink(case: Case, watch: Callable[[str], None] = lambda _: None, seconds: float | None = None) -> Shrunk:

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +25,7 @@ from scenarios.commands.explore import merge as merge_command
 from scenarios.commands.options import BAD_REQUEST
 from scenarios.errors import LabError, RequestError
 from scenarios.exploration.campaign import CHUNK, Campaign, Chunk, Shard, explore, run_chunk
-from scenarios.exploration.executors import Died, Workers, cluster, handed_over, in_order, pool_of
+from scenarios.exploration.executors import Died, Processes, Workers, cluster, handed_over, in_order, pool_of
 from scenarios.exploration.rotation import Rotation, every_name
 from scenarios.exploration.shards import SHARD, merge, write_shard
 from scenarios.exploration.targets import make_target
@@ -385,3 +386,18 @@ def test_chunks_travel_as_numbers():
 
 def _first_chunk(of):
     return Chunk(of, 0, 100)
+
+
+@pytest.mark.processes
+def test_the_seconds_of_a_campaign_begin_when_its_processes_are_ready(monkeypatch):
+    passed = [0.0]
+    get_ready = Processes.get_ready
+
+    def slowly(*given):
+        get_ready(*given)
+        passed[0] += 100.0
+
+    monkeypatch.setattr(Processes, "get_ready", slowly)
+    monkeypatch.setattr("scenarios.exploration.campaign.time", SimpleNamespace(monotonic=lambda: passed[0]))
+    explored = explore(Campaign(make_target("deliveries"), 120, seed=1, jobs=2, seconds=60.0, bounded=False))
+    assert (explored.tally.histories, explored.seconds) == (120, 0.0)

@@ -1,14 +1,16 @@
 """``invoke explore`` and ``invoke replay`` with a program, from the command to what it leaves."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from scenarios.commands.explore import explore
 from scenarios.commands.replay import replay
 from scenarios.errors import BrokenProgramError
-from scenarios.exploration.campaign import Campaign, Chunk, Tally, _bounded_number, _confirmed, run_chunk
-from scenarios.exploration.programs import rehearse
+from scenarios.exploration.campaign import Campaign, Chunk, Tally, _bounded_number, _confirmed, run_chunk, violated_by
+from scenarios.exploration.programs import rehearse, replayed, violation_of
+from scenarios.exploration.shrink import Shrunk
 from scenarios.exploration.targets import Target, make_target
 from scenarios.lockstep.clock import why_not
 from scenarios.simulation.run import simulate
@@ -115,3 +117,71 @@ def test_a_violation_that_does_not_come_again_convicts_nobody(project):
     assert _confirmed(campaign, 0, frozenset({"lost"}), tally) == frozenset()
     assert tally.unsteady == 1
     assert Target.of_json(campaign.target.as_json()) == campaign.target
+
+
+#: Deletes before it acts for as long as few programs have begun, and is careful from then on.
+CHANGES = """
+receive(0)
+with open({path!r}, "a") as begun:
+    begun.write("x")
+while True:
+    for message in receive():
+        if not was_done(key_of(message)) and os.path.getsize({path!r}) > {until}:
+            perform(key_of(message))
+        delete(message)
+"""
+
+
+# Two or three consumers begin in the rehearsal, in the history, and in its repetition.
+@pytest.mark.parametrize(("until", "code"), [(8, 2), (10**6, 1)])
+def test_what_most_replays_do_not_violate_convicts_nobody(project, capsys, monkeypatch, until, code):
+    monkeypatch.setattr("scenarios.exploration.programs.REPLAYS", 3)
+    command = written(project, CHANGES.format(path=str(project / "begun"), until=until))
+    options = {"histories": 1, "jobs": 1, "count": 1, "shrink_seconds": 1}
+    assert explore(None, consumer=command, seed=7, **options, runs=project / "runs") == code, capsys.readouterr().out
+    said = capsys.readouterr().out
+    convicted = {"VIOLATED  lost, in history 1; ", "3 violate the same", "reproduce  ", "lost: message #"}
+    told = {
+        "NO PROOF: history 1 violates lost, and 0 of 3 replays of it do.",
+        "INCONCLUSIVE  0 violations, and one that ",
+    }
+    assert {part for part in convicted | told if part in said} == (convicted if code == 1 else told), said
+
+
+class _Case:
+    """A case that violates in some of its replays: in each that has a 1."""
+
+    def __init__(self, replays):
+        self.violates = frozenset({"lost"})
+        self._replays = iter(replays)
+        self.told = 0
+
+    def simulate(self, _=""):
+        self.told += 1
+        found = {"lost": ["#1"] if next(self._replays, 0) else []}
+        return SimpleNamespace(verdict=SimpleNamespace(violations=found), history=SimpleNamespace(records=[]))
+
+
+@pytest.mark.parametrize(
+    ("shrunk", "found", "kept", "convicts"),
+    [
+        ([1] * 5, [1] * 5, "shrunk", True),
+        # The first is what the others are compared with.
+        ([0, 1, 1, 0, 0], [], "shrunk", True),
+        ([1, 1, 0, 0, 0], [1, 1, 1, 0, 0], "found", True),
+        ([1, 1, 0, 0, 0], [1, 0, 1, 0, 0], "shrunk", False),
+    ],
+)
+def test_half_of_the_replays_convict_those_of_the_history_as_it_was_found_too(
+    monkeypatch, shrunk, found, kept, convicts
+):
+    monkeypatch.setattr("scenarios.exploration.programs.REPLAYS", 4)
+    cases = {"shrunk": _Case(shrunk), "found": _Case(found)}
+    proven, agreed = replayed(Shrunk(cases["shrunk"], 0, 0.0), cases["found"])
+    assert (proven.case is cases[kept], proven.as_found, agreed.convicts) == (True, kept == "found", convicts)
+
+
+def test_a_counterexample_that_is_printed_violates():
+    case = _Case([0, 0, 1, 0])
+    assert violated_by(violation_of(case).verdict) == {"lost"}
+    assert case.told == 3
