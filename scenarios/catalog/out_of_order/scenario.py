@@ -8,8 +8,8 @@ consumer writes on one condition: that the version is newer than the one that is
 one step, so no consumer comes between. What comes too late is superseded, and is deleted like what was written. At the
 end each entity is what its highest version made it.
 
-    consumer-1    version 2 ──────────────────────────────────▶ version 4 is there: superseded
-    consumer-2                 version 4 ────────▶ takes
+    consumer-1    version 2 ──────────────────────────────────▶ version 10 is there: superseded
+    consumer-2                 version 10 ───────▶ takes
 
 The naive twin writes whatever comes. The last delivery wins, and it is version 1.
 """
@@ -111,7 +111,8 @@ SCENARIO = Scenario(
         violation="stale-state",
     ),
     consumer="services.consumer.versions:ReconcilingConsumer",
-    defaults=UpdateParameters(count=12, batch_size=2),
+    # Ten versions of each entity: a consumer that compares them as texts takes "9" for the newest.
+    defaults=UpdateParameters(count=30, batch_size=2),
     # Two versions of each entity at least, so that there is a newer one.
     least=UpdateParameters(count=6, batch_size=1),
     delivery=DeliveryRates(reorder=0.8, duplicate=0.0),

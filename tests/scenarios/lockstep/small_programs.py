@@ -45,3 +45,28 @@ while True:
             perform(key_of(message))
         delete(message)
 """
+
+#: Writes each version on the condition that what it read is still there. ``AS`` is what it takes a version for.
+COMPARES_VERSIONS = """
+def is_written(entity, version):
+    key = {"message_id": {"S": "state/" + entity}}
+    table = ENV["MESSAGE_SIDE_EFFECTS_TABLE"]
+    there = aws("DynamoDB_20120810.GetItem", TableName=table, Key=key, ConsistentRead=True).get("Item")
+    old = there and there["version"]["N"]
+    if old is not None and AS(old) >= AS(version):
+        return True
+    asks = {"ConditionExpression": "attribute_not_exists(message_id)"}
+    if old is not None:
+        asks = {"ConditionExpression": "version = :o", "ExpressionAttributeValues": {":o": {"N": old}}}
+    try:
+        item = {**key, "version": {"N": version}}
+        aws("DynamoDB_20120810.PutItem", TableName=table, Item=item, **asks)
+    except urllib.error.HTTPError:
+        return False
+    return True
+while True:
+    for message in receive():
+        update = json.loads(message["Body"])
+        if is_written(update["entity"], str(update["version"])):
+            delete(message)
+"""

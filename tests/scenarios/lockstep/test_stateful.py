@@ -16,6 +16,7 @@ from scenarios.simulation.lab import NoFaults
 from scenarios.simulation.objects import ObjectModel
 from scenarios.simulation.run import simulate
 from tests.scenarios.conftest import project
+from tests.scenarios.lockstep.small_programs import COMPARES_VERSIONS, written
 
 __all__ = ["project"]
 
@@ -51,6 +52,19 @@ def test_a_program_with_state_is_judged_in_virtual_time(project, name, right, wr
     careful = run(name, right, choices=choices[0])
     assert violated(careful) == set(), careful.verdict.reason
     assert violation in violated(run(name, wrong, choices=choices[1]))
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(bool(why_not()), reason="a program's clock cannot be set here")
+@pytest.mark.parametrize(("taken_for", "right"), [("int", True), ("str", False)])
+def test_versions_are_so_many_that_texts_do_not_sort_as_numbers_do(tmp_path, taken_for, right):
+    command = written(tmp_path, f"AS = {taken_for}\n" + COMPARES_VERSIONS)
+    try:
+        judged = simulate(make_target("out-of-order", consumer=command).plan(3), SeededChoices(3), NoFaults())
+    finally:
+        close_crews()
+    assert ("stale-state" in violated(judged)) == (not right), judged.verdict.reason
+    assert not right or not violated(judged)
 
 
 @pytest.fixture
