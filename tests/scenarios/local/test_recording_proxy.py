@@ -284,6 +284,23 @@ def test_a_late_reply_is_work_that_is_done_at_once(place):
     assert outcomes
 
 
+def test_a_release_can_fail_in_part_and_the_rest_is_truly_released(place):
+    here = place(Fault("partial-failure", "ChangeVisibility", entries=(0,)))
+    sent = [here.send(key) for key in ("released a", "released b")]
+    messages = []
+    while len(messages) < len(sent):
+        messages += here.ask_queue("ReceiveMessage")[1].get("Messages", [])
+    entries = [
+        {"Id": f"id-{at}", "ReceiptHandle": item["ReceiptHandle"], "VisibilityTimeout": 0}
+        for at, item in enumerate(messages)
+    ]
+    status, told = here.ask_queue("ChangeMessageVisibilityBatch", Entries=entries)
+    assert (status, told["Successful"]) == (200, [{"Id": "id-1"}])
+    assert [(item["Id"], item["Code"]) for item in told["Failed"]] == [("id-0", "InternalError")]
+    again = here.ask_queue("ReceiveMessage", MaxNumberOfMessages=10)[1]["Messages"]
+    assert [item["MessageId"] for item in again] == [messages[1]["MessageId"]]
+
+
 def test_a_send_can_fail_in_part_and_the_rest_is_truly_sent(place):
     here = place(
         Fault("partial-failure", "Send", entries=(0, 2)), Fault("partial-failure", "Send", nth=2, entries=(0,))
