@@ -12,6 +12,7 @@ import pytest
 
 from scenarios.checks.program_config import ProgramConfig
 from scenarios.runs.run import RunRequest, run_scenario
+from scenarios.verdict import Outcome
 from tests.consumers.small import LANGUAGES
 
 pytestmark = [pytest.mark.processes, pytest.mark.thorough]
@@ -51,14 +52,20 @@ def test_a_crash_before_or_after_the_side_effect_tells_the_careful_from_the_othe
     assert verdict.missing == ()
 
 
+def conclusive_verdict(name, consumer, config):
+    """Return what a scenario says of a consumer; a machine too busy to show anything is asked again, twice at most."""
+    for seed in (3, 4, 5):
+        verdict = run_scenario(RunRequest(name, seed=seed, consumer=consumer, program=config)).verdict
+        if verdict.outcome is not Outcome.INCONCLUSIVE:
+            break
+    return verdict
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_long_work_is_done_once_by_who_extends_the_visibility_timeout(project, small_consumer, language):
     config = ProgramConfig(follows=("heartbeat",))
     consumers = {option: small_consumer(language, option) for option in ("--heartbeat", "--look")}
-    told = {
-        option: run_scenario(RunRequest("heartbeat", seed=3, consumer=consumer, program=config)).verdict
-        for option, consumer in consumers.items()
-    }
+    told = {option: conclusive_verdict("heartbeat", consumer, config) for option, consumer in consumers.items()}
     assert str(told["--heartbeat"].outcome) == "pass", told["--heartbeat"].reason
     assert told["--look"].violations["duplicated-side-effect"], told["--look"].reason
 
