@@ -39,7 +39,7 @@ from typing import Any, Final, Literal, get_args
 
 from services.batches import BATCHES
 from services.errors import ConfigurationError
-from services.injection import EXPIRED, NO_SUCH_QUEUE, NO_SUCH_TABLE, NOT_REACHED
+from services.injection import DYNAMODB_ERRORS, EXPIRED, NOT_REACHED, SQS_ERRORS, ServiceErrors
 from services.operations import OPERATIONS, CheckTables, DescribeQueue, Operation, Receive, Track
 from services.variables import MAX_SECONDS
 
@@ -149,19 +149,18 @@ class Fault:
             return None
         if self.kind == "partition" and self.point == "during":
             return self._part("reply-lost", operation)
-        at_queue = operation.mark.track == "queue"
+        errors = _errors_of(operation)
         codes = {
             "partition": NOT_REACHED,
-            "throttling": "ThrottlingException" if at_queue else "ProvisionedThroughputExceededException",
+            "throttling": errors.throttled,
             "expired-credentials": EXPIRED,
-            DELETED: NO_SUCH_QUEUE if at_queue else NO_SUCH_TABLE,
+            DELETED: errors.missing,
         }
         return self._part("error", operation, code=codes[self.kind])
 
     def fails(self, operation: Operation) -> Fault:
         """Return the error of its own that a service answers in a brown-out."""
-        code = "InternalError" if operation.mark.track == "queue" else "InternalServerError"
-        return self._part("error", operation, code=code)
+        return self._part("error", operation, code=_errors_of(operation).failed)
 
     def slows(self, operation: Operation) -> Fault:
         """Return by what an operation is slow in a brown-out."""
@@ -323,6 +322,10 @@ def is_struck(named: str, performed: str, arguments: Callable[[], Mapping[str, A
     if named == performed:
         return True
     return named in EFFECTS and (performed in EFFECTS or (performed == _TRANSACTION and "key" in arguments()))
+
+
+def _errors_of(operation: Operation) -> ServiceErrors:
+    return SQS_ERRORS if operation.mark.track == "queue" else DYNAMODB_ERRORS
 
 
 def _end(fault: Fault, since: float) -> float:

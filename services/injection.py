@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from services.batches import PartialBatch
 from services.history import Recorder
@@ -22,18 +22,30 @@ TIMEOUT = "ReadTimeoutError"
 #: What a caller is told that does not reach a service, and one whose credentials have expired.
 NOT_REACHED = "EndpointConnectionError"
 EXPIRED = "ExpiredTokenException"
-#: What it is told where the queue, or a table, is not there.
-NO_SUCH_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
-NO_SUCH_TABLE = "ResourceNotFoundException"
+
+
+class ServiceErrors(NamedTuple):
+    """The codes of a service's errors: too many requests, a failure of its own, no queue or table of that name."""
+
+    throttled: str
+    failed: str
+    missing: str
+
+
+SQS_ERRORS: Final = ServiceErrors("ThrottlingException", "InternalError", "AWS.SimpleQueueService.NonExistentQueue")
+DYNAMODB_ERRORS: Final = ServiceErrors(
+    "ProvisionedThroughputExceededException", "InternalServerError", "ResourceNotFoundException"
+)
+
 #: Codes of errors that do not pass by themselves; any other that is injected does.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
 FOR_GOOD = frozenset(
     {
-        NO_SUCH_QUEUE,
+        SQS_ERRORS.missing,
         "AccessDeniedException",
         EXPIRED,
         "QueueDoesNotExist",
-        NO_SUCH_TABLE,
+        DYNAMODB_ERRORS.missing,
         "UnrecognizedClientException",
     }
 )

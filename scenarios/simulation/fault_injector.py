@@ -32,7 +32,7 @@ from scenarios.simulation.world_faults import RULES, WRONG_CLOCK
 from services.batches import BATCHES
 from services.consumer.assumptions import Assumption
 from services.consumer.consumer import LEASE_PART, MAX_SKEW_PART
-from services.injection import TIMEOUT, InjectedFault
+from services.injection import DYNAMODB_ERRORS, SQS_ERRORS, TIMEOUT, InjectedFault
 from services.operations import (
     CallApi,
     ChangeVisibility,
@@ -563,10 +563,8 @@ def _entries(strike: Strike) -> list[int]:
 def _code(strike: Strike) -> str:
     if isinstance(strike.random_fault, Hit) and strike.random_fault.code:
         return strike.random_fault.code
-    at_queue = isinstance(strike.operation, _SQS)
-    if strike.kind is Kind.THROTTLE:
-        return "ThrottlingException" if at_queue else "ProvisionedThroughputExceededException"
-    return "InternalError" if at_queue else "InternalServerError"
+    errors = SQS_ERRORS if isinstance(strike.operation, _SQS) else DYNAMODB_ERRORS
+    return errors.throttled if strike.kind is Kind.THROTTLE else errors.failed
 
 
 def _beats_for_what_comes(process: SimulatedProcess) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from scenarios.simulation.random_faults import Kind, RandomFault
 from services.faults import REACHES
-from services.injection import EXPIRED, NO_SUCH_QUEUE, NO_SUCH_TABLE, NOT_REACHED
+from services.injection import DYNAMODB_ERRORS, EXPIRED, NOT_REACHED, SQS_ERRORS
 from services.operations import CheckTables, DescribeQueue, Operation, Track
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class LastingFault:
             case Kind.EXPIRED_CREDENTIALS:
                 code = EXPIRED
             case Kind.MISSING_RESOURCE | Kind.DELETED_RESOURCE:
-                code = NO_SUCH_QUEUE if operation.mark.track == "queue" else NO_SUCH_TABLE
+                code = (SQS_ERRORS if operation.mark.track == "queue" else DYNAMODB_ERRORS).missing
             case Kind.BROWN_OUT:
                 kind = process.world.choices.pick(_IN_A_BROWN_OUT)
         if kind is None:

@@ -31,7 +31,7 @@ from scenarios.simulation.scheduler import Scheduler, Sleeper, Strand
 from scenarios.simulation.tables import TableModel
 from services.consumer.assumptions import ALL, Assumption
 from services.history import Recorder
-from services.injection import NO_SUCH_QUEUE, NO_SUCH_TABLE
+from services.injection import DYNAMODB_ERRORS, SQS_ERRORS
 from services.operations import (
     AppendToLog,
     ChangeVisibility,
@@ -136,7 +136,8 @@ class _MethodsLeft(_Methods):
 
 
 def _refuse_deleted(track: Track, *_: Any) -> NoReturn:
-    raise OperationFailed(NO_SUCH_QUEUE if track == "queue" else NO_SUCH_TABLE, "it was deleted", transient=False)
+    errors = SQS_ERRORS if track == "queue" else DYNAMODB_ERRORS
+    raise OperationFailed(errors.missing, "it was deleted", transient=False)
 
 
 class World:
