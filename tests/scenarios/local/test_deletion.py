@@ -7,9 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from infra.clients import aws_client
-from infra.localaws.config import EndpointConfig
-from infra.localaws.server import running_endpoint
-from infra.localaws.sqs.rates import STRICT
 from infra.stack.stacks import Stack
 from scenarios.errors import UnsuitableError
 from scenarios.local.lab import SubprocessLab
@@ -20,18 +17,6 @@ REGION = "us-west-1"
 TABLE = "deletion-status"
 #: What tells when something was made, and so differs.
 TIMES = ("CreatedTimestamp", "LastModifiedTimestamp")
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    with running_endpoint(EndpointConfig(rates=STRICT)) as running:
-        yield running
-
-
-@pytest.fixture
-def sqs(endpoint):
-    with contextlib.closing(aws_client("sqs", endpoint_url=endpoint.url, region=REGION)) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,32 +1,15 @@
 """The lab's work on a stack elsewhere: it takes and deletes what is its own, and gives up where that takes too long."""
 
-import contextlib
 from types import SimpleNamespace
 
 import pytest
 
-from infra.clients import aws_client
-from infra.localaws.config import EndpointConfig
-from infra.localaws.server import running_endpoint
-from infra.localaws.sqs.rates import STRICT
 from infra.stack.stacks import Stack
 from scenarios.errors import UnsuitableError
 from scenarios.local.stack_resources import CLEAR_DEADLINE, StackResources
 from scenarios.model import DeliveryRates
 
 REGION = "us-west-1"
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    with running_endpoint(EndpointConfig(rates=STRICT)) as running:
-        yield running
-
-
-@pytest.fixture
-def sqs(endpoint):
-    with contextlib.closing(aws_client("sqs", endpoint_url=endpoint.url, region=REGION)) as client:
-        yield client
 
 
 @pytest.fixture
